@@ -1,0 +1,1 @@
+//! recall-bridge: Tencent Cloud Chat recall webhooks, published to Apache Kafka exactly once.
