@@ -1,1 +1,2 @@
 //! recall-bridge: Tencent Cloud Chat recall webhooks, published to Apache Kafka exactly once.
+pub mod spool;

@@ -1,0 +1,5 @@
+//! What the operator sees: metrics, health and status, on a listener of its own.
+
+pub mod metrics;
+pub mod server;
+pub mod status;

@@ -1,0 +1,325 @@
+//! Does what the machine says: one thread, blocking calls, every wait bounded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rdkafka::ClientConfig;
+
+use super::found::Found;
+use super::kafka::errors::Trouble;
+use super::kafka::producer::{Failure, Producer};
+use super::kafka::topic::{self, Creation, Topic};
+use super::kafka::read_back::read_back;
+use super::machine::{Action, Event, Machine, Range, Refusal};
+use super::{Options, PublisherError};
+use crate::ops::metrics::{Metrics, TransactionResult};
+use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
+use crate::record::Record;
+use crate::spool::{Advance, QuarantineEntry, ReadLimit, Reader, Seq, Spool};
+
+/// Payload of one transaction, after which no further row is read.
+const TRANSACTION_BYTES: usize = 8 << 20;
+/// How long one wait for events may last before callbacks are served.
+const IDLE_WAIT: Duration = Duration::from_millis(500);
+/// How often an idle publisher asks whether Kafka is still there.
+const IDLE_PROBE: Duration = Duration::from_secs(10);
+
+pub(super) struct Driver {
+    spool: Spool,
+    reader: Reader,
+    machine: Machine,
+    topic_name: Arc<str>,
+    config: ClientConfig,
+    transactional: bool,
+    creation: Option<Creation>,
+    metrics: Arc<Metrics>,
+    kafka: KafkaCell,
+    stop: Arc<AtomicBool>,
+    producer: Option<Producer>,
+    topic: Option<Topic>,
+    probed_at: Instant,
+}
+
+impl Driver {
+    pub(super) fn new(options: Options, stop: Arc<AtomicBool>) -> Result<Self, PublisherError> {
+        let reader = options.spool.reader()?;
+        let topic_name: Arc<str> = options.topic.into();
+        let machine = Machine::new(
+            options.spool.progress().watermark,
+            options.spool.unverified_from(),
+            options.spool.identities(),
+            reader.positions(&topic_name)?,
+        );
+        Ok(Self {
+            reader,
+            machine,
+            topic_name,
+            config: options.config,
+            transactional: options.transactional,
+            creation: options.creation,
+            metrics: options.metrics,
+            kafka: options.kafka,
+            spool: options.spool,
+            stop,
+            producer: None,
+            topic: None,
+            probed_at: Instant::now(),
+        })
+    }
+
+    /// Works until told to stop, and then until all is published that can be.
+    pub(super) fn run(mut self) -> Result<(), PublisherError> {
+        loop {
+            let action = self.machine.next();
+            if self.stopping() && self.may_stop(&action) {
+                break;
+            }
+            let event = match self.execute(action)? {
+                Ok(event) => event,
+                Err(trouble) => {
+                    self.report(&trouble);
+                    Event::Doubt { until: None, records: 0 }
+                }
+            };
+            self.note(event);
+        }
+        self.finish();
+        Ok(())
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// A stop waits for what can be published now; while Kafka fails, the rest waits for the next start.
+    fn may_stop(&self, action: &Action) -> bool {
+        match action {
+            Action::Publish { .. } => self.spool.progress().depth() == 0,
+            Action::Backoff(_) => true,
+            Action::Connect { .. } => self.spool.progress().depth() == 0 || self.machine.failures() > 0,
+            _ => false,
+        }
+    }
+
+    fn execute(&mut self, action: Action) -> Result<Result<Event, Trouble>, PublisherError> {
+        Ok(match action {
+            Action::Backoff(time) => {
+                self.pause(time);
+                Ok(Event::Done)
+            }
+            Action::Connect { spool } => self.connect(spool),
+            Action::ListOffsets => self.list_offsets(),
+            Action::Begin(positions) => {
+                self.spool.begin(&self.topic_name, positions)?;
+                Ok(Event::Done)
+            }
+            Action::ReadBack { ranges, found } => self.read_back(&ranges, found),
+            Action::Renew { first_seq } => {
+                self.spool.renew_identity(first_seq)?;
+                self.metrics.identity_renewals.inc();
+                let identities = self.spool.identities();
+                tracing::error!(
+                    first_seq,
+                    spool = identities.last().map(|identity| identity.uuid.to_string()),
+                    "the topic holds records that this spool never gave out: it was restored from a copy, or \
+                     truncated; it goes on under a new UUID"
+                );
+                Ok(Event::Renewed(identities))
+            }
+            Action::Quarantine { seq, reason } => self.quarantine(seq, reason),
+            Action::Publish { from, below, records } => self.publish(from, below, records)?,
+        })
+    }
+
+    fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, Trouble> {
+        // What the old producer has under way is fenced by the new one, not waited for.
+        self.producer = None;
+        if self.machine.failures() == 0 {
+            self.kafka.set(KafkaState::Connecting);
+        }
+        let id = self.transactional.then(|| format!("recall-bridge.{spool}"));
+        self.producer = Some(Producer::connect(&self.config, &self.topic_name, id.as_deref())?);
+        Ok(Event::Connected)
+    }
+
+    fn list_offsets(&mut self) -> Result<Event, Trouble> {
+        if self.topic.is_none() {
+            self.topic = Some(Topic::new(&self.config, &self.topic_name)?);
+        }
+        let Some(topic) = &self.topic else { return Ok(Event::Offsets(Vec::new())) };
+        let result = match (topic.offsets(), self.creation) {
+            (Err(trouble), Some(creation)) if trouble.kind == "unknown_topic" => {
+                topic::create(&self.config, &self.topic_name, creation)?;
+                tracing::info!(topic = %self.topic_name, ?creation, "topic created");
+                topic.offsets()
+            }
+            (result, _) => result,
+        };
+        if result.is_err() {
+            // A client that lost its brokers may sit out its own backoff: take a new one.
+            self.topic = None;
+        }
+        Ok(Event::Offsets(result?))
+    }
+
+    fn read_back(&mut self, ranges: &[Range], found: Found) -> Result<Event, Trouble> {
+        self.kafka.set(KafkaState::ReadingBack);
+        let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
+        tracing::info!(offsets, partitions = ranges.len(), "reading the topic back");
+        let stop = Arc::clone(&self.stop);
+        let grace = Instant::now();
+        let found = read_back(&self.config, &self.topic_name, ranges, found, || {
+            stop.load(Ordering::Acquire) && grace.elapsed() > Duration::from_secs(10)
+        })?;
+        self.metrics.read_back_found.inc_by(found.count());
+        tracing::info!(found = found.count(), "the topic was read back");
+        Ok(Event::ReadBack(found))
+    }
+
+    fn quarantine(&mut self, seq: Seq, refusal: Refusal) -> Result<Event, Trouble> {
+        let trouble = |error: String| Trouble { kind: "other", doing: "moving a record to quarantine", text: error };
+        let limit = ReadLimit { events: 1, bytes: 0 };
+        let batch = self.reader.read(seq, seq + 1, limit).map_err(|error| trouble(error.to_string()))?;
+        let body = batch.events().next().map(|(_, event)| event.to_vec()).unwrap_or_default();
+        let entry = QuarantineEntry {
+            at_ms: unix_ms(SystemTime::now()),
+            reason: refusal.reason,
+            detail: refusal.detail,
+            query: String::new(),
+            body,
+        };
+        tracing::error!(seq, reason = entry.reason, detail = entry.detail, "Kafka refused a record for good");
+        self.spool.quarantine_record(seq, entry).map_err(|error| trouble(error.to_string()))?;
+        Ok(Event::Quarantined)
+    }
+
+    fn publish(&mut self, from: Seq, below: Seq, records: u64) -> Result<Result<Event, Trouble>, PublisherError> {
+        if self.kafka.get().state != KafkaState::Ready {
+            let before = self.kafka.set(KafkaState::Ready);
+            tracing::info!(recovered = before == KafkaState::Failing, "Kafka is ready");
+        }
+        if !self.stopping() && !self.spool.wait_for(from, IDLE_WAIT) {
+            return Ok(self.idle());
+        }
+        let limit = ReadLimit { events: records, bytes: TRANSACTION_BYTES };
+        let batch = self.reader.read(from, below, limit)?;
+        if batch.is_empty() {
+            if self.spool.progress().next_seq > from {
+                return Err(PublisherError::Missing(from));
+            }
+            return Ok(self.idle());
+        }
+        let Some(producer) = self.producer.as_mut() else {
+            return Ok(Ok(Event::Doubt { until: None, records: 0 }));
+        };
+        let mut missing = Vec::new();
+        for (seq, event) in batch.events() {
+            if !self.machine.is_published(seq) {
+                missing.push((seq, self.machine.name(seq), Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?));
+            }
+        }
+        let until = batch.until();
+        if missing.is_empty() {
+            return Ok(Ok(Event::Committed { until, next: crate::spool::Positions::new() }));
+        }
+        let count = missing.len() as u64;
+        let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();
+        let started = Instant::now();
+        let result = producer.publish(missing.into_iter());
+        Ok(Ok(match result {
+            Ok(reports) => {
+                self.metrics.kafka_transaction_seconds.observe(started.elapsed().as_secs_f64());
+                self.metrics.count_transaction(TransactionResult::Committed);
+                let now = unix_ms(SystemTime::now());
+                for time in times {
+                    self.metrics.publish_lag_seconds.observe(Duration::from_millis(now.abs_diff(time)).as_secs_f64());
+                }
+                Event::Committed { until, next: reports.next }
+            }
+            Err(Failure::Refused(reports)) => {
+                self.metrics.count_transaction(TransactionResult::Refused);
+                self.metrics.count_kafka_error("refused");
+                let (seq, reason) = reports.refused.unwrap_or((from, Refusal { reason: "kafka_invalid", detail: String::new() }));
+                Event::Refused { seq, records: count, until, reason }
+            }
+            Err(Failure::Doubt(trouble)) => {
+                self.metrics.count_transaction(TransactionResult::Doubt);
+                self.report(&trouble);
+                Event::Doubt { until: Some(until), records: count }
+            }
+        }))
+    }
+
+    /// Nothing to publish: serves callbacks, and asks now and then whether Kafka is there.
+    fn idle(&mut self) -> Result<Event, Trouble> {
+        if let Some(producer) = &self.producer {
+            producer.idle()?;
+        }
+        if self.probed_at.elapsed() >= IDLE_PROBE {
+            self.probed_at = Instant::now();
+            if let Some(topic) = &self.topic {
+                topic.partitions()?;
+            }
+        }
+        Ok(Event::Idle)
+    }
+
+    /// Passes the result on to the machine, and its progress to the spool.
+    fn note(&mut self, event: Event) {
+        if !matches!(event, Event::Idle) {
+            self.probed_at = Instant::now();
+        }
+        let before = self.machine.watermark();
+        self.machine.on(event);
+        let watermark = self.machine.watermark();
+        if watermark != before {
+            let positions = self.machine.positions().clone();
+            self.spool.advance(Advance { watermark, topic: Arc::clone(&self.topic_name), positions });
+        }
+    }
+
+    /// One line per change of state, not per attempt.
+    fn report(&self, trouble: &Trouble) {
+        self.metrics.count_kafka_error(trouble.kind);
+        let known = self.kafka.get().last_error.is_some_and(|last| last.kind == trouble.kind);
+        let before = self.kafka.fail(trouble.kind, trouble.to_string());
+        if before == KafkaState::Failing && known {
+            tracing::debug!(kind = trouble.kind, error = %trouble, "Kafka still fails");
+        } else {
+            tracing::warn!(
+                kind = trouble.kind,
+                error = %trouble,
+                "Kafka fails; recalls are still accepted and kept, and are published once it works again"
+            );
+        }
+    }
+
+    fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stopping() {
+                return;
+            }
+            // Events that come meanwhile do not end the wait; a stop does.
+            self.spool.wait_for(Seq::MAX, left);
+        }
+    }
+
+    /// After a clean end nothing is in doubt: the next start need not read what lies before it.
+    fn finish(&mut self) {
+        if self.machine.is_ready()
+            && let Some(offsets) = self.topic.as_ref().and_then(|topic| topic.offsets().ok())
+        {
+            let positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
+            let watermark = self.machine.watermark();
+            self.spool.advance(Advance { watermark, topic: Arc::clone(&self.topic_name), positions });
+        }
+        self.kafka.set(KafkaState::Stopped);
+        let left = self.spool.progress().depth();
+        if left > 0 {
+            tracing::warn!(left, "stopped with unpublished recalls in the spool; the next start publishes them");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The thin side: every call to librdkafka.
+
+pub(super) mod context;
+pub mod errors;
+pub(super) mod producer;
+pub(super) mod read_back;
+pub mod topic;

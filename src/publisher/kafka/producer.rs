@@ -1,0 +1,190 @@
+//! One producer: connected and fenced once, then one transaction after the other.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+use uuid::Uuid;
+
+use super::context::{Context, Reports};
+use super::errors::{Trouble, is_refusal};
+use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, Record};
+use crate::spool::Seq;
+
+/// The broker aborts a transaction that stays open for longer. Short, because another node that
+/// reads back waits for it.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long one transaction may take from its first record to the answer to its commit.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(12);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// librdkafka meets `CONCURRENT_TRANSACTIONS` while the markers of the last commit are being
+/// written, and then waits 20 ms: starting a little later is faster.
+const AFTER_COMMIT: Duration = Duration::from_millis(2);
+/// Slices in which delivery reports are served; flushing would serve them in slices of 100 ms.
+const POLL: Duration = Duration::from_millis(1);
+
+/// How a transaction ended, when it did not commit.
+#[derive(Debug)]
+pub(in crate::publisher) enum Failure {
+    /// A record was refused for good.
+    Refused(Reports),
+    /// What became of it is not known.
+    Doubt(Trouble),
+}
+
+pub(in crate::publisher) struct Producer {
+    client: BaseProducer<Context>,
+    transactional: bool,
+    topic: String,
+    committed_at: Option<Instant>,
+}
+
+impl Producer {
+    /// Makes a producer. With a `transactional_id`, waits until whatever an earlier producer of
+    /// that name left open is resolved, and its requests are fenced.
+    pub(in crate::publisher) fn connect(
+        config: &ClientConfig,
+        topic: &str,
+        transactional_id: Option<&str>,
+    ) -> Result<Self, Trouble> {
+        const DOING: &str = "connecting to Kafka";
+        let mut config = config.clone();
+        let millis = |time: Duration| time.as_millis().to_string();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", millis(PUBLISH_TIMEOUT));
+        if let Some(id) = transactional_id {
+            config.set("transactional.id", id).set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT));
+        }
+        let client: BaseProducer<Context> =
+            config.create_with_context(Context::default()).map_err(|error| Trouble::new(DOING, &error))?;
+        let producer =
+            Self { client, transactional: transactional_id.is_some(), topic: topic.to_owned(), committed_at: None };
+        if producer.transactional {
+            let result = producer.client.init_transactions(CONNECT_TIMEOUT);
+            producer.client.poll(Duration::ZERO);
+            result.map_err(|error| producer.trouble(DOING, &error))?;
+        }
+        Ok(producer)
+    }
+
+    /// Publishes records in one transaction; returns the reports of all of them once it committed.
+    pub(in crate::publisher) fn publish<'a>(
+        &mut self,
+        records: impl Iterator<Item = (Seq, (Uuid, u64), Record<'a>)>,
+    ) -> Result<Reports, Failure> {
+        const DOING: &str = "publishing";
+        if let Some(left) = self.committed_at.and_then(|at| AFTER_COMMIT.checked_sub(at.elapsed())) {
+            std::thread::sleep(left);
+        }
+        let until = Instant::now() + PUBLISH_TIMEOUT;
+        self.client.context().take_reports();
+        if self.transactional {
+            self.client.begin_transaction().map_err(|error| self.doubt(DOING, &error))?;
+        }
+        let mut sent = 0;
+        for (seq, name, record) in records {
+            self.send(seq, name, &record, until)?;
+            sent += 1;
+        }
+        while self.client.in_flight_count() > 0 && !self.client.context().has_failed() {
+            if Instant::now() >= until {
+                let text = format!("{} of {sent} records were not answered in time", self.client.in_flight_count());
+                return Err(Failure::Doubt(Trouble::timeout(DOING, text)));
+            }
+            self.client.poll(POLL);
+        }
+        let reports = self.client.context().take_reports();
+        if reports.refused.is_some() {
+            return Err(Failure::Refused(reports));
+        }
+        if let Some(error) = &reports.failed {
+            return Err(self.doubt(DOING, error));
+        }
+        if reports.delivered != sent {
+            let text = format!("{} of {sent} records were reported delivered", reports.delivered);
+            return Err(Failure::Doubt(Trouble { kind: "other", doing: DOING, text }));
+        }
+        if self.transactional {
+            self.client
+                .commit_transaction(until.saturating_duration_since(Instant::now()).max(POLL))
+                .map_err(|error| self.doubt("committing", &error))?;
+            self.committed_at = Some(Instant::now());
+        }
+        Ok(reports)
+    }
+
+    fn send(&self, seq: Seq, (spool, bridge_seq): (Uuid, u64), record: &Record<'_>, until: Instant) -> Result<(), Failure> {
+        const DOING: &str = "handing a record to librdkafka";
+        let mut uuid = Uuid::encode_buffer();
+        let uuid = spool.hyphenated().encode_lower(&mut uuid).as_bytes();
+        let bridge_seq = bridge_seq.to_string();
+        let mut headers = OwnedHeaders::new_with_capacity(10);
+        for (key, value) in record
+            .headers()
+            .chain([(BRIDGE_SPOOL, &*uuid), (BRIDGE_SEQ, bridge_seq.as_bytes())])
+        {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        // The bridge runs on 64-bit machines; the number only comes back in the report.
+        let opaque = usize::try_from(seq).unwrap_or(usize::MAX);
+        let mut message = BaseRecord::with_opaque_to(&self.topic, opaque)
+            .key(record.key)
+            .payload(record.value)
+            .timestamp(record.timestamp_ms)
+            .headers(headers);
+        loop {
+            let error = match self.client.send(message) {
+                Ok(()) => return Ok(()),
+                Err((error, returned)) => {
+                    message = returned;
+                    error
+                }
+            };
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < until => self.client.poll(POLL),
+                Some(code) if is_refusal(code) => {
+                    let mut reports = self.client.context().take_reports();
+                    reports.refuse(seq, code, &error);
+                    return Err(Failure::Refused(reports));
+                }
+                _ => return Err(self.doubt(DOING, &error)),
+            }
+        }
+    }
+
+    /// Serves callbacks while nothing is to be done; tells of a producer that can go on no longer.
+    pub(in crate::publisher) fn idle(&self) -> Result<(), Trouble> {
+        self.client.poll(Duration::ZERO);
+        match self.client.client().fatal_error() {
+            Some((code, text)) => Err(Trouble { kind: super::errors::kind(code), doing: "waiting", text }),
+            None => Ok(()),
+        }
+    }
+
+    fn doubt(&self, doing: &'static str, error: &KafkaError) -> Failure {
+        Failure::Doubt(self.trouble(doing, error))
+    }
+
+    fn trouble(&self, doing: &'static str, error: &KafkaError) -> Trouble {
+        explained(doing, error, self.client.context())
+    }
+}
+
+/// A time-out is explained by what the client complained of meanwhile.
+pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Context) -> Trouble {
+    let mut trouble = Trouble::new(doing, error);
+    if let Some(complaint) = context.take_complaint()
+        && matches!(trouble.kind, "timeout" | "transport" | "other")
+    {
+        let cause = Trouble::new(doing, &complaint);
+        trouble.kind = cause.kind;
+        trouble.text = format!("{} ({})", trouble.text, cause.text);
+    }
+    trouble
+}

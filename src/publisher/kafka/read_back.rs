@@ -1,0 +1,164 @@
+//! Reading the topic back: which sequence numbers of this spool does it hold?
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use uuid::Uuid;
+
+use super::context::Context;
+use super::errors::Trouble;
+use super::producer::explained;
+use crate::publisher::found::Found;
+use crate::publisher::machine::Range;
+use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL};
+
+const DOING: &str = "reading the topic back";
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for transactions of other nodes: theirs time out within 15 s, those of other
+/// producers within the broker's `transaction.max.timeout.ms` (15 min unless set); after this
+/// long the attempt starts anew.
+const STABLE_TIMEOUT: Duration = Duration::from_secs(120);
+const STABLE_POLL: Duration = Duration::from_millis(25);
+/// Longest time without a record or the end of a partition.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Reads `ranges` in `read_committed` and notes what it finds. The ends are high watermarks taken
+/// after the fence; `stop` is asked between steps.
+///
+/// A range ends with a record at its end, or with the end of the partition, because markers and
+/// aborted records are not delivered. A partition that has just got a new leader may show an
+/// earlier end for a moment (KIP-207), so an end is believed only when a second reading from
+/// there, begun after the stable offset was asked for again, finds it too.
+pub(in crate::publisher) fn read_back(
+    config: &ClientConfig,
+    topic: &str,
+    ranges: &[Range],
+    mut found: Found,
+    stop: impl Fn() -> bool,
+) -> Result<Found, Trouble> {
+    let consumer: BaseConsumer<Context> = config
+        .clone()
+        .set("isolation.level", "read_committed")
+        // librdkafka wants a name to assign partitions by hand; nothing joins or commits.
+        .set("group.id", "recall-bridge")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "true")
+        // The end of a partition is told with an empty answer: do not let the broker hold it back.
+        .set("fetch.wait.max.ms", "10")
+        .set("queued.max.messages.kbytes", "16384")
+        .create_with_context(Context::default())
+        .map_err(|error| Trouble::new(DOING, &error))?;
+    let mut ranges = ranges.to_vec();
+    for _ in 0..2 {
+        wait_until_stable(&consumer, topic, &ranges, &stop)?;
+        ranges = read(&consumer, topic, &ranges, &mut found, &stop)?;
+        if ranges.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Reads every range once; returns what is left of those that the end of their partition ended.
+fn read(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    ranges: &[Range],
+    found: &mut Found,
+    stop: &impl Fn() -> bool,
+) -> Result<Vec<Range>, Trouble> {
+    let fault = |error: &KafkaError| explained(DOING, error, consumer.context());
+    let mut list = TopicPartitionList::with_capacity(ranges.len());
+    for range in ranges {
+        list.add_partition_offset(topic, range.partition, Offset::Offset(range.from)).map_err(|error| fault(&error))?;
+    }
+    consumer.assign(&list).map_err(|error| fault(&error))?;
+
+    let mut open: BTreeMap<i32, Range> = ranges.iter().map(|range| (range.partition, *range)).collect();
+    let mut left = Vec::new();
+    let mut progress = Instant::now();
+    while !open.is_empty() {
+        if stop() {
+            return Err(stopped());
+        }
+        match consumer.poll(POLL) {
+            None if progress.elapsed() > PROGRESS_TIMEOUT => {
+                let text = format!("nothing came for {} s", PROGRESS_TIMEOUT.as_secs());
+                return Err(Trouble::timeout(DOING, text));
+            }
+            None => continue,
+            Some(Ok(message)) => {
+                if let Some((spool, seq)) = name_of(&message) {
+                    found.note(spool, seq);
+                }
+                if let Some(range) = open.get_mut(&message.partition()) {
+                    range.from = message.offset() + 1;
+                    if range.from >= range.to {
+                        open.remove(&message.partition());
+                    }
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => left.extend(open.remove(&partition)),
+            Some(Err(error)) => return Err(fault(&error)),
+        }
+        progress = Instant::now();
+    }
+    Ok(left)
+}
+
+/// Another node's open transaction holds the last stable offset back, and with it what a
+/// `read_committed` reader may see: waits until it has passed every range.
+fn wait_until_stable(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    ranges: &[Range],
+    stop: &impl Fn() -> bool,
+) -> Result<(), Trouble> {
+    let until = Instant::now() + STABLE_TIMEOUT;
+    for range in ranges {
+        loop {
+            // In `read_committed` the upper end is the last stable offset.
+            let (_, stable) = consumer
+                .fetch_watermarks(topic, range.partition, TIMEOUT)
+                .map_err(|error| explained(DOING, &error, consumer.context()))?;
+            if stable >= range.to {
+                break;
+            }
+            if stop() {
+                return Err(stopped());
+            }
+            if Instant::now() >= until {
+                let text = format!("an open transaction holds partition {} back at {stable}", range.partition);
+                return Err(Trouble::timeout(DOING, text));
+            }
+            std::thread::sleep(STABLE_POLL);
+        }
+    }
+    Ok(())
+}
+
+fn stopped() -> Trouble {
+    Trouble { kind: "other", doing: DOING, text: "the bridge is stopping".to_owned() }
+}
+
+/// `bridge_spool` and `bridge_seq` of a record, where it has both.
+fn name_of(message: &rdkafka::message::BorrowedMessage<'_>) -> Option<(Uuid, u64)> {
+    let headers = message.headers()?;
+    let (mut spool, mut seq) = (None, None);
+    for header in headers.iter() {
+        let value = || std::str::from_utf8(header.value?).ok();
+        match header.key {
+            BRIDGE_SPOOL => spool = value().and_then(|text| Uuid::try_parse(text).ok()),
+            BRIDGE_SEQ => seq = value().and_then(|text| text.parse().ok()),
+            _ => {}
+        }
+    }
+    Some((spool?, seq?))
+}

@@ -1,0 +1,107 @@
+//! The topic: its partitions, their offsets, and its creation where that is wanted.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::context::Context;
+use super::errors::Trouble;
+use super::producer::explained;
+use crate::publisher::machine::PartitionOffsets;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How to make the topic where it is missing.
+#[derive(Debug, Clone, Copy)]
+pub struct Creation {
+    /// Its partitions.
+    pub partitions: i32,
+    /// Its replicas.
+    pub replication: i32,
+}
+
+/// Asks about the topic. Sees uncommitted records, as the high watermark does.
+pub(in crate::publisher) struct Topic {
+    client: BaseConsumer<Context>,
+    name: String,
+}
+
+impl Topic {
+    pub(in crate::publisher) fn new(config: &ClientConfig, name: &str) -> Result<Self, Trouble> {
+        let client = config
+            .clone()
+            // `ListOffsets` follows this setting, in producers too: with `read_committed` it would
+            // answer with the last stable offset instead of the high watermark.
+            .set("isolation.level", "read_uncommitted")
+            .set("allow.auto.create.topics", "false")
+            .create_with_context(Context::default())
+            .map_err(|error| Trouble::new("connecting to Kafka", &error))?;
+        Ok(Self { client, name: name.to_owned() })
+    }
+
+    /// The offsets of every partition.
+    pub(in crate::publisher) fn offsets(&self) -> Result<Vec<PartitionOffsets>, Trouble> {
+        self.partitions()?
+            .into_iter()
+            .map(|partition| {
+                let (low, high) = self
+                    .client
+                    .fetch_watermarks(&self.name, partition, TIMEOUT)
+                    .map_err(|error| explained("asking for offsets", &error, self.client.context()))?;
+                Ok(PartitionOffsets { partition, low, high })
+            })
+            .collect()
+    }
+
+    /// The partitions; an error where the topic is missing or a partition has no leader.
+    pub(in crate::publisher) fn partitions(&self) -> Result<Vec<i32>, Trouble> {
+        const DOING: &str = "asking for the topic";
+        let result = self.client.fetch_metadata(Some(&self.name), TIMEOUT);
+        // Serves the complaints that explain a time-out.
+        let _ = self.client.poll(Duration::ZERO);
+        let metadata = result.map_err(|error| explained(DOING, &error, self.client.context()))?;
+        let missing = || Trouble {
+            kind: "unknown_topic",
+            doing: DOING,
+            text: format!("there is no topic {}; create it, or set BRIDGE_TOPIC_CREATE=true", self.name),
+        };
+        let topic = metadata.topics().first().ok_or_else(missing)?;
+        if let Some(code) = topic.error() {
+            let code = RDKafkaErrorCode::from(code);
+            return Err(match code {
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => missing(),
+                code => Trouble::new(DOING, &KafkaError::MetadataFetch(code)),
+            });
+        }
+        if topic.partitions().is_empty() {
+            return Err(missing());
+        }
+        Ok(topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
+    }
+}
+
+/// Creates the topic; one that another node has created meanwhile is as good.
+pub(in crate::publisher) fn create(config: &ClientConfig, name: &str, how: Creation) -> Result<(), Trouble> {
+    const DOING: &str = "creating the topic";
+    let fault = |error: KafkaError| Trouble::new(DOING, &error);
+    let admin: AdminClient<Context> = config.create_with_context(Context::default()).map_err(fault)?;
+    // Appended time: a recall published late must not be past its retention on arrival.
+    let topic = NewTopic::new(name, how.partitions, TopicReplication::Fixed(how.replication))
+        .set("cleanup.policy", "delete")
+        .set("message.timestamp.type", "LogAppendTime");
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Trouble { kind: "other", doing: DOING, text: error.to_string() })?;
+    let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(fault)?;
+    match results.into_iter().next() {
+        Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
+            Err(fault(KafkaError::AdminOp(code)))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,431 @@
+//! What to do next: the publisher as a pure state machine.
+//!
+//! It holds no connection and reads no clock. A driver asks [`Machine::next`], does it, and tells
+//! the result with [`Machine::on`]. The driver of the process talks to Kafka; a test may simulate
+//! it.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::found::Found;
+use crate::spool::{Identity, Positions, Seq};
+
+/// Records of one transaction at most.
+pub const TRANSACTION_MAX_RECORDS: u64 = 10_000;
+/// After a failed transaction the next one is smaller, but not below this, unless a record was
+/// refused for good: then down to one, to find it.
+const TRANSACTION_MIN_RECORDS: u64 = 64;
+/// Transactions that must succeed before a size that was refused is tried again.
+const REFUSED_SIZE_PATIENCE: u32 = 100;
+/// Waiting before attempt 2, 3, 4 … to reach Kafka again: doubled from the first to the second.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// What the driver is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Wait; nothing is open.
+    Backoff(Duration),
+    /// Throw the producer away, make a new one for this spool identity, and fence the old one
+    /// (`init_transactions`).
+    Connect {
+        /// The identity that names the transactions.
+        spool: Uuid,
+    },
+    /// Ask for the first and the next offset of every partition of the topic, uncommitted records
+    /// counted.
+    ListOffsets,
+    /// Before the first transaction of this process: store the positions and the fact that the
+    /// topic agrees with the spool, durably.
+    Begin(Positions),
+    /// Read these ranges in `read_committed`, once the last stable offset has passed their end,
+    /// and note every sequence number of this spool.
+    ReadBack {
+        /// What to read.
+        ranges: Vec<Range>,
+        /// Where to note it.
+        found: Found,
+    },
+    /// Take a new identity for the events from `first_seq` on.
+    Renew {
+        /// The first sequence number of the new identity.
+        first_seq: Seq,
+    },
+    /// Move this record to quarantine, and the watermark behind it.
+    Quarantine {
+        /// Its sequence number, which is the watermark.
+        seq: Seq,
+        /// Why Kafka refused it.
+        reason: Refusal,
+    },
+    /// Publish events `from ..`, below `below`, at most `records` of them, in one transaction;
+    /// skip those that [`Machine::is_published`].
+    Publish {
+        /// The first one.
+        from: Seq,
+        /// The end of this identity's range.
+        below: Seq,
+        /// The most to take.
+        records: u64,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A backoff is over, or what [`Action::Begin`] names is stored.
+    Done,
+    /// The producer is connected and fenced.
+    Connected,
+    /// The offsets of every partition.
+    Offsets(Vec<PartitionOffsets>),
+    /// All ranges were read.
+    ReadBack(Found),
+    /// The spool has these identities now.
+    Renewed(Vec<Identity>),
+    /// The record is in quarantine.
+    Quarantined,
+    /// There was nothing to publish.
+    Idle,
+    /// All events below `until` are committed; `next` names the offset after the last record of
+    /// each partition that got one.
+    Committed {
+        /// The sequence number after the last one of the transaction.
+        until: Seq,
+        /// Offsets from delivery reports.
+        next: Positions,
+    },
+    /// Kafka refused a record of a transaction for good.
+    Refused {
+        /// The first refused one.
+        seq: Seq,
+        /// Records in the transaction.
+        records: u64,
+        /// Sequence number after the last one of the transaction.
+        until: Seq,
+        /// What Kafka said.
+        reason: Refusal,
+    },
+    /// Anything else: what became of a transaction, if one was open, is not known.
+    Doubt {
+        /// Sequence number after the last record that may have been sent, if any.
+        until: Option<Seq>,
+        /// Records that were to be sent, 0 if it did not come to that.
+        records: u64,
+    },
+}
+
+/// Why Kafka refuses a record for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub detail: String,
+}
+
+/// The offsets of one partition: `low` is the first that is there, `high` the next to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionOffsets {
+    /// The partition.
+    pub partition: i32,
+    /// First offset still there.
+    pub low: i64,
+    /// High watermark.
+    pub high: i64,
+}
+
+/// Offsets of one partition to read: `from` up to, not including, `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The partition.
+    pub partition: i32,
+    /// The first offset.
+    pub from: i64,
+    /// The offset after the last.
+    pub to: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Backoff,
+    Connect,
+    ListOffsets,
+    ReadBack(Vec<Range>),
+    Renew,
+    Begin,
+    Publish,
+}
+
+/// The publisher's knowledge and its next step.
+#[derive(Debug)]
+pub struct Machine {
+    step: Step,
+    /// Failures since Kafka was last reached.
+    failures: u32,
+    watermark: Seq,
+    /// At or above this a sequence number in the topic was not published by this spool's file.
+    given_out: Seq,
+    identities: Vec<Identity>,
+    /// The identity the present producer is connected for.
+    connected: Option<Uuid>,
+    /// Whether [`Action::Begin`] was done.
+    begun: bool,
+    positions: Positions,
+    /// Ends of the ranges last read: become positions once all that was found lies below the watermark.
+    read_through: Option<Positions>,
+    found: Found,
+    /// Most records of the next transaction.
+    records: u64,
+    /// The largest size not refused, while the reason of a refusal is not found.
+    refused: Option<RefusedSize>,
+    /// A record that was refused alone: to be quarantined once the topic was read back.
+    condemned: Option<(Seq, Refusal)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct RefusedSize {
+    records: u64,
+    successes: u32,
+}
+
+impl Machine {
+    /// A machine for a spool as it was opened: numbers below `given_out` may be in the topic,
+    /// `positions` are those stored for it.
+    pub fn new(watermark: Seq, given_out: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
+        Self {
+            step: Step::Connect,
+            failures: 0,
+            watermark,
+            given_out,
+            identities,
+            connected: None,
+            begun: false,
+            positions,
+            read_through: None,
+            found: Found::default(),
+            records: TRANSACTION_MAX_RECORDS,
+            refused: None,
+            condemned: None,
+        }
+    }
+
+    /// What to do now.
+    pub fn next(&self) -> Action {
+        match &self.step {
+            Step::Backoff => Action::Backoff(backoff(self.failures)),
+            Step::Connect => Action::Connect { spool: self.identity().0 },
+            Step::ListOffsets => Action::ListOffsets,
+            Step::ReadBack(ranges) => Action::ReadBack {
+                ranges: ranges.clone(),
+                found: Found::new(self.watermark, self.given_out, &self.identities),
+            },
+            Step::Begin => Action::Begin(self.positions.clone()),
+            Step::Renew => Action::Renew { first_seq: self.given_out },
+            Step::Publish => {
+                if let Some((seq, reason)) = &self.condemned {
+                    return Action::Quarantine { seq: *seq, reason: reason.clone() };
+                }
+                Action::Publish { from: self.watermark, below: self.identity().1, records: self.records }
+            }
+        }
+    }
+
+    /// Takes the result of the last action.
+    pub fn on(&mut self, event: Event) {
+        match event {
+            Event::Done => {
+                if self.step == Step::Begin {
+                    self.begun = true;
+                    self.step = Step::Publish;
+                } else {
+                    self.step = Step::Connect;
+                }
+            }
+            Event::Connected => {
+                self.connected = Some(self.identity().0);
+                self.step = Step::ListOffsets;
+            }
+            Event::Offsets(offsets) => self.plan(&offsets),
+            Event::ReadBack(found) => self.take(found),
+            Event::Renewed(identities) => {
+                self.identities = identities;
+                // Fenced under the name that publishes next, and read back once more.
+                self.step = Step::Connect;
+            }
+            Event::Quarantined => {
+                self.condemned = None;
+                // The cause is found: full transactions again.
+                self.refused = None;
+                self.records = TRANSACTION_MAX_RECORDS;
+                self.advance(self.watermark + 1);
+            }
+            Event::Idle => self.failures = 0,
+            Event::Committed { until, next } => {
+                self.failures = 0;
+                self.given_out = self.given_out.max(until);
+                self.positions.extend(next);
+                self.grow();
+                self.advance(until);
+            }
+            Event::Refused { seq, records, until, reason } => {
+                self.given_out = self.given_out.max(until);
+                if records <= 1 {
+                    self.condemned = Some((seq, reason));
+                }
+                self.records = (records / 2).max(1);
+                self.refused = Some(RefusedSize { records: self.records, successes: 0 });
+                // Kafka was reached; halving bounds the attempts.
+                self.failures = 0;
+                self.fail();
+            }
+            Event::Doubt { until, records } => {
+                if let Some(until) = until {
+                    self.given_out = self.given_out.max(until);
+                }
+                if records > 0 {
+                    let floor = TRANSACTION_MIN_RECORDS.min(self.records);
+                    self.records = (records / 2).max(floor);
+                }
+                self.fail();
+            }
+        }
+    }
+
+    /// The next sequence number to publish.
+    pub fn watermark(&self) -> Seq {
+        self.watermark
+    }
+
+    /// Offsets below which no record at or above the watermark is.
+    pub fn positions(&self) -> &Positions {
+        &self.positions
+    }
+
+    /// Whether a record was found in the topic when it was last read.
+    pub fn is_published(&self, seq: Seq) -> bool {
+        self.found.contains(seq)
+    }
+
+    /// Whether the producer is connected and nothing is in doubt.
+    pub fn is_ready(&self) -> bool {
+        self.step == Step::Publish
+    }
+
+    /// The name under which a sequence number is published: `bridge_spool` and `bridge_seq`.
+    pub fn name(&self, seq: Seq) -> (Uuid, u64) {
+        let (uuid, _, first) = self.identity_at(seq);
+        (uuid, seq - first + 1)
+    }
+
+    /// Failures since Kafka was last reached.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    fn fail(&mut self) {
+        self.connected = None;
+        self.failures = self.failures.saturating_add(1);
+        self.step = if self.failures == 1 { Step::Connect } else { Step::Backoff };
+    }
+
+    /// The identity that publishes at the watermark, and the end of its range.
+    fn identity(&self) -> (Uuid, Seq) {
+        let (uuid, end, _) = self.identity_at(self.watermark);
+        (uuid, end)
+    }
+
+    fn identity_at(&self, seq: Seq) -> (Uuid, Seq, Seq) {
+        let at = self.identities.partition_point(|identity| identity.first_seq <= seq).saturating_sub(1);
+        let end = self.identities.get(at + 1).map_or(Seq::MAX, |next| next.first_seq);
+        self.identities.get(at).map_or((Uuid::nil(), end, 1), |identity| (identity.uuid, end, identity.first_seq))
+    }
+
+    /// Decides what must be read back.
+    fn plan(&mut self, offsets: &[PartitionOffsets]) {
+        let ends: Positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
+        if self.positions.is_empty() {
+            // Positions are stored before the first transaction: without them nothing was sent.
+            self.positions = ends;
+            self.take(Found::default());
+            return;
+        }
+        self.positions = offsets
+            .iter()
+            .map(|at| {
+                // A partition that is new since then, offsets that retention removed, a topic that
+                // was made anew: from the earliest record on.
+                let stored = self.positions.get(&at.partition).copied().unwrap_or(at.low);
+                (at.partition, if (at.low..=at.high).contains(&stored) { stored } else { at.low })
+            })
+            .collect();
+        let ranges: Vec<Range> = ends
+            .iter()
+            .map(|(&partition, &to)| Range { partition, from: self.positions[&partition], to })
+            .filter(|range| range.from < range.to)
+            .collect();
+        self.read_through = Some(ends);
+        if ranges.is_empty() {
+            self.take(Found::default());
+        } else {
+            self.step = Step::ReadBack(ranges);
+        }
+    }
+
+    /// Goes on with what was found in the topic.
+    fn take(&mut self, found: Found) {
+        let foreign = found.is_foreign();
+        self.found = found;
+        self.step = match (foreign, self.begun) {
+            (true, _) => Step::Renew,
+            (false, false) => Step::Begin,
+            (false, true) => Step::Publish,
+        };
+        if self.condemned.as_ref().is_some_and(|(seq, _)| *seq != self.watermark || self.found.contains(*seq)) {
+            self.condemned = None;
+        }
+        self.settle();
+    }
+
+    fn advance(&mut self, watermark: Seq) {
+        self.watermark = watermark;
+        self.settle();
+        if self.connected.is_some_and(|connected| connected != self.identity().0) {
+            self.step = Step::Connect;
+        }
+    }
+
+    /// Once nothing that was found lies ahead, the next reading may start where the last one ended.
+    fn settle(&mut self) {
+        if self.found.highest().is_none_or(|highest| highest < self.watermark)
+            && let Some(ends) = self.read_through.take()
+        {
+            for (partition, end) in ends {
+                let position = self.positions.entry(partition).or_insert(end);
+                *position = end.max(*position);
+            }
+        }
+    }
+
+    /// Lets transactions grow again after a success.
+    fn grow(&mut self) {
+        let mut most = TRANSACTION_MAX_RECORDS;
+        if let Some(refused) = &mut self.refused {
+            refused.successes += 1;
+            if refused.successes >= REFUSED_SIZE_PATIENCE {
+                *refused = RefusedSize { records: refused.records * 2, successes: 0 };
+            }
+            most = refused.records;
+            if most >= TRANSACTION_MAX_RECORDS {
+                self.refused = None;
+            }
+        }
+        self.records = (self.records * 2).min(most).clamp(1, TRANSACTION_MAX_RECORDS);
+    }
+}
+
+fn backoff(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(2).min(16);
+    (BACKOFF_MIN * 2_u32.pow(doublings)).min(BACKOFF_MAX)
+}

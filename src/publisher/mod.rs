@@ -1,0 +1,113 @@
+//! From the spool into Kafka, exactly once and in order.
+//!
+//! # Fence and read back
+//!
+//! Every record carries its spool's UUID and its sequence number, so the topic itself says what
+//! has been published. Records go out in sequence, in Kafka transactions, one after the other.
+//! At the start, and after any error, the producer is thrown away and a new one of the same
+//! `transactional.id` is initialized: that resolves what was open and fences every request of the
+//! old one. Then the high watermark of every partition is taken, the topic is read in
+//! `read_committed` from the stored positions up to there, and what is missing is published.
+//! Whatever became of a transaction is thus read, never guessed. `docs/architecture.md` goes
+//! through the cases one by one.
+//!
+//! # Rooms
+//!
+//! [`machine`] decides what to do next, pure; [`found`] holds what a reading found; `driver` does
+//! it; [`kafka`] is all that touches librdkafka.
+
+mod driver;
+pub mod found;
+pub mod kafka;
+pub mod machine;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use rdkafka::ClientConfig;
+
+use crate::ops::metrics::Metrics;
+use crate::ops::status::KafkaCell;
+use crate::spool::{Seq, Spool, SpoolError};
+use kafka::topic::Creation;
+
+/// What the publisher works with.
+pub struct Options {
+    /// Where events come from.
+    pub spool: Spool,
+    /// Where records go.
+    pub topic: String,
+    /// librdkafka's settings, without those that the publisher owns.
+    pub config: ClientConfig,
+    /// Transactions (`exactly_once`), or only an idempotent producer (`at_least_once`).
+    pub transactional: bool,
+    /// Make the topic where it is missing.
+    pub creation: Option<Creation>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+    /// Where it shows its state.
+    pub kafka: KafkaCell,
+}
+
+/// Why the publisher ended. No event is lost by it; the process ends and the next one goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum PublisherError {
+    /// The spool failed.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// An event that the spool gave out is not there.
+    #[error("event {0} is missing from the spool")]
+    Missing(Seq),
+    /// An event is not a record of this release or an earlier one.
+    #[error("event {0} in the spool is not a record")]
+    Undecodable(Seq),
+    /// The thread could not be started.
+    #[error("the publisher's thread could not be started: {0}")]
+    Thread(std::io::Error),
+    /// The thread panicked.
+    #[error("the publisher's thread panicked")]
+    Panicked,
+}
+
+/// The running publisher.
+#[derive(Debug)]
+pub struct PublisherHandle {
+    stop: Arc<AtomicBool>,
+    spool: Spool,
+    thread: JoinHandle<Result<(), PublisherError>>,
+}
+
+/// Starts the publisher's thread; `on_end` is called on it when it has ended, for whatever reason.
+pub fn start(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<PublisherHandle, PublisherError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let spool = options.spool.clone();
+    let driver = driver::Driver::new(options, Arc::clone(&stop))?;
+    let thread = std::thread::Builder::new()
+        .name("publisher".to_owned())
+        .spawn(move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| driver.run()));
+            on_end();
+            result.unwrap_or(Err(PublisherError::Panicked))
+        })
+        .map_err(PublisherError::Thread)?;
+    Ok(PublisherHandle { stop, spool, thread })
+}
+
+impl PublisherHandle {
+    /// Tells it to publish what it can and end. Does not wait.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.spool.nudge();
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for its end.
+    pub fn join(self) -> Result<(), PublisherError> {
+        self.thread.join().unwrap_or(Err(PublisherError::Panicked))
+    }
+}

@@ -1,0 +1,57 @@
+//! The bytes of one row: events in sequence, each behind its length, all under one checksum.
+
+/// Appends one event: its length as u32 little-endian, then the bytes that `write` appends.
+pub(super) fn push_event(payload: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = payload.len();
+    payload.extend_from_slice(&[0; size_of::<u32>()]);
+    let body = payload.len();
+    write(payload);
+    // An event is bounded by the size of a request body, far below 4 GiB.
+    let len = u32::try_from(payload.len() - body).unwrap_or(u32::MAX);
+    payload[start..body].copy_from_slice(&len.to_le_bytes());
+}
+
+/// The checksum stored with a row: CRC-32 over its first sequence number and its payload, so that
+/// a row under a wrong number is found too.
+pub(super) fn checksum(first_seq: u64, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&first_seq.to_le_bytes());
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+/// The events of a payload, in order. Ends early on a length that does not fit; compare the count.
+pub(super) fn events(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = payload;
+    std::iter::from_fn(move || {
+        let (len, tail) = rest.split_first_chunk::<4>()?;
+        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        let (event, tail) = tail.split_at_checked(len)?;
+        rest = tail;
+        Some(event)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_back_in_order_and_a_torn_length_ends_the_list() {
+        let mut payload = Vec::new();
+        push_event(&mut payload, |out| out.push(b'a'));
+        push_event(&mut payload, |_| ());
+        push_event(&mut payload, |out| out.extend(b"ccc"));
+        let all: Vec<&[u8]> = events(&payload).collect();
+        assert_eq!(all, [b"a".as_slice(), b"", b"ccc"]);
+        payload.pop();
+        assert_eq!(events(&payload).count(), 2);
+    }
+
+    #[test]
+    fn the_checksum_covers_number_and_bytes() {
+        let sum = checksum(7, b"payload");
+        assert_ne!(sum, checksum(8, b"payload"));
+        assert_ne!(sum, checksum(7, b"paylaod"));
+    }
+}

@@ -1,0 +1,404 @@
+//! The durable queue between the webhook and Kafka: bytes in, bytes out, sequence numbers.
+//!
+//! # The contract, with its numbers
+//!
+//! - One SQLite database (`spool.db`, WAL, `synchronous=FULL`) in one directory, held by one
+//!   process (advisory lock on `spool.lock`). One writer thread; readers have connections of
+//!   their own.
+//! - [`Appender::append`] returns [`Durable`] only after the COMMIT that holds the whole delivery
+//!   returned, which is after `fsync` of the log. A commit that fails leaves nothing of its group.
+//! - Deliveries that arrive together share one commit and one row (*group commit*), at most 1 MiB
+//!   ([`queue`]). While groups are larger than a few deliveries, commits start at most every
+//!   1.5 ms; alone, a delivery is committed at once. At most 64 MiB wait for the disk in memory.
+//! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row
+//!   holds the events `first_seq .. first_seq + events`, each behind its length, under one CRC-32.
+//! - The *watermark* is the next sequence number to publish. It is stored lazily (with the next
+//!   group after 100 ms, or on its own then) together with the next offset of every partition, so
+//!   it may lag behind Kafka, never run ahead of it.
+//! - Rows below the stored watermark are removed in bulk, at most 1 MiB per commit while
+//!   deliveries wait, 8 MiB otherwise; freed pages are used again, the file does not grow with
+//!   uptime.
+//! - Unpublished payload is bounded by `max_bytes`, the quarantine by its own bound; at a bound a
+//!   delivery is refused at once ([`AppendError::Full`]).
+//! - Numbers given out before the topic was first compared with the file are marked
+//!   (`unverified_from`), so that a restored copy that crashes before it reaches Kafka does not
+//!   take the records of the original for its own.
+//! - Opening looks at the newest and the oldest row only: it costs the same for any size.
+//!   The running totals that make this possible are kept in the rows (`bytes_through`).
+//! - A sequence number belongs to an *identity*: the UUID that consumers see as `bridge_spool`.
+//!   A spool that finds itself behind the topic takes a new one from there on; `bridge_seq` then
+//!   counts from 1 again.
+//! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
+//!   connection: the file is opened and checked again, what was not acknowledged is removed, and
+//!   where that cannot be done the writer ends, and with it the process.
+//!
+//! Not promised: what is acknowledged and not yet published is gone with the disk.
+
+mod appender;
+mod bound;
+mod error;
+mod group;
+mod lock;
+mod queue;
+mod reader;
+mod schema;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+pub use appender::{Appender, Durable, EventWriter};
+pub use error::{AppendError, SpoolError};
+pub use reader::{Batch, ReadLimit, Reader};
+
+use bound::Bound;
+use lock::DirectoryLock;
+use queue::Queue;
+use writer::{Command, Writer};
+
+/// A sequence number of this spool, counted from 1 over all its identities.
+pub type Seq = u64;
+
+/// The next offset to read, by partition.
+pub type Positions = BTreeMap<i32, i64>;
+
+/// Under which name a range of sequence numbers is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The first sequence number of this identity; its `bridge_seq` is 1.
+    pub first_seq: Seq,
+    /// The `bridge_spool` of its records.
+    pub uuid: Uuid,
+}
+
+/// How to open a spool.
+pub struct Options {
+    /// The directory, made where it is missing.
+    pub dir: PathBuf,
+    /// Bound of unpublished payload, in bytes.
+    pub max_bytes: u64,
+    /// Bound of the quarantine, in bytes.
+    pub quarantine_max_bytes: u64,
+    /// Called by the writer after each commit of events, with its duration and its events.
+    pub on_commit: Box<dyn Fn(Duration, u64) + Send>,
+}
+
+/// How far the spool has come, all from one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The next sequence number to give out.
+    pub next_seq: Seq,
+    /// The next sequence number to publish; below it all is in Kafka or in quarantine.
+    pub watermark: Seq,
+    /// `next_seq` when the process opened the spool.
+    pub opened_next_seq: Seq,
+    /// `watermark` when the process opened the spool.
+    pub opened_watermark: Seq,
+    /// Records moved to quarantine since then.
+    pub quarantined: u64,
+}
+
+impl Progress {
+    /// Events waiting to be published.
+    pub fn depth(&self) -> u64 {
+        self.next_seq - self.watermark
+    }
+    /// Events that waited when the process opened the spool.
+    pub fn recovered(&self) -> u64 {
+        self.opened_next_seq - self.opened_watermark
+    }
+    /// Events accepted since then.
+    pub fn accepted(&self) -> u64 {
+        self.next_seq - self.opened_next_seq
+    }
+    /// Records known to be in Kafka since then.
+    pub fn published(&self) -> u64 {
+        self.watermark - self.opened_watermark - self.quarantined
+    }
+}
+
+/// A watermark to store, with the positions in the topic that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advance {
+    /// The next sequence number to publish.
+    pub watermark: Seq,
+    /// The topic of the positions.
+    pub topic: Arc<str>,
+    /// Offsets below which no record at or above the watermark can be; partitions not named keep
+    /// what they have.
+    pub positions: Positions,
+}
+
+/// What is kept of a delivery or record that cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantineEntry {
+    /// When, in UNIX milliseconds.
+    pub at_ms: i64,
+    /// Why, as one word: an outcome label or a Kafka error.
+    pub reason: &'static str,
+    /// Why, as a sentence.
+    pub detail: String,
+    /// The query without Sign; empty for a record that Kafka refused.
+    pub query: String,
+    /// The raw body, or the encoded record that Kafka refused.
+    pub body: Vec<u8>,
+}
+
+impl QuarantineEntry {
+    /// Bytes that count against the bound.
+    pub fn bytes(&self) -> u64 {
+        (self.detail.len() + self.query.len() + self.body.len()) as u64
+    }
+}
+
+/// Numbers for status and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of unpublished payload.
+    pub bytes: u64,
+    /// Their bound.
+    pub max_bytes: u64,
+    /// Entries in quarantine.
+    pub quarantine_events: u64,
+    /// Their bytes.
+    pub quarantine_bytes: u64,
+    /// Their bound.
+    pub quarantine_max_bytes: u64,
+}
+
+/// What the writer, the workers and the publisher share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    dir: PathBuf,
+    queue: Queue,
+    capacity: Bound,
+    quarantine: Bound,
+    state: Mutex<State>,
+    /// Signalled when events were committed, or when the spool was nudged.
+    grown: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    progress: Progress,
+    identities: Vec<Identity>,
+    unverified_from: Seq,
+    quarantine_events: u64,
+    /// Why the last commit failed, until one succeeds.
+    fault: Option<Arc<str>>,
+    nudged: bool,
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handle on the open spool; clones share it.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    shared: Arc<Shared>,
+}
+
+/// The running writer thread; the spool is open until it has ended.
+#[derive(Debug)]
+pub struct WriterHandle {
+    shared: Arc<Shared>,
+    thread: JoinHandle<Result<(), SpoolError>>,
+}
+
+impl Spool {
+    /// Takes the directory, opens and checks the file, starts the writer.
+    ///
+    /// `on_end` is called on the writer's thread when it has ended, for whatever reason.
+    ///
+    /// # Errors
+    /// The directory is locked or cannot be used, or the file cannot be trusted; nothing is
+    /// changed then.
+    pub fn open(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<(Self, WriterHandle), SpoolError> {
+        let lock = DirectoryLock::acquire(&options.dir)?;
+        let (connection, found) = schema::open_writer(&options.dir)?;
+        let unverified_from = schema::mark_unverified(&connection, &found)?;
+        let shared = Arc::new(Shared {
+            capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),
+            quarantine: Bound::new("quarantine", options.quarantine_max_bytes, found.quarantine_bytes),
+            queue: Queue::default(),
+            state: Mutex::new(State {
+                progress: Progress {
+                    next_seq: found.next_seq,
+                    watermark: found.watermark,
+                    opened_next_seq: found.next_seq,
+                    opened_watermark: found.watermark,
+                    quarantined: 0,
+                },
+                identities: found.identities.clone(),
+                unverified_from,
+                quarantine_events: found.quarantine_events,
+                fault: None,
+                nudged: false,
+            }),
+            grown: Condvar::new(),
+            dir: options.dir,
+        });
+        let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, options.on_commit);
+        let thread = std::thread::Builder::new()
+            .name("spool-writer".to_owned())
+            .spawn(move || {
+                let _ending = Ending(Some(on_end));
+                writer.run()
+            })
+            .map_err(|source| SpoolError::Directory { dir: shared.dir.clone(), source })?;
+        Ok((Self { shared: Arc::clone(&shared) }, WriterHandle { shared, thread }))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The directory of this spool.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// A reader on a connection of its own.
+    pub fn reader(&self) -> Result<Reader, SpoolError> {
+        Reader::open(&self.shared.dir)
+    }
+
+    /// How far the spool has come.
+    pub fn progress(&self) -> Progress {
+        self.shared.state().progress
+    }
+
+    /// Bytes and entries in use.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            bytes: self.shared.capacity.used(),
+            max_bytes: self.shared.capacity.max(),
+            quarantine_events: self.shared.state().quarantine_events,
+            quarantine_bytes: self.shared.quarantine.used(),
+            quarantine_max_bytes: self.shared.quarantine.max(),
+        }
+    }
+
+    /// Under which names sequence numbers at or above the watermark are published, oldest first.
+    pub fn identities(&self) -> Vec<Identity> {
+        self.shared.state().identities.clone()
+    }
+
+    /// Why the last commit failed, while none has succeeded since.
+    pub fn fault(&self) -> Option<Arc<str>> {
+        self.shared.state().fault.clone()
+    }
+
+    /// Waits until `seq` has been given out, the spool is [nudged](Self::nudge), or `timeout` has
+    /// passed; tells whether `seq` is there.
+    pub fn wait_for(&self, seq: Seq, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
+        let mut state = self.shared.state();
+        while state.progress.next_seq <= seq && !state.nudged {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.shared.grown.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.nudged = false;
+        state.progress.next_seq > seq
+    }
+
+    /// Ends a [`wait_for`](Self::wait_for), the current one or the next.
+    pub fn nudge(&self) {
+        self.shared.state().nudged = true;
+        self.shared.grown.notify_all();
+    }
+
+    /// Notes that all below the watermark is in Kafka; stored lazily.
+    pub fn advance(&self, advance: Advance) {
+        {
+            let mut state = self.shared.state();
+            state.progress.watermark = advance.watermark;
+        }
+        let mut inbox = self.shared.queue.lock();
+        let first = inbox.advance.is_none();
+        match &mut inbox.advance {
+            Some(waiting) if waiting.topic == advance.topic => {
+                waiting.watermark = advance.watermark;
+                waiting.positions.extend(advance.positions);
+            }
+            waiting => *waiting = Some(advance),
+        }
+        drop(inbox);
+        if first {
+            self.shared.queue.notify();
+        }
+    }
+
+    /// Numbers below this may have been published by this file; others were given out since it
+    /// was opened and not compared with the topic yet.
+    pub fn unverified_from(&self) -> Seq {
+        self.shared.state().unverified_from
+    }
+
+    /// Replaces the positions in a topic and notes that the topic was compared with the spool;
+    /// durable when it returns, together with whatever watermark waits to be stored.
+    pub fn begin(&self, topic: &Arc<str>, positions: Positions) -> Result<(), SpoolError> {
+        let watermark = self.progress().watermark;
+        let advance = Advance { watermark, topic: Arc::clone(topic), positions };
+        self.command(|reply| Command::Begin { advance, reply })
+    }
+
+    /// Moves the record at the watermark to quarantine and the watermark behind it, in one commit.
+    pub fn quarantine_record(&self, seq: Seq, entry: QuarantineEntry) -> Result<(), SpoolError> {
+        self.command(|reply| Command::Quarantine { seq, entry: Box::new(entry), reply })
+    }
+
+    /// Gives the events from `first_seq` on a new identity; durable when it returns.
+    pub fn renew_identity(&self, first_seq: Seq) -> Result<(), SpoolError> {
+        self.command(|reply| Command::Renew { first_seq, reply })
+    }
+
+    fn command(&self, make: impl FnOnce(SyncSender<Result<(), SpoolError>>) -> Command) -> Result<(), SpoolError> {
+        let (reply, answer) = sync_channel(1);
+        let mut inbox = self.shared.queue.lock();
+        if inbox.is_closed() {
+            return Err(SpoolError::Stopped);
+        }
+        inbox.commands.push_back(make(reply));
+        drop(inbox);
+        self.shared.queue.notify();
+        answer.recv().unwrap_or(Err(SpoolError::Stopped))
+    }
+}
+
+impl WriterHandle {
+    /// Commits what waits, stores the watermark, closes the file and frees the directory.
+    pub fn stop(self) -> Result<(), SpoolError> {
+        self.shared.queue.lock().stop = true;
+        self.shared.queue.notify();
+        self.join()
+    }
+
+    /// Waits for a writer that has ended by itself.
+    pub fn join(self) -> Result<(), SpoolError> {
+        self.thread.join().unwrap_or(Err(SpoolError::Stopped))
+    }
+}
+
+/// Calls its function when a thread ends, by a panic too.
+struct Ending<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for Ending<F> {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What waits for the next commit: filled by the HTTP workers, emptied by the writer.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::writer::Command;
+use super::{Advance, AppendError, QuarantineEntry};
+
+/// Bytes of one group before the next one is begun: a commit of this size takes a few ms.
+pub(super) const GROUP_MAX_BYTES: usize = 1 << 20;
+/// Bytes that may wait for the disk in memory; beyond it a delivery is refused at once.
+pub(super) const WAITING_MAX_BYTES: usize = 64 << 20;
+
+/// How a group ended; every delivery in it ends the same way.
+pub(super) type GroupResult = Result<(), AppendError>;
+
+/// Tells one worker that its next `deliveries` waiting deliveries, oldest first, are decided.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) deliveries: usize,
+    pub(super) result: GroupResult,
+}
+
+/// Deliveries that share one commit.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// Framed events, see [`super::group`].
+    pub(super) payload: Vec<u8>,
+    pub(super) events: u64,
+    pub(super) quarantine: Vec<QuarantineEntry>,
+    pub(super) quarantine_bytes: u64,
+    /// Deliveries of each worker, by its number: who is to be told.
+    pub(super) deliveries: Vec<usize>,
+    pub(super) total_deliveries: usize,
+}
+
+impl Group {
+    fn count(&mut self, worker: usize) {
+        if self.deliveries.len() <= worker {
+            self.deliveries.resize(worker + 1, 0);
+        }
+        self.deliveries[worker] += 1;
+        self.total_deliveries += 1;
+    }
+
+    fn bytes(&self) -> usize {
+        self.payload.len() + usize::try_from(self.quarantine_bytes).unwrap_or(usize::MAX)
+    }
+}
+
+/// The state behind the one mutex between workers, publisher and writer.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    groups: VecDeque<Group>,
+    waiting_bytes: usize,
+    workers: Vec<UnboundedSender<Decided>>,
+    /// The newest watermark not yet stored; a later one replaces an earlier one.
+    pub(super) advance: Option<Advance>,
+    /// Requests of the publisher, which waits for each: never more than one or two.
+    pub(super) commands: VecDeque<Command>,
+    pub(super) stop: bool,
+    closed: bool,
+}
+
+/// The queue in front of the writer.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    inbox: Mutex<Inbox>,
+    work: Condvar,
+}
+
+impl Queue {
+    /// The lock, also after a panic elsewhere: every change under it is complete in itself.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the writer.
+    pub(super) fn notify(&self) {
+        self.work.notify_one();
+    }
+
+    pub(super) fn register(&self, worker: UnboundedSender<Decided>) -> usize {
+        let mut inbox = self.lock();
+        inbox.workers.push(worker);
+        inbox.workers.len() - 1
+    }
+
+    /// Adds a delivery of framed events.
+    pub(super) fn push_events(&self, worker: usize, framed: &[u8], events: u64) -> Result<(), AppendError> {
+        self.push(worker, framed.len(), |group| {
+            group.payload.extend_from_slice(framed);
+            group.events += events;
+        })
+    }
+
+    /// Adds a delivery for quarantine.
+    pub(super) fn push_quarantine(&self, worker: usize, entry: QuarantineEntry) -> Result<(), AppendError> {
+        let bytes = entry.bytes();
+        self.push(worker, usize::try_from(bytes).unwrap_or(usize::MAX), |group| {
+            group.quarantine_bytes += bytes;
+            group.quarantine.push(entry);
+        })
+    }
+
+    fn push(&self, worker: usize, bytes: usize, add: impl FnOnce(&mut Group)) -> Result<(), AppendError> {
+        let mut inbox = self.lock();
+        if inbox.closed || inbox.stop {
+            return Err(AppendError::Closed);
+        }
+        if inbox.waiting_bytes.saturating_add(bytes) > WAITING_MAX_BYTES {
+            return Err(AppendError::Overloaded { bytes: inbox.waiting_bytes });
+        }
+        let full = inbox.groups.back().is_none_or(|group| group.bytes() >= GROUP_MAX_BYTES);
+        let first = inbox.groups.is_empty();
+        if full {
+            inbox.groups.push_back(Group::default());
+        }
+        if let Some(group) = inbox.groups.back_mut() {
+            add(group);
+            group.count(worker);
+        }
+        inbox.waiting_bytes += bytes;
+        drop(inbox);
+        // The writer takes all there is: only the first delivery has to wake it.
+        if first {
+            self.notify();
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to do or `until` has come, then hands out the lock.
+    pub(super) fn wait(&self, until: Option<Instant>) -> MutexGuard<'_, Inbox> {
+        let mut inbox = self.lock();
+        loop {
+            if !inbox.groups.is_empty() || !inbox.commands.is_empty() || inbox.stop {
+                return inbox;
+            }
+            match until {
+                // A watermark to store wakes nobody by itself: it has no deadline until then.
+                None if inbox.advance.is_some() => return inbox,
+                None => inbox = self.work.wait(inbox).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return inbox;
+                    }
+                    inbox = self.work.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    /// Tells every worker of a group how it ended: one message per worker, not per delivery.
+    pub(super) fn decide(&self, group: &Group, result: &GroupResult) {
+        let inbox = self.lock();
+        for (worker, &deliveries) in inbox.workers.iter().zip(&group.deliveries) {
+            if deliveries > 0 {
+                // A worker that is gone has nobody waiting.
+                let _ = worker.send(Decided { deliveries, result: result.clone() });
+            }
+        }
+    }
+
+    /// Refuses all that waits and all that comes: the writer is ending.
+    pub(super) fn close(&self) {
+        let mut inbox = self.lock();
+        inbox.closed = true;
+        inbox.commands.clear();
+        let groups = std::mem::take(&mut inbox.groups);
+        inbox.waiting_bytes = 0;
+        drop(inbox);
+        for group in &groups {
+            self.decide(group, &Err(AppendError::Closed));
+        }
+    }
+}
+
+impl Inbox {
+    pub(super) fn take_group(&mut self) -> Option<Group> {
+        let group = self.groups.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(group.bytes());
+        Some(group)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+}

@@ -1,0 +1,237 @@
+//! The database file: how it is made, opened and checked.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::lock::sync_directory;
+use super::{Identity, Seq, SpoolError};
+
+/// `rcbr`: tells a spool from any other SQLite file.
+const APPLICATION_ID: i32 = 0x7263_6272;
+/// Raised with every change of the tables below.
+const SCHEMA_VERSION: i32 = 1;
+/// How long a connection waits for a lock of another one of this process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+CREATE TABLE progress (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    watermark INTEGER NOT NULL,
+    unverified_from INTEGER,
+    quarantine_events INTEGER NOT NULL,
+    quarantine_bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE identity (
+    first_seq INTEGER PRIMARY KEY,
+    uuid BLOB NOT NULL
+) STRICT;
+CREATE TABLE event_group (
+    first_seq INTEGER PRIMARY KEY,
+    events INTEGER NOT NULL,
+    accepted_at_ms INTEGER NOT NULL,
+    bytes_through INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE TABLE position (
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    query TEXT NOT NULL,
+    body BLOB NOT NULL,
+    spool_uuid BLOB,
+    bridge_seq INTEGER
+) STRICT;
+";
+
+/// The name of the database inside the spool directory.
+pub(super) fn database_file(dir: &Path) -> PathBuf {
+    dir.join("spool.db")
+}
+
+/// What one O(1) look at the file tells.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// The next sequence number to publish.
+    pub(super) watermark: Seq,
+    /// The next sequence number to give out.
+    pub(super) next_seq: Seq,
+    /// Running total of payload bytes through the newest row.
+    pub(super) bytes_through: u64,
+    /// Running total through the last row that is published whole.
+    pub(super) bytes_released: u64,
+    /// Where set: numbers from here on were given out and never compared with the topic.
+    pub(super) unverified_from: Option<Seq>,
+    /// Entries in quarantine.
+    pub(super) quarantine_events: u64,
+    /// Their bytes.
+    pub(super) quarantine_bytes: u64,
+    /// Who publishes which sequence numbers, oldest first.
+    pub(super) identities: Vec<Identity>,
+}
+
+/// Opens the database for writing, making it where it is missing, and checks it at a cost that
+/// does not depend on its size.
+pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError> {
+    let file = database_file(dir);
+    let fresh = !file.exists();
+    let connection = Connection::open(&file).map_err(|error| as_fault(&file, error))?;
+    prepare(&connection).map_err(|error| as_fault(&file, error))?;
+    if fresh || is_blank(&connection).map_err(|error| as_fault(&file, error))? {
+        create(&connection)?;
+        sync_directory(dir).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
+    }
+    let found = check(&connection, &file)?;
+    Ok((connection, found))
+}
+
+/// Opens the database for reading, on a connection of its own.
+pub(super) fn open_reader(dir: &Path) -> Result<Connection, SpoolError> {
+    let file = database_file(dir);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&file, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: COMMIT returns only after the log has been synced to the disk.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // The writer decides when to checkpoint; the log shrinks back to this after a burst.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(())
+}
+
+/// A file that a crash left before its first commit holds no table at all.
+fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+fn create(connection: &Connection) -> Result<(), SpoolError> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+         PRAGMA application_id = {APPLICATION_ID};
+         PRAGMA user_version = {SCHEMA_VERSION};
+         {TABLES}"
+    ))?;
+    connection.execute("INSERT INTO progress VALUES (1, 1, NULL, 0, 0)", [])?;
+    connection.execute("INSERT INTO identity VALUES (1, ?1)", [Uuid::new_v4()])?;
+    connection.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+/// Notes, before anything is given out, from where on the topic has to be compared with this file.
+/// A mark that an earlier process left stays: it never came to compare.
+pub(super) fn mark_unverified(connection: &Connection, found: &Found) -> rusqlite::Result<Seq> {
+    if let Some(from) = found.unverified_from {
+        return Ok(from);
+    }
+    connection.execute("UPDATE progress SET unverified_from = ?1 WHERE id = 1", [found.next_seq])?;
+    Ok(found.next_seq)
+}
+
+/// Reads the head and the tail of the spool.
+pub(super) fn check(connection: &Connection, file: &Path) -> Result<Found, SpoolError> {
+    let corrupt = |reason: String| SpoolError::Corrupt { file: file.to_owned(), reason };
+    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let application = read("application_id").map_err(|error| as_fault(file, error))?;
+    if application != APPLICATION_ID {
+        return Err(corrupt("it is a SQLite file, but not a spool".to_owned()));
+    }
+    let version = read("user_version").map_err(|error| as_fault(file, error))?;
+    if version != SCHEMA_VERSION {
+        return Err(corrupt(format!("its format is version {version}, this release reads version {SCHEMA_VERSION}")));
+    }
+    let found = look(connection).map_err(|error| as_fault(file, error))?;
+    let Some(first) = found.identities.first() else {
+        return Err(corrupt("it has no identity".to_owned()));
+    };
+    if found.watermark < 1 || found.next_seq < found.watermark || first.first_seq > found.watermark {
+        return Err(corrupt(format!(
+            "its numbers contradict each other: identity from {}, published below {}, given out below {}",
+            first.first_seq, found.watermark, found.next_seq
+        )));
+    }
+    Ok(found)
+}
+
+fn look(connection: &Connection) -> rusqlite::Result<Found> {
+    let (watermark, unverified_from, quarantine_events, quarantine_bytes): (Seq, _, _, _) = connection.query_row(
+        "SELECT watermark, unverified_from, quarantine_events, quarantine_bytes FROM progress WHERE id = 1",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )?;
+    let newest = connection
+        .query_row(
+            "SELECT first_seq + events, bytes_through FROM event_group ORDER BY first_seq DESC LIMIT 1",
+            [],
+            |row| Ok((row.get::<_, Seq>(0)?, row.get::<_, u64>(1)?)),
+        )
+        .optional()?;
+    let (next_seq, bytes_through) = newest.unwrap_or((watermark, 0));
+    let bytes_released = match released(connection, watermark)? {
+        Some(bytes) => bytes,
+        None => connection
+            .query_row(
+                "SELECT bytes_through - length(payload) FROM event_group ORDER BY first_seq LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?
+            .unwrap_or(bytes_through),
+    };
+    let mut statement = connection.prepare("SELECT first_seq, uuid FROM identity ORDER BY first_seq")?;
+    let identities = statement
+        .query_map([], |row| Ok(Identity { first_seq: row.get(0)?, uuid: row.get(1)? }))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Found { watermark, next_seq, bytes_through, bytes_released, unverified_from, quarantine_events, quarantine_bytes, identities })
+}
+
+/// The running total through the last row that lies whole below the watermark, if there is one.
+pub(super) fn released(connection: &Connection, watermark: Seq) -> rusqlite::Result<Option<u64>> {
+    // The rows come newest first: the one that holds the watermark, if any, then the one wanted.
+    let mut statement = connection.prepare_cached(
+        "SELECT bytes_through, first_seq + events <= ?1 FROM event_group
+         WHERE first_seq < ?1 ORDER BY first_seq DESC LIMIT 2",
+    )?;
+    let mut rows = statement.query(params![watermark])?;
+    while let Some(row) = rows.next()? {
+        if row.get(1)? {
+            return row.get(0).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// A damaged file is named as such; every other fault stays what it is.
+pub(super) fn as_fault(file: &Path, error: rusqlite::Error) -> SpoolError {
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, Unknown};
+    let directory = |text: String| SpoolError::Directory {
+        dir: file.parent().unwrap_or(file).to_owned(),
+        source: std::io::Error::other(text),
+    };
+    match error.sqlite_error_code() {
+        // `Unknown` is what a missing table or column gives.
+        Some(DatabaseCorrupt | NotADatabase | Unknown) => {
+            SpoolError::Corrupt { file: file.to_owned(), reason: error.to_string() }
+        }
+        Some(CannotOpen | ReadOnly) => directory(error.to_string()),
+        _ if matches!(error, rusqlite::Error::SqliteFailure(..)) => SpoolError::Sqlite(error),
+        // A value of another type, no row where one must be: the file holds something else.
+        _ => SpoolError::Corrupt { file: file.to_owned(), reason: error.to_string() },
+    }
+}

@@ -1,0 +1,459 @@
+//! The one thread that writes: takes what waits, commits it, tells who waited.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::lock::DirectoryLock;
+use super::queue::Group;
+use super::schema::{self, Found};
+use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolError, group};
+
+/// A watermark waits this long for a group to ride along with.
+const ADVANCE_DELAY: Duration = Duration::from_millis(100);
+/// While groups are larger than [`BUSY_DELIVERIES`], commits start at least this far apart: a
+/// commit costs about the same whatever its size, so fewer and larger ones acknowledge more.
+const BUSY_PACE: Duration = Duration::from_micros(1500);
+const BUSY_DELIVERIES: usize = 4;
+/// Published payload removed with one commit while deliveries wait, and while none does.
+const REMOVE_BUSY_BYTES: u64 = 1 << 20;
+const REMOVE_IDLE_BYTES: u64 = 8 << 20;
+/// Rows looked at for one removal.
+const REMOVE_MAX_ROWS: u32 = 2048;
+/// The log is copied into the database once it holds about this much.
+const CHECKPOINT_BYTES: u64 = 8 << 20;
+/// A page of the log, and what a commit writes besides its payload, roughly.
+const COMMIT_OVERHEAD_BYTES: u64 = 6 * 4096;
+
+/// What the publisher asks of the writer; it waits for the reply.
+#[derive(Debug)]
+pub(super) enum Command {
+    Begin { advance: Advance, reply: SyncSender<Result<(), SpoolError>> },
+    Quarantine { seq: Seq, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
+    Renew { first_seq: Seq, reply: SyncSender<Result<(), SpoolError>> },
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    _lock: DirectoryLock,
+    /// None between a failure and a successful reopening.
+    connection: Option<Connection>,
+    next_seq: Seq,
+    bytes_through: u64,
+    bytes_released: u64,
+    stored_watermark: Seq,
+    /// Rows below the stored watermark may be left to remove.
+    removable: bool,
+    stored_at: Instant,
+    log_bytes: u64,
+    on_commit: Box<dyn Fn(Duration, u64) + Send>,
+}
+
+/// What one transaction changed, applied to memory once it is durable.
+#[derive(Default)]
+struct Effect {
+    bytes_released: Option<u64>,
+    watermark: Option<Seq>,
+    removable: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        lock: DirectoryLock,
+        connection: Connection,
+        found: &Found,
+        on_commit: Box<dyn Fn(Duration, u64) + Send>,
+    ) -> Self {
+        Self {
+            shared,
+            _lock: lock,
+            connection: Some(connection),
+            next_seq: found.next_seq,
+            bytes_through: found.bytes_through,
+            bytes_released: found.bytes_released,
+            stored_watermark: found.watermark,
+            removable: true,
+            stored_at: Instant::now(),
+            log_bytes: 0,
+            on_commit,
+        }
+    }
+
+    /// Works until told to stop, or until the file can no longer be trusted.
+    pub(super) fn run(mut self) -> Result<(), SpoolError> {
+        let result = self.work();
+        self.shared.queue.close();
+        self.shared.state().fault.get_or_insert_with(|| "the writer has ended".into());
+        if result.is_ok()
+            && let Some(connection) = self.connection.take()
+        {
+            // The last connection empties the log into the database as it closes.
+            drop(connection);
+        }
+        result
+    }
+
+    fn work(&mut self) -> Result<(), SpoolError> {
+        let mut last_commit = None;
+        loop {
+            if let Some(started) = last_commit {
+                pace(started);
+            }
+            let pending = self.removable || self.shared.queue.lock().advance.is_some();
+            let due = pending.then(|| self.stored_at + ADVANCE_DELAY);
+            let mut inbox = self.shared.queue.wait(due);
+            let command = inbox.commands.pop_front();
+            let group = inbox.take_group();
+            let more = !inbox.is_idle();
+            let stop = inbox.stop && group.is_none() && command.is_none();
+            let is_due = stop || command.is_some() || self.stored_at.elapsed() >= ADVANCE_DELAY;
+            let advance = if is_due { inbox.advance.take() } else { None };
+            drop(inbox);
+
+            last_commit = None;
+            if is_due {
+                self.stored_at = Instant::now();
+            }
+            if let Some(group) = group {
+                let started = Instant::now();
+                self.commit_group(&group, advance.as_ref())?;
+                if group.total_deliveries > BUSY_DELIVERIES {
+                    last_commit = Some(started);
+                }
+            } else if advance.is_some() || (is_due && self.removable) {
+                let stored = self.transact(|writer, tx| writer.store(tx, advance.as_ref(), REMOVE_IDLE_BYTES))?;
+                // Failing here loses nothing: the watermark lags a little longer.
+                if let (Err(_), Some(advance)) = (stored, advance) {
+                    self.keep(advance);
+                }
+            }
+            if let Some(command) = command {
+                self.execute(command)?;
+            }
+            if !more {
+                self.checkpoint();
+            }
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Commits a group and tells its deliveries how it went.
+    fn commit_group(&mut self, group: &Group, advance: Option<&Advance>) -> Result<(), SpoolError> {
+        let started = Instant::now();
+        let (first_seq, through) = (self.next_seq, self.bytes_through + group.payload.len() as u64);
+        let committed = self.transact(|writer, tx| {
+            if group.events > 0 {
+                tx.prepare_cached("INSERT INTO event_group VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+                    first_seq,
+                    group.events,
+                    unix_ms(),
+                    through,
+                    group::checksum(first_seq, &group.payload),
+                    group.payload
+                ])?;
+            }
+            for entry in &group.quarantine {
+                insert_quarantine(tx, entry, None)?;
+            }
+            writer.store(tx, advance, REMOVE_BUSY_BYTES)
+        })?;
+        match committed {
+            Ok(()) => {
+                self.next_seq += group.events;
+                self.bytes_through = through;
+                self.log_bytes += group.payload.len() as u64;
+                self.shared.queue.decide(group, &Ok(()));
+                {
+                    let mut state = self.shared.state();
+                    state.progress.next_seq = self.next_seq;
+                    state.quarantine_events += group.quarantine.len() as u64;
+                }
+                if group.events > 0 {
+                    self.shared.grown.notify_all();
+                    (self.on_commit)(started.elapsed(), group.events);
+                }
+            }
+            Err(reason) => {
+                self.shared.capacity.release(group.payload.len() as u64);
+                self.shared.quarantine.release(group.quarantine_bytes);
+                self.shared.queue.decide(group, &Err(AppendError::Failed(reason)));
+                // The watermark that rode along is still to be stored; a newer one may wait already.
+                if let Some(advance) = advance {
+                    self.keep(advance.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, mut advance: Advance) {
+        let mut inbox = self.shared.queue.lock();
+        if let Some(newer) = inbox.advance.take() {
+            advance.watermark = newer.watermark;
+            if newer.topic == advance.topic {
+                advance.positions.extend(newer.positions);
+            } else {
+                advance = newer;
+            }
+        }
+        inbox.advance = Some(advance);
+    }
+
+    fn execute(&mut self, command: Command) -> Result<(), SpoolError> {
+        let (reply, result) = match command {
+            Command::Begin { advance, reply } => {
+                let result = self.transact(|writer, tx| {
+                    tx.execute("DELETE FROM position WHERE topic = ?1", [advance.topic.as_ref()])?;
+                    tx.execute("UPDATE progress SET unverified_from = NULL WHERE id = 1", [])?;
+                    writer.store(tx, Some(&advance), 0)
+                })?;
+                (reply, result)
+            }
+            Command::Quarantine { seq, entry, reply } => {
+                let result = match self.shared.quarantine.reserve(entry.bytes()) {
+                    Err(full) => Err(full.to_string().into()),
+                    Ok(()) => self.quarantine_record(seq, &entry)?,
+                };
+                (reply, result)
+            }
+            Command::Renew { first_seq, reply } => {
+                let uuid = Uuid::new_v4();
+                let result = self.transact(|_, tx| {
+                    tx.execute("INSERT INTO identity VALUES (?1, ?2)", params![first_seq, uuid])?;
+                    Ok(Effect::default())
+                })?;
+                if result.is_ok() {
+                    self.shared.state().identities.push(Identity { first_seq, uuid });
+                }
+                (reply, result)
+            }
+        };
+        let _ = reply.send(result.map_err(SpoolError::NotWritten));
+        Ok(())
+    }
+
+    fn quarantine_record(&mut self, seq: Seq, entry: &QuarantineEntry) -> Result<Result<(), Arc<str>>, SpoolError> {
+        let name = {
+            let state = self.shared.state();
+            state
+                .identities
+                .iter()
+                .rev()
+                .find(|identity| identity.first_seq <= seq)
+                .map(|identity| (identity.uuid, seq - identity.first_seq + 1))
+        };
+        let behind = Advance { watermark: seq + 1, topic: "".into(), positions: super::Positions::new() };
+        let result = self.transact(|writer, tx| {
+            insert_quarantine(tx, entry, name)?;
+            writer.store(tx, Some(&behind), 0)
+        })?;
+        if result.is_ok() {
+            let mut state = self.shared.state();
+            state.progress.watermark = seq + 1;
+            state.progress.quarantined += 1;
+            state.quarantine_events += 1;
+        } else {
+            self.shared.quarantine.release(entry.bytes());
+        }
+        Ok(result)
+    }
+
+    /// Runs one transaction. The inner error is a commit that failed and left nothing; the outer
+    /// one ends the writer.
+    fn transact(
+        &mut self,
+        change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
+    ) -> Result<Result<(), Arc<str>>, SpoolError> {
+        let Some(mut connection) = self.connection.take().map_or_else(|| self.reopen(), |open| Ok(Some(open)))? else {
+            let reason = self.shared.state().fault.clone().unwrap_or_else(|| "the spool is broken".into());
+            return Ok(Err(reason));
+        };
+        let result = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+            let effect = change(self, &tx)?;
+            tx.commit()?;
+            Ok(effect)
+        });
+        match result {
+            Ok(effect) => {
+                self.connection = Some(connection);
+                self.apply(&effect);
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                let reason: Arc<str> = error.to_string().into();
+                tracing::error!(error = %reason, "a commit to the spool failed; its deliveries were refused");
+                self.shared.state().fault = Some(Arc::clone(&reason));
+                // A full disk fails before anything was written where it counts; after any other
+                // failure what this connection believes about the disk is worth nothing.
+                if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull)) {
+                    self.connection = Some(connection);
+                }
+                Ok(Err(reason))
+            }
+        }
+    }
+
+    fn apply(&mut self, effect: &Effect) {
+        self.log_bytes += COMMIT_OVERHEAD_BYTES;
+        if let Some(watermark) = effect.watermark {
+            self.stored_watermark = watermark;
+        }
+        if let Some(released) = effect.bytes_released {
+            self.shared.capacity.release(released - self.bytes_released);
+            self.bytes_released = released;
+        }
+        self.removable = effect.removable;
+        let mut state = self.shared.state();
+        if let Some(watermark) = effect.watermark {
+            let superseded = state.identities.iter().skip(1).take_while(|next| next.first_seq <= watermark).count();
+            state.identities.drain(..superseded);
+        }
+        if state.fault.take().is_some() {
+            tracing::info!("the spool can be written again");
+        }
+    }
+
+    /// Stores a watermark and removes what lies below, as part of a transaction.
+    fn store(&self, tx: &Transaction<'_>, advance: Option<&Advance>, remove: u64) -> rusqlite::Result<Effect> {
+        let mut effect = Effect { removable: self.removable, ..Effect::default() };
+        let mut watermark = self.stored_watermark;
+        if let Some(advance) = advance {
+            watermark = advance.watermark.max(watermark);
+            tx.prepare_cached("UPDATE progress SET watermark = ?1 WHERE id = 1")?.execute([watermark])?;
+            for (partition, offset) in &advance.positions {
+                tx.prepare_cached("INSERT OR REPLACE INTO position VALUES (?1, ?2, ?3)")?.execute(params![
+                    advance.topic.as_ref(),
+                    partition,
+                    offset
+                ])?;
+            }
+            tx.prepare_cached(
+                "DELETE FROM identity WHERE first_seq < (SELECT max(first_seq) FROM identity WHERE first_seq <= ?1)",
+            )?
+            .execute([watermark])?;
+            effect.watermark = Some(watermark);
+            effect.bytes_released = schema::released(tx, watermark)?;
+            effect.removable = true;
+        }
+        if effect.removable && remove > 0 {
+            effect.removable = remove_published(tx, watermark, remove)?;
+        }
+        Ok(effect)
+    }
+
+    /// Opens the file anew after a failure, and removes what was never acknowledged. `None`: not
+    /// now, try again with the next transaction.
+    fn reopen(&mut self) -> Result<Option<Connection>, SpoolError> {
+        let (connection, found) = match schema::open_writer(&self.shared.dir) {
+            Ok(opened) => opened,
+            Err(corrupt @ SpoolError::Corrupt { .. }) => return Err(corrupt),
+            Err(error) => {
+                self.shared.state().fault = Some(error.to_string().into());
+                return Ok(None);
+            }
+        };
+        if found.next_seq > self.next_seq {
+            connection.execute("DELETE FROM event_group WHERE first_seq >= ?1", [self.next_seq])?;
+        }
+        if found.next_seq < self.next_seq {
+            return Err(SpoolError::Corrupt {
+                file: schema::database_file(&self.shared.dir),
+                reason: format!(
+                    "events {} to {} were acknowledged and are gone from the disk",
+                    found.next_seq,
+                    self.next_seq - 1
+                ),
+            });
+        }
+        tracing::warn!("the spool was opened again after a failed write");
+        Ok(Some(connection))
+    }
+
+    /// Copies the log into the database, so that the log starts anew.
+    fn checkpoint(&mut self) {
+        if self.log_bytes < CHECKPOINT_BYTES {
+            return;
+        }
+        let Some(connection) = &self.connection else { return };
+        // A failure (a full disk) is found again by the next commit; the log just grows meanwhile.
+        let result = connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+        match result {
+            Ok((log, copied)) => {
+                self.log_bytes = u64::try_from(log - copied).unwrap_or(0) * 4096;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the spool's log could not be copied into the database");
+                self.log_bytes = 0;
+            }
+        }
+    }
+}
+
+fn insert_quarantine(tx: &Transaction<'_>, entry: &QuarantineEntry, name: Option<(Uuid, u64)>) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO quarantine (at_ms, reason, detail, query, body, spool_uuid, bridge_seq)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        entry.at_ms,
+        entry.reason,
+        entry.detail,
+        entry.query,
+        entry.body,
+        name.map(|(uuid, _)| uuid),
+        name.map(|(_, seq)| seq)
+    ])?;
+    tx.prepare_cached(
+        "UPDATE progress SET quarantine_events = quarantine_events + 1,
+                             quarantine_bytes = quarantine_bytes + ?1 WHERE id = 1",
+    )?
+    .execute([entry.bytes()])?;
+    Ok(())
+}
+
+/// Removes rows below the watermark, oldest first, up to `budget` bytes; tells whether some are left.
+fn remove_published(tx: &Transaction<'_>, watermark: Seq, budget: u64) -> rusqlite::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "SELECT first_seq, first_seq + events <= ?1, length(payload) FROM event_group
+         WHERE first_seq < ?1 ORDER BY first_seq LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![watermark, REMOVE_MAX_ROWS])?;
+    let (mut last, mut bytes, mut count, mut left) = (None, 0, 0, false);
+    while let Some(row) = rows.next()? {
+        if !row.get::<_, bool>(1)? {
+            break;
+        }
+        if bytes >= budget {
+            left = true;
+            break;
+        }
+        last = Some(row.get::<_, Seq>(0)?);
+        bytes += row.get::<_, u64>(2)?;
+        count += 1;
+    }
+    drop(rows);
+    if let Some(last) = last {
+        tx.prepare_cached("DELETE FROM event_group WHERE first_seq <= ?1")?.execute([last])?;
+    }
+    Ok(left || count == REMOVE_MAX_ROWS)
+}
+
+/// Lets more deliveries join the next group while many come.
+fn pace(started: Instant) {
+    let left = BUSY_PACE.saturating_sub(started.elapsed());
+    if !left.is_zero() {
+        std::thread::sleep(left);
+    }
+}
+
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
