@@ -1,1 +1,3 @@
 //! recall-bridge: Tencent Cloud Chat recall webhooks, published to Apache Kafka exactly once.
+
+pub mod config;
