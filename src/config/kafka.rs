@@ -1,0 +1,256 @@
+//! `KAFKA_X_Y` variables as librdkafka's properties `x.y`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaType;
+
+use super::faults::{Fault, Faults};
+use super::kafka_names::{canonical, is_secret, owned, property, variable};
+use super::names::{self, KAFKA};
+use super::secret::HIDDEN;
+use super::values::shown;
+
+/// The property that names the brokers, and the alias librdkafka has for it.
+const BOOTSTRAP: &str = "bootstrap.servers";
+const BOOTSTRAP_ALIAS: &str = "metadata.broker.list";
+
+/// What fits the bridge better than librdkafka's own defaults; the user's properties win.
+///
+/// A node that reconnects late publishes late: librdkafka would wait up to 10 s.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("client.id", "recall-bridge"),
+    ("compression.type", "lz4"),
+    (RECONNECT, "50"),
+    (RECONNECT_MAX, "1000"),
+    ("socket.keepalive.enable", "true"),
+];
+const RECONNECT: &str = "reconnect.backoff.ms";
+const RECONNECT_MAX: &str = "reconnect.backoff.max.ms";
+
+/// librdkafka's properties as they are in effect: the bridge's defaults under the user's values.
+///
+/// Names, units and ranges are those of librdkafka's `CONFIGURATION.md` (2.12).
+#[derive(Clone)]
+pub struct KafkaProperties(BTreeMap<String, String>);
+
+impl KafkaProperties {
+    /// The configuration to build a client from. The bridge's own properties are still to be set.
+    ///
+    /// Its `Debug` is librdkafka's wrapper's and hides fewer secrets than ours: do not log it.
+    pub fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (name, value) in &self.0 {
+            config.set(name, value);
+        }
+        // The wrapper would otherwise set the level of the log filter, and `debug` say nothing.
+        if self.0.contains_key("debug") {
+            config.set_log_level(RDKafkaLogLevel::Debug);
+        }
+        config
+    }
+
+    /// The brokers to start from, as given: `host[:port]`, comma separated.
+    pub fn bootstrap_servers(&self) -> &str {
+        self.0.get(BOOTSTRAP).map_or("", String::as_str)
+    }
+
+    /// Every property in order of its name, secrets as `***`.
+    pub fn effective(&self) -> impl Iterator<Item = (&str, String)> {
+        self.0.iter().map(|(name, value)| {
+            let secret = is_secret(name);
+            (
+                name.as_str(),
+                if secret {
+                    HIDDEN.to_owned()
+                } else {
+                    value.clone()
+                },
+            )
+        })
+    }
+
+    /// Reads the variables (without those that name a secret's file) and checks each on its own,
+    /// then all together.
+    pub(super) fn read(vars: &BTreeMap<String, String>, faults: &mut Faults) -> Self {
+        let mut given: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in vars {
+            let property = property(name.strip_prefix(KAFKA).unwrap_or(name));
+            if let Err(fault) = check(name, &property, value) {
+                faults.push(fault);
+            } else if let Some(other) = given.keys().find(|k| canonical(k) == canonical(&property))
+            {
+                let other = variable(other);
+                let problem = format!("is set together with {other}, which means the same");
+                faults.push(Fault::new(name, problem, "keep one of the two"));
+            } else {
+                given.insert(property, value.clone());
+            }
+        }
+        if let Some(servers) = given.remove(BOOTSTRAP_ALIAS) {
+            given.insert(BOOTSTRAP.to_owned(), servers);
+        }
+        // With something missing already, all that is left together would only give false alarms.
+        let sound = !faults.iter().any(|fault| fault.name().starts_with(KAFKA));
+        check_servers(vars, &given, faults);
+
+        let properties = Self(with_defaults(given));
+        if sound && let Err(fault) = properties.check_together() {
+            faults.push(fault);
+        }
+        properties
+    }
+
+    /// Lets librdkafka check what it only checks when a client is built: properties that do not
+    /// fit one another, unreadable certificates. Without brokers, so that nothing is connected.
+    fn check_together(&self) -> Result<(), Fault> {
+        let mut config = self.client_config();
+        config.remove(BOOTSTRAP);
+        for client in [
+            RDKafkaType::RD_KAFKA_PRODUCER,
+            RDKafkaType::RD_KAFKA_CONSUMER,
+        ] {
+            config
+                .create_native_config()
+                .and_then(|native| Client::new(&config, native, client, DefaultClientContext))
+                .map_err(|error| self.blame(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The fault for librdkafka's refusal of all properties together.
+    fn blame(&self, error: &KafkaError) -> Fault {
+        let mut text = match error {
+            KafkaError::ClientCreation(text) => sentence(text),
+            other => other.to_string(),
+        };
+        let named = self.0.keys().filter(|name| text.contains(name.as_str()));
+        let name = named
+            .max_by_key(|name| name.len())
+            .map_or_else(|| variable("security.protocol"), |name| variable(name));
+        for (_, secret) in self.0.iter().filter(|(name, _)| is_secret(name)) {
+            text = text.replace(secret.as_str(), HIDDEN);
+        }
+        Fault::new(
+            name,
+            format!("librdkafka refuses the properties together: {text}"),
+            "see its CONFIGURATION.md",
+        )
+    }
+}
+
+impl fmt::Debug for KafkaProperties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.effective()).finish()
+    }
+}
+
+/// The bridge's defaults under what was given.
+fn with_defaults(mut given: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    for (name, default) in DEFAULTS {
+        if given.keys().any(|k| canonical(k) == canonical(name)) {
+            continue;
+        }
+        // librdkafka refuses a first wait longer than the longest: the given one moves ours.
+        let partner = match *name {
+            RECONNECT => given
+                .get(RECONNECT_MAX)
+                .and_then(|max| smaller(max, default)),
+            RECONNECT_MAX => given
+                .get(RECONNECT)
+                .and_then(|first| larger(first, default)),
+            _ => None,
+        };
+        given.insert(
+            (*name).to_owned(),
+            partner.unwrap_or_else(|| (*default).to_owned()),
+        );
+    }
+    given
+}
+
+fn smaller(a: &str, b: &str) -> Option<String> {
+    Some(a.parse::<u32>().ok()?.min(b.parse().ok()?).to_string())
+}
+
+fn larger(a: &str, b: &str) -> Option<String> {
+    Some(a.parse::<u32>().ok()?.max(b.parse().ok()?).to_string())
+}
+
+/// librdkafka's text as part of a sentence of ours, on one line.
+fn sentence(text: &str) -> String {
+    text.trim().trim_end_matches('.').replace('\n', " ")
+}
+
+/// Checks one property on its own.
+fn check(name: &str, property: &str, value: &str) -> Result<(), Fault> {
+    if let Some(why) = owned(property) {
+        let problem = format!("the bridge decides {property} itself: {why}");
+        return Err(Fault::new(name, problem, "remove it"));
+    }
+    let unknown = |suggestion: Option<String>| {
+        let fix = suggestion.map_or_else(
+            || "remove it, or see librdkafka's CONFIGURATION.md".to_owned(),
+            |near| format!("did you mean {near}?"),
+        );
+        Fault::new(name, format!("librdkafka has no property {property}"), fix)
+    };
+    if name != variable(property) {
+        return Err(unknown(Some(variable(property))));
+    }
+    let mut config = ClientConfig::new();
+    config.set(property, value);
+    match config.create_native_config() {
+        Ok(_) => Ok(()),
+        Err(KafkaError::ClientConfig(_, text, ..)) if text.starts_with("No such ") => {
+            Err(unknown(names::nearest_kafka(name)))
+        }
+        Err(error) => {
+            let problem = if is_secret(property) {
+                format!("librdkafka does not take its value for {property}")
+            } else {
+                let text = match error {
+                    KafkaError::ClientConfig(_, text, ..) => sentence(&text),
+                    other => other.to_string(),
+                };
+                format!("librdkafka does not take {}: {text}", shown(value))
+            };
+            let fix = format!("see {property} in librdkafka's CONFIGURATION.md");
+            Err(Fault::new(name, problem, fix))
+        }
+    }
+}
+
+/// Checks that there are brokers and that each looks like one; librdkafka would only log it.
+fn check_servers(
+    vars: &BTreeMap<String, String>,
+    given: &BTreeMap<String, String>,
+    faults: &mut Faults,
+) {
+    let alias = variable(BOOTSTRAP_ALIAS);
+    let bootstrap = variable(BOOTSTRAP);
+    let Some(servers) = given.get(BOOTSTRAP) else {
+        if !faults.concern(&bootstrap) && !faults.concern(&alias) {
+            let fix = "name the brokers, for example kafka-1:9092,kafka-2:9092";
+            faults.push(Fault::new(bootstrap, "is not set", fix));
+        }
+        return;
+    };
+    let name = if vars.contains_key(&bootstrap) {
+        bootstrap
+    } else {
+        alias
+    };
+    let protocol = given
+        .get("security.protocol")
+        .map_or("plaintext", String::as_str);
+    for server in servers.split(',').map(str::trim) {
+        if let Err((problem, fix)) = super::kafka_servers::check(server, protocol) {
+            faults.push(Fault::new(&name, problem, fix));
+        }
+    }
+}

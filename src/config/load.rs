@@ -1,0 +1,96 @@
+//! From the environment to a [`Config`], or to everything that is wrong with it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::names::{self, BRIDGE, Kind};
+use super::raw::Raw;
+use super::read::read;
+use super::values::Reader;
+use super::{Config, Fault, Faults};
+
+impl Config {
+    /// Reads this process's environment; see [`Config::load`].
+    ///
+    /// # Errors
+    /// Everything that is wrong; a value of ours that is not UTF-8 is a fault too.
+    pub fn from_env() -> Result<Self, Faults> {
+        Self::from_os(std::env::vars_os())
+    }
+
+    pub(super) fn from_os(
+        vars: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let mut readable = Vec::new();
+        for (name, value) in vars {
+            let kind = names::kind(&name.to_string_lossy());
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => readable.push((name, value)),
+                _ if matches!(kind, Kind::Foreign | Kind::Kubernetes) => {}
+                (name, _) => {
+                    let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
+                    let fix = "write its name and its value as UTF-8 text";
+                    faults.push(Fault::new(name, "is not UTF-8", fix));
+                }
+            }
+        }
+        Self::load_after(readable.into_iter(), faults)
+    }
+
+    /// Checks the variables given. Names without our prefixes are not looked at, nor are those
+    /// that Kubernetes injects for a Service, nor `BRIDGE_TEST_…`; an empty value counts as not
+    /// set.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in one go.
+    pub fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, Faults> {
+        Self::load_after(vars, Faults::default())
+    }
+
+    fn load_after(
+        vars: impl Iterator<Item = (String, String)>,
+        mut faults: Faults,
+    ) -> Result<Self, Faults> {
+        let mut bridge = BTreeMap::new();
+        let mut kafka = BTreeMap::new();
+        let mut ignored = Vec::new();
+        for (name, value) in vars.filter(|(_, value)| !value.is_empty()) {
+            match names::kind(&name) {
+                Kind::Foreign => {}
+                Kind::Kubernetes => ignored.push(name),
+                Kind::Bridge => drop(bridge.insert(name, value)),
+                Kind::Kafka => drop(kafka.insert(name, value)),
+                Kind::UnknownBridge => {
+                    let fix = format!("did you mean {}?", names::nearest_bridge(&name));
+                    faults.push(Fault::new(name, "is not a variable of the bridge", fix));
+                }
+            }
+        }
+        ignored.sort();
+
+        let raw = envy::prefixed(BRIDGE)
+            .from_iter(bridge)
+            .unwrap_or_else(|error| {
+                // Cannot happen while every field is an optional string; never lose it silently.
+                faults.push(Fault::new(
+                    format!("{BRIDGE}*"),
+                    error.to_string(),
+                    "report this",
+                ));
+                Raw::default()
+            });
+        let mut reader = Reader {
+            faults,
+            ..Reader::default()
+        };
+        match read(&raw, kafka, &mut reader) {
+            Some(config) if reader.faults.is_empty() => Ok(Config {
+                ignored,
+                given: reader.given,
+                ..config
+            }),
+            _ => Err(reader.faults),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The configuration: the environment, checked as a whole before anything starts.
+//!
+//! `BRIDGE_…` variables are the bridge's own, `KAFKA_X_Y` becomes librdkafka's property `x.y`
+//! (names, units and ranges: librdkafka's `CONFIGURATION.md`). An empty value counts as not set.
+//! [`Config::load`] reports every fault in one go, and never shows a secret.
+
+mod effective;
+mod faults;
+mod kafka;
+mod kafka_names;
+mod kafka_servers;
+mod load;
+mod names;
+mod raw;
+mod read;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use effective::Setting;
+pub use faults::{Fault, Faults};
+pub use kafka::KafkaProperties;
+pub use secret::{Secret, read_secret_file};
+
+/// How far the promise goes on the way into Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Transactions, fenced: no record twice, whatever dies.
+    ExactlyOnce,
+    /// An idempotent producer without a fence, for brokers without transactions and the lowest lag.
+    AtLeastOnce,
+}
+
+impl Delivery {
+    /// The word of `BRIDGE_DELIVERY`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ExactlyOnce => "exactly_once",
+            Self::AtLeastOnce => "at_least_once",
+        }
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl LogFormat {
+    /// The word of `BRIDGE_LOG_FORMAT`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// The checked configuration. Built by [`Config::load`] or [`Config::from_env`] only.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The apps and their tokens as text, from `BRIDGE_APPS` or the file of `BRIDGE_APPS_FILE`.
+    pub apps: Secret,
+    /// The file the apps came from, to be read again on SIGHUP ([`read_secret_file`]).
+    pub apps_file: Option<PathBuf>,
+    /// Whether an app without a token is accepted (`BRIDGE_ALLOW_UNSIGNED`).
+    pub allow_unsigned: bool,
+    /// Where webhooks arrive (`BRIDGE_LISTEN`); port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where metrics, health and status are served (`BRIDGE_OPS_LISTEN`).
+    pub ops_listen: SocketAddr,
+    /// The path of the webhook, from its `/` (`BRIDGE_WEBHOOK_PATH`).
+    pub webhook_path: String,
+    /// The largest body accepted, in bytes (`BRIDGE_MAX_BODY_BYTES`).
+    pub max_body_bytes: usize,
+    /// How far a `RequestTime` may be from now, in seconds, either way
+    /// (`BRIDGE_REQUEST_TIME_WINDOW_SECONDS`).
+    pub request_time_window_seconds: u64,
+    /// How long a delivery may take to become durable (`BRIDGE_ACK_TIMEOUT_MS`).
+    pub ack_timeout: Duration,
+    /// The directory of the spool (`BRIDGE_SPOOL_DIR`).
+    pub spool_dir: PathBuf,
+    /// The bound of unpublished payload, in bytes (`BRIDGE_SPOOL_MAX_BYTES`).
+    pub spool_max_bytes: u64,
+    /// The bound of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
+    pub quarantine_max_bytes: u64,
+    /// The topic the records go to (`BRIDGE_TOPIC`).
+    pub topic: String,
+    /// Whether to create the topic when it is missing (`BRIDGE_TOPIC_CREATE`).
+    pub topic_create: bool,
+    /// Partitions of a topic that the bridge creates (`BRIDGE_TOPIC_PARTITIONS`).
+    pub topic_partitions: i32,
+    /// Replicas of a topic that the bridge creates (`BRIDGE_TOPIC_REPLICATION`).
+    pub topic_replication: i32,
+    /// How far the promise goes (`BRIDGE_DELIVERY`).
+    pub delivery: Delivery,
+    /// How long a stop may take to publish what remains (`BRIDGE_SHUTDOWN_GRACE_SECONDS`).
+    pub shutdown_grace: Duration,
+    /// The log filter, as `tracing-subscriber` reads it (`BRIDGE_LOG`).
+    pub log: String,
+    /// The form of a log line; `None`: text on a terminal, else JSON (`BRIDGE_LOG_FORMAT`).
+    pub log_format: Option<LogFormat>,
+    /// Worker threads of the webhook listener (`BRIDGE_WORKERS`).
+    pub workers: usize,
+    /// librdkafka's properties (`KAFKA_…`).
+    pub kafka: KafkaProperties,
+    /// Variables that were taken for Kubernetes' Service variables and not looked at, by name.
+    pub ignored: Vec<String>,
+    /// Which variables were set, for [`Config::effective`].
+    given: BTreeSet<&'static str>,
+}

@@ -1,0 +1,134 @@
+//! Which names are ours, which are Kubernetes', and what a mistyped one may have meant.
+
+use super::kafka_names;
+
+/// The prefix of the bridge's own variables.
+pub(super) const BRIDGE: &str = "BRIDGE_";
+/// The prefix of the variables that become librdkafka's properties.
+pub(super) const KAFKA: &str = "KAFKA_";
+/// The test suite's own variables; the bridge does not look at them.
+const TEST: &str = "BRIDGE_TEST_";
+
+/// Every `BRIDGE_` variable, in the order of the documentation's table.
+pub(super) const KNOWN: &[&str] = &[
+    "BRIDGE_APPS",
+    "BRIDGE_APPS_FILE",
+    "BRIDGE_ALLOW_UNSIGNED",
+    "BRIDGE_LISTEN",
+    "BRIDGE_OPS_LISTEN",
+    "BRIDGE_WEBHOOK_PATH",
+    "BRIDGE_TLS_CERT",
+    "BRIDGE_TLS_KEY",
+    "BRIDGE_TLS_CLIENT_CA",
+    "BRIDGE_MAX_BODY_BYTES",
+    "BRIDGE_REQUEST_TIME_WINDOW_SECONDS",
+    "BRIDGE_ACK_TIMEOUT_MS",
+    "BRIDGE_SPOOL_DIR",
+    "BRIDGE_SPOOL_MAX_BYTES",
+    "BRIDGE_QUARANTINE_MAX_BYTES",
+    "BRIDGE_TOPIC",
+    "BRIDGE_TOPIC_CREATE",
+    "BRIDGE_TOPIC_PARTITIONS",
+    "BRIDGE_TOPIC_REPLICATION",
+    "BRIDGE_DELIVERY",
+    "BRIDGE_SHUTDOWN_GRACE_SECONDS",
+    "BRIDGE_LOG",
+    "BRIDGE_LOG_FORMAT",
+    "BRIDGE_WORKERS",
+];
+
+/// Below this likeness (0 to 1) a suggestion misleads more than it helps.
+const LIKE_ENOUGH: f64 = 0.6;
+
+/// What a name in the environment is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Neither prefix, or the test suite's.
+    Foreign,
+    /// Ours by its prefix, but put there by Kubernetes for a Service.
+    Kubernetes,
+    /// One of [`KNOWN`].
+    Bridge,
+    /// Our prefix, but no variable of ours.
+    UnknownBridge,
+    /// To be a property of librdkafka.
+    Kafka,
+}
+
+/// Sorts one name.
+pub(super) fn kind(name: &str) -> Kind {
+    if KNOWN.contains(&name) {
+        Kind::Bridge
+    } else if name.starts_with(TEST) || !(name.starts_with(BRIDGE) || name.starts_with(KAFKA)) {
+        Kind::Foreign
+    } else if is_kubernetes(name) {
+        Kind::Kubernetes
+    } else if name.starts_with(BRIDGE) {
+        Kind::UnknownBridge
+    } else {
+        Kind::Kafka
+    }
+}
+
+/// Whether Kubernetes injects a name of this form for a Service, whatever the Service is called:
+/// `X_SERVICE_HOST`, `X_SERVICE_PORT[_NAME]`, `X_PORT`, `X_PORT_<n>_<TCP|UDP|SCTP>[_PROTO|_PORT|_ADDR]`.
+fn is_kubernetes(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.ends_with("_PORT")
+        || name
+            .match_indices("_PORT_")
+            .any(|(at, infix)| is_port_rest(&name[at + infix.len()..]))
+}
+
+/// Whether a text is `<n>_<protocol>` with nothing, `_PROTO`, `_PORT` or `_ADDR` behind it.
+fn is_port_rest(rest: &str) -> bool {
+    let mut parts = rest.split('_');
+    let number = parts.next().unwrap_or_default();
+    let protocol = parts.next().unwrap_or_default();
+    !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit())
+        && ["TCP", "UDP", "SCTP"].contains(&protocol)
+        && parts
+            .next()
+            .is_none_or(|what| ["PROTO", "PORT", "ADDR"].contains(&what))
+        && parts.next().is_none()
+}
+
+/// The known name nearest to an unknown `BRIDGE_` name; a Kafka property under the wrong prefix
+/// is recognized too.
+pub(super) fn nearest_bridge(name: &str) -> String {
+    let rest = name.strip_prefix(BRIDGE).unwrap_or(name);
+    let property = kafka_names::property(rest.strip_prefix(KAFKA).unwrap_or(rest));
+    if kafka_names::COMMON.contains(&property.as_str()) {
+        return kafka_names::variable(&property);
+    }
+    let upper = name.to_ascii_uppercase();
+    nearest(&upper, KNOWN.iter().copied(), 0.0)
+        .unwrap_or("BRIDGE_APPS")
+        .to_owned()
+}
+
+/// The name that an unknown `KAFKA_` name may have meant, if one is near.
+pub(super) fn nearest_kafka(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(KAFKA).unwrap_or(name);
+    let ours = format!("{BRIDGE}{rest}");
+    if KNOWN.contains(&ours.as_str()) {
+        return Some(ours);
+    }
+    let property = kafka_names::property(rest);
+    nearest(&property, kafka_names::COMMON.iter().copied(), LIKE_ENOUGH).map(kafka_names::variable)
+}
+
+/// The candidate most like `name`, if its likeness is at least `floor`.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>, floor: f64) -> Option<&'a str> {
+    known
+        .map(|candidate| {
+            let likeness = strsim::normalized_damerau_levenshtein(name, candidate);
+            (likeness, candidate)
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= floor)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,154 @@
+//! Every variable in turn: its default, its range, its parser.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kafka::KafkaProperties;
+use super::kafka_names::{FROM_FILE, variable};
+use super::raw::Raw;
+use super::secret::{Secret, direct_or_file};
+use super::values::{Reader, log_filter, socket_addr, topic, url_path, word};
+use super::{Config, Delivery, Fault, Faults, LogFormat};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+/// `SQLite` counts in signed 64 bits.
+const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
+const MOST_WORKERS: u16 = 1024;
+
+/// Reads everything. `None` only where there are faults; with faults, bad values have defaults.
+#[rustfmt::skip] // One line per variable reads as the table it is.
+pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -> Option<Config> {
+    let (apps, allow_unsigned) = read_apps(raw, r);
+    let listen = read_listen("BRIDGE_LISTEN", raw.listen.as_deref(), ([0, 0, 0, 0], 8080), r);
+    let ops_listen = read_listen("BRIDGE_OPS_LISTEN", raw.ops_listen.as_deref(), ([127, 0, 0, 1], 9100), r);
+    refuse_same_port(listen, ops_listen, &mut r.faults);
+    refuse_tls(raw, &mut r.faults);
+    let most_workers = usize::from(MOST_WORKERS);
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most_workers));
+
+    let config = Config {
+        // Replaced below; what is missing must not keep the rest from being checked.
+        apps: Secret::new(""),
+        apps_file: raw.apps_file.as_deref().map(PathBuf::from),
+        allow_unsigned,
+        listen,
+        ops_listen,
+        webhook_path: r.read("BRIDGE_WEBHOOK_PATH", raw.webhook_path.as_deref(), "/".into(), url_path),
+        max_body_bytes: r.number("BRIDGE_MAX_BODY_BYTES", raw.max_body_bytes.as_deref(), 65_536, KIB..=16 * MIB, "bytes"),
+        request_time_window_seconds: r.number("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", raw.request_time_window_seconds.as_deref(), 60, 1..=86_400, "seconds"),
+        ack_timeout: Duration::from_millis(r.number("BRIDGE_ACK_TIMEOUT_MS", raw.ack_timeout_ms.as_deref(), 1500, 50..=10_000, "milliseconds")),
+        spool_dir: r.read("BRIDGE_SPOOL_DIR", raw.spool_dir.as_deref(), "./spool".into(), |text| Ok(text.into())),
+        spool_max_bytes: r.number("BRIDGE_SPOOL_MAX_BYTES", raw.spool_max_bytes.as_deref(), GIB, MIB..=MOST_BYTES, "bytes"),
+        quarantine_max_bytes: r.number("BRIDGE_QUARANTINE_MAX_BYTES", raw.quarantine_max_bytes.as_deref(), 64 * MIB, 64 * KIB..=MOST_BYTES, "bytes"),
+        topic: r.read("BRIDGE_TOPIC", raw.topic.as_deref(), "official-account.recalls".into(), topic),
+        topic_create: r.flag("BRIDGE_TOPIC_CREATE", raw.topic_create.as_deref(), false),
+        topic_partitions: r.number("BRIDGE_TOPIC_PARTITIONS", raw.topic_partitions.as_deref(), 6, 1..=100_000, "partitions"),
+        // Kafka's protocol has 16 bits for it.
+        topic_replication: r.number("BRIDGE_TOPIC_REPLICATION", raw.topic_replication.as_deref(), 3, 1..=32_767, "replicas"),
+        delivery: r.read("BRIDGE_DELIVERY", raw.delivery.as_deref(), Delivery::ExactlyOnce, |text| {
+            word(text, &[Delivery::ExactlyOnce, Delivery::AtLeastOnce].map(|it| (it.as_str(), it)))
+        }),
+        shutdown_grace: Duration::from_secs(r.number("BRIDGE_SHUTDOWN_GRACE_SECONDS", raw.shutdown_grace_seconds.as_deref(), 20, 0..=3600, "seconds")),
+        log: r.read("BRIDGE_LOG", raw.log.as_deref(), "info".into(), log_filter),
+        log_format: r.read("BRIDGE_LOG_FORMAT", raw.log_format.as_deref(), None, |text| {
+            word(text, &[LogFormat::Json, LogFormat::Text].map(|it| (it.as_str(), Some(it))))
+        }),
+        workers: r.number("BRIDGE_WORKERS", raw.workers.as_deref(), cores, 1..=MOST_WORKERS.into(), "threads"),
+        kafka: read_kafka(kafka, &mut r.faults),
+        ignored: Vec::new(),
+        given: BTreeSet::new(),
+    };
+    Some(Config { apps: apps?, ..config })
+}
+
+/// The apps' text, and whether they may do without a token.
+fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Secret>, bool) {
+    let apps = direct_or_file(
+        ("BRIDGE_APPS", raw.apps.as_deref()),
+        ("BRIDGE_APPS_FILE", raw.apps_file.as_deref()),
+        &mut r.faults,
+    );
+    let (direct, file) = (raw.apps.is_some(), raw.apps_file.is_some());
+    if file {
+        r.given.insert("BRIDGE_APPS_FILE");
+    }
+    if !direct && !file && !r.faults.concern("BRIDGE_APPS") && !r.faults.concern("BRIDGE_APPS_FILE")
+    {
+        r.faults.push(Fault::new(
+            "BRIDGE_APPS",
+            "is not set",
+            "list your apps as sdkappid:token, separated by commas, or name a file of them in \
+             BRIDGE_APPS_FILE",
+        ));
+    }
+    let allow_unsigned = r.flag(
+        "BRIDGE_ALLOW_UNSIGNED",
+        raw.allow_unsigned.as_deref(),
+        false,
+    );
+
+    // MERGE: `if let Some(apps) = &apps { Apps::parse(apps.expose(), allow_unsigned) }` goes here;
+    // each of its faults becomes `r.faults.push(Fault::new(name, …))`, where `name` is
+    // BRIDGE_APPS_FILE if `file`, else BRIDGE_APPS.
+
+    (apps, allow_unsigned)
+}
+
+fn read_listen(
+    name: &'static str,
+    text: Option<&str>,
+    default: ([u8; 4], u16),
+    r: &mut Reader,
+) -> SocketAddr {
+    let default = SocketAddr::from(default);
+    r.read(name, text, default, |text| socket_addr(text, default))
+}
+
+/// Operations are never served on the webhook listener.
+fn refuse_same_port(listen: SocketAddr, ops: SocketAddr, faults: &mut Faults) {
+    let ips_meet =
+        listen.ip() == ops.ip() || listen.ip().is_unspecified() || ops.ip().is_unspecified();
+    if listen.port() != 0 && listen.port() == ops.port() && ips_meet {
+        faults.push(Fault::new(
+            "BRIDGE_OPS_LISTEN",
+            format!("{ops} is the webhook listener's too ({listen})"),
+            "give each a port of its own",
+        ));
+    }
+}
+
+/// Who asks for TLS must not get plain text.
+fn refuse_tls(raw: &Raw, faults: &mut Faults) {
+    let tls = [
+        ("BRIDGE_TLS_CERT", &raw.tls_cert),
+        ("BRIDGE_TLS_KEY", &raw.tls_key),
+        ("BRIDGE_TLS_CLIENT_CA", &raw.tls_client_ca),
+    ];
+    for (name, _) in tls.into_iter().filter(|(_, value)| value.is_some()) {
+        faults.push(Fault::new(
+            name,
+            "TLS on the webhook listener comes with a later release",
+            "remove it and terminate TLS in front of the bridge meanwhile",
+        ));
+    }
+}
+
+/// The properties, with the secrets that stand in files put in their places.
+fn read_kafka(mut vars: BTreeMap<String, String>, faults: &mut Faults) -> KafkaProperties {
+    for (file_name, property) in FROM_FILE {
+        let Some(path) = vars.remove(*file_name) else {
+            continue;
+        };
+        let name = variable(property);
+        let direct = vars.get(&name).map(String::as_str);
+        let secret = direct_or_file((&name, direct), (file_name, Some(&path)), faults);
+        if let Some(secret) = secret {
+            vars.insert(name, secret.expose().to_owned());
+        }
+    }
+    KafkaProperties::read(&vars, faults)
+}

@@ -1,0 +1,103 @@
+//! Values that may be used but never shown, and the files they are read from.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::faults::{Fault, Faults};
+
+/// What stands in for a secret wherever a value is shown.
+pub(super) const HIDDEN: &str = "***";
+
+/// A secret's file is a few lines; the bound keeps a wrong path (`/dev/zero`) from eating memory.
+const MAX_SECRET_FILE_BYTES: u64 = 1024 * 1024;
+
+/// A text that its `Debug` and `Display` never print.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+/// Reads a secret from a file: UTF-8, at most 1 MiB, one trailing line end stripped.
+///
+/// `name` is the variable that named the file; it is what the fault is about.
+///
+/// # Errors
+/// One fault when the file cannot be read, is empty, too large or not UTF-8.
+pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, Fault> {
+    let fault = |why: &str, fix: &str| Fault::new(name, format!("{} {why}", path.display()), fix);
+    let unreadable = |error: std::io::Error| {
+        fault(
+            &format!("cannot be read: {error}"),
+            "name a file that this process may read",
+        )
+    };
+
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_SECRET_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_SECRET_FILE_BYTES) {
+        return Err(fault("is larger than 1 MiB", "name the secret's own file"));
+    }
+    let mut text = String::from_utf8(bytes)
+        .map_err(|_| fault("is not UTF-8", "write the file as UTF-8 text"))?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err(fault("is empty", "write the value into the file"));
+    }
+    Ok(Secret(text))
+}
+
+/// The value of `name`, from itself or from the file that `file_name` names.
+///
+/// Both set is a fault: which of the two was meant cannot be known.
+pub(super) fn direct_or_file(
+    (name, value): (&str, Option<&str>),
+    (file_name, path): (&str, Option<&str>),
+    faults: &mut Faults,
+) -> Option<Secret> {
+    match (value, path) {
+        (Some(_), Some(_)) => {
+            faults.push(Fault::new(
+                name,
+                format!("is set together with {file_name}"),
+                "keep one of the two",
+            ));
+            None
+        }
+        (Some(value), None) => Some(Secret::new(value)),
+        (None, Some(path)) => read_secret_file(file_name, Path::new(path))
+            .map_err(|fault| faults.push(fault))
+            .ok(),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,77 @@
+//! How faults are reported, and what counts as not set.
+
+use super::{fault, load, load_only};
+use crate::config::Fault;
+
+#[test]
+fn a_fault_names_the_variable_what_is_wrong_and_the_fix() {
+    assert_eq!(
+        fault("BRIDGE_MAX_BODY_BYTES", "64k"),
+        "BRIDGE_MAX_BODY_BYTES: \"64k\" is not a whole number of bytes; \
+         write digits only, for example 65536"
+    );
+}
+
+#[test]
+fn all_faults_are_reported_at_once_one_per_line() {
+    let faults = load_only(&[
+        ("BRIDGE_ACK_TIMEOUT_MS", "soon"),
+        ("BRIDGE_LISTEN", "everywhere"),
+        ("BRIDGE_TOPICS", "x"),
+        ("KAFKA_ACKS", "1"),
+        ("KAFKA_LINGER_MS", "soon"),
+        ("KAFKA_SASL_PASSWORD_FILE", "/nowhere/at/all"),
+    ])
+    .unwrap_err();
+    let names: Vec<&str> = faults.iter().map(Fault::name).collect();
+    assert_eq!(
+        names,
+        [
+            "BRIDGE_TOPICS",
+            "BRIDGE_APPS",
+            "BRIDGE_LISTEN",
+            "BRIDGE_ACK_TIMEOUT_MS",
+            "KAFKA_SASL_PASSWORD_FILE",
+            "KAFKA_ACKS",
+            "KAFKA_LINGER_MS",
+            "KAFKA_BOOTSTRAP_SERVERS",
+        ]
+    );
+    let shown = faults.to_string();
+    assert_eq!(shown.lines().count(), faults.len(), "{shown}");
+}
+
+#[test]
+fn what_is_required_is_asked_for() {
+    let shown = load_only(&[]).unwrap_err().to_string();
+    assert!(
+        shown.contains("BRIDGE_APPS: is not set; list your apps"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("KAFKA_BOOTSTRAP_SERVERS: is not set; name the brokers"),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+}
+
+#[test]
+fn an_empty_value_counts_as_not_set() {
+    let config = load(&[
+        ("BRIDGE_APPS_FILE", ""),
+        ("BRIDGE_LISTEN", ""),
+        ("BRIDGE_TLS_CERT", ""),
+        ("BRIDGE_NO_SUCH", ""),
+        ("KAFKA_ACKS", ""),
+        ("KAFKA_NO_SUCH", ""),
+        ("KAFKA_SASL_PASSWORD", ""),
+    ])
+    .unwrap();
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+    assert!(
+        config
+            .effective()
+            .all(|s| s.is_default || s.name == "BRIDGE_APPS")
+    );
+    assert_eq!(load(&[("BRIDGE_APPS", "")]).unwrap_err().len(), 1);
+}

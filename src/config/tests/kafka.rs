@@ -1,0 +1,229 @@
+//! `KAFKA_…` becomes librdkafka's.
+
+use std::collections::BTreeMap;
+
+use super::super::kafka_names::{COMMON, FROM_FILE, property, variable};
+use super::{fault, load};
+
+/// The properties in effect with some variables added.
+fn effective(vars: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let config = load(vars).unwrap();
+    let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+    config.kafka.effective().map(owned).collect()
+}
+
+#[test]
+fn the_defaults_fit_the_bridge_and_the_users_values_win() {
+    let kafka = effective(&[]);
+    for (name, value) in [
+        ("bootstrap.servers", "kafka-1:9092"),
+        ("client.id", "recall-bridge"),
+        ("compression.type", "lz4"),
+        ("reconnect.backoff.max.ms", "1000"),
+        ("reconnect.backoff.ms", "50"),
+        ("socket.keepalive.enable", "true"),
+    ] {
+        assert_eq!(kafka.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    assert_eq!(kafka.len(), 6);
+
+    let kafka = effective(&[
+        ("KAFKA_CLIENT_ID", "mine"),
+        ("KAFKA_COMPRESSION_TYPE", "zstd"),
+    ]);
+    assert_eq!(
+        (
+            kafka["client.id"].as_str(),
+            kafka["compression.type"].as_str()
+        ),
+        ("mine", "zstd")
+    );
+}
+
+#[test]
+fn an_alias_wins_over_the_default_of_what_it_stands_for() {
+    let kafka = effective(&[("KAFKA_COMPRESSION_CODEC", "gzip")]);
+    assert_eq!(kafka["compression.codec"], "gzip");
+    assert!(!kafka.contains_key("compression.type"));
+}
+
+#[test]
+fn two_spellings_of_one_property_are_a_fault() {
+    let shown = load(&[
+        ("KAFKA_LINGER_MS", "1"),
+        ("KAFKA_QUEUE_BUFFERING_MAX_MS", "2"),
+    ]);
+    let shown = shown.unwrap_err().to_string();
+    assert!(
+        shown.contains("is set together with KAFKA_LINGER_MS"),
+        "{shown}"
+    );
+    let shown = fault("KAFKA_METADATA_BROKER_LIST", "kafka");
+    assert!(
+        shown.contains("is set together with KAFKA_BOOTSTRAP_SERVERS"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_waits_between_connections_fit_one_another() {
+    let kafka = effective(&[("KAFKA_RECONNECT_BACKOFF_MS", "3000")]);
+    assert_eq!(kafka["reconnect.backoff.max.ms"], "3000");
+    let kafka = effective(&[("KAFKA_RECONNECT_BACKOFF_MAX_MS", "20")]);
+    assert_eq!(kafka["reconnect.backoff.ms"], "20");
+}
+
+#[test]
+fn every_compression_is_built_in() {
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        assert_eq!(
+            effective(&[("KAFKA_COMPRESSION_TYPE", codec)])["compression.type"],
+            codec
+        );
+    }
+    let shown = fault("KAFKA_COMPRESSION_TYPE", "brotli");
+    assert!(
+        shown.contains("librdkafka does not take \"brotli\""),
+        "{shown}"
+    );
+}
+
+#[test]
+fn an_unknown_property_is_a_fault_with_the_nearest_one() {
+    for (name, near) in [
+        ("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("KAFKA_SASL_USER", "KAFKA_SASL_USERNAME"),
+        ("KAFKA_SECURITY_PROTOCOLL", "KAFKA_SECURITY_PROTOCOL"),
+        ("KAFKA_client_id", "KAFKA_CLIENT_ID"),
+        ("KAFKA_TOPIC", "BRIDGE_TOPIC"),
+    ] {
+        let shown = fault(name, "x");
+        assert!(shown.ends_with(&format!("did you mean {near}?")), "{shown}");
+    }
+    let shown = fault("KAFKA_XYZZY", "x");
+    assert!(
+        shown.contains("has no property xyzzy; remove it"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_bad_value_is_a_fault_with_librdkafkas_reason() {
+    let shown = fault("KAFKA_SOCKET_TIMEOUT_MS", "1");
+    assert!(
+        shown.contains("does not take \"1\"") && shown.contains("10..300000"),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    let shown = fault("KAFKA_SECURITY_PROTOCOL", "tls");
+    assert!(
+        shown.contains("see security.protocol in librdkafka's"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_the_bridge_owns_is_a_fault_that_says_why() {
+    for property in [
+        "transactional.id",
+        "transaction.timeout.ms",
+        "enable.idempotence",
+        "acks",
+        "request.required.acks",
+        "partitioner",
+        "max.in.flight",
+        "max.in.flight.requests.per.connection",
+        "retries",
+        "message.send.max.retries",
+        "message.timeout.ms",
+        "delivery.timeout.ms",
+        "isolation.level",
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "enable.auto.commit",
+        "auto.commit.enable",
+        "enable.auto.offset.store",
+        "auto.offset.reset",
+        "enable.partition.eof",
+        "statistics.interval.ms",
+        "log.level",
+        "plugin.library.paths",
+        "test.mock.num.brokers",
+    ] {
+        let shown = fault(&variable(property), "1");
+        assert!(
+            shown.contains(&format!("the bridge decides {property} itself: ")),
+            "{shown}"
+        );
+        assert!(shown.ends_with("; remove it"), "{shown}");
+    }
+}
+
+#[test]
+fn what_is_the_users_is_taken() {
+    let config = load(&[
+        ("KAFKA_DEBUG", "broker,eos"),
+        ("KAFKA_LINGER_MS", "0.5"),
+        ("KAFKA_BATCH_SIZE", "1000"),
+        ("KAFKA_BATCH_NUM_MESSAGES", "100"),
+        ("KAFKA_MESSAGE_MAX_BYTES", "2000000"),
+        ("KAFKA_SECURITY_PROTOCOL", "sasl_ssl"),
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        ("KAFKA_SASL_USERNAME", "u"),
+        ("KAFKA_SASL_PASSWORD", "p"),
+    ])
+    .unwrap();
+    assert_eq!(config.kafka.client_config().get("linger.ms"), Some("0.5"));
+    assert!(matches!(
+        config.kafka.client_config().log_level,
+        rdkafka::config::RDKafkaLogLevel::Debug
+    ));
+}
+
+#[test]
+fn properties_that_do_not_fit_one_another_are_found_before_anything_starts() {
+    let shown = load(&[
+        ("KAFKA_RECONNECT_BACKOFF_MS", "500"),
+        ("KAFKA_RECONNECT_BACKOFF_MAX_MS", "100"),
+    ])
+    .unwrap_err()
+    .to_string();
+    assert!(
+        shown.starts_with("KAFKA_RECONNECT_BACKOFF_MAX_MS: "),
+        "{shown}"
+    );
+    let shown = load(&[
+        ("KAFKA_SECURITY_PROTOCOL", "ssl"),
+        ("KAFKA_SSL_CA_LOCATION", "/nowhere/ca.pem"),
+    ])
+    .unwrap_err()
+    .to_string();
+    assert!(shown.starts_with("KAFKA_SSL_CA_LOCATION: "), "{shown}");
+    // Nothing is said about a password that only its file's own fault keeps away.
+    let faults = load(&[
+        ("KAFKA_SECURITY_PROTOCOL", "sasl_plaintext"),
+        ("KAFKA_SASL_MECHANISM", "PLAIN"),
+        ("KAFKA_SASL_USERNAME", "u"),
+        ("KAFKA_SASL_PASSWORD_FILE", "/nowhere/at/all"),
+    ])
+    .unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults}");
+}
+
+#[test]
+fn every_suggested_property_is_librdkafkas() {
+    let from_file = FROM_FILE.iter().map(|(_, property)| property);
+    for name in COMMON.iter().chain(from_file) {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set(*name, "1");
+        let unknown = config
+            .create_native_config()
+            .is_err_and(|error| error.to_string().contains("No such"));
+        assert!(!unknown, "{name}");
+        assert_eq!(
+            property(variable(name).strip_prefix("KAFKA_").unwrap()),
+            *name
+        );
+    }
+}

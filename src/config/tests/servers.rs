@@ -1,0 +1,49 @@
+//! The brokers to start from.
+
+use super::{fault, load, load_only};
+
+#[test]
+fn brokers_look_like_brokers() {
+    for good in [
+        "kafka",
+        "k-1:9092, k_2.example:9093",
+        "10.0.0.1:1",
+        "[::1]:9092",
+        "::1",
+        "PLAINTEXT://k:1",
+    ] {
+        assert!(load(&[("KAFKA_BOOTSTRAP_SERVERS", good)]).is_ok(), "{good}");
+    }
+    for (bad, says) in [
+        ("http://kafka:9092", "is a URL"),
+        ("SSL://kafka:9092", "set KAFKA_SECURITY_PROTOCOL=SSL"),
+        ("kafka:", "port from 1 to 65535"),
+        ("kafka:70000", "port from 1 to 65535"),
+        ("kafka:x", "port from 1 to 65535"),
+        ("k1:9092,,k2:9092", "names no host"),
+        (":9092", "names no host"),
+        ("kafka/9092", "is not a host and a port"),
+        ("k1 k2", "is not a host and a port"),
+        ("[kafka]:9092", "is not a host and a port"),
+    ] {
+        let shown = fault("KAFKA_BOOTSTRAP_SERVERS", bad);
+        assert!(shown.contains(says), "{shown}");
+    }
+    let faults = load_only(&[
+        ("BRIDGE_APPS", "1:t"),
+        ("KAFKA_METADATA_BROKER_LIST", "a:b,c:d"),
+    ]);
+    let faults = faults.unwrap_err();
+    assert!(
+        faults
+            .iter()
+            .all(|f| f.name() == "KAFKA_METADATA_BROKER_LIST"),
+        "{faults}"
+    );
+    assert_eq!(faults.len(), 2);
+    let vars = [
+        ("BRIDGE_APPS", "1:t"),
+        ("KAFKA_METADATA_BROKER_LIST", "k:1"),
+    ];
+    assert_eq!(load_only(&vars).unwrap().kafka.bootstrap_servers(), "k:1");
+}
