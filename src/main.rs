@@ -1,2 +1,70 @@
-//! The command line of recall-bridge.
-fn main() {}
+//! The command line: calls one command and turns its error into an exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use recall_bridge::commands::{self, CommandError};
+
+/// Takes Tencent Cloud Chat recall webhooks and publishes them to Apache Kafka, exactly once.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show all of it on this machine: no configuration, no broker needed.
+    #[command(after_help = "Example:\n  recall-bridge demo\n  recall-bridge demo --keep-running")]
+    Demo(commands::demo::Args),
+    /// Run the bridge, configured by environment variables.
+    #[command(
+        after_help = "Example:\n  BRIDGE_APPS=1400000001:token KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge serve"
+    )]
+    Serve,
+    /// Send signed webhooks, as the vendor does.
+    #[command(
+        after_help = "Example:\n  recall-bridge send --url http://localhost:8080/ --app 1400000001 --token token --count 1000"
+    )]
+    Send(commands::send::Args),
+    /// Print the records of the topic, or prove that none is missing or doubled.
+    #[command(
+        after_help = "Example:\n  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge tail --from beginning --until-end --verify"
+    )]
+    Tail(commands::tail::Args),
+    /// Check configuration, spool directory and broker, and print what is effective.
+    #[command(
+        after_help = "Example:\n  BRIDGE_APPS=1400000001:token KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge check-config"
+    )]
+    CheckConfig(commands::check_config::Args),
+    /// Ask /readyz of the bridge of this host: exit 0 if it can accept, 1 if not.
+    #[command(after_help = "Example:\n  BRIDGE_OPS_LISTEN=0.0.0.0:9100 recall-bridge health")]
+    Health {
+        /// Another address than that of BRIDGE_OPS_LISTEN.
+        #[arg(long)]
+        url: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Serve => commands::serve::run(),
+        Command::Send(args) => commands::send::run(&args),
+        Command::Tail(args) => commands::tail::run(&args),
+        Command::CheckConfig(args) => commands::check_config::run(&args),
+        Command::Health { url } => commands::health::run(url),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("recall-bridge: {error}");
+            exit(&error)
+        }
+    }
+}
+
+fn exit(error: &CommandError) -> ExitCode {
+    ExitCode::from(error.exit_code())
+}

@@ -46,9 +46,7 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::builder().parse(filter)?)
-        .with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::builder().parse(filter)?).with_writer(writer);
     Ok(match format {
         LogFormat::Json => Box::new(
             builder
@@ -73,19 +71,13 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         // The target under which `tracing-log` dispatches every record.
         if event.metadata().target() != "log" {
             return self.0.format_event(context, writer, event);
         }
         let mut line = String::new();
-        self.0
-            .format_event(context, Writer::new(&mut line), event)?;
+        self.0.format_event(context, Writer::new(&mut line), event)?;
         match serde_json::from_str::<serde_json::Map<_, _>>(&line) {
             Ok(mut fields) => {
                 fields.retain(|name, _| !name.starts_with("log."));
@@ -146,10 +138,7 @@ mod tests {
         let line = written("info", LogFormat::Text, || {
             tracing::info!(port = 8080, "listening");
         });
-        assert!(
-            line.contains("INFO") && line.contains("listening port=8080"),
-            "{line}"
-        );
+        assert!(line.contains("INFO") && line.contains("listening port=8080"), "{line}");
         assert!(!line.contains('\u{1b}'), "{line}");
     }
 
@@ -159,10 +148,7 @@ mod tests {
             tracing::info!("unheard");
             tracing::debug!(target: "loud", "heard");
         });
-        assert!(
-            line.contains("heard") && !line.contains("unheard"),
-            "{line}"
-        );
+        assert!(line.contains("heard") && !line.contains("unheard"), "{line}");
     }
 
     #[test]
@@ -172,18 +158,12 @@ mod tests {
         // Also what connects the `log` crate; the lines go to this thread's subscriber.
         init("info", LogFormat::Json).unwrap();
         let line = written("info", LogFormat::Json, || {
-            rdkafka::client::DefaultClientContext
-                .error(rdkafka::error::KafkaError::Canceled, "all brokers down");
+            rdkafka::client::DefaultClientContext.error(rdkafka::error::KafkaError::Canceled, "all brokers down");
         });
         let line: serde_json::Map<_, _> = serde_json::from_str(&line).unwrap();
         assert_eq!(line["target"], "rdkafka::client");
         assert_eq!(line["level"], "ERROR");
-        assert!(
-            line["message"]
-                .as_str()
-                .unwrap()
-                .contains("all brokers down")
-        );
+        assert!(line["message"].as_str().unwrap().contains("all brokers down"));
         let names: Vec<_> = line.keys().collect();
         assert_eq!(names, ["level", "message", "target", "timestamp"]);
     }

@@ -21,61 +21,26 @@ impl Config {
     /// [`KafkaProperties::effective`](super::KafkaProperties::effective).
     pub fn effective(&self) -> impl Iterator<Item = Setting> {
         let apps_file = self.apps_file.as_ref();
-        let format = self
-            .log_format
-            .map_or("json (text on a terminal)", super::LogFormat::as_str);
+        let format = self.log_format.map_or("json (text on a terminal)", super::LogFormat::as_str);
         [
             ("BRIDGE_APPS", Some(HIDDEN.to_owned())),
-            (
-                "BRIDGE_APPS_FILE",
-                apps_file.map(|path| path.display().to_string()),
-            ),
-            (
-                "BRIDGE_ALLOW_UNSIGNED",
-                Some(self.allow_unsigned.to_string()),
-            ),
+            ("BRIDGE_APPS_FILE", apps_file.map(|path| path.display().to_string())),
+            ("BRIDGE_ALLOW_UNSIGNED", Some(self.allow_unsigned.to_string())),
             ("BRIDGE_LISTEN", Some(self.listen.to_string())),
             ("BRIDGE_OPS_LISTEN", Some(self.ops_listen.to_string())),
             ("BRIDGE_WEBHOOK_PATH", Some(self.webhook_path.clone())),
-            (
-                "BRIDGE_MAX_BODY_BYTES",
-                Some(self.max_body_bytes.to_string()),
-            ),
-            (
-                "BRIDGE_REQUEST_TIME_WINDOW_SECONDS",
-                Some(self.request_time_window_seconds.to_string()),
-            ),
-            (
-                "BRIDGE_ACK_TIMEOUT_MS",
-                Some(self.ack_timeout.as_millis().to_string()),
-            ),
-            (
-                "BRIDGE_SPOOL_DIR",
-                Some(self.spool_dir.display().to_string()),
-            ),
-            (
-                "BRIDGE_SPOOL_MAX_BYTES",
-                Some(self.spool_max_bytes.to_string()),
-            ),
-            (
-                "BRIDGE_QUARANTINE_MAX_BYTES",
-                Some(self.quarantine_max_bytes.to_string()),
-            ),
+            ("BRIDGE_MAX_BODY_BYTES", Some(self.max_body_bytes.to_string())),
+            ("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", Some(self.request_time_window_seconds.to_string())),
+            ("BRIDGE_ACK_TIMEOUT_MS", Some(self.ack_timeout.as_millis().to_string())),
+            ("BRIDGE_SPOOL_DIR", Some(self.spool_dir.display().to_string())),
+            ("BRIDGE_SPOOL_MAX_BYTES", Some(self.spool_max_bytes.to_string())),
+            ("BRIDGE_QUARANTINE_MAX_BYTES", Some(self.quarantine_max_bytes.to_string())),
             ("BRIDGE_TOPIC", Some(self.topic.clone())),
             ("BRIDGE_TOPIC_CREATE", Some(self.topic_create.to_string())),
-            (
-                "BRIDGE_TOPIC_PARTITIONS",
-                Some(self.topic_partitions.to_string()),
-            ),
-            (
-                "BRIDGE_TOPIC_REPLICATION",
-                Some(self.topic_replication.to_string()),
-            ),
+            ("BRIDGE_TOPIC_PARTITIONS", Some(self.topic_partitions.to_string())),
+            ("BRIDGE_TOPIC_REPLICATION", Some(self.topic_replication.to_string())),
             ("BRIDGE_DELIVERY", Some(self.delivery.as_str().to_owned())),
-            (
-                "BRIDGE_SHUTDOWN_GRACE_SECONDS",
-                Some(self.shutdown_grace.as_secs().to_string()),
-            ),
+            ("BRIDGE_SHUTDOWN_GRACE_SECONDS", Some(self.shutdown_grace.as_secs().to_string())),
             ("BRIDGE_LOG", Some(self.log.clone())),
             ("BRIDGE_LOG_FORMAT", Some(format.to_owned())),
             ("BRIDGE_WORKERS", Some(self.workers.to_string())),

@@ -12,16 +12,8 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of the variable `name`. Neither text may hold a secret.
-    pub fn new(
-        name: impl Into<String>,
-        problem: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            problem: problem.into(),
-            fix: fix.into(),
-        }
+    pub fn new(name: impl Into<String>, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name: name.into(), problem: problem.into(), fix: fix.into() }
     }
 
     /// The variable it is about.

@@ -63,14 +63,7 @@ impl KafkaProperties {
     pub fn effective(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().map(|(name, value)| {
             let secret = is_secret(name);
-            (
-                name.as_str(),
-                if secret {
-                    HIDDEN.to_owned()
-                } else {
-                    value.clone()
-                },
-            )
+            (name.as_str(), if secret { HIDDEN.to_owned() } else { value.clone() })
         })
     }
 
@@ -82,8 +75,7 @@ impl KafkaProperties {
             let property = property(name.strip_prefix(KAFKA).unwrap_or(name));
             if let Err(fault) = check(name, &property, value) {
                 faults.push(fault);
-            } else if let Some(other) = given.keys().find(|k| canonical(k) == canonical(&property))
-            {
+            } else if let Some(other) = given.keys().find(|k| canonical(k) == canonical(&property)) {
                 let other = variable(other);
                 let problem = format!("is set together with {other}, which means the same");
                 faults.push(Fault::new(name, problem, "keep one of the two"));
@@ -110,10 +102,7 @@ impl KafkaProperties {
     fn check_together(&self) -> Result<(), Fault> {
         let mut config = self.client_config();
         config.remove(BOOTSTRAP);
-        for client in [
-            RDKafkaType::RD_KAFKA_PRODUCER,
-            RDKafkaType::RD_KAFKA_CONSUMER,
-        ] {
+        for client in [RDKafkaType::RD_KAFKA_PRODUCER, RDKafkaType::RD_KAFKA_CONSUMER] {
             config
                 .create_native_config()
                 .and_then(|native| Client::new(&config, native, client, DefaultClientContext))
@@ -129,17 +118,12 @@ impl KafkaProperties {
             other => other.to_string(),
         };
         let named = self.0.keys().filter(|name| text.contains(name.as_str()));
-        let name = named
-            .max_by_key(|name| name.len())
-            .map_or_else(|| variable("security.protocol"), |name| variable(name));
+        let name =
+            named.max_by_key(|name| name.len()).map_or_else(|| variable("security.protocol"), |name| variable(name));
         for (_, secret) in self.0.iter().filter(|(name, _)| is_secret(name)) {
             text = text.replace(secret.as_str(), HIDDEN);
         }
-        Fault::new(
-            name,
-            format!("librdkafka refuses the properties together: {text}"),
-            "see its CONFIGURATION.md",
-        )
+        Fault::new(name, format!("librdkafka refuses the properties together: {text}"), "see its CONFIGURATION.md")
     }
 }
 
@@ -157,18 +141,11 @@ fn with_defaults(mut given: BTreeMap<String, String>) -> BTreeMap<String, String
         }
         // librdkafka refuses a first wait longer than the longest: the given one moves ours.
         let partner = match *name {
-            RECONNECT => given
-                .get(RECONNECT_MAX)
-                .and_then(|max| smaller(max, default)),
-            RECONNECT_MAX => given
-                .get(RECONNECT)
-                .and_then(|first| larger(first, default)),
+            RECONNECT => given.get(RECONNECT_MAX).and_then(|max| smaller(max, default)),
+            RECONNECT_MAX => given.get(RECONNECT).and_then(|first| larger(first, default)),
             _ => None,
         };
-        given.insert(
-            (*name).to_owned(),
-            partner.unwrap_or_else(|| (*default).to_owned()),
-        );
+        given.insert((*name).to_owned(), partner.unwrap_or_else(|| (*default).to_owned()));
     }
     given
 }
@@ -226,11 +203,7 @@ fn check(name: &str, property: &str, value: &str) -> Result<(), Fault> {
 }
 
 /// Checks that there are brokers and that each looks like one; librdkafka would only log it.
-fn check_servers(
-    vars: &BTreeMap<String, String>,
-    given: &BTreeMap<String, String>,
-    faults: &mut Faults,
-) {
+fn check_servers(vars: &BTreeMap<String, String>, given: &BTreeMap<String, String>, faults: &mut Faults) {
     let alias = variable(BOOTSTRAP_ALIAS);
     let bootstrap = variable(BOOTSTRAP);
     let Some(servers) = given.get(BOOTSTRAP) else {
@@ -240,14 +213,8 @@ fn check_servers(
         }
         return;
     };
-    let name = if vars.contains_key(&bootstrap) {
-        bootstrap
-    } else {
-        alias
-    };
-    let protocol = given
-        .get("security.protocol")
-        .map_or("plaintext", String::as_str);
+    let name = if vars.contains_key(&bootstrap) { bootstrap } else { alias };
+    let protocol = given.get("security.protocol").map_or("plaintext", String::as_str);
     for server in servers.split(',').map(str::trim) {
         if let Err((problem, fix)) = super::kafka_servers::check(server, protocol) {
             faults.push(Fault::new(&name, problem, fix));

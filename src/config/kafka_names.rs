@@ -78,14 +78,8 @@ pub(super) const COMMON: &[&str] = &[
 const ALIASES: &[(&str, &str)] = &[
     ("bootstrap.servers", "metadata.broker.list"),
     ("sasl.mechanism", "sasl.mechanisms"),
-    (
-        "sasl.oauthbearer.client.credentials.client.id",
-        "sasl.oauthbearer.client.id",
-    ),
-    (
-        "sasl.oauthbearer.client.credentials.client.secret",
-        "sasl.oauthbearer.client.secret",
-    ),
+    ("sasl.oauthbearer.client.credentials.client.id", "sasl.oauthbearer.client.id"),
+    ("sasl.oauthbearer.client.credentials.client.secret", "sasl.oauthbearer.client.secret"),
     ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
     ("linger.ms", "queue.buffering.max.ms"),
     ("compression.type", "compression.codec"),
@@ -94,8 +88,7 @@ const ALIASES: &[(&str, &str)] = &[
 const ORDER: &str = "the order of the records hangs on it";
 const LOSS: &str = "the bridge retries without limit, no timeout or count may decide that a \
                     record is lost";
-const NO_GROUP: &str =
-    "it reads the topic back from offsets in its spool, without a consumer group";
+const NO_GROUP: &str = "it reads the topic back from offsets in its spool, without a consumer group";
 const FENCE: &str = "its transactional id comes from the spool, it fences what is late";
 const LOG: &str = "BRIDGE_LOG decides, for example BRIDGE_LOG=info,librdkafka=debug";
 const REPORTS: &str = "it needs the report of every record";
@@ -108,14 +101,8 @@ const OWNED: &[(&str, &str)] = &[
     ("enable.idempotence", "it is always on"),
     ("enable.gapless.guarantee", LOSS),
     ("acks", "every in-sync replica must have a record"),
-    (
-        "request.required.acks",
-        "every in-sync replica must have a record",
-    ),
-    (
-        "partitioner",
-        "murmur2_random puts a key where a Java producer puts it",
-    ),
+    ("request.required.acks", "every in-sync replica must have a record"),
+    ("partitioner", "murmur2_random puts a key where a Java producer puts it"),
     ("max.in.flight", ORDER),
     ("max.in.flight.requests.per.connection", ORDER),
     ("queuing.strategy", ORDER),
@@ -153,10 +140,7 @@ pub(super) fn variable(property: &str) -> String {
 
 /// The one name under which two spellings of a property meet.
 pub(super) fn canonical(property: &str) -> &str {
-    ALIASES
-        .iter()
-        .find(|(alias, _)| *alias == property)
-        .map_or(property, |(_, stands_for)| stands_for)
+    ALIASES.iter().find(|(alias, _)| *alias == property).map_or(property, |(_, stands_for)| stands_for)
 }
 
 /// Why the bridge decides a property itself, if it does.

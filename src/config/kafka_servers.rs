@@ -20,10 +20,7 @@ pub(super) fn check(server: &str, protocol: &str) -> Result<(), Wrong> {
         Some((named, address)) if named.eq_ignore_ascii_case(protocol) => address,
         Some((named, _)) if is_protocol(named) => {
             return Err((
-                format!(
-                    "{} does not fit the security protocol {protocol}",
-                    shown(&without_login(server))
-                ),
+                format!("{} does not fit the security protocol {protocol}", shown(&without_login(server))),
                 format!("write host:port and set KAFKA_SECURITY_PROTOCOL={named}"),
             ));
         }
@@ -51,9 +48,7 @@ fn without_login(server: &str) -> String {
 }
 
 fn is_protocol(name: &str) -> bool {
-    ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
-        .iter()
-        .any(|protocol| name.eq_ignore_ascii_case(protocol))
+    ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].iter().any(|protocol| name.eq_ignore_ascii_case(protocol))
 }
 
 /// Host and port; an IPv6 address without brackets has no port.
@@ -69,8 +64,7 @@ fn is_host(host: &str) -> bool {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         return bare.unwrap_or(host).parse::<std::net::Ipv6Addr>().is_ok();
     }
-    host.bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 fn is_port(port: &str) -> bool {

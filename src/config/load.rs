@@ -18,9 +18,19 @@ impl Config {
         Self::from_os(std::env::vars_os())
     }
 
-    pub(super) fn from_os(
-        vars: impl Iterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Faults> {
+    /// The same for a command that does not need all that is required: each of `spare` stands in
+    /// for a variable that is not set, where no file of it is named either.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what is set.
+    pub fn from_env_with(spare: &[(&str, &str)]) -> Result<Self, Faults> {
+        let is_set = |name: String| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let missing = spare.iter().filter(|(name, _)| !is_set((*name).to_owned()) && !is_set(format!("{name}_FILE")));
+        let missing = missing.map(|&(name, value)| (OsString::from(name), OsString::from(value)));
+        Self::from_os(std::env::vars_os().chain(missing))
+    }
+
+    pub(super) fn from_os(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let mut readable = Vec::new();
         for (name, value) in vars {
@@ -48,10 +58,7 @@ impl Config {
         Self::load_after(vars, Faults::default())
     }
 
-    fn load_after(
-        vars: impl Iterator<Item = (String, String)>,
-        mut faults: Faults,
-    ) -> Result<Self, Faults> {
+    fn load_after(vars: impl Iterator<Item = (String, String)>, mut faults: Faults) -> Result<Self, Faults> {
         let mut bridge = BTreeMap::new();
         let mut kafka = BTreeMap::new();
         let mut ignored = Vec::new();
@@ -69,27 +76,14 @@ impl Config {
         }
         ignored.sort();
 
-        let raw = envy::prefixed(BRIDGE)
-            .from_iter(bridge)
-            .unwrap_or_else(|error| {
-                // Cannot happen while every field is an optional string; never lose it silently.
-                faults.push(Fault::new(
-                    format!("{BRIDGE}*"),
-                    error.to_string(),
-                    "report this",
-                ));
-                Raw::default()
-            });
-        let mut reader = Reader {
-            faults,
-            ..Reader::default()
-        };
+        let raw = envy::prefixed(BRIDGE).from_iter(bridge).unwrap_or_else(|error| {
+            // Cannot happen while every field is an optional string; never lose it silently.
+            faults.push(Fault::new(format!("{BRIDGE}*"), error.to_string(), "report this"));
+            Raw::default()
+        });
+        let mut reader = Reader { faults, ..Reader::default() };
         match read(&raw, kafka, &mut reader) {
-            Some(config) if reader.faults.is_empty() => Ok(Config {
-                ignored,
-                given: reader.given,
-                ..config
-            }),
+            Some(config) if reader.faults.is_empty() => Ok(Config { ignored, given: reader.given, ..config }),
             _ => Err(reader.faults),
         }
     }

@@ -18,6 +18,7 @@ mod secret;
 mod tests;
 mod values;
 
+use crate::webhook::Apps;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -70,8 +71,8 @@ impl LogFormat {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// The apps and their tokens as text, from `BRIDGE_APPS` or the file of `BRIDGE_APPS_FILE`.
-    pub apps: Secret,
+    /// The apps and their tokens, from `BRIDGE_APPS` or the file of `BRIDGE_APPS_FILE`.
+    pub apps: Apps,
     /// The file the apps came from, to be read again on SIGHUP ([`read_secret_file`]).
     pub apps_file: Option<PathBuf>,
     /// Whether an app without a token is accepted (`BRIDGE_ALLOW_UNSIGNED`).

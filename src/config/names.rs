@@ -77,9 +77,7 @@ fn is_kubernetes(name: &str) -> bool {
         || name.ends_with("_SERVICE_PORT")
         || name.contains("_SERVICE_PORT_")
         || name.ends_with("_PORT")
-        || name
-            .match_indices("_PORT_")
-            .any(|(at, infix)| is_port_rest(&name[at + infix.len()..]))
+        || name.match_indices("_PORT_").any(|(at, infix)| is_port_rest(&name[at + infix.len()..]))
 }
 
 /// Whether a text is `<n>_<protocol>` with nothing, `_PROTO`, `_PORT` or `_ADDR` behind it.
@@ -90,9 +88,7 @@ fn is_port_rest(rest: &str) -> bool {
     !number.is_empty()
         && number.bytes().all(|b| b.is_ascii_digit())
         && ["TCP", "UDP", "SCTP"].contains(&protocol)
-        && parts
-            .next()
-            .is_none_or(|what| ["PROTO", "PORT", "ADDR"].contains(&what))
+        && parts.next().is_none_or(|what| ["PROTO", "PORT", "ADDR"].contains(&what))
         && parts.next().is_none()
 }
 
@@ -105,9 +101,7 @@ pub(super) fn nearest_bridge(name: &str) -> String {
         return kafka_names::variable(&property);
     }
     let upper = name.to_ascii_uppercase();
-    nearest(&upper, KNOWN.iter().copied(), 0.0)
-        .unwrap_or("BRIDGE_APPS")
-        .to_owned()
+    nearest(&upper, KNOWN.iter().copied(), 0.0).unwrap_or("BRIDGE_APPS").to_owned()
 }
 
 /// The name that an unknown `KAFKA_` name may have meant, if one is near.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::kafka::KafkaProperties;
 use super::kafka_names::{FROM_FILE, variable};
 use super::raw::Raw;
-use super::secret::{Secret, direct_or_file};
+use super::secret::direct_or_file;
 use super::values::{Reader, log_filter, socket_addr, topic, url_path, word};
 use super::{Config, Delivery, Fault, Faults, LogFormat};
+use crate::webhook::Apps;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -32,7 +33,7 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
 
     let config = Config {
         // Replaced below; what is missing must not keep the rest from being checked.
-        apps: Secret::new(""),
+        apps: Apps::default(),
         apps_file: raw.apps_file.as_deref().map(PathBuf::from),
         allow_unsigned,
         listen,
@@ -65,8 +66,8 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
     Some(Config { apps: apps?, ..config })
 }
 
-/// The apps' text, and whether they may do without a token.
-fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Secret>, bool) {
+/// The apps, and whether they may do without a token.
+fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Apps>, bool) {
     let apps = direct_or_file(
         ("BRIDGE_APPS", raw.apps.as_deref()),
         ("BRIDGE_APPS_FILE", raw.apps_file.as_deref()),
@@ -76,8 +77,7 @@ fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Secret>, bool) {
     if file {
         r.given.insert("BRIDGE_APPS_FILE");
     }
-    if !direct && !file && !r.faults.concern("BRIDGE_APPS") && !r.faults.concern("BRIDGE_APPS_FILE")
-    {
+    if !direct && !file && !r.faults.concern("BRIDGE_APPS") && !r.faults.concern("BRIDGE_APPS_FILE") {
         r.faults.push(Fault::new(
             "BRIDGE_APPS",
             "is not set",
@@ -85,33 +85,32 @@ fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Secret>, bool) {
              BRIDGE_APPS_FILE",
         ));
     }
-    let allow_unsigned = r.flag(
-        "BRIDGE_ALLOW_UNSIGNED",
-        raw.allow_unsigned.as_deref(),
-        false,
-    );
+    let allow_unsigned = r.flag("BRIDGE_ALLOW_UNSIGNED", raw.allow_unsigned.as_deref(), false);
 
-    // MERGE: `if let Some(apps) = &apps { Apps::parse(apps.expose(), allow_unsigned) }` goes here;
-    // each of its faults becomes `r.faults.push(Fault::new(name, …))`, where `name` is
-    // BRIDGE_APPS_FILE if `file`, else BRIDGE_APPS.
-
+    let name = if file { "BRIDGE_APPS_FILE" } else { "BRIDGE_APPS" };
+    let apps = apps.and_then(|text| match Apps::parse(text.expose(), allow_unsigned) {
+        Ok(apps) => Some(apps),
+        Err(faults) => {
+            for fault in faults {
+                // A fault of an entry says what is wrong and, behind the semicolon, the fix.
+                let text = fault.to_string();
+                let (problem, fix) = text.split_once("; ").unwrap_or((&text, "correct the entry"));
+                r.faults.push(Fault::new(name, problem, fix));
+            }
+            None
+        }
+    });
     (apps, allow_unsigned)
 }
 
-fn read_listen(
-    name: &'static str,
-    text: Option<&str>,
-    default: ([u8; 4], u16),
-    r: &mut Reader,
-) -> SocketAddr {
+fn read_listen(name: &'static str, text: Option<&str>, default: ([u8; 4], u16), r: &mut Reader) -> SocketAddr {
     let default = SocketAddr::from(default);
     r.read(name, text, default, |text| socket_addr(text, default))
 }
 
 /// Operations are never served on the webhook listener.
 fn refuse_same_port(listen: SocketAddr, ops: SocketAddr, faults: &mut Faults) {
-    let ips_meet =
-        listen.ip() == ops.ip() || listen.ip().is_unspecified() || ops.ip().is_unspecified();
+    let ips_meet = listen.ip() == ops.ip() || listen.ip().is_unspecified() || ops.ip().is_unspecified();
     if listen.port() != 0 && listen.port() == ops.port() && ips_meet {
         faults.push(Fault::new(
             "BRIDGE_OPS_LISTEN",

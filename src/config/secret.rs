@@ -49,12 +49,8 @@ impl fmt::Display for Secret {
 /// One fault when the file cannot be read, is empty, too large or not UTF-8.
 pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, Fault> {
     let fault = |why: &str, fix: &str| Fault::new(name, format!("{} {why}", path.display()), fix);
-    let unreadable = |error: std::io::Error| {
-        fault(
-            &format!("cannot be read: {error}"),
-            "name a file that this process may read",
-        )
-    };
+    let unreadable =
+        |error: std::io::Error| fault(&format!("cannot be read: {error}"), "name a file that this process may read");
 
     let mut bytes = Vec::new();
     File::open(path)
@@ -63,8 +59,7 @@ pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, Fault> {
     if u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_SECRET_FILE_BYTES) {
         return Err(fault("is larger than 1 MiB", "name the secret's own file"));
     }
-    let mut text = String::from_utf8(bytes)
-        .map_err(|_| fault("is not UTF-8", "write the file as UTF-8 text"))?;
+    let mut text = String::from_utf8(bytes).map_err(|_| fault("is not UTF-8", "write the file as UTF-8 text"))?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -87,17 +82,11 @@ pub(super) fn direct_or_file(
 ) -> Option<Secret> {
     match (value, path) {
         (Some(_), Some(_)) => {
-            faults.push(Fault::new(
-                name,
-                format!("is set together with {file_name}"),
-                "keep one of the two",
-            ));
+            faults.push(Fault::new(name, format!("is set together with {file_name}"), "keep one of the two"));
             None
         }
         (Some(value), None) => Some(Secret::new(value)),
-        (None, Some(path)) => read_secret_file(file_name, Path::new(path))
-            .map_err(|fault| faults.push(fault))
-            .ok(),
+        (None, Some(path)) => read_secret_file(file_name, Path::new(path)).map_err(|fault| faults.push(fault)).ok(),
         (None, None) => None,
     }
 }

@@ -58,9 +58,7 @@ impl Reader {
         unit: &str,
     ) -> T {
         let example = default.to_string();
-        self.read(name, text, default, |text| {
-            number(text, range, unit, &example)
-        })
+        self.read(name, text, default, |text| number(text, range, unit, &example))
     }
 
     /// `true` or `false`.
@@ -83,19 +81,11 @@ pub(super) fn shown(value: &str) -> String {
 }
 
 fn bad<T>(value: &str, is: impl Display, fix: impl Into<String>) -> Parsed<T> {
-    Err(Bad {
-        problem: format!("{} {is}", shown(value)),
-        fix: fix.into(),
-    })
+    Err(Bad { problem: format!("{} {is}", shown(value)), fix: fix.into() })
 }
 
 /// A whole number in a range: decimal digits only, no sign, no unit.
-fn number<T: TryFrom<u64>>(
-    value: &str,
-    range: RangeInclusive<u64>,
-    unit: &str,
-    example: &str,
-) -> Parsed<T> {
+fn number<T: TryFrom<u64>>(value: &str, range: RangeInclusive<u64>, unit: &str, example: &str) -> Parsed<T> {
     if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
         return bad(
             value,
@@ -121,11 +111,7 @@ pub(super) fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Parsed<T> {
     }
     let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let words = words.join(" or ");
-    bad(
-        value,
-        format_args!("is not {words}"),
-        format!("write {words}"),
-    )
+    bad(value, format_args!("is not {words}"), format!("write {words}"))
 }
 
 /// An address and a port.
@@ -146,26 +132,17 @@ pub(super) fn url_path(value: &str) -> Parsed<String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&b);
     match value.chars().find(|c| !u8::try_from(*c).is_ok_and(legal)) {
         None => Ok(value.to_owned()),
-        Some(c) => bad(
-            value,
-            format_args!("holds {c:?}, which no URL path may"),
-            fix,
-        ),
+        Some(c) => bad(value, format_args!("holds {c:?}, which no URL path may"), fix),
     }
 }
 
 /// A name that Kafka takes for a topic.
 pub(super) fn topic(value: &str) -> Parsed<String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    if (1..=249).contains(&value.len()) && value.bytes().all(legal) && value != "." && value != ".."
-    {
+    if (1..=249).contains(&value.len()) && value.bytes().all(legal) && value != "." && value != ".." {
         return Ok(value.to_owned());
     }
-    bad(
-        value,
-        "is no legal topic name",
-        "write 1 to 249 of the characters a-z A-Z 0-9 . _ - (neither . nor .. alone)",
-    )
+    bad(value, "is no legal topic name", "write 1 to 249 of the characters a-z A-Z 0-9 . _ - (neither . nor .. alone)")
 }
 
 /// A filter of `tracing-subscriber`: a level, or levels per target.

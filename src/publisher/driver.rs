@@ -9,8 +9,8 @@ use rdkafka::ClientConfig;
 use super::found::Found;
 use super::kafka::errors::Trouble;
 use super::kafka::producer::{Failure, Producer};
-use super::kafka::topic::{self, Creation, Topic};
 use super::kafka::read_back::read_back;
+use super::kafka::topic::{self, Creation, Topic};
 use super::machine::{Action, Event, Machine, Range, Refusal};
 use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
@@ -216,7 +216,11 @@ impl Driver {
         let mut missing = Vec::new();
         for (seq, event) in batch.events() {
             if !self.machine.is_published(seq) {
-                missing.push((seq, self.machine.name(seq), Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?));
+                missing.push((
+                    seq,
+                    self.machine.name(seq),
+                    Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?,
+                ));
             }
         }
         let until = batch.until();
@@ -240,7 +244,8 @@ impl Driver {
             Err(Failure::Refused(reports)) => {
                 self.metrics.count_transaction(TransactionResult::Refused);
                 self.metrics.count_kafka_error("refused");
-                let (seq, reason) = reports.refused.unwrap_or((from, Refusal { reason: "kafka_invalid", detail: String::new() }));
+                let (seq, reason) =
+                    reports.refused.unwrap_or((from, Refusal { reason: "kafka_invalid", detail: String::new() }));
                 Event::Refused { seq, records: count, until, reason }
             }
             Err(Failure::Doubt(trouble)) => {

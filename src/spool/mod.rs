@@ -258,6 +258,18 @@ impl Spool {
         Ok((Self { shared: Arc::clone(&shared) }, WriterHandle { shared, thread }))
     }
 
+    /// Whether a directory can be used: made, locked, written. A database that is there is checked.
+    ///
+    /// # Errors
+    /// What [`open`](Self::open) would say.
+    pub fn probe(dir: &Path) -> Result<(), SpoolError> {
+        let _lock = DirectoryLock::acquire(dir)?;
+        if schema::database_file(dir).exists() {
+            schema::open_writer(dir)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

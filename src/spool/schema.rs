@@ -198,7 +198,16 @@ fn look(connection: &Connection) -> rusqlite::Result<Found> {
     let identities = statement
         .query_map([], |row| Ok(Identity { first_seq: row.get(0)?, uuid: row.get(1)? }))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Found { watermark, next_seq, bytes_through, bytes_released, unverified_from, quarantine_events, quarantine_bytes, identities })
+    Ok(Found {
+        watermark,
+        next_seq,
+        bytes_through,
+        bytes_released,
+        unverified_from,
+        quarantine_events,
+        quarantine_bytes,
+        identities,
+    })
 }
 
 /// The running total through the last row that lies whole below the watermark, if there is one.

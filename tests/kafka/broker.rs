@@ -37,9 +37,7 @@ const JVM_OPTIONS: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopA
 /// The broker that `BRIDGE_TEST_KAFKA=host:port` names, for tests that leave it as it was.
 #[allow(dead_code, reason = "for tests that need a broker but do not harm it")]
 pub(crate) fn shared_bootstrap() -> Option<String> {
-    std::env::var("BRIDGE_TEST_KAFKA")
-        .ok()
-        .filter(|address| !address.is_empty())
+    std::env::var("BRIDGE_TEST_KAFKA").ok().filter(|address| !address.is_empty())
 }
 
 /// A running (or killed, or frozen) broker. Dropping it kills the process and removes its data.
@@ -70,15 +68,8 @@ impl Broker {
 
     fn launch(settings: &[(&str, &str)], proxy: Option<u16>) -> Self {
         for _ in 0..START_ATTEMPTS {
-            let dir = tempfile::Builder::new()
-                .prefix("bridge-kafka-")
-                .tempdir()
-                .expect("a temporary directory");
-            let mut broker = Self {
-                ports: Ports::pick(),
-                process: None,
-                dir,
-            };
+            let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
+            let mut broker = Self { ports: Ports::pick(), process: None, dir };
             broker.format(settings, proxy);
             match broker.run() {
                 Ok(()) => return broker,
@@ -150,10 +141,7 @@ impl Broker {
 
     /// Creates a topic, and returns once every partition of it has a leader.
     pub(crate) fn create_topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
-        let admin: AdminClient<DefaultClientContext> = self
-            .client()
-            .create()
-            .expect("rdkafka creates an admin client");
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("rdkafka creates an admin client");
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         for &(key, value) in configs {
             topic = topic.set(key, value);
@@ -170,10 +158,7 @@ impl Broker {
 
         let consumer = self.consumer();
         let deadline = Instant::now() + DEADLINE;
-        while !consumer
-            .fetch_metadata(Some(name), POLL_TIMEOUT)
-            .is_ok_and(|metadata| has_all_leaders(&metadata))
-        {
+        while !consumer.fetch_metadata(Some(name), POLL_TIMEOUT).is_ok_and(|metadata| has_all_leaders(&metadata)) {
             if Instant::now() > deadline {
                 self.give_up(&format!("topic {name} got no leader"));
             }
@@ -254,10 +239,7 @@ impl Broker {
             pause_between_polls();
         }
         let consumer = self.consumer();
-        while !consumer
-            .fetch_metadata(None, POLL_TIMEOUT)
-            .is_ok_and(|metadata| has_all_leaders(&metadata))
-        {
+        while !consumer.fetch_metadata(None, POLL_TIMEOUT).is_ok_and(|metadata| has_all_leaders(&metadata)) {
             self.check(deadline, "it listens, but does not serve")?;
             pause_between_polls();
         }
@@ -282,10 +264,7 @@ impl Broker {
     }
 
     fn give_up(&self, why: &str) -> ! {
-        panic!(
-            "the test broker failed: {why}; the end of its log:\n{}",
-            self.log_tail()
-        );
+        panic!("the test broker failed: {why}; the end of its log:\n{}", self.log_tail());
     }
 }
 
@@ -308,10 +287,7 @@ fn has_all_leaders(metadata: &Metadata) -> bool {
     !metadata.brokers().is_empty()
         && metadata.topics().iter().all(|topic| {
             topic.error().is_none()
-                && topic
-                    .partitions()
-                    .iter()
-                    .all(|partition| partition.error().is_none() && partition.leader() >= 0)
+                && topic.partitions().iter().all(|partition| partition.error().is_none() && partition.leader() >= 0)
         })
 }
 
@@ -331,11 +307,7 @@ impl Process {
     /// sees its standard input close, whatever ended the test.
     fn guarded(java: Child, dir: &Path) -> Self {
         let guard = Command::new("sh")
-            .args([
-                "-c",
-                r#"trap "" INT TERM HUP; read -r _; kill -9 "$1"; rm -rf "$2""#,
-                "broker-guard",
-            ])
+            .args(["-c", r#"trap "" INT TERM HUP; read -r _; kill -9 "$1"; rm -rf "$2""#, "broker-guard"])
             .arg(java.id().to_string())
             .arg(dir)
             .stdin(Stdio::piped())
@@ -352,10 +324,7 @@ impl Process {
 
     /// The exit status once the process is gone; the guard goes with it.
     fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self
-            .java
-            .try_wait()
-            .expect("the broker's process is ours")?;
+        let status = self.java.try_wait().expect("the broker's process is ours")?;
         self.dismiss_guard();
         Some(status)
     }
@@ -383,11 +352,7 @@ struct Ports {
 
 impl Ports {
     fn pick() -> Self {
-        Self {
-            clients: free_port(),
-            controller: free_port(),
-            proxied: free_port(),
-        }
+        Self { clients: free_port(), controller: free_port(), proxied: free_port() }
     }
 }
 
@@ -426,24 +391,12 @@ fn java() -> Command {
 
 fn libs() -> PathBuf {
     let dir = std::env::var_os("BRIDGE_TEST_KAFKA_LIBS").map_or_else(
-        || {
-            Path::new(env!("CARGO_TARGET_TMPDIR"))
-                .parent()
-                .expect("the target directory")
-                .join("kafka/libs")
-        },
+        || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory").join("kafka/libs"),
         PathBuf::from,
     );
-    let has_jars = fs::read_dir(&dir).is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("kafka_"))
-    });
-    assert!(
-        has_jars,
-        "no Kafka jars in {}: run scripts/kafka-libs (or set BRIDGE_TEST_KAFKA_LIBS)",
-        dir.display()
-    );
+    let has_jars = fs::read_dir(&dir)
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("kafka_")));
+    assert!(has_jars, "no Kafka jars in {}: run scripts/kafka-libs (or set BRIDGE_TEST_KAFKA_LIBS)", dir.display());
     dir
 }
 
@@ -453,13 +406,8 @@ fn libs() -> PathBuf {
 /// The short session is for [`Broker::restart`]: after a crash the controller refuses a new
 /// process with the old one's id until the session of the dead one has run out (9 s by default).
 fn properties(dir: &Path, ports: Ports, proxy: Option<u16>, settings: &[(&str, &str)]) -> String {
-    let Ports {
-        clients,
-        controller,
-        proxied,
-    } = ports;
-    let mut listeners =
-        format!("PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}");
+    let Ports { clients, controller, proxied } = ports;
+    let mut listeners = format!("PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}");
     let mut advertised = format!("PLAINTEXT://127.0.0.1:{clients}");
     if let Some(port) = proxy {
         write!(listeners, ",PROXIED://127.0.0.1:{proxied}").expect("a string takes text");

@@ -1,12 +1,6 @@
 //! Tests against a real Apache Kafka: `scripts/kafka-libs`, then
 //! `cargo test --features real-kafka --test kafka`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 
 mod broker;
 
@@ -22,17 +16,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Publishes in a transaction, as the bridge does: the transaction coordinator must work too.
 fn publish(broker: &Broker, topic: &str, value: &str) {
-    let producer: BaseProducer = broker
-        .client()
-        .set("transactional.id", "smoke")
-        .create()
-        .unwrap();
+    let producer: BaseProducer = broker.client().set("transactional.id", "smoke").create().unwrap();
     producer.init_transactions(TIMEOUT).unwrap();
     producer.begin_transaction().unwrap();
-    producer
-        .send(BaseRecord::to(topic).partition(0).key("key").payload(value))
-        .map_err(|(error, _)| error)
-        .unwrap();
+    producer.send(BaseRecord::to(topic).partition(0).key("key").payload(value)).map_err(|(error, _)| error).unwrap();
     producer.commit_transaction(TIMEOUT).unwrap();
 }
 
@@ -45,9 +32,7 @@ fn read_committed(broker: &Broker, topic: &str, count: usize) -> Vec<String> {
         .create()
         .unwrap();
     let mut partitions = TopicPartitionList::new();
-    partitions
-        .add_partition_offset(topic, 0, Offset::Beginning)
-        .unwrap();
+    partitions.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
     consumer.assign(&partitions).unwrap();
     let deadline = Instant::now() + TIMEOUT;
     let mut values = Vec::new();

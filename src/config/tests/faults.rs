@@ -44,14 +44,8 @@ fn all_faults_are_reported_at_once_one_per_line() {
 #[test]
 fn what_is_required_is_asked_for() {
     let shown = load_only(&[]).unwrap_err().to_string();
-    assert!(
-        shown.contains("BRIDGE_APPS: is not set; list your apps"),
-        "{shown}"
-    );
-    assert!(
-        shown.contains("KAFKA_BOOTSTRAP_SERVERS: is not set; name the brokers"),
-        "{shown}"
-    );
+    assert!(shown.contains("BRIDGE_APPS: is not set; list your apps"), "{shown}");
+    assert!(shown.contains("KAFKA_BOOTSTRAP_SERVERS: is not set; name the brokers"), "{shown}");
     assert_eq!(shown.lines().count(), 2, "{shown}");
 }
 
@@ -68,10 +62,6 @@ fn an_empty_value_counts_as_not_set() {
     ])
     .unwrap();
     assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
-    assert!(
-        config
-            .effective()
-            .all(|s| s.is_default || s.name == "BRIDGE_APPS")
-    );
+    assert!(config.effective().all(|s| s.is_default || s.name == "BRIDGE_APPS"));
     assert_eq!(load(&[("BRIDGE_APPS", "")]).unwrap_err().len(), 1);
 }

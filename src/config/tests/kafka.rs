@@ -27,17 +27,8 @@ fn the_defaults_fit_the_bridge_and_the_users_values_win() {
     }
     assert_eq!(kafka.len(), 6);
 
-    let kafka = effective(&[
-        ("KAFKA_CLIENT_ID", "mine"),
-        ("KAFKA_COMPRESSION_TYPE", "zstd"),
-    ]);
-    assert_eq!(
-        (
-            kafka["client.id"].as_str(),
-            kafka["compression.type"].as_str()
-        ),
-        ("mine", "zstd")
-    );
+    let kafka = effective(&[("KAFKA_CLIENT_ID", "mine"), ("KAFKA_COMPRESSION_TYPE", "zstd")]);
+    assert_eq!((kafka["client.id"].as_str(), kafka["compression.type"].as_str()), ("mine", "zstd"));
 }
 
 #[test]
@@ -49,20 +40,11 @@ fn an_alias_wins_over_the_default_of_what_it_stands_for() {
 
 #[test]
 fn two_spellings_of_one_property_are_a_fault() {
-    let shown = load(&[
-        ("KAFKA_LINGER_MS", "1"),
-        ("KAFKA_QUEUE_BUFFERING_MAX_MS", "2"),
-    ]);
+    let shown = load(&[("KAFKA_LINGER_MS", "1"), ("KAFKA_QUEUE_BUFFERING_MAX_MS", "2")]);
     let shown = shown.unwrap_err().to_string();
-    assert!(
-        shown.contains("is set together with KAFKA_LINGER_MS"),
-        "{shown}"
-    );
+    assert!(shown.contains("is set together with KAFKA_LINGER_MS"), "{shown}");
     let shown = fault("KAFKA_METADATA_BROKER_LIST", "kafka");
-    assert!(
-        shown.contains("is set together with KAFKA_BOOTSTRAP_SERVERS"),
-        "{shown}"
-    );
+    assert!(shown.contains("is set together with KAFKA_BOOTSTRAP_SERVERS"), "{shown}");
 }
 
 #[test]
@@ -76,16 +58,10 @@ fn the_waits_between_connections_fit_one_another() {
 #[test]
 fn every_compression_is_built_in() {
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        assert_eq!(
-            effective(&[("KAFKA_COMPRESSION_TYPE", codec)])["compression.type"],
-            codec
-        );
+        assert_eq!(effective(&[("KAFKA_COMPRESSION_TYPE", codec)])["compression.type"], codec);
     }
     let shown = fault("KAFKA_COMPRESSION_TYPE", "brotli");
-    assert!(
-        shown.contains("librdkafka does not take \"brotli\""),
-        "{shown}"
-    );
+    assert!(shown.contains("librdkafka does not take \"brotli\""), "{shown}");
 }
 
 #[test]
@@ -101,25 +77,16 @@ fn an_unknown_property_is_a_fault_with_the_nearest_one() {
         assert!(shown.ends_with(&format!("did you mean {near}?")), "{shown}");
     }
     let shown = fault("KAFKA_XYZZY", "x");
-    assert!(
-        shown.contains("has no property xyzzy; remove it"),
-        "{shown}"
-    );
+    assert!(shown.contains("has no property xyzzy; remove it"), "{shown}");
 }
 
 #[test]
 fn a_bad_value_is_a_fault_with_librdkafkas_reason() {
     let shown = fault("KAFKA_SOCKET_TIMEOUT_MS", "1");
-    assert!(
-        shown.contains("does not take \"1\"") && shown.contains("10..300000"),
-        "{shown}"
-    );
+    assert!(shown.contains("does not take \"1\"") && shown.contains("10..300000"), "{shown}");
     assert_eq!(shown.lines().count(), 1, "{shown}");
     let shown = fault("KAFKA_SECURITY_PROTOCOL", "tls");
-    assert!(
-        shown.contains("see security.protocol in librdkafka's"),
-        "{shown}"
-    );
+    assert!(shown.contains("see security.protocol in librdkafka's"), "{shown}");
 }
 
 #[test]
@@ -152,10 +119,7 @@ fn what_the_bridge_owns_is_a_fault_that_says_why() {
         "test.mock.num.brokers",
     ] {
         let shown = fault(&variable(property), "1");
-        assert!(
-            shown.contains(&format!("the bridge decides {property} itself: ")),
-            "{shown}"
-        );
+        assert!(shown.contains(&format!("the bridge decides {property} itself: ")), "{shown}");
         assert!(shown.ends_with("; remove it"), "{shown}");
     }
 }
@@ -175,30 +139,18 @@ fn what_is_the_users_is_taken() {
     ])
     .unwrap();
     assert_eq!(config.kafka.client_config().get("linger.ms"), Some("0.5"));
-    assert!(matches!(
-        config.kafka.client_config().log_level,
-        rdkafka::config::RDKafkaLogLevel::Debug
-    ));
+    assert!(matches!(config.kafka.client_config().log_level, rdkafka::config::RDKafkaLogLevel::Debug));
 }
 
 #[test]
 fn properties_that_do_not_fit_one_another_are_found_before_anything_starts() {
-    let shown = load(&[
-        ("KAFKA_RECONNECT_BACKOFF_MS", "500"),
-        ("KAFKA_RECONNECT_BACKOFF_MAX_MS", "100"),
-    ])
-    .unwrap_err()
-    .to_string();
-    assert!(
-        shown.starts_with("KAFKA_RECONNECT_BACKOFF_MAX_MS: "),
-        "{shown}"
-    );
-    let shown = load(&[
-        ("KAFKA_SECURITY_PROTOCOL", "ssl"),
-        ("KAFKA_SSL_CA_LOCATION", "/nowhere/ca.pem"),
-    ])
-    .unwrap_err()
-    .to_string();
+    let shown = load(&[("KAFKA_RECONNECT_BACKOFF_MS", "500"), ("KAFKA_RECONNECT_BACKOFF_MAX_MS", "100")])
+        .unwrap_err()
+        .to_string();
+    assert!(shown.starts_with("KAFKA_RECONNECT_BACKOFF_MAX_MS: "), "{shown}");
+    let shown = load(&[("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_CA_LOCATION", "/nowhere/ca.pem")])
+        .unwrap_err()
+        .to_string();
     assert!(shown.starts_with("KAFKA_SSL_CA_LOCATION: "), "{shown}");
     // Nothing is said about a password that only its file's own fault keeps away.
     let faults = load(&[
@@ -217,13 +169,8 @@ fn every_suggested_property_is_librdkafkas() {
     for name in COMMON.iter().chain(from_file) {
         let mut config = rdkafka::ClientConfig::new();
         config.set(*name, "1");
-        let unknown = config
-            .create_native_config()
-            .is_err_and(|error| error.to_string().contains("No such"));
+        let unknown = config.create_native_config().is_err_and(|error| error.to_string().contains("No such"));
         assert!(!unknown, "{name}");
-        assert_eq!(
-            property(variable(name).strip_prefix("KAFKA_").unwrap()),
-            *name
-        );
+        assert_eq!(property(variable(name).strip_prefix("KAFKA_").unwrap()), *name);
     }
 }

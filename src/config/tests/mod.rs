@@ -10,16 +10,11 @@ mod table;
 use super::{Config, Faults};
 
 /// The least that is complete.
-const LEAST: &[(&str, &str)] = &[
-    ("BRIDGE_APPS", "1400000001:xxxxyyyy"),
-    ("KAFKA_BOOTSTRAP_SERVERS", "kafka-1:9092"),
-];
+const LEAST: &[(&str, &str)] = &[("BRIDGE_APPS", "1400000001:xxxxyyyy"), ("KAFKA_BOOTSTRAP_SERVERS", "kafka-1:9092")];
 
 /// Loads the least configuration with some variables changed or added.
 fn load(vars: &[(&str, &str)]) -> Result<Config, Faults> {
-    let least = LEAST
-        .iter()
-        .filter(|(name, _)| vars.iter().all(|(other, _)| other != name));
+    let least = LEAST.iter().filter(|(name, _)| vars.iter().all(|(other, _)| other != name));
     load_only(&least.chain(vars).copied().collect::<Vec<_>>())
 }
 

@@ -7,9 +7,7 @@ use crate::config::Config;
 
 #[test]
 fn every_known_name_has_a_field_to_be_read_into() {
-    let vars = KNOWN
-        .iter()
-        .map(|name| ((*name).to_owned(), "x".to_owned()));
+    let vars = KNOWN.iter().map(|name| ((*name).to_owned(), "x".to_owned()));
     assert!(envy::prefixed("BRIDGE_").from_iter::<_, Raw>(vars).is_ok());
 }
 
@@ -50,10 +48,7 @@ fn names_that_kubernetes_injects_for_a_service_are_ignored() {
         "KAFKA_PORT_9092_TCP",
         "KAFKA_BROKER_0_PORT_9092_SCTP_ADDR",
     ];
-    let vars: Vec<_> = injected
-        .iter()
-        .map(|name| (*name, "tcp://10.0.0.1:1"))
-        .collect();
+    let vars: Vec<_> = injected.iter().map(|name| (*name, "tcp://10.0.0.1:1")).collect();
     let config = load(&vars).unwrap();
     let mut expected: Vec<_> = injected.to_vec();
     expected.sort_unstable();
@@ -79,11 +74,7 @@ fn names_that_only_resemble_kubernetes_are_not_ignored() {
 
 #[test]
 fn foreign_names_and_the_test_suites_own_are_not_looked_at() {
-    let vars = [
-        ("PATH", "/bin"),
-        ("BRIDGE_TEST_KAFKA", "x"),
-        ("MY_BRIDGE_TOPIC", "x"),
-    ];
+    let vars = [("PATH", "/bin"), ("BRIDGE_TEST_KAFKA", "x"), ("MY_BRIDGE_TOPIC", "x")];
     assert!(load(&vars).unwrap().ignored.is_empty());
 }
 
@@ -107,9 +98,6 @@ fn a_value_of_ours_that_is_not_utf8_is_a_fault_and_a_foreign_one_is_not() {
     vars.push((bytes(b"BRIDGE_\xff"), bytes(b"x")));
     let shown = Config::from_os(vars.into_iter()).unwrap_err().to_string();
     assert_eq!(shown.lines().count(), 3, "{shown}");
-    assert!(
-        shown.lines().all(|line| line.contains(": is not UTF-8;")),
-        "{shown}"
-    );
+    assert!(shown.lines().all(|line| line.contains(": is not UTF-8;")), "{shown}");
     assert!(!shown.contains("tok"), "{shown}");
 }

@@ -21,10 +21,7 @@ fn path(file: &NamedTempFile) -> &str {
 fn rendered(config: &Config) -> String {
     let settings: Vec<_> = config.effective().collect();
     let kafka: Vec<_> = config.kafka.effective().collect();
-    format!(
-        "{config:?} {config:#?} {settings:?} {kafka:?} {} {:?}",
-        config.apps, config.kafka
-    )
+    format!("{config:?} {config:#?} {settings:?} {kafka:?} {} {:?}", config.apps, config.kafka)
 }
 
 #[test]
@@ -47,14 +44,8 @@ fn no_secret_is_in_any_rendering_of_a_configuration() {
     .unwrap();
     let shown = rendered(&config);
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(
-        shown.contains("sasl.password") && shown.contains("bridge"),
-        "{shown}"
-    );
-    assert_eq!(
-        config.kafka.client_config().get("sasl.password"),
-        Some("hunter2")
-    );
+    assert!(shown.contains("sasl.password") && shown.contains("bridge"), "{shown}");
+    assert_eq!(config.kafka.client_config().get("sasl.password"), Some("hunter2"));
 }
 
 #[test]
@@ -64,10 +55,7 @@ fn no_secret_is_in_a_fault() {
         ("BRIDGE_APPS_FILE", "/nowhere"),
         ("BRIDGE_APP", "1400000001:hunter2"),
         ("KAFKA_SASL_PASWORD", "hunter2"),
-        (
-            "KAFKA_SASL_JAAS_CONFIG",
-            "PlainLoginModule required password=hunter2;",
-        ),
+        ("KAFKA_SASL_JAAS_CONFIG", "PlainLoginModule required password=hunter2;"),
         ("KAFKA_SASL_PASSWORD", "hunter2\0"),
         ("KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET", "hunter2"),
         ("KAFKA_SSL_KEY_PEM", "hunter2"),
@@ -80,15 +68,9 @@ fn no_secret_is_in_a_fault() {
     assert!(faults.len() >= 6, "{faults}");
 
     // A key that is none is only found out when a client is built.
-    let faults = load(&[
-        ("KAFKA_SECURITY_PROTOCOL", "ssl"),
-        ("KAFKA_SSL_KEY_PEM", "hunter2"),
-    ]);
+    let faults = load(&[("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_KEY_PEM", "hunter2")]);
     let shown = faults.unwrap_err().to_string();
-    assert!(
-        shown.starts_with("KAFKA_SSL_KEY_PEM: ") && !shown.contains("hunter2"),
-        "{shown}"
-    );
+    assert!(shown.starts_with("KAFKA_SSL_KEY_PEM: ") && !shown.contains("hunter2"), "{shown}");
 }
 
 #[test]
@@ -104,21 +86,15 @@ fn secrets_are_read_from_files_and_lose_one_line_end() {
         ("KAFKA_SSL_KEYSTORE_PASSWORD_FILE", path(&key)),
     ])
     .unwrap();
-    assert_eq!(config.apps.expose(), "1400000001:hunter2\n1400000002:other");
+    assert_eq!(config.apps.ids().collect::<Vec<_>>(), [1_400_000_001, 1_400_000_002]);
     assert_eq!(config.apps_file.as_deref(), Some(apps.path()));
     let kafka = config.kafka.client_config();
     assert_eq!(kafka.get("sasl.password"), Some(" pass word "));
     assert_eq!(kafka.get("ssl.key.password"), Some("no line end"));
     assert_eq!(kafka.get("ssl.keystore.password"), Some("no line end"));
     assert!(!rendered(&config).contains("hunter2"));
-    let shown = config
-        .effective()
-        .find(|s| s.name == "BRIDGE_APPS_FILE")
-        .unwrap();
-    assert_eq!(
-        (shown.value.as_str(), shown.is_default),
-        (path(&apps), false)
-    );
+    let shown = config.effective().find(|s| s.name == "BRIDGE_APPS_FILE").unwrap();
+    assert_eq!((shown.value.as_str(), shown.is_default), (path(&apps), false));
 }
 
 #[test]
@@ -128,15 +104,10 @@ fn a_value_and_its_file_together_are_a_fault() {
         ("BRIDGE_APPS", "BRIDGE_APPS_FILE"),
         ("KAFKA_SASL_PASSWORD", "KAFKA_SASL_PASSWORD_FILE"),
         ("KAFKA_SSL_KEY_PASSWORD", "KAFKA_SSL_KEY_PASSWORD_FILE"),
-        (
-            "KAFKA_SSL_KEYSTORE_PASSWORD",
-            "KAFKA_SSL_KEYSTORE_PASSWORD_FILE",
-        ),
+        ("KAFKA_SSL_KEYSTORE_PASSWORD", "KAFKA_SSL_KEYSTORE_PASSWORD_FILE"),
     ];
     for (name, file_name) in both {
-        let shown = load(&[(name, "1:x"), (file_name, path(&secret))])
-            .unwrap_err()
-            .to_string();
+        let shown = load(&[(name, "1:x"), (file_name, path(&secret))]).unwrap_err().to_string();
         let expected = format!("{name}: is set together with {file_name}; keep one of the two");
         assert_eq!(shown, expected);
     }
@@ -154,17 +125,10 @@ fn a_file_that_cannot_be_used_is_a_fault_with_variable_path_and_reason() {
         (path(&binary), "is not UTF-8"),
         (path(&large), "is larger than 1 MiB"),
     ] {
-        let shown = load_only(&[
-            ("BRIDGE_APPS_FILE", path),
-            ("KAFKA_BOOTSTRAP_SERVERS", "kafka"),
-        ])
-        .unwrap_err()
-        .to_string();
+        let shown =
+            load_only(&[("BRIDGE_APPS_FILE", path), ("KAFKA_BOOTSTRAP_SERVERS", "kafka")]).unwrap_err().to_string();
         assert_eq!(shown.lines().count(), 1, "{shown}");
-        assert!(
-            shown.starts_with(&format!("BRIDGE_APPS_FILE: {path} ")),
-            "{shown}"
-        );
+        assert!(shown.starts_with(&format!("BRIDGE_APPS_FILE: {path} ")), "{shown}");
         assert!(shown.contains(reason), "{shown}");
     }
     assert!(read_secret_file("BRIDGE_APPS_FILE", large.path()).is_err());

@@ -4,14 +4,7 @@ use super::{fault, load, load_only};
 
 #[test]
 fn brokers_look_like_brokers() {
-    for good in [
-        "kafka",
-        "k-1:9092, k_2.example:9093",
-        "10.0.0.1:1",
-        "[::1]:9092",
-        "::1",
-        "PLAINTEXT://k:1",
-    ] {
+    for good in ["kafka", "k-1:9092, k_2.example:9093", "10.0.0.1:1", "[::1]:9092", "::1", "PLAINTEXT://k:1"] {
         assert!(load(&[("KAFKA_BOOTSTRAP_SERVERS", good)]).is_ok(), "{good}");
     }
     for (bad, says) in [
@@ -29,21 +22,10 @@ fn brokers_look_like_brokers() {
         let shown = fault("KAFKA_BOOTSTRAP_SERVERS", bad);
         assert!(shown.contains(says), "{shown}");
     }
-    let faults = load_only(&[
-        ("BRIDGE_APPS", "1:t"),
-        ("KAFKA_METADATA_BROKER_LIST", "a:b,c:d"),
-    ]);
+    let faults = load_only(&[("BRIDGE_APPS", "1:t"), ("KAFKA_METADATA_BROKER_LIST", "a:b,c:d")]);
     let faults = faults.unwrap_err();
-    assert!(
-        faults
-            .iter()
-            .all(|f| f.name() == "KAFKA_METADATA_BROKER_LIST"),
-        "{faults}"
-    );
+    assert!(faults.iter().all(|f| f.name() == "KAFKA_METADATA_BROKER_LIST"), "{faults}");
     assert_eq!(faults.len(), 2);
-    let vars = [
-        ("BRIDGE_APPS", "1:t"),
-        ("KAFKA_METADATA_BROKER_LIST", "k:1"),
-    ];
+    let vars = [("BRIDGE_APPS", "1:t"), ("KAFKA_METADATA_BROKER_LIST", "k:1")];
     assert_eq!(load_only(&vars).unwrap().kafka.bootstrap_servers(), "k:1");
 }

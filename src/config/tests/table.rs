@@ -8,7 +8,7 @@ use crate::config::{Delivery, LogFormat};
 #[test]
 fn the_defaults_are_those_of_the_table() {
     let config = load(&[]).unwrap();
-    assert_eq!(config.apps.expose(), "1400000001:xxxxyyyy");
+    assert_eq!(config.apps.ids().collect::<Vec<_>>(), [1_400_000_001]);
     assert_eq!(config.apps_file, None);
     assert!(!config.allow_unsigned);
     assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
@@ -71,114 +71,34 @@ fn every_row_takes_a_good_value_and_shows_it_as_given() {
     assert_eq!(config.shutdown_grace, Duration::ZERO);
 
     let defaults = load(&[]).unwrap();
-    assert_eq!(
-        defaults.effective().count(),
-        GOOD.len() + 1,
-        "GOOD lacks a row"
-    );
-    assert!(
-        defaults
-            .effective()
-            .all(|s| s.is_default == (s.name != "BRIDGE_APPS"))
-    );
+    assert_eq!(defaults.effective().count(), GOOD.len() + 1, "GOOD lacks a row");
+    assert!(defaults.effective().all(|s| s.is_default == (s.name != "BRIDGE_APPS")));
 }
 
 /// Bad values per row, and what the fault says.
 const BAD: &[(&str, &[&str], &str)] = &[
-    (
-        "BRIDGE_ALLOW_UNSIGNED",
-        &["yes", "1", "True"],
-        "write true or false",
-    ),
-    (
-        "BRIDGE_LISTEN",
-        &["8080", ":8080", "localhost:8080"],
-        "for example 0.0.0.0:8080",
-    ),
-    (
-        "BRIDGE_OPS_LISTEN",
-        &["9100", "127.0.0.1"],
-        "for example 127.0.0.1:9100",
-    ),
-    (
-        "BRIDGE_OPS_LISTEN",
-        &["127.0.0.1:8080"],
-        "a port of its own",
-    ),
-    (
-        "BRIDGE_WEBHOOK_PATH",
-        &["hook", "/a?b", "/a#b", "/a b", "/ä"],
-        "write a path",
-    ),
+    ("BRIDGE_ALLOW_UNSIGNED", &["yes", "1", "True"], "write true or false"),
+    ("BRIDGE_LISTEN", &["8080", ":8080", "localhost:8080"], "for example 0.0.0.0:8080"),
+    ("BRIDGE_OPS_LISTEN", &["9100", "127.0.0.1"], "for example 127.0.0.1:9100"),
+    ("BRIDGE_OPS_LISTEN", &["127.0.0.1:8080"], "a port of its own"),
+    ("BRIDGE_WEBHOOK_PATH", &["hook", "/a?b", "/a#b", "/a b", "/ä"], "write a path"),
     ("BRIDGE_TLS_CERT", &["/tls.crt"], "terminate TLS in front"),
     ("BRIDGE_TLS_KEY", &["/tls.key"], "terminate TLS in front"),
-    (
-        "BRIDGE_TLS_CLIENT_CA",
-        &["/ca.crt"],
-        "terminate TLS in front",
-    ),
-    (
-        "BRIDGE_MAX_BODY_BYTES",
-        &["64k", "-1", "+1", " 1024"],
-        "digits only",
-    ),
-    (
-        "BRIDGE_MAX_BODY_BYTES",
-        &["1023", "16777217"],
-        "1024 to 16777216 bytes",
-    ),
-    (
-        "BRIDGE_REQUEST_TIME_WINDOW_SECONDS",
-        &["0", "86401"],
-        "1 to 86400 seconds",
-    ),
-    (
-        "BRIDGE_ACK_TIMEOUT_MS",
-        &["49", "10001"],
-        "50 to 10000 milliseconds",
-    ),
-    (
-        "BRIDGE_SPOOL_MAX_BYTES",
-        &["1048575", "99999999999999999999"],
-        "outside 1048576",
-    ),
+    ("BRIDGE_TLS_CLIENT_CA", &["/ca.crt"], "terminate TLS in front"),
+    ("BRIDGE_MAX_BODY_BYTES", &["64k", "-1", "+1", " 1024"], "digits only"),
+    ("BRIDGE_MAX_BODY_BYTES", &["1023", "16777217"], "1024 to 16777216 bytes"),
+    ("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", &["0", "86401"], "1 to 86400 seconds"),
+    ("BRIDGE_ACK_TIMEOUT_MS", &["49", "10001"], "50 to 10000 milliseconds"),
+    ("BRIDGE_SPOOL_MAX_BYTES", &["1048575", "99999999999999999999"], "outside 1048576"),
     ("BRIDGE_QUARANTINE_MAX_BYTES", &["65535"], "outside 65536"),
-    (
-        "BRIDGE_TOPIC",
-        &["a b", ".", "..", "recalls/eu", "é"],
-        "1 to 249 of",
-    ),
+    ("BRIDGE_TOPIC", &["a b", ".", "..", "recalls/eu", "é"], "1 to 249 of"),
     ("BRIDGE_TOPIC_CREATE", &["on"], "write true or false"),
-    (
-        "BRIDGE_TOPIC_PARTITIONS",
-        &["0", "100001"],
-        "1 to 100000 partitions",
-    ),
-    (
-        "BRIDGE_TOPIC_REPLICATION",
-        &["0", "32768"],
-        "1 to 32767 replicas",
-    ),
-    (
-        "BRIDGE_DELIVERY",
-        &["exactly-once"],
-        "write exactly_once or at_least_once",
-    ),
-    (
-        "BRIDGE_SHUTDOWN_GRACE_SECONDS",
-        &["3601"],
-        "0 to 3600 seconds",
-    ),
-    (
-        "BRIDGE_SHUTDOWN_GRACE_SECONDS",
-        &["20s"],
-        "not a whole number of seconds",
-    ),
-    (
-        "BRIDGE_LOG",
-        &["verbose", "warning", "info,a=b=c"],
-        "write error, warn, info",
-    ),
+    ("BRIDGE_TOPIC_PARTITIONS", &["0", "100001"], "1 to 100000 partitions"),
+    ("BRIDGE_TOPIC_REPLICATION", &["0", "32768"], "1 to 32767 replicas"),
+    ("BRIDGE_DELIVERY", &["exactly-once"], "write exactly_once or at_least_once"),
+    ("BRIDGE_SHUTDOWN_GRACE_SECONDS", &["3601"], "0 to 3600 seconds"),
+    ("BRIDGE_SHUTDOWN_GRACE_SECONDS", &["20s"], "not a whole number of seconds"),
+    ("BRIDGE_LOG", &["verbose", "warning", "info,a=b=c"], "write error, warn, info"),
     ("BRIDGE_LOG_FORMAT", &["logfmt"], "write json or text"),
     ("BRIDGE_WORKERS", &["0", "1025"], "1 to 1024 threads"),
 ];

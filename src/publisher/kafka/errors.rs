@@ -3,17 +3,8 @@
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// The label values of `kafka_errors_total{kind}`, see [`kind`].
-pub const KINDS: [&str; 9] = [
-    "transport",
-    "timeout",
-    "authentication",
-    "authorization",
-    "unknown_topic",
-    "fenced",
-    "fatal",
-    "refused",
-    "other",
-];
+pub const KINDS: [&str; 9] =
+    ["transport", "timeout", "authentication", "authorization", "unknown_topic", "fenced", "fatal", "refused", "other"];
 
 /// A failed step, as it is logged and shown in `/status`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,15 +50,21 @@ pub fn kind(code: RDKafkaErrorCode) -> &'static str {
         | E::NotEnoughReplicas
         | E::NotEnoughReplicasAfterAppend => "transport",
         E::OperationTimedOut | E::MessageTimedOut | E::TimedOutQueue | E::RequestTimedOut => "timeout",
-        E::Authentication | E::SaslAuthenticationFailed | E::SSL | E::UnsupportedSASLMechanism | E::IllegalSASLState => {
-            "authentication"
-        }
+        E::Authentication
+        | E::SaslAuthenticationFailed
+        | E::SSL
+        | E::UnsupportedSASLMechanism
+        | E::IllegalSASLState => "authentication",
         E::TopicAuthorizationFailed
         | E::GroupAuthorizationFailed
         | E::ClusterAuthorizationFailed
         | E::TransactionalIdAuthorizationFailed => "authorization",
         E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownPartition | E::InvalidTopic => "unknown_topic",
-        E::Fenced | E::InvalidProducerEpoch | E::ProducerFenced | E::InvalidProducerIdMapping | E::TransactionCoordinatorFenced => "fenced",
+        E::Fenced
+        | E::InvalidProducerEpoch
+        | E::ProducerFenced
+        | E::InvalidProducerIdMapping
+        | E::TransactionCoordinatorFenced => "fenced",
         E::Fatal => "fatal",
         code if is_refusal(code) => "refused",
         _ => "other",

@@ -2,6 +2,7 @@
 
 pub(super) mod context;
 pub mod errors;
+pub mod probe;
 pub(super) mod producer;
 pub(super) mod read_back;
 pub mod topic;

@@ -119,16 +119,19 @@ impl Producer {
         Ok(reports)
     }
 
-    fn send(&self, seq: Seq, (spool, bridge_seq): (Uuid, u64), record: &Record<'_>, until: Instant) -> Result<(), Failure> {
+    fn send(
+        &self,
+        seq: Seq,
+        (spool, bridge_seq): (Uuid, u64),
+        record: &Record<'_>,
+        until: Instant,
+    ) -> Result<(), Failure> {
         const DOING: &str = "handing a record to librdkafka";
         let mut uuid = Uuid::encode_buffer();
         let uuid = spool.hyphenated().encode_lower(&mut uuid).as_bytes();
         let bridge_seq = bridge_seq.to_string();
         let mut headers = OwnedHeaders::new_with_capacity(10);
-        for (key, value) in record
-            .headers()
-            .chain([(BRIDGE_SPOOL, &*uuid), (BRIDGE_SEQ, bridge_seq.as_bytes())])
-        {
+        for (key, value) in record.headers().chain([(BRIDGE_SPOOL, &*uuid), (BRIDGE_SEQ, bridge_seq.as_bytes())]) {
             headers = headers.insert(Header { key, value: Some(value) });
         }
         // The bridge runs on 64-bit machines; the number only comes back in the report.

@@ -94,14 +94,14 @@ pub(in crate::publisher) fn create(config: &ClientConfig, name: &str, how: Creat
         .set("cleanup.policy", "delete")
         .set("message.timestamp.type", "LogAppendTime");
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| Trouble { kind: "other", doing: DOING, text: error.to_string() })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| Trouble {
+        kind: "other",
+        doing: DOING,
+        text: error.to_string(),
+    })?;
     let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(fault)?;
     match results.into_iter().next() {
-        Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
-            Err(fault(KafkaError::AdminOp(code)))
-        }
+        Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => Err(fault(KafkaError::AdminOp(code))),
         _ => Ok(()),
     }
 }

@@ -1,0 +1,55 @@
+//! `recall-bridge health`: is the bridge of this host ready? For container health checks.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+
+use super::CommandError;
+use crate::config::Config;
+
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Asks `/readyz`; prints its answer.
+///
+/// # Errors
+/// The configuration is faulty, nobody answers, or the answer is not 200.
+pub fn run(url: Option<String>) -> Result<(), CommandError> {
+    let url = match url {
+        Some(url) => url,
+        None => {
+            let config =
+                Config::from_env_with(&[("BRIDGE_APPS", "0:unused"), ("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
+            format!("http://{}/readyz", reachable(config.ops_listen))
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::Negative(error.into()))?;
+    runtime.block_on(ask(&url)).map_err(CommandError::Negative)
+}
+
+async fn ask(url: &str) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+    let answer = client.get(url).send().await.with_context(|| format!("{url} does not answer"))?;
+    let status = answer.status();
+    let text = answer.text().await.unwrap_or_default();
+    if status.is_success() {
+        println!("{text}");
+        Ok(())
+    } else {
+        Err(anyhow!("{url} answers {status}: {text}"))
+    }
+}
+
+/// A wildcard address is listened on, not connected to.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

@@ -1,0 +1,248 @@
+//! `recall-bridge send`: a signed sender, as the vendor is one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, anyhow};
+use hdrhistogram::Histogram;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use super::CommandError;
+use crate::ops::status::unix_ms;
+use crate::webhook::{RECALL_COMMAND, Token};
+
+/// The sender gives up after this long, as the vendor does.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What to send, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where to: the webhook URL of the bridge, without a query.
+    #[arg(long)]
+    url: reqwest::Url,
+    /// The SdkAppid to send as.
+    #[arg(long)]
+    app: u64,
+    /// Its token; without one, webhooks are not signed.
+    #[arg(long)]
+    token: Option<String>,
+    /// Webhooks per second over all connections; as fast as answers come when not given.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    /// Connections, each with one webhook under way at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// Webhooks to send.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Recalled messages in each; the vendor sends up to 10.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    keys_per_webhook: u16,
+    /// Official accounts to spread them over.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    accounts: u64,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer's body.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Reply {
+    action_status: String,
+    error_code: u32,
+    error_info: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    sent: u64,
+    acknowledged: u64,
+    seconds: f64,
+    webhooks_per_second: f64,
+    p50_ms: f64,
+    p90_ms: f64,
+    p99_ms: f64,
+    p999_ms: f64,
+    max_ms: f64,
+    answers: BTreeMap<String, u64>,
+}
+
+/// Sends webhooks and reports their answers.
+///
+/// # Errors
+/// Not every webhook was acknowledged.
+pub fn run(args: &Args) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::Outside(error.into()))?;
+    let summary = runtime.block_on(send(args)).map_err(CommandError::Outside)?;
+    print(args, &summary).map_err(CommandError::Outside)?;
+    if summary.acknowledged == summary.sent {
+        Ok(())
+    } else {
+        let refused = summary.sent - summary.acknowledged;
+        Err(CommandError::Negative(anyhow!("{refused} of {} webhooks were not acknowledged", summary.sent)))
+    }
+}
+
+async fn send(args: &Args) -> anyhow::Result<Summary> {
+    let token = args.token.as_deref().map(str::parse::<Token>).transpose().context("--token")?;
+    let webhook = Arc::new(Webhook::new(args.url.clone(), args.app, token)?);
+    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(args.count) };
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);
+    let next = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let run = unix_ms(SystemTime::now()) / 1000;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..args.connections {
+        let (args, webhook, bar, next) = (args.clone(), Arc::clone(&webhook), bar.clone(), Arc::clone(&next));
+        tasks.spawn(async move {
+            let mut latencies = latencies()?;
+            let mut answers = BTreeMap::new();
+            loop {
+                let number = next.fetch_add(1, Relaxed);
+                if number >= args.count {
+                    return anyhow::Ok((latencies, answers));
+                }
+                if let Some(rate) = args.rate {
+                    let due = started + Duration::from_secs_f64(seconds(number, rate));
+                    tokio::time::sleep_until(due.into()).await;
+                }
+                let account = format!("#TOA#_{}", number % args.accounts);
+                let keys: Vec<String> = (0..args.keys_per_webhook).map(|key| format!("{number}_{key}_{run}")).collect();
+                let before = Instant::now();
+                let answer = webhook.send(&account, &keys).await;
+                latencies.saturating_record(micros(before.elapsed()));
+                *answers.entry(answer).or_insert(0) += 1;
+                bar.inc(1);
+            }
+        });
+    }
+    let (mut all, mut answers) = (latencies()?, BTreeMap::<String, u64>::new());
+    while let Some(task) = tasks.join_next().await {
+        let (latencies, kinds) = task??;
+        all.add(latencies)?;
+        for (kind, count) in kinds {
+            *answers.entry(kind).or_insert(0) += count;
+        }
+    }
+    bar.finish_and_clear();
+    let elapsed = started.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "for display")]
+    let ms = |quantile| all.value_at_quantile(quantile) as f64 / 1000.0;
+    #[expect(clippy::cast_precision_loss, reason = "for display")]
+    Ok(Summary {
+        sent: all.len(),
+        acknowledged: answers.get(ACKNOWLEDGED).copied().unwrap_or(0),
+        seconds: elapsed,
+        webhooks_per_second: all.len() as f64 / elapsed,
+        p50_ms: ms(0.5),
+        p90_ms: ms(0.9),
+        p99_ms: ms(0.99),
+        p999_ms: ms(0.999),
+        max_ms: ms(1.0),
+        answers,
+    })
+}
+
+fn print(args: &Args, summary: &Summary) -> anyhow::Result<()> {
+    if args.json {
+        println!("{}", serde_json::to_string(summary)?);
+        return Ok(());
+    }
+    println!("{} webhooks in {:.2} s, {:.0}/s", summary.sent, summary.seconds, summary.webhooks_per_second);
+    println!(
+        "latency  p50 {:.2} ms  p90 {:.2} ms  p99 {:.2} ms  p99.9 {:.2} ms  max {:.2} ms",
+        summary.p50_ms, summary.p90_ms, summary.p99_ms, summary.p999_ms, summary.max_ms
+    );
+    for (kind, count) in &summary.answers {
+        println!("{count:>9}  {kind}");
+    }
+    Ok(())
+}
+
+/// The kind of an answer that acknowledges.
+pub(super) const ACKNOWLEDGED: &str = "200 OK";
+
+/// Sends signed webhooks to one URL.
+pub(super) struct Webhook {
+    client: reqwest::Client,
+    url: reqwest::Url,
+    app: u64,
+    token: Option<Token>,
+}
+
+impl Webhook {
+    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).build()?;
+        Ok(Self { client, url, app, token })
+    }
+
+    /// Sends one; tells the answer's kind.
+    pub(super) async fn send(&self, account: &str, msg_keys: &[String]) -> String {
+        let request = self.client.post(self.signed_url()).header("content-type", "application/json");
+        match request.body(body(account, msg_keys)).send().await {
+            Ok(answer) => {
+                let status = answer.status();
+                match answer.bytes().await.ok().and_then(|text| serde_json::from_slice::<Reply>(&text).ok()) {
+                    Some(reply) if reply.action_status == "OK" && status.is_success() => ACKNOWLEDGED.to_owned(),
+                    Some(reply) => format!("{status} {} {}", reply.error_code, reply.error_info),
+                    None => format!("{status} with a body that is not an answer"),
+                }
+            }
+            Err(error) if error.is_timeout() => "no answer within 2 s".to_owned(),
+            Err(error) if error.is_connect() => "connection refused".to_owned(),
+            Err(_) => "connection broken".to_owned(),
+        }
+    }
+
+    /// The same as a command for a shell.
+    pub(super) fn curl(&self, account: &str, msg_keys: &[String]) -> String {
+        format!("curl -d '{}' '{}'", body(account, msg_keys), self.signed_url())
+    }
+
+    fn signed_url(&self) -> reqwest::Url {
+        let mut url = self.url.clone();
+        let mut query = format!(
+            "SdkAppid={}&CallbackCommand={RECALL_COMMAND}&contenttype=json&ClientIP=127.0.0.1&OptPlatform=RESTAPI",
+            self.app
+        );
+        if let Some(token) = &self.token {
+            let time = (unix_ms(SystemTime::now()) / 1000).to_string();
+            query.push_str(&format!("&Sign={}&RequestTime={time}", token.sign(&time)));
+        }
+        url.set_query(Some(&query));
+        url
+    }
+}
+
+/// The body of a recall, as documented by the vendor.
+fn body(account: &str, msg_keys: &[String]) -> String {
+    let list: Vec<_> = msg_keys.iter().map(|key| serde_json::json!({ "MsgKey": key })).collect();
+    serde_json::json!({
+        "CallbackCommand": RECALL_COMMAND,
+        "Official_Account": account,
+        "WithdrawMsgList": list,
+        "EventTime": unix_ms(SystemTime::now()),
+    })
+    .to_string()
+}
+
+fn latencies() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a schedule, far below 2^52")]
+fn seconds(number: u64, rate: u64) -> f64 {
+    number as f64 / rate as f64
+}

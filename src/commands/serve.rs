@@ -1,0 +1,96 @@
+//! `recall-bridge serve`: the bridge.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::CommandError;
+use crate::app::{App, AppError};
+use crate::config::{Config, LogFormat, read_secret_file};
+use crate::ingest;
+use crate::telemetry;
+use crate::webhook::Apps;
+
+/// Runs the bridge until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Faults of the configuration, a failed start, a part that died, a second signal.
+pub fn run() -> Result<(), CommandError> {
+    let config = Config::from_env()?;
+    start_logging(&config);
+    actix_web::rt::System::new().block_on(serve(&config))
+}
+
+/// Starts logging as configured: text on a terminal, JSON elsewhere.
+pub(super) fn start_logging(config: &Config) {
+    let by_place = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    // The filter was checked with the configuration.
+    let _ = telemetry::init(&config.log, config.log_format.unwrap_or(by_place));
+    if !config.ignored.is_empty() {
+        tracing::info!(names = config.ignored.join(" "), "variables of Kubernetes Services, ignored");
+    }
+}
+
+async fn serve(config: &Config) -> Result<(), CommandError> {
+    let signals = |kind| signal(kind).map_err(AppError::Server);
+    let mut stops =
+        Stops { terminate: signals(SignalKind::terminate())?, interrupt: signals(SignalKind::interrupt())? };
+    let hangup = signals(SignalKind::hangup())?;
+    let app = App::start(config).await?;
+    tracing::info!(address = %app.webhook_address(), path = config.webhook_path, "webhook listener ready");
+    tracing::info!(address = %app.ops_address(), "operations listener ready");
+    let reload = reload(hangup, config, Arc::clone(app.shared()));
+
+    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
+    let running = app.run(async {
+        let _ = stopping.await;
+    });
+    tokio::pin!(running);
+    tokio::select! {
+        result = &mut running => return Ok(result?),
+        () = reload => {}
+        name = stops.next() => tracing::info!(signal = name, "signal"),
+    }
+    drop(stop);
+    tokio::select! {
+        result = running => Ok(result?),
+        _ = stops.next() => Err(CommandError::Forced),
+    }
+}
+
+struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stops {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Reads BRIDGE_APPS_FILE again at each SIGHUP; a faulty file changes nothing. Never ends.
+async fn reload(mut hangup: Signal, config: &Config, shared: Arc<ingest::Shared>) {
+    while hangup.recv().await.is_some() {
+        let Some(file) = &config.apps_file else {
+            tracing::warn!("SIGHUP: BRIDGE_APPS_FILE is not set, nothing to read again");
+            continue;
+        };
+        let apps = read_secret_file("BRIDGE_APPS_FILE", file).map_err(|fault| fault.to_string()).and_then(|text| {
+            Apps::parse(text.expose(), config.allow_unsigned)
+                .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        });
+        match apps {
+            Ok(apps) => {
+                shared.replace_apps(apps);
+                tracing::info!("SIGHUP: apps and tokens read again");
+            }
+            Err(error) => tracing::error!(error, "SIGHUP: the apps stay as they were"),
+        }
+    }
+    std::future::pending().await
+}

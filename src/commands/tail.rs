@@ -1,0 +1,194 @@
+//! `recall-bridge tail`: reads the topic as a consumer does, and can prove that nothing is missing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::{Value, json};
+
+use super::CommandError;
+use crate::config::Config;
+use crate::verify::Verifier;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(200);
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum From {
+    Beginning,
+    End,
+}
+
+/// What to read.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to begin.
+    #[arg(long, value_enum, default_value = "end")]
+    from: From,
+    /// Stop after this many records.
+    #[arg(long)]
+    count: Option<u64>,
+    /// Stop where the topic ended when the command was started.
+    #[arg(long)]
+    until_end: bool,
+    /// Check keys, values, event ids, order, gaps and duplicates; exit 1 on any fault.
+    #[arg(long)]
+    verify: bool,
+    /// One JSON object per record.
+    #[arg(long)]
+    json: bool,
+    /// Print no records, only the result of --verify.
+    #[arg(long, requires = "verify")]
+    quiet: bool,
+}
+
+/// Reads and prints until Ctrl-C, --count or --until-end.
+///
+/// # Errors
+/// The broker fails, or --verify finds a fault.
+pub fn run(args: &Args) -> Result<(), CommandError> {
+    // The apps are the bridge's business.
+    let config = Config::from_env_with(&[("BRIDGE_APPS", "0:unused")])?;
+    let stop = Arc::new(AtomicBool::new(false));
+    on_interrupt(&stop).map_err(CommandError::Outside)?;
+    let mut verifier = args.verify.then(Verifier::default);
+    read(args, config.kafka.client_config(), &config.topic, &stop, verifier.as_mut()).map_err(CommandError::Outside)?;
+    let Some(verifier) = verifier else { return Ok(()) };
+    let report = verifier.finish();
+    println!("{report}");
+    if report.is_clean() { Ok(()) } else { Err(CommandError::Negative(anyhow!("the topic is not as promised"))) }
+}
+
+fn read(
+    args: &Args,
+    mut client: rdkafka::ClientConfig,
+    topic: &str,
+    stop: &AtomicBool,
+    mut verifier: Option<&mut Verifier>,
+) -> anyhow::Result<()> {
+    let consumer: BaseConsumer = client
+        .set("isolation.level", "read_committed")
+        .set("group.id", "recall-bridge-tail")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create()?;
+    let mut open = assign(&consumer, topic, args.from)?;
+    let mut left = args.count.unwrap_or(u64::MAX);
+    while left > 0 && !stop.load(Relaxed) && !(args.until_end && open.is_empty()) {
+        match consumer.poll(POLL) {
+            None => {}
+            Some(Ok(message)) => {
+                let end = open.get(&message.partition()).copied();
+                if args.until_end && end.is_none_or(|end| message.offset() >= end) {
+                    open.remove(&message.partition());
+                    continue;
+                }
+                let record = as_json(&message);
+                if let Some(verifier) = verifier.as_deref_mut() {
+                    verifier.note(&record);
+                }
+                if !args.quiet {
+                    print(&record, args.json);
+                }
+                left -= 1;
+                if end.is_some_and(|end| message.offset() + 1 >= end) {
+                    open.remove(&message.partition());
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_passing) => {
+                eprintln!("recall-bridge: {error}");
+            }
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Assigns all partitions; returns where each ends now.
+fn assign(consumer: &BaseConsumer, topic: &str, from: From) -> anyhow::Result<BTreeMap<i32, i64>> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).context("the broker cannot be reached")?;
+    let partitions = metadata.topics().first().map(|topic| topic.partitions()).unwrap_or_default();
+    if partitions.is_empty() {
+        return Err(anyhow!("there is no topic {topic}"));
+    }
+    let mut list = TopicPartitionList::new();
+    let mut ends = BTreeMap::new();
+    for partition in partitions {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+        let start = if from == From::Beginning { low } else { high };
+        list.add_partition_offset(topic, partition.id(), Offset::Offset(start))?;
+        if start < high {
+            ends.insert(partition.id(), high);
+        }
+    }
+    consumer.assign(&list)?;
+    Ok(ends)
+}
+
+/// A broker that is away comes back.
+fn is_passing(code: rdkafka::types::RDKafkaErrorCode) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as E;
+    matches!(code, E::BrokerTransportFailure | E::AllBrokersDown | E::OperationTimedOut | E::Resolve)
+}
+
+fn as_json(message: &BorrowedMessage<'_>) -> Value {
+    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let headers: serde_json::Map<String, Value> = message
+        .headers()
+        .into_iter()
+        .flat_map(|headers| headers.iter())
+        .map(|header| (header.key.to_owned(), text(header.value).into()))
+        .collect();
+    let value = message
+        .payload()
+        .map(|payload| serde_json::from_slice(payload).unwrap_or_else(|_| Value::from(text(Some(payload)))));
+    json!({
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "timestamp_ms": message.timestamp().to_millis(),
+        "key": text(message.key()),
+        "headers": headers,
+        "value": value,
+    })
+}
+
+fn print(record: &Value, json: bool) {
+    if json {
+        println!("{record}");
+        return;
+    }
+    let field = |pointer: &str| match record.pointer(pointer) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    println!(
+        "{}@{}  {}  {}  recalled {}  seq {}",
+        field("/partition"),
+        field("/offset"),
+        field("/value/official_account"),
+        field("/value/msg_key"),
+        field("/value/recalled_at"),
+        field("/headers/bridge_seq"),
+    );
+}
+
+fn on_interrupt(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let stop = Arc::clone(stop);
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let _ = runtime.block_on(tokio::signal::ctrl_c());
+        stop.store(true, Relaxed);
+    })?;
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! One delivery, from its head to its answer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::ContentType;
+use actix_web::http::{Method, header};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::body::{self, BodyError};
+use super::{Outcome, Shared};
+use crate::ops::status::unix_ms;
+use crate::record::Event;
+use crate::spool::{AppendError, Appender, QuarantineEntry};
+use crate::webhook::{self, Body, Refusal, Verified};
+
+/// One worker's part.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) appender: Appender,
+}
+
+/// An outcome, and what to say about it.
+struct Answer {
+    outcome: Outcome,
+    info: String,
+}
+
+impl Answer {
+    fn ok(outcome: Outcome) -> Self {
+        Self { outcome, info: String::new() }
+    }
+
+    fn fail(outcome: Outcome, info: impl ToString) -> Self {
+        Self { outcome, info: info.to_string() }
+    }
+}
+
+/// Counts a delivery once: with its answer, or as gone when its future is dropped before.
+struct Delivery<'a> {
+    shared: &'a Shared,
+    started: Instant,
+    decided: bool,
+}
+
+impl Delivery<'_> {
+    fn decide(&mut self, outcome: Outcome) {
+        self.decided = true;
+        self.shared.metrics.count_webhook(outcome as usize);
+        self.shared.metrics.ack_seconds.observe(self.started.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Delivery<'_> {
+    fn drop(&mut self) {
+        if !self.decided {
+            self.shared.metrics.count_webhook(Outcome::ClientGone as usize);
+        }
+    }
+}
+
+/// Answers one request.
+pub(super) async fn handle(request: HttpRequest, mut payload: Payload, worker: Rc<Worker>) -> HttpResponse {
+    let shared = &*worker.shared;
+    let mut delivery = Delivery { shared, started: Instant::now(), decided: false };
+    let answer = match route(shared, &request) {
+        Some(refused) => refused,
+        None => {
+            let checks = deliver(&worker, &request, &mut payload, delivery.started);
+            match checks.await {
+                Some(answer) => answer,
+                // The peer is gone: the guard counts it.
+                None => return HttpResponse::new(Outcome::ClientGone.status()),
+            }
+        }
+    };
+    delivery.decide(answer.outcome);
+    log(shared, &answer, &request);
+    respond(&answer)
+}
+
+/// The checks that need no body.
+fn route(shared: &Shared, request: &HttpRequest) -> Option<Answer> {
+    if request.path() != shared.webhook_path {
+        return Some(Answer::fail(Outcome::NotFound, "path: webhooks are not expected here"));
+    }
+    if request.method() != Method::POST {
+        return Some(Answer::fail(Outcome::MethodNotAllowed, "method: send webhooks by POST"));
+    }
+    shared.is_draining().then(|| Answer::fail(Outcome::Draining, "the bridge is shutting down"))
+}
+
+/// Body, checks, spool. `None`: the peer left.
+async fn deliver(worker: &Worker, request: &HttpRequest, payload: &mut Payload, started: Instant) -> Option<Answer> {
+    let shared = &*worker.shared;
+    let deadline = tokio::time::Instant::from_std(started + shared.ack_timeout);
+    let read = body::read(request.headers(), payload, shared.max_body_bytes);
+    let body = match tokio::time::timeout_at(deadline, read).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(BodyError::TooLarge)) => {
+            let info = format!("body: over {} bytes", shared.max_body_bytes);
+            return Some(Answer::fail(Outcome::TooLarge, info));
+        }
+        Ok(Err(BodyError::Broken(error))) => {
+            tracing::debug!(%error, "a body ended early");
+            return None;
+        }
+        Err(_) => {
+            let info = format!("body: not complete after {} ms", shared.ack_timeout.as_millis());
+            return Some(Answer::fail(Outcome::Timeout, info));
+        }
+    };
+    let decide = decide(worker, request, &body);
+    Some(match tokio::time::timeout_at(deadline, decide).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let info = format!("the disk did not confirm it within {} ms", shared.ack_timeout.as_millis());
+            Answer::fail(Outcome::Unavailable, info)
+        }
+    })
+}
+
+/// The checks in their order, then the spool.
+async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8]) -> Answer {
+    let shared = &*worker.shared;
+    let received_at_ms = unix_ms(SystemTime::now());
+    let query = request.query_string();
+    let apps = shared.apps();
+    let window = shared.request_time_window_seconds;
+    let verified = match webhook::verify(query, &apps, received_at_ms.div_euclid(1000), window) {
+        Ok(verified) => verified,
+        Err(refusal) => return refuse(worker, &refusal, query, body, received_at_ms).await,
+    };
+    observe_skew(shared, &verified);
+    if !verified.is_recall() {
+        shared.metrics.count_ignored_command(verified.command());
+        return Answer::ok(Outcome::Ignored);
+    }
+    let recall = match webhook::parse(&verified, body) {
+        Ok(Body::Recall(recall)) => recall,
+        Ok(Body::Empty) => return Answer::ok(Outcome::Empty),
+        Err(fault) => {
+            return quarantine(worker, Outcome::Malformed, fault.to_string(), query, body, received_at_ms).await;
+        }
+    };
+    let traceparent = request
+        .headers()
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| webhook::is_valid_traceparent(text));
+    let appended = worker.appender.append(|events| {
+        for msg_key in recall.msg_keys() {
+            let event = Event {
+                sdk_app_id: verified.sdk_app_id(),
+                official_account: recall.official_account(),
+                msg_key,
+                recalled_at_ms: recall.event_time_ms(),
+                received_at_ms,
+                opt_platform: verified.opt_platform(),
+                client_ip: verified.client_ip(),
+                traceparent,
+            };
+            events.event(|out| event.encode(out));
+        }
+    });
+    match appended.await {
+        Ok(_durable) => Answer::ok(Outcome::Accepted),
+        Err(error) => not_durable(&error),
+    }
+}
+
+async fn refuse(worker: &Worker, refusal: &Refusal<'_>, query: &str, body: &[u8], now_ms: i64) -> Answer {
+    let outcome = match refusal {
+        Refusal::BadQuery(_) => Outcome::BadQuery,
+        Refusal::UnknownApp { .. } => Outcome::UnknownApp,
+        Refusal::BadSign(_) => Outcome::BadSign,
+        Refusal::Stale { verified, .. } => {
+            observe_skew(&worker.shared, verified);
+            return quarantine(worker, Outcome::Stale, refusal.to_string(), query, body, now_ms).await;
+        }
+    };
+    Answer::fail(outcome, refusal)
+}
+
+async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &str, body: &[u8], at_ms: i64) -> Answer {
+    let entry = QuarantineEntry {
+        at_ms,
+        reason: outcome.label(),
+        detail: detail.clone(),
+        query: webhook::without_sign(query),
+        body: body.to_vec(),
+    };
+    match worker.appender.quarantine(entry).await {
+        Ok(_durable) => Answer::fail(outcome, detail),
+        Err(error) => not_durable(&error),
+    }
+}
+
+fn not_durable(error: &AppendError) -> Answer {
+    match error {
+        AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error),
+        AppendError::Failed(_) | AppendError::Overloaded { .. } | AppendError::Closed => {
+            Answer::fail(Outcome::Unavailable, "the webhook could not be stored; see the log of the bridge")
+        }
+    }
+}
+
+fn observe_skew(shared: &Shared, verified: &Verified<'_>) {
+    if let Some(skew) = verified.skew_seconds() {
+        #[expect(clippy::cast_precision_loss, reason = "seconds, far below 2^52")]
+        shared.metrics.request_time_skew_seconds.observe(skew.unsigned_abs() as f64);
+    }
+}
+
+fn respond(answer: &Answer) -> HttpResponse {
+    let mut response = HttpResponse::build(answer.outcome.status());
+    response.insert_header(ContentType::json());
+    match answer.outcome {
+        Outcome::Draining => {
+            response.force_close();
+        }
+        // Part of the body may still be on its way.
+        Outcome::TooLarge | Outcome::Timeout => {
+            response.force_close();
+        }
+        Outcome::MethodNotAllowed => {
+            response.insert_header((header::ALLOW, "POST"));
+        }
+        _ => {}
+    }
+    match answer.outcome.error_code() {
+        0 => response.body(webhook::ok()),
+        code => response.body(webhook::fail(code, &answer.info)),
+    }
+}
+
+/// One line per delivery, loud according to its outcome, bounded per second. The query is named
+/// without its Sign.
+fn log(shared: &Shared, answer: &Answer, request: &HttpRequest) {
+    let level = answer.outcome.log_level();
+    if level == tracing::Level::DEBUG {
+        tracing::debug!(outcome = answer.outcome.label(), "delivery");
+        return;
+    }
+    let Some(suppressed) = shared.refusals.admit(answer.outcome) else { return };
+    let (outcome, info) = (answer.outcome.label(), answer.info.as_str());
+    let query = webhook::without_sign(request.query_string());
+    let peer = request.peer_addr().map(|peer| peer.ip().to_string());
+    if level == tracing::Level::WARN {
+        tracing::warn!(outcome, info, query, peer, suppressed, "delivery refused");
+    } else {
+        tracing::info!(outcome, info, query, peer, suppressed, "delivery refused");
+    }
+}

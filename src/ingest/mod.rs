@@ -1,0 +1,76 @@
+//! The HTTP edge: takes a request through the checks, into the spool, and answers it.
+
+mod body;
+mod handler;
+mod outcome;
+mod refusals;
+mod server;
+
+pub use outcome::Outcome;
+pub use server::{Limits, run};
+
+use std::sync::Arc;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::ops::metrics::Metrics;
+use crate::spool::Spool;
+use crate::webhook::Apps;
+
+/// What every worker needs.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where webhooks are expected.
+    pub webhook_path: String,
+    /// The apps and their tokens.
+    apps: RwLock<Arc<Apps>>,
+    /// Largest body, in bytes.
+    pub max_body_bytes: usize,
+    /// How far RequestTime may be from now, in seconds.
+    pub request_time_window_seconds: u64,
+    /// From the head of a request to its answer.
+    pub ack_timeout: Duration,
+    /// Where deliveries go.
+    pub spool: Spool,
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+    draining: AtomicBool,
+    refusals: refusals::Throttle,
+}
+
+impl Shared {
+    /// Puts the parts together.
+    pub fn new(config: &crate::config::Config, spool: Spool, metrics: Arc<Metrics>) -> Self {
+        Self {
+            webhook_path: config.webhook_path.clone(),
+            apps: RwLock::new(Arc::new(config.apps.clone())),
+            max_body_bytes: config.max_body_bytes,
+            request_time_window_seconds: config.request_time_window_seconds,
+            ack_timeout: config.ack_timeout,
+            spool,
+            metrics,
+            draining: AtomicBool::new(false),
+            refusals: refusals::Throttle::default(),
+        }
+    }
+
+    /// Refuses every further delivery.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether deliveries are refused because the process is ending.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Puts other apps in place, from the next delivery on.
+    pub fn replace_apps(&self, apps: Apps) {
+        *self.apps.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(apps);
+    }
+
+    fn apps(&self) -> Arc<Apps> {
+        Arc::clone(&self.apps.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}

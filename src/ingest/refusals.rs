@@ -1,0 +1,46 @@
+//! Log lines about refused deliveries, bounded: whoever can send requests must not fill the disk.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use super::Outcome;
+
+/// Lines per outcome and second; what goes beyond is counted in the next line.
+const LINES_PER_SECOND: u64 = 5;
+
+/// Remembers, for each outcome, the present second and what was said in it.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    start: Instant,
+    slots: [Slot; Outcome::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    second: AtomicU64,
+    lines: AtomicU64,
+    suppressed: AtomicU64,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self { start: Instant::now(), slots: std::array::from_fn(|_| Slot::default()) }
+    }
+}
+
+impl Throttle {
+    /// Whether to write a line now, and how many were not written since the last one.
+    pub(super) fn admit(&self, outcome: Outcome) -> Option<u64> {
+        let slot = &self.slots[outcome as usize];
+        let second = self.start.elapsed().as_secs() + 1;
+        if slot.second.swap(second, Relaxed) != second {
+            slot.lines.store(0, Relaxed);
+        }
+        if slot.lines.fetch_add(1, Relaxed) < LINES_PER_SECOND {
+            Some(slot.suppressed.swap(0, Relaxed))
+        } else {
+            slot.suppressed.fetch_add(1, Relaxed);
+            None
+        }
+    }
+}

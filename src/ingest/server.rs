@@ -1,0 +1,49 @@
+//! The webhook listener.
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpRequest, HttpServer, web};
+
+use super::Shared;
+use super::handler::{Worker, handle};
+use crate::spool::Appender;
+
+/// Connections per worker; beyond it the kernel's queue holds new ones.
+const CONNECTIONS_PER_WORKER: usize = 8192;
+/// How long a connection may stay idle. The vendor keeps connections alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long the head of a request may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The bounds of the listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Worker threads.
+    pub workers: usize,
+    /// How long requests in flight may take once the server stops.
+    pub stop_timeout: Duration,
+}
+
+/// Starts workers on a listener that is bound already.
+pub fn run(listener: TcpListener, shared: Arc<Shared>, limits: Limits) -> std::io::Result<Server> {
+    Ok(HttpServer::new(move || {
+        // Called once on each worker's thread.
+        let worker = Rc::new(Worker { shared: Arc::clone(&shared), appender: Appender::new(&shared.spool) });
+        App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
+            handle(request, payload.into_inner(), Rc::clone(&worker))
+        }))
+    })
+    .workers(limits.workers)
+    .max_connections(CONNECTIONS_PER_WORKER)
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .shutdown_timeout(limits.stop_timeout.as_secs().max(1))
+    // The process decides when to stop, for all its parts.
+    .disable_signals()
+    .listen(listener)?
+    .run())
+}

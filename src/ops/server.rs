@@ -1,0 +1,150 @@
+//! The operations listener: `/livez`, `/readyz`, `/status`, `/metrics`.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use actix_web::dev::Server;
+use actix_web::http::header::ContentType;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::metrics::{Metrics, View};
+use super::status::{KafkaCell, KafkaState, KafkaStatus, unix_ms};
+use crate::spool::{Reader, Spool};
+
+/// What the listener shows.
+pub struct Panel {
+    /// Asked at each request.
+    pub spool: Spool,
+    /// For the age of the oldest event, on a connection of its own.
+    pub reader: Mutex<Reader>,
+    /// The publisher's state.
+    pub kafka: KafkaCell,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whether the process is ending.
+    pub draining: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// The answer of `/status`.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    version: &'static str,
+    spool_uuid: Uuid,
+    depth: u64,
+    bytes: u64,
+    capacity_bytes: u64,
+    oldest_age_seconds: f64,
+    /// The last sequence number given out, and the last one published (or quarantined).
+    accepted_seq: u64,
+    published_seq: u64,
+    kafka: KafkaStatus,
+    quarantine_events: u64,
+    quarantine_bytes: u64,
+    ready: bool,
+    reasons: Vec<String>,
+}
+
+impl Panel {
+    fn oldest_age(&self) -> Duration {
+        let progress = self.spool.progress();
+        if progress.depth() == 0 {
+            return Duration::ZERO;
+        }
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let accepted = reader.accepted_at_ms(progress.watermark).ok().flatten();
+        let now = unix_ms(SystemTime::now());
+        accepted.map_or(Duration::ZERO, |at| Duration::from_millis(u64::try_from(now - at).unwrap_or(0)))
+    }
+
+    fn view(&self) -> View {
+        let up = matches!(self.kafka.get().state, KafkaState::Ready | KafkaState::ReadingBack);
+        let oldest_age = self.oldest_age();
+        View { progress: self.spool.progress(), usage: self.spool.usage(), oldest_age, kafka_up: up }
+    }
+
+    /// Why deliveries cannot be accepted; empty while they can.
+    fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if (self.draining)() {
+            reasons.push("draining: the process is shutting down".to_owned());
+        }
+        let usage = self.spool.usage();
+        if usage.bytes >= usage.max_bytes {
+            reasons.push(format!("spool full: {} of {} bytes", usage.bytes, usage.max_bytes));
+        }
+        if let Some(fault) = self.spool.fault() {
+            reasons.push(format!("spool broken: {fault}"));
+        }
+        reasons
+    }
+
+    fn status(&self) -> Status {
+        let (progress, usage) = (self.spool.progress(), self.spool.usage());
+        let reasons = self.reasons();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            spool_uuid: self.spool.identities().last().map(|identity| identity.uuid).unwrap_or_default(),
+            depth: progress.depth(),
+            bytes: usage.bytes,
+            capacity_bytes: usage.max_bytes,
+            oldest_age_seconds: self.oldest_age().as_secs_f64(),
+            accepted_seq: progress.next_seq - 1,
+            published_seq: progress.watermark - 1,
+            kafka: self.kafka.get(),
+            quarantine_events: usage.quarantine_events,
+            quarantine_bytes: usage.quarantine_bytes,
+            ready: reasons.is_empty(),
+            reasons,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Ready {
+    ready: bool,
+    reasons: Vec<String>,
+    kafka: KafkaStatus,
+}
+
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n")
+}
+
+async fn readyz(panel: web::Data<Panel>) -> HttpResponse {
+    let reasons = panel.reasons();
+    let answer = Ready { ready: reasons.is_empty(), reasons, kafka: panel.kafka.get() };
+    let mut response = if answer.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(answer)
+}
+
+async fn status(panel: web::Data<Panel>) -> HttpResponse {
+    HttpResponse::Ok().json(panel.status())
+}
+
+async fn metrics(panel: web::Data<Panel>) -> HttpResponse {
+    match panel.metrics.render(&panel.view()) {
+        Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
+        Err(error) => HttpResponse::InternalServerError().body(format!("{error}\n")),
+    }
+}
+
+/// Starts the listener on one worker.
+pub fn run(listener: TcpListener, panel: Panel) -> std::io::Result<Server> {
+    let panel = web::Data::new(panel);
+    Ok(HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::clone(&panel))
+            .route("/livez", web::get().to(livez))
+            .route("/readyz", web::get().to(readyz))
+            .route("/status", web::get().to(status))
+            .route("/metrics", web::get().to(metrics))
+    })
+    .workers(1)
+    .shutdown_timeout(1)
+    .disable_signals()
+    .listen(listener)?
+    .run())
+}

@@ -1,0 +1,29 @@
+//! Questions to a broker outside of publishing, for `check-config`.
+
+use rdkafka::ClientConfig;
+use uuid::Uuid;
+
+use super::errors::Trouble;
+use super::producer::Producer;
+use super::topic::Topic;
+
+/// The number of partitions of a topic; none where it is not there.
+///
+/// # Errors
+/// The broker cannot be reached or refuses to tell.
+pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, Trouble> {
+    match Topic::new(config, topic)?.offsets() {
+        Ok(offsets) => Ok(Some(offsets.len())),
+        Err(trouble) if trouble.kind == "unknown_topic" => Ok(None),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// Whether transactions may be begun under the bridge's prefix. Nothing is written.
+///
+/// # Errors
+/// They may not, or the broker has none.
+pub fn transactions(config: &ClientConfig) -> Result<(), Trouble> {
+    let id = format!("recall-bridge.{}", Uuid::nil());
+    Producer::connect(config, "", Some(&id)).map(drop)
+}

@@ -1,0 +1,239 @@
+//! From a recalled message to the bytes that Kafka gets.
+
+use std::fmt;
+use std::io::Write as _;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use super::{EVENT_TYPE, header, wire};
+
+/// `UUIDv5(NAMESPACE_URL, "urn:recall-bridge:event")`, RFC 9562 section 5.5.
+const NAMESPACE: Uuid = Uuid::from_u128(0x1550_42e4_d14e_51a0_9d89_925f_3601_4ef8);
+const SCHEMA_VERSION: u32 = 1;
+
+/// One recalled message.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// The app.
+    pub sdk_app_id: u64,
+    /// The account, opaque; the record's key.
+    pub official_account: &'a str,
+    /// The message, opaque.
+    pub msg_key: &'a str,
+    /// When it was recalled, UNIX milliseconds.
+    pub recalled_at_ms: Option<i64>,
+    /// When the webhook was received, UNIX milliseconds; the record's timestamp.
+    pub received_at_ms: i64,
+    /// What the recall was made with.
+    pub opt_platform: Option<&'a str>,
+    /// Where it came from.
+    pub client_ip: Option<&'a str>,
+    /// W3C Trace Context of the request.
+    pub traceparent: Option<&'a str>,
+}
+
+impl Event<'_> {
+    /// Appends the encoded record to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let event_id = event_id(self.sdk_app_id, self.official_account, self.msg_key);
+        let recalled_at = self.recalled_at_ms.and_then(time).map(Millis);
+        let value = Value {
+            schema_version: SCHEMA_VERSION,
+            event_id,
+            sdk_app_id: self.sdk_app_id,
+            official_account: self.official_account,
+            msg_key: self.msg_key,
+            message_sent_at: message_sent_at(self.msg_key).map(Seconds),
+            recalled_at,
+            // The clock of a machine is within the range.
+            received_at: Millis(time(self.received_at_ms).unwrap_or(Timestamp::UNIX_EPOCH)),
+            opt_platform: self.opt_platform,
+            client_ip: self.client_ip,
+        };
+        wire::begin(out, self.received_at_ms);
+        wire::field(out, |out| out.extend_from_slice(self.official_account.as_bytes()));
+        // Writing to memory, with string keys only, cannot fail.
+        wire::field(out, |out| drop(serde_json::to_writer(out, &value)));
+        let mut add = |name: &str, write: &dyn Fn(&mut Vec<u8>)| {
+            wire::field(out, |out| out.extend_from_slice(name.as_bytes()));
+            wire::field(out, write);
+        };
+        let text = |text: &str, out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
+        add(header::SPEC_VERSION, &|out| text("1.0", out));
+        add(header::ID, &|out| {
+            let mut buffer = Uuid::encode_buffer();
+            text(event_id.hyphenated().encode_lower(&mut buffer), out);
+        });
+        add(header::SOURCE, &|out| drop(write!(out, "/tencent-chat/apps/{}", self.sdk_app_id)));
+        add(header::TYPE, &|out| text(EVENT_TYPE, out));
+        add(header::SUBJECT, &|out| text(self.msg_key, out));
+        if let Some(recalled_at) = &recalled_at {
+            add(header::TIME, &|out| drop(write!(out, "{recalled_at}")));
+        }
+        add(header::CONTENT_TYPE, &|out| text("application/json", out));
+        if let Some(traceparent) = self.traceparent {
+            add(header::TRACEPARENT, &|out| text(traceparent, out));
+        }
+    }
+}
+
+/// The same for every delivery of the same recall: `UUIDv5` of `{app}/{account}/{key}`.
+pub fn event_id(sdk_app_id: u64, official_account: &str, msg_key: &str) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, format!("{sdk_app_id}/{official_account}/{msg_key}").as_bytes())
+}
+
+/// When the message was sent, from a key of the shape `<seq>_<random>_<unix seconds>`.
+pub fn message_sent_at(msg_key: &str) -> Option<Timestamp> {
+    let mut parts = msg_key.split('_');
+    let (seq, random, seconds) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if parts.next().is_some() || ![seq, random, seconds].into_iter().all(digits) {
+        return None;
+    }
+    time(seconds.parse::<i64>().ok()?.checked_mul(1000)?)
+}
+
+/// RFC 3339 has years of four digits.
+fn time(ms: i64) -> Option<Timestamp> {
+    const LAST_MS: i64 = 253_402_300_799_999;
+    const FIRST_MS: i64 = -62_135_596_800_000;
+    // The type's own range ends a day early, so that any time zone fits.
+    (FIRST_MS..=LAST_MS).contains(&ms).then(|| Timestamp::from_millisecond(ms).ok()).flatten()
+}
+
+#[derive(Serialize)]
+struct Value<'a> {
+    schema_version: u32,
+    event_id: Uuid,
+    sdk_app_id: u64,
+    official_account: &'a str,
+    msg_key: &'a str,
+    message_sent_at: Option<Seconds>,
+    recalled_at: Option<Millis>,
+    received_at: Millis,
+    opt_platform: Option<&'a str>,
+    client_ip: Option<&'a str>,
+}
+
+/// A time without a fraction of seconds.
+struct Seconds(Timestamp);
+/// A time with three decimals.
+#[derive(Clone, Copy)]
+struct Millis(Timestamp);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0}", self.0)
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Record;
+    use super::*;
+
+    fn sample() -> Event<'static> {
+        Event {
+            sdk_app_id: 1_400_000_001,
+            official_account: "#TOA#_123",
+            msg_key: "71_1_1698741698",
+            recalled_at_ms: Some(1_670_574_414_123),
+            received_at_ms: 1_670_574_414_180,
+            opt_platform: Some("RESTAPI"),
+            client_ip: Some("127.0.0.1"),
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn the_namespace_and_the_sample_id_are_those_of_the_contract() {
+        assert_eq!(NAMESPACE, Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:recall-bridge:event"));
+        let id = event_id(1_400_000_001, "#TOA#_123", "71_1_1698741698");
+        assert_eq!(id.to_string(), "ca32d5e7-07c8-5653-9baa-ddf3ff26851e");
+    }
+
+    #[test]
+    fn the_sample_gives_the_value_and_headers_of_the_contract() {
+        let mut bytes = Vec::new();
+        sample().encode(&mut bytes);
+        let record = Record::decode(&bytes).unwrap();
+        assert_eq!(record.key, b"#TOA#_123");
+        assert_eq!(record.timestamp_ms, 1_670_574_414_180);
+        assert_eq!(
+            std::str::from_utf8(record.value).unwrap(),
+            r##"{"schema_version":1,"event_id":"ca32d5e7-07c8-5653-9baa-ddf3ff26851e","sdk_app_id":1400000001,"official_account":"#TOA#_123","msg_key":"71_1_1698741698","message_sent_at":"2023-10-31T08:41:38Z","recalled_at":"2022-12-09T08:26:54.123Z","received_at":"2022-12-09T08:26:54.180Z","opt_platform":"RESTAPI","client_ip":"127.0.0.1"}"##
+        );
+        let headers: Vec<_> =
+            record.headers().map(|(name, value)| (name, std::str::from_utf8(value).unwrap())).collect();
+        assert_eq!(
+            headers,
+            [
+                ("ce_specversion", "1.0"),
+                ("ce_id", "ca32d5e7-07c8-5653-9baa-ddf3ff26851e"),
+                ("ce_source", "/tencent-chat/apps/1400000001"),
+                ("ce_type", "tencent.chat.official_account.message_recalled.v1"),
+                ("ce_subject", "71_1_1698741698"),
+                ("ce_time", "2022-12-09T08:26:54.123Z"),
+                ("content-type", "application/json"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_is_null_and_has_no_header() {
+        let mut bytes = Vec::new();
+        let event = Event {
+            msg_key: "opaque",
+            recalled_at_ms: None,
+            opt_platform: None,
+            client_ip: None,
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ..sample()
+        };
+        event.encode(&mut bytes);
+        let record = Record::decode(&bytes).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(record.value).unwrap();
+        for field in ["message_sent_at", "recalled_at", "opt_platform", "client_ip"] {
+            assert!(value[field].is_null(), "{field}");
+        }
+        assert!(record.headers().all(|(name, _)| name != header::TIME));
+        assert_eq!(record.headers().last().unwrap().0, header::TRACEPARENT);
+    }
+
+    #[test]
+    fn a_sent_time_is_derived_from_keys_of_its_shape_only() {
+        for (key, time) in [
+            ("71_1_1698741698", Some("2023-10-31T08:41:38Z")),
+            ("0_0_0", Some("1970-01-01T00:00:00Z")),
+            ("1_2_99999999999999999999", None),
+            ("1_2_999999999999", None),
+            ("1_2", None),
+            ("1_2_3_4", None),
+            ("a_2_3", None),
+            ("_2_3", None),
+            ("1_2_-3", None),
+        ] {
+            assert_eq!(message_sent_at(key).map(|at| format!("{at:.0}")).as_deref(), time, "{key}");
+        }
+    }
+}

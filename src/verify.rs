@@ -1,0 +1,199 @@
+//! The consumer's proof: is a topic what the bridge promises?
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, event_id};
+use crate::seq_set::SeqSet;
+
+/// Faults kept with their text; further ones are counted.
+const FAULTS_SHOWN: usize = 20;
+const FIELDS: [&str; 10] = [
+    "schema_version",
+    "event_id",
+    "sdk_app_id",
+    "official_account",
+    "msg_key",
+    "message_sent_at",
+    "recalled_at",
+    "received_at",
+    "opt_platform",
+    "client_ip",
+];
+
+/// Takes records in the order of each partition, as objects with `partition`, `offset`, `key`,
+/// `headers` and `value`.
+#[derive(Debug, Default)]
+pub struct Verifier {
+    records: u64,
+    spools: BTreeMap<String, Spool>,
+    partitions: BTreeMap<String, i64>,
+    faults: u64,
+    shown: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Spool {
+    seqs: SeqSet,
+    duplicates: u64,
+    /// The last number of each account: order within an account is what is promised.
+    last: BTreeMap<String, u64>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report {
+    /// Records read.
+    pub records: u64,
+    /// Sequence numbers that came twice.
+    pub duplicates: u64,
+    /// Sequence numbers missing between the first and the last one of a spool.
+    pub gaps: u64,
+    /// Faults of all kinds.
+    pub faults: u64,
+    spools: Vec<String>,
+    shown: Vec<String>,
+}
+
+impl Verifier {
+    /// Checks one record.
+    pub fn note(&mut self, record: &Value) {
+        self.records += 1;
+        if let Err(fault) = self.check(record) {
+            let place = format!("{}@{}", record["partition"], record["offset"]);
+            self.fault(format!("{place}: {fault}"));
+        }
+    }
+
+    fn fault(&mut self, text: String) {
+        self.faults += 1;
+        if self.shown.len() < FAULTS_SHOWN {
+            self.shown.push(text);
+        }
+    }
+
+    fn check(&mut self, record: &Value) -> Result<(), String> {
+        let value = record["value"].as_object().ok_or("the value is not a JSON object")?;
+        if let Some(field) = FIELDS.iter().find(|field| !value.contains_key(**field)) {
+            return Err(format!("the value has no {field}"));
+        }
+        let text = |field: &str| value[field].as_str().ok_or_else(|| format!("{field} is not a string"));
+        let (account, msg_key) = (text("official_account")?, text("msg_key")?);
+        let app = value["sdk_app_id"].as_u64().ok_or("sdk_app_id is not a number")?;
+        if record["key"].as_str() != Some(account) {
+            return Err("the key is not the official_account".to_owned());
+        }
+        let id = event_id(app, account, msg_key).to_string();
+        if text("event_id")? != id || record["headers"]["ce_id"].as_str() != Some(&id) {
+            return Err("event_id is not that of app, account and key".to_owned());
+        }
+        let partition = record["partition"].as_i64().unwrap_or(-1);
+        let first = *self.partitions.entry(account.to_owned()).or_insert(partition);
+        if first != partition {
+            return Err(format!("{account} was on partition {first} before"));
+        }
+        let header = |name: &str| record["headers"][name].as_str();
+        let spool = header(BRIDGE_SPOOL).ok_or("no bridge_spool")?;
+        let seq: u64 = header(BRIDGE_SEQ).and_then(|text| text.parse().ok()).ok_or("no bridge_seq")?;
+        let spool = self.spools.entry(spool.to_owned()).or_default();
+        if !spool.seqs.insert(seq) {
+            spool.duplicates += 1;
+            return Err(format!("bridge_seq {seq} came before"));
+        }
+        match spool.last.insert(account.to_owned(), seq) {
+            Some(last) if last > seq => Err(format!("bridge_seq {seq} of {account} comes after {last}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The result; numbers missing in between count now.
+    pub fn finish(mut self) -> Report {
+        let spools = std::mem::take(&mut self.spools);
+        let (mut gaps, mut duplicates, mut lines) = (0, 0, Vec::new());
+        for (uuid, spool) in spools {
+            let (Some(first), Some(last)) = (spool.seqs.lowest(), spool.seqs.highest()) else { continue };
+            let missing = last - first + 1 - spool.seqs.len();
+            if missing > 0 {
+                let example = (first..last).find(|seq| !spool.seqs.contains(*seq)).unwrap_or(first);
+                self.fault(format!("spool {uuid}: {missing} numbers are missing, the first is {example}"));
+            }
+            gaps += missing;
+            duplicates += spool.duplicates;
+            lines.push(format!("spool {uuid}: {first} to {last}, {missing} missing, {} doubled", spool.duplicates));
+        }
+        Report { records: self.records, duplicates, gaps, faults: self.faults, spools: lines, shown: self.shown }
+    }
+}
+
+impl Report {
+    /// Whether no fault was found.
+    pub fn is_clean(&self) -> bool {
+        self.faults == 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.spools.iter().chain(&self.shown) {
+            writeln!(f, "{line}")?;
+        }
+        let verdict = if self.is_clean() { "verified" } else { "NOT as promised" };
+        write!(f, "{} records, {} faults: {verdict}", self.records, self.faults)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(seq: u64, account: &str, partition: i32) -> Value {
+        let id = event_id(1, account, "k").to_string();
+        json!({
+            "partition": partition, "offset": seq, "key": account,
+            "headers": { "ce_id": id, "bridge_spool": "s", "bridge_seq": seq.to_string() },
+            "value": {
+                "schema_version": 1, "event_id": id, "sdk_app_id": 1, "official_account": account, "msg_key": "k",
+                "message_sent_at": null, "recalled_at": null, "received_at": "t", "opt_platform": null, "client_ip": null,
+            },
+        })
+    }
+
+    fn report(records: &[Value]) -> Report {
+        let mut verifier = Verifier::default();
+        records.iter().for_each(|record| verifier.note(record));
+        verifier.finish()
+    }
+
+    #[test]
+    fn a_whole_sequence_over_partitions_is_clean() {
+        let report = report(&[record(2, "b", 1), record(1, "a", 0), record(3, "a", 0), record(4, "b", 1)]);
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(report.records, 4);
+    }
+
+    #[test]
+    fn each_kind_of_fault_is_found() {
+        assert_eq!(report(&[record(1, "a", 0), record(3, "a", 0)]).gaps, 1);
+        assert_eq!(report(&[record(1, "a", 0), record(1, "a", 0)]).duplicates, 1);
+        for records in [
+            vec![record(2, "a", 0), record(1, "a", 0)],
+            vec![record(1, "a", 0), record(2, "a", 1)],
+            vec![{
+                let mut other = record(1, "a", 0);
+                other["key"] = json!("b");
+                other
+            }],
+            vec![{
+                let mut other = record(1, "a", 0);
+                other["value"]["event_id"] = json!("x");
+                other
+            }],
+        ] {
+            let report = report(&records);
+            assert_eq!(report.faults, 1, "{report}");
+        }
+    }
+}

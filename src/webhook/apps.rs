@@ -1,0 +1,239 @@
+//! Whose webhooks are taken: our apps and their authentication tokens.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+/// A webhook authentication token, as set in the vendor's console.
+///
+/// A secret: it has no `Display` and no `Serialize`, its `Debug` is
+/// `Token(***)`, and nothing hands the text out again.
+#[derive(Clone)]
+pub struct Token(Box<str>);
+
+/// A token of no characters proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token is empty; give the one set in the vendor's console")]
+pub struct EmptyToken;
+
+impl FromStr for Token {
+    type Err = EmptyToken;
+
+    fn from_str(text: &str) -> Result<Self, EmptyToken> {
+        if text.is_empty() { Err(EmptyToken) } else { Ok(Self(text.into())) }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
+
+impl Token {
+    /// The `Sign` a sender puts beside `request_time` (UNIX seconds, in
+    /// decimal): lower-case hex of SHA-256 over the token's text followed by
+    /// the request time's.
+    pub fn sign(&self, request_time: &str) -> String {
+        hex::encode(self.digest(request_time))
+    }
+
+    pub(super) fn digest(&self, request_time: &str) -> [u8; 32] {
+        Sha256::new().chain_update(self.0.as_bytes()).chain_update(request_time.as_bytes()).finalize().into()
+    }
+}
+
+/// The configured apps: `SdkAppid` to its tokens. An app with no token is one
+/// whose webhooks are taken unsigned.
+#[derive(Clone, Debug, Default)]
+pub struct Apps(BTreeMap<u64, Vec<Token>>);
+
+impl Apps {
+    /// Reads `sdkappid[:token[|token]]` entries, separated by commas or line
+    /// breaks. Several tokens are a rotation: any of them proves a delivery.
+    /// Blanks around an entry, its id and its tokens, and blank entries, count
+    /// for nothing.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the text, in its order, not only the first one.
+    pub fn parse(text: &str, allow_unsigned: bool) -> Result<Self, Vec<AppsFault>> {
+        let mut apps = BTreeMap::new();
+        let mut faults = Vec::new();
+        let entries = text.split([',', '\n', '\r']).map(str::trim).filter(|entry| !entry.is_empty());
+        for (entry, text) in (1..).zip(entries) {
+            let (id, tokens) = split_entry(text);
+            let Some(sdk_app_id) = read_id(id) else {
+                faults.push(AppsFault::BadId { entry });
+                continue;
+            };
+            let tokens = read_tokens(entry, sdk_app_id, tokens, allow_unsigned).unwrap_or_else(|fault| {
+                faults.push(fault);
+                Vec::new()
+            });
+            // Also after a fault: the next entry of the same app is one too.
+            if apps.insert(sdk_app_id, tokens).is_some() {
+                faults.push(AppsFault::Repeated { entry, sdk_app_id });
+            }
+        }
+        if apps.is_empty() && faults.is_empty() {
+            faults.push(AppsFault::None);
+        }
+        if faults.is_empty() { Ok(Self(apps)) } else { Err(faults) }
+    }
+
+    /// The tokens of an app, none when its webhooks are unsigned; `None` when
+    /// the app is not ours.
+    pub fn get(&self, sdk_app_id: u64) -> Option<&[Token]> {
+        self.0.get(&sdk_app_id).map(Vec::as_slice)
+    }
+
+    /// The ids of all apps, ascending.
+    pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.keys().copied()
+    }
+}
+
+fn split_entry(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(':') {
+        Some((id, tokens)) => (id.trim_end(), Some(tokens)),
+        None => (text, None),
+    }
+}
+
+fn read_id(text: &str) -> Option<u64> {
+    // `u64::from_str` alone would take a leading plus sign.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+fn read_tokens(
+    entry: usize,
+    sdk_app_id: u64,
+    tokens: Option<&str>,
+    allow_unsigned: bool,
+) -> Result<Vec<Token>, AppsFault> {
+    match tokens {
+        Some(tokens) => tokens
+            .split('|')
+            .map(|token| token.trim().parse())
+            .collect::<Result<_, EmptyToken>>()
+            .map_err(|EmptyToken| AppsFault::EmptyToken { entry, sdk_app_id }),
+        None if allow_unsigned => Ok(Vec::new()),
+        None => Err(AppsFault::Unsigned { entry, sdk_app_id }),
+    }
+}
+
+/// What is wrong with the configured apps.
+///
+/// Entries are counted from 1, blank ones not. No fault holds text of the
+/// entry: what stands where an id belongs may be a token with a comma in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppsFault {
+    /// What stands before the colon is no id.
+    #[error("entry {entry}: the SdkAppid is not a number; write sdkappid:token, the id in digits only")]
+    BadId {
+        /// The entry's number.
+        entry: usize,
+    },
+    /// An app was named before.
+    #[error(
+        "entry {entry}: app {sdk_app_id} is listed twice; write one entry for it, \
+         tokens separated by |"
+    )]
+    Repeated {
+        /// The number of the later entry.
+        entry: usize,
+        /// The app.
+        sdk_app_id: u64,
+    },
+    /// There is a colon, but an empty token after it.
+    #[error(
+        "entry {entry}: app {sdk_app_id} has an empty token; remove the spare | or put the token \
+         behind the colon"
+    )]
+    EmptyToken {
+        /// The entry's number.
+        entry: usize,
+        /// The app.
+        sdk_app_id: u64,
+    },
+    /// No token, and unsigned webhooks were not asked for.
+    #[error(
+        "entry {entry}: app {sdk_app_id} has no token; add one ({sdk_app_id}:token), or set \
+         BRIDGE_ALLOW_UNSIGNED=true to take its webhooks unsigned"
+    )]
+    Unsigned {
+        /// The entry's number.
+        entry: usize,
+        /// The app.
+        sdk_app_id: u64,
+    },
+    /// There is no entry at all.
+    #[error("no app is listed; write at least one sdkappid:token")]
+    None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_commas_lines_blanks_and_rotations() {
+        let apps = Apps::parse(" 1:a , 2:b|c\r\n\n3 : d:e ,, ", false).unwrap();
+        assert_eq!(apps.ids().collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(apps.get(2).unwrap().len(), 2);
+        let with_colon: Token = "d:e".parse().unwrap();
+        assert_eq!(apps.get(3).unwrap()[0].sign("1"), with_colon.sign("1"));
+        assert!(apps.get(4).is_none());
+    }
+
+    #[test]
+    fn takes_an_app_without_token_only_when_allowed() {
+        assert_eq!(Apps::parse("7", true).unwrap().get(7).unwrap().len(), 0);
+        let unsigned = AppsFault::Unsigned { entry: 1, sdk_app_id: 7 };
+        assert_eq!(Apps::parse("7", false).unwrap_err(), [unsigned]);
+    }
+
+    #[test]
+    fn finds_every_fault_and_shows_no_token() {
+        let text = "secret0,+1:secret1,2:secret2|,2:secret3,2:secret4,3:,\
+                    4,18446744073709551616:secret5,:secret6";
+        let faults = Apps::parse(text, false).unwrap_err();
+        let sdk_app_id = 2;
+        let expected = [
+            AppsFault::BadId { entry: 1 },
+            AppsFault::BadId { entry: 2 },
+            AppsFault::EmptyToken { entry: 3, sdk_app_id },
+            AppsFault::Repeated { entry: 4, sdk_app_id },
+            AppsFault::Repeated { entry: 5, sdk_app_id },
+            AppsFault::EmptyToken { entry: 6, sdk_app_id: 3 },
+            AppsFault::Unsigned { entry: 7, sdk_app_id: 4 },
+            AppsFault::BadId { entry: 8 },
+            AppsFault::BadId { entry: 9 },
+        ];
+        assert_eq!(faults, expected);
+        for fault in faults {
+            assert!(!format!("{fault} {fault:?}").contains("secret"));
+        }
+    }
+
+    #[test]
+    fn nothing_listed_is_a_fault() {
+        assert_eq!(Apps::parse(" ,\n", true).unwrap_err(), [AppsFault::None]);
+    }
+
+    #[test]
+    fn debug_hides_the_token() {
+        let apps = Apps::parse("1:secret", false).unwrap();
+        assert_eq!(format!("{apps:?}"), "Apps({1: [Token(***)]})");
+    }
+
+    #[test]
+    fn signs_as_the_vendor_does() {
+        let token: Token = "xxxxyyyy".parse().unwrap();
+        assert_eq!(token.sign("1669872112"), "17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061");
+    }
+}

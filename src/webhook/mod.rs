@@ -1,0 +1,35 @@
+//! What the vendor sends, and what it is answered: pure functions, no I/O.
+//!
+//! The walk of one delivery through this room:
+//!
+//! 1. [`verify`] reads the URL's query string and says whether the delivery is
+//!    authentic. Only it can build a [`Verified`].
+//! 2. [`parse`] takes that proof and the body, and gives a [`Recall`] (or
+//!    [`Body::Empty`]).
+//! 3. [`ok`] and [`fail`] are the two shapes of an answer.
+//!
+//! The rule behind the details: what is authentic and can be understood is
+//! never refused, because the sender does not send it again.
+//!
+//! Source: Tencent Cloud Chat webhook documentation (webhook overview,
+//! authentication, "after an official account's message is recalled").
+
+mod apps;
+mod body;
+mod query;
+mod reply;
+mod traceparent;
+#[cfg(test)]
+mod vectors;
+mod verify;
+
+pub use apps::{Apps, AppsFault, EmptyToken, Token};
+pub use body::{Body, BodyFault, Recall, parse};
+pub use query::{QueryFault, without_sign};
+pub use reply::{fail, ok};
+pub use traceparent::is_valid as is_valid_traceparent;
+pub use verify::{Refusal, SignFault, Verified, verify};
+
+/// The `CallbackCommand` of a recall. Any other authentic command is not ours
+/// to handle: the vendor's console has one webhook URL for all of them.
+pub const RECALL_COMMAND: &str = "OfficialAccount.CallbackAfterMsgWithDraw";

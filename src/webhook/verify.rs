@@ -1,0 +1,172 @@
+//! Whether a delivery is authentic: its app is ours, its `Sign` proves one of
+//! the app's tokens, and its clock is near ours.
+//!
+//! Source: Tencent Cloud Chat webhook documentation, "authentication".
+
+use std::borrow::Cow;
+
+use subtle::{Choice, ConstantTimeEq};
+
+use super::apps::{Apps, Token};
+use super::query::{Param, Query, QueryFault};
+
+/// Proof that a delivery is authentic; only [`verify`] builds one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified<'q> {
+    sdk_app_id: u64,
+    command: Cow<'q, str>,
+    client_ip: Option<Cow<'q, str>>,
+    opt_platform: Option<Cow<'q, str>>,
+    skew_seconds: Option<i64>,
+}
+
+impl Verified<'_> {
+    /// The app, one of ours.
+    pub fn sdk_app_id(&self) -> u64 {
+        self.sdk_app_id
+    }
+
+    /// The `CallbackCommand`, not empty.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Whether the command is a recall, so that the body is worth parsing.
+    pub fn is_recall(&self) -> bool {
+        self.command == super::RECALL_COMMAND
+    }
+
+    /// The `ClientIP`, as sent.
+    pub fn client_ip(&self) -> Option<&str> {
+        self.client_ip.as_deref()
+    }
+
+    /// The `OptPlatform`, as sent.
+    pub fn opt_platform(&self) -> Option<&str> {
+        self.opt_platform.as_deref()
+    }
+
+    /// Now minus `RequestTime`, in seconds: positive when the sender's clock
+    /// is behind ours. `None` for an app without tokens, whose `RequestTime`
+    /// nothing vouches for.
+    pub fn skew_seconds(&self) -> Option<i64> {
+        self.skew_seconds
+    }
+}
+
+/// Why a delivery is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal<'q> {
+    /// The query string is not as documented.
+    #[error(transparent)]
+    BadQuery(#[from] QueryFault),
+    /// The app is not ours.
+    #[error("SdkAppid: {sdk_app_id} is not an app of this receiver")]
+    UnknownApp {
+        /// The app that was named.
+        sdk_app_id: u64,
+    },
+    /// Not proven to be the vendor's.
+    #[error(transparent)]
+    BadSign(#[from] SignFault),
+    /// Authentic, but from outside the time window.
+    #[error(
+        "RequestTime: outside the time window, {} s {} this receiver's clock",
+        .skew_seconds.unsigned_abs(),
+        if *.skew_seconds < 0 { "ahead of" } else { "behind" }
+    )]
+    Stale {
+        /// The delivery: authentic, perhaps replayed, perhaps a drifting clock.
+        verified: Verified<'q>,
+        /// Now minus `RequestTime`, in seconds; the same as in `verified`.
+        skew_seconds: i64,
+    },
+}
+
+/// What is wrong with `Sign` or `RequestTime`, for an app that has tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignFault {
+    /// One of the two is not there: authentication is not switched on in the
+    /// vendor's console, or it is not the vendor who sends.
+    #[error("{0}: missing in the query; expected because the app has a token")]
+    Missing(&'static str),
+    /// One of the two is there more than once.
+    #[error("{0}: more than once in the query")]
+    Repeated(&'static str),
+    /// `Sign` cannot be a SHA-256.
+    #[error("Sign: not a SHA-256; expected 64 hex digits")]
+    NotHex,
+    /// `RequestTime` cannot be a time.
+    #[error("RequestTime: not a number; expected UNIX seconds in digits only")]
+    NotDigits,
+    /// `Sign` is right under none of the app's tokens.
+    #[error("Sign: does not match RequestTime under any token of the app")]
+    Wrong,
+}
+
+/// Checks a query string (what follows the `?`) in the order of the outcomes:
+/// the query itself, the app, the `Sign`, the time.
+///
+/// A `RequestTime` is within the window when it is at most `window_seconds`
+/// before or after `now_unix_seconds`. An app without tokens gets neither
+/// `Sign` nor `RequestTime` looked at.
+///
+/// # Errors
+///
+/// The first check that does not hold.
+pub fn verify<'q>(
+    query: &'q str,
+    apps: &Apps,
+    now_unix_seconds: i64,
+    window_seconds: u64,
+) -> Result<Verified<'q>, Refusal<'q>> {
+    let query = Query::parse(query)?;
+    let sdk_app_id = query.sdk_app_id;
+    let tokens = apps.get(sdk_app_id).ok_or(Refusal::UnknownApp { sdk_app_id })?;
+    let mut verified = Verified {
+        sdk_app_id,
+        command: query.command,
+        client_ip: query.client_ip,
+        opt_platform: query.opt_platform,
+        skew_seconds: None,
+    };
+    if tokens.is_empty() {
+        return Ok(verified);
+    }
+    let request_time = check_sign(&query.sign, &query.request_time, tokens)?;
+    // Digits that no i64 holds are a time, only one that never comes.
+    let seconds = request_time.parse::<i64>();
+    let skew_seconds = now_unix_seconds.saturating_sub(*seconds.as_ref().unwrap_or(&i64::MAX));
+    verified.skew_seconds = Some(skew_seconds);
+    if seconds.is_ok() && skew_seconds.unsigned_abs() <= window_seconds {
+        Ok(verified)
+    } else {
+        Err(Refusal::Stale { verified, skew_seconds })
+    }
+}
+
+/// The request time, digits only, once a token has proven it.
+fn check_sign<'p>(sign: &Param<'_>, request_time: &'p Param<'_>, tokens: &[Token]) -> Result<&'p str, SignFault> {
+    let sign = once(sign, "Sign")?;
+    let request_time = once(request_time, "RequestTime")?;
+    let mut given = [0; 32];
+    hex::decode_to_slice(sign, &mut given).map_err(|_| SignFault::NotHex)?;
+    if request_time.is_empty() || !request_time.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(SignFault::NotDigits);
+    }
+    // Neither how much of a Sign is right nor which token it is shows in time.
+    let proven = tokens.iter().fold(Choice::from(0), |proven, token| proven | token.digest(request_time).ct_eq(&given));
+    if proven.into() { Ok(request_time) } else { Err(SignFault::Wrong) }
+}
+
+fn once<'p>(param: &'p Param<'_>, name: &'static str) -> Result<&'p str, SignFault> {
+    match param {
+        Param::Once(value) => Ok(value),
+        Param::Missing => Err(SignFault::Missing(name)),
+        Param::Repeated => Err(SignFault::Repeated(name)),
+    }
+}
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

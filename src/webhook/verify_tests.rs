@@ -1,0 +1,149 @@
+use super::*;
+use proptest::prelude::*;
+
+const NOW: i64 = 1_669_872_112;
+const SIGN: &str = "17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061";
+
+fn apps() -> Apps {
+    Apps::parse("1:xxxxyyyy|other,2", true).unwrap()
+}
+
+fn query(rest: &str) -> String {
+    format!("SdkAppid=1&CallbackCommand=c{rest}")
+}
+
+fn signed(token: &str, request_time: &str) -> String {
+    let sign = token.parse::<Token>().unwrap().sign(request_time);
+    query(&format!("&Sign={sign}&RequestTime={request_time}"))
+}
+
+fn check(query: &str) -> Result<Verified<'_>, Refusal<'_>> {
+    verify(query, &apps(), NOW, 60)
+}
+
+#[test]
+fn any_token_of_a_rotation_proves() {
+    for token in ["xxxxyyyy", "other"] {
+        let query = signed(token, "1669872112");
+        assert_eq!(check(&query).unwrap().skew_seconds(), Some(0));
+    }
+    let query = signed("third", "1669872112");
+    assert_eq!(check(&query), Err(SignFault::Wrong.into()));
+}
+
+#[test]
+fn getters_give_what_was_sent() {
+    let query = "SdkAppid=2&CallbackCommand=OfficialAccount.CallbackAfterMsgWithDraw\
+                 &ClientIP=::1&OptPlatform=Web";
+    let verified = check(query).unwrap();
+    assert_eq!(verified.sdk_app_id(), 2);
+    assert!(verified.is_recall());
+    assert_eq!(verified.client_ip(), Some("::1"));
+    assert_eq!(verified.opt_platform(), Some("Web"));
+}
+
+#[test]
+fn an_app_without_tokens_has_sign_and_time_ignored() {
+    let query = "SdkAppid=2&CallbackCommand=c&Sign=no&Sign=no&RequestTime=never";
+    let verified = check(query).unwrap();
+    assert_eq!(verified.skew_seconds(), None);
+    assert!(!verified.is_recall());
+}
+
+#[test]
+fn names_what_is_wrong_with_the_proof() {
+    let sign = format!("&Sign={SIGN}");
+    let time = "&RequestTime=1669872112";
+    for (rest, fault) in [
+        (String::new(), SignFault::Missing("Sign")),
+        (sign.clone(), SignFault::Missing("RequestTime")),
+        (format!("{sign}{sign}{time}"), SignFault::Repeated("Sign")),
+        (format!("{sign}{time}{time}"), SignFault::Repeated("RequestTime")),
+        (format!("{sign}0{time}"), SignFault::NotHex),
+        (format!("&Sign={time}"), SignFault::NotHex),
+        (format!("&Sign={}{time}", SIGN.replace('7', "g")), SignFault::NotHex),
+        (format!("{sign}&RequestTime="), SignFault::NotDigits),
+        (format!("{sign}&RequestTime=+1669872112"), SignFault::NotDigits),
+        (format!("{sign}&RequestTime=-1"), SignFault::NotDigits),
+        (format!("{sign}&RequestTime=1e9"), SignFault::NotDigits),
+        (format!("{sign}&RequestTime=01669872112"), SignFault::Wrong),
+    ] {
+        assert_eq!(check(&query(&rest)), Err(fault.into()), "{rest}");
+        let shown = fault.to_string();
+        assert!(!shown.contains("xxxxyyyy") && !shown.contains(SIGN));
+    }
+}
+
+#[test]
+fn the_text_of_the_time_is_what_is_signed() {
+    let query = signed("xxxxyyyy", "0001669872112");
+    assert_eq!(check(&query).unwrap().skew_seconds(), Some(0));
+}
+
+#[test]
+fn the_window_includes_its_ends() {
+    for (time, skew, inside) in [
+        ("1669872052", 60, true),
+        ("1669872172", -60, true),
+        ("1669872051", 61, false),
+        ("1669872173", -61, false),
+        ("0", NOW, false),
+    ] {
+        let query = signed("xxxxyyyy", time);
+        let verified = match check(&query) {
+            Ok(verified) if inside => verified,
+            Err(Refusal::Stale { verified, .. }) if !inside => verified,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(verified.skew_seconds(), Some(skew));
+    }
+}
+
+#[test]
+fn a_time_beyond_all_numbers_is_stale_under_any_window() {
+    let query = signed("xxxxyyyy", "99999999999999999999999");
+    for now in [i64::MIN, NOW, i64::MAX] {
+        let refusal = verify(&query, &apps(), now, u64::MAX).unwrap_err();
+        assert!(matches!(refusal, Refusal::Stale { .. }), "{refusal:?}");
+    }
+}
+
+#[test]
+fn stale_says_which_way_the_clock_is_off() {
+    let query = signed("xxxxyyyy", "1669872200");
+    let shown = check(&query).unwrap_err().to_string();
+    assert!(shown.contains("88 s ahead of"), "{shown}");
+}
+
+#[test]
+fn the_checks_come_in_order() {
+    let unknown = "SdkAppid=3&CallbackCommand=c&Sign=no";
+    let refusal = Refusal::UnknownApp { sdk_app_id: 3 };
+    assert_eq!(check(unknown), Err(refusal));
+    let undecodable = "SdkAppid=3&CallbackCommand=c&x=%";
+    assert!(matches!(check(undecodable), Err(Refusal::BadQuery(_))));
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        query in any::<String>(),
+        pairs in prop::collection::vec(
+            ("SdkAppid|CallbackCommand|Sign|RequestTime|ClientIP", "[0-9a-f%+]{0,70}"), 0..8,
+        ),
+        now in any::<i64>(),
+        window in any::<u64>(),
+    ) {
+        let _ = verify(&query, &apps(), now, window);
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs = format!("SdkAppid=1&CallbackCommand=c&{}", pairs.join("&"));
+        let _ = verify(&pairs, &apps(), now, window);
+    }
+
+    #[test]
+    fn any_signed_time_is_taken_or_stale(time in "[0-9]{1,30}", now in any::<i64>()) {
+        let query = signed("xxxxyyyy", &time);
+        let refused = verify(&query, &apps(), now, 60).err();
+        prop_assert!(refused.is_none_or(|refusal| matches!(refusal, Refusal::Stale { .. })));
+    }
+}
