@@ -64,7 +64,7 @@ struct Sent {
 /// # Errors
 /// A part could not be started, or a recall did not arrive exactly once.
 pub fn run(args: &Args) -> Result<(), CommandError> {
-    let _ = telemetry::init("error", LogFormat::Text);
+    let _ = telemetry::init("error,rdkafka=off,librdkafka=off", LogFormat::Text);
     let clean = actix_web::rt::System::new().block_on(show(args)).map_err(CommandError::Outside)?;
     if clean { Ok(()) } else { Err(CommandError::Negative(anyhow!("a recall did not arrive exactly once"))) }
 }

@@ -21,7 +21,7 @@ fn path(file: &NamedTempFile) -> &str {
 fn rendered(config: &Config) -> String {
     let settings: Vec<_> = config.effective().collect();
     let kafka: Vec<_> = config.kafka.effective().collect();
-    format!("{config:?} {config:#?} {settings:?} {kafka:?} {} {:?}", config.apps, config.kafka)
+    format!("{config:?} {config:#?} {settings:?} {kafka:?} {:?} {:?}", config.apps, config.kafka)
 }
 
 #[test]
