@@ -34,8 +34,8 @@ impl Answer {
         Self { outcome, info: String::new() }
     }
 
-    fn fail(outcome: Outcome, info: impl ToString) -> Self {
-        Self { outcome, info: info.to_string() }
+    fn fail(outcome: Outcome, info: impl Into<String>) -> Self {
+        Self { outcome, info: info.into() }
     }
 }
 
@@ -66,16 +66,15 @@ impl Drop for Delivery<'_> {
 pub(super) async fn handle(request: HttpRequest, mut payload: Payload, worker: Rc<Worker>) -> HttpResponse {
     let shared = &*worker.shared;
     let mut delivery = Delivery { shared, started: Instant::now(), decided: false };
-    let answer = match route(shared, &request) {
-        Some(refused) => refused,
-        None => {
-            let checks = deliver(&worker, &request, &mut payload, delivery.started);
-            match checks.await {
-                Some(answer) => answer,
-                // The peer is gone: the guard counts it.
-                None => return HttpResponse::new(Outcome::ClientGone.status()),
-            }
-        }
+    let answer = if let Some(refused) = route(shared, &request) {
+        refused
+    } else {
+        let checks = deliver(&worker, &request, &mut payload, delivery.started);
+        let Some(answer) = checks.await else {
+            // The peer is gone: the guard counts it.
+            return HttpResponse::new(Outcome::ClientGone.status());
+        };
+        answer
     };
     delivery.decide(answer.outcome);
     log(shared, &answer, &request);
@@ -114,13 +113,11 @@ async fn deliver(worker: &Worker, request: &HttpRequest, payload: &mut Payload, 
         }
     };
     let decide = decide(worker, request, &body);
-    Some(match tokio::time::timeout_at(deadline, decide).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let info = format!("the disk did not confirm it within {} ms", shared.ack_timeout.as_millis());
-            Answer::fail(Outcome::Unavailable, info)
-        }
-    })
+    let answer = tokio::time::timeout_at(deadline, decide).await;
+    Some(answer.unwrap_or_else(|_| {
+        let info = format!("the disk did not confirm it within {} ms", shared.ack_timeout.as_millis());
+        Answer::fail(Outcome::Unavailable, info)
+    }))
 }
 
 /// The checks in their order, then the spool.
@@ -182,7 +179,7 @@ async fn refuse(worker: &Worker, refusal: &Refusal<'_>, query: &str, body: &[u8]
             return quarantine(worker, Outcome::Stale, refusal.to_string(), query, body, now_ms).await;
         }
     };
-    Answer::fail(outcome, refusal)
+    Answer::fail(outcome, refusal.to_string())
 }
 
 async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &str, body: &[u8], at_ms: i64) -> Answer {
@@ -201,7 +198,7 @@ async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &s
 
 fn not_durable(error: &AppendError) -> Answer {
     match error {
-        AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error),
+        AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error.to_string()),
         AppendError::Failed(_) | AppendError::Overloaded { .. } | AppendError::Closed => {
             Answer::fail(Outcome::Unavailable, "the webhook could not be stored; see the log of the bridge")
         }
@@ -219,11 +216,8 @@ fn respond(answer: &Answer) -> HttpResponse {
     let mut response = HttpResponse::build(answer.outcome.status());
     response.insert_header(ContentType::json());
     match answer.outcome {
-        Outcome::Draining => {
-            response.force_close();
-        }
-        // Part of the body may still be on its way.
-        Outcome::TooLarge | Outcome::Timeout => {
+        // The process is ending, or part of the body may still be on its way.
+        Outcome::Draining | Outcome::TooLarge | Outcome::Timeout => {
             response.force_close();
         }
         Outcome::MethodNotAllowed => {
