@@ -59,7 +59,11 @@ impl Producer {
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", millis(PUBLISH_TIMEOUT));
         if let Some(id) = transactional_id {
-            config.set("transactional.id", id).set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT));
+            config
+                .set("transactional.id", id)
+                .set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT))
+                // librdkafka refuses a longer one beside a transaction's.
+                .set("socket.timeout.ms", millis(CONNECT_TIMEOUT));
         }
         let client: BaseProducer<Context> =
             config.create_with_context(Context::default()).map_err(|error| Trouble::new(DOING, &error))?;
