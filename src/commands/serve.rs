@@ -92,5 +92,5 @@ async fn reload(mut hangup: Signal, config: &Config, shared: Arc<ingest::Shared>
             Err(error) => tracing::error!(error, "SIGHUP: the apps stay as they were"),
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

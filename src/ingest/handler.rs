@@ -10,11 +10,12 @@ use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::body::{self, BodyError};
+use super::checks::{Verdict, check};
 use super::{Outcome, Shared};
 use crate::ops::status::unix_ms;
 use crate::record::Event;
 use crate::spool::{AppendError, Appender, QuarantineEntry};
-use crate::webhook::{self, Body, Refusal, Verified};
+use crate::webhook::{self, Verified};
 
 /// One worker's part.
 #[derive(Debug)]
@@ -126,21 +127,19 @@ async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8]) -> Answer {
     let received_at_ms = unix_ms(SystemTime::now());
     let query = request.query_string();
     let apps = shared.apps();
-    let window = shared.request_time_window_seconds;
-    let verified = match webhook::verify(query, &apps, received_at_ms.div_euclid(1000), window) {
-        Ok(verified) => verified,
-        Err(refusal) => return refuse(worker, &refusal, query, body, received_at_ms).await,
-    };
-    observe_skew(shared, &verified);
-    if !verified.is_recall() {
-        shared.metrics.count_ignored_command(verified.command());
-        return Answer::ok(Outcome::Ignored);
-    }
-    let recall = match webhook::parse(&verified, body) {
-        Ok(Body::Recall(recall)) => recall,
-        Ok(Body::Empty) => return Answer::ok(Outcome::Empty),
-        Err(fault) => {
-            return quarantine(worker, Outcome::Malformed, fault.to_string(), query, body, received_at_ms).await;
+    let now = received_at_ms.div_euclid(1000);
+    let verdict = check(query, body, &apps, now, shared.request_time_window_seconds);
+    observe_skew(shared, &verdict);
+    let (verified, recall) = match verdict {
+        Verdict::Recall(verified, recall) => (verified, recall),
+        Verdict::Answer { outcome, info, verified } => {
+            if let (Outcome::Ignored, Some(verified)) = (outcome, verified) {
+                shared.metrics.count_ignored_command(verified.command());
+            }
+            return Answer { outcome, info };
+        }
+        Verdict::Quarantine { outcome, info, .. } => {
+            return quarantine(worker, outcome, info, query, body, received_at_ms).await;
         }
     };
     let traceparent = request
@@ -169,19 +168,6 @@ async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8]) -> Answer {
     }
 }
 
-async fn refuse(worker: &Worker, refusal: &Refusal<'_>, query: &str, body: &[u8], now_ms: i64) -> Answer {
-    let outcome = match refusal {
-        Refusal::BadQuery(_) => Outcome::BadQuery,
-        Refusal::UnknownApp { .. } => Outcome::UnknownApp,
-        Refusal::BadSign(_) => Outcome::BadSign,
-        Refusal::Stale { verified, .. } => {
-            observe_skew(&worker.shared, verified);
-            return quarantine(worker, Outcome::Stale, refusal.to_string(), query, body, now_ms).await;
-        }
-    };
-    Answer::fail(outcome, refusal.to_string())
-}
-
 async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &str, body: &[u8], at_ms: i64) -> Answer {
     let entry = QuarantineEntry {
         at_ms,
@@ -205,8 +191,8 @@ fn not_durable(error: &AppendError) -> Answer {
     }
 }
 
-fn observe_skew(shared: &Shared, verified: &Verified<'_>) {
-    if let Some(skew) = verified.skew_seconds() {
+fn observe_skew(shared: &Shared, verdict: &Verdict<'_, '_>) {
+    if let Some(skew) = verdict.verified().and_then(Verified::skew_seconds) {
         #[expect(clippy::cast_precision_loss, reason = "seconds, far below 2^52")]
         shared.metrics.request_time_skew_seconds.observe(skew.unsigned_abs() as f64);
     }

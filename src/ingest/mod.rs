@@ -1,6 +1,7 @@
 //! The HTTP edge: takes a request through the checks, into the spool, and answers it.
 
 mod body;
+pub mod checks;
 mod handler;
 mod outcome;
 mod refusals;
