@@ -1,5 +1,5 @@
 //! What the benchmarks share: child processes, a load generator, a median.
-#![expect(dead_code, reason = "each benchmark uses its part")]
+#![allow(dead_code, reason = "each benchmark uses its part")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
