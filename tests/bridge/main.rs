@@ -20,5 +20,10 @@ mod sender;
 mod topic;
 
 mod mock;
+mod raw;
 
+mod delivery;
+mod http;
+mod outcomes;
 mod smoke;
+mod vectors;
