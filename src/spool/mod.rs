@@ -414,3 +414,6 @@ impl<F: FnOnce()> Drop for Ending<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

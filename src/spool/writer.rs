@@ -168,7 +168,6 @@ impl Writer {
                 self.next_seq += group.events;
                 self.bytes_through = through;
                 self.log_bytes += group.payload.len() as u64;
-                // Before the answers: who was answered finds it counted.
                 {
                     let mut state = self.shared.state();
                     state.progress.next_seq = self.next_seq;
