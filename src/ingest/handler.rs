@@ -101,6 +101,8 @@ async fn deliver(worker: &Worker, request: &HttpRequest, payload: &mut Payload, 
     let body = match tokio::time::timeout_at(deadline, read).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
+            // The outcome is known, whether or not the rest comes in time.
+            let _ = tokio::time::timeout_at(deadline, body::discard(payload, shared.max_body_bytes)).await;
             let info = format!("body: over {} bytes", shared.max_body_bytes);
             return Some(Answer::fail(Outcome::TooLarge, info));
         }

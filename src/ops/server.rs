@@ -72,7 +72,7 @@ impl Panel {
             reasons.push("draining: the process is shutting down".to_owned());
         }
         let usage = self.spool.usage();
-        if usage.bytes >= usage.max_bytes {
+        if usage.full {
             reasons.push(format!("spool full: {} of {} bytes", usage.bytes, usage.max_bytes));
         }
         if let Some(fault) = self.spool.fault() {
