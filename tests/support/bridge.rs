@@ -68,6 +68,7 @@ impl Setup {
     }
 
     /// Sets a variable.
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.env.insert(name.to_owned(), value.to_string());
         self
