@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread::ScopedJoinHandle;
 
 use recall_bridge::ingest::Outcome;
 use recall_bridge::publisher::kafka::errors::KINDS;
@@ -124,21 +125,21 @@ fn every_delivery_is_counted_once_and_the_identity_holds_at_every_scrape_also_wh
             })
             .collect();
         let scraper = scope.spawn(|| {
-            let (mut scrapes, mut before) = (0, BTreeMap::new());
+            let (mut rounds, mut before) = (0, BTreeMap::new());
             while !stop.load(SeqCst) {
                 let samples = scrape(&bridge);
                 for (series, value) in samples.iter().filter(|(series, _)| series.contains("_total")) {
                     assert!(before.get(series).is_none_or(|before| before <= value), "{series} went down");
                 }
                 before = samples;
-                scrapes += 1;
+                rounds += 1;
             }
-            scrapes
+            rounds
         });
         let more = |count: u64| {
             let enough = accepted.load(SeqCst) + count;
             eventually("more is accepted", || {
-                assert!(!scraper.is_finished() && !senders.iter().any(|sender| sender.is_finished()), "one has failed");
+                assert!(!scraper.is_finished() && !senders.iter().any(ScopedJoinHandle::is_finished), "one has failed");
                 (accepted.load(SeqCst) >= enough).then_some(())
             });
         };
@@ -148,8 +149,8 @@ fn every_delivery_is_counted_once_and_the_identity_holds_at_every_scrape_also_wh
         kafka.up();
         more(300);
         stop.store(true, SeqCst);
-        let scrapes = scraper.join().unwrap();
-        assert!(scrapes >= 10, "only {scrapes} scrapes");
+        let rounds = scraper.join().unwrap();
+        assert!(rounds >= 10, "only {rounds} scrapes");
         let mut sent = BTreeMap::<&str, u64>::new();
         for sender in senders {
             for (outcome, count) in sender.join().unwrap() {

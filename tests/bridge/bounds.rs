@@ -1,10 +1,13 @@
 //! What happens at the bounds: the spool's, the quarantine's, and that of the disk's patience.
 
+use std::io::Write as _;
+
 use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::bridge::{APP, Bridge, TOKEN, eventually};
 use crate::mock::Kafka;
+use crate::raw;
 use crate::sender::{Sender, recall_body, signed_query};
 use crate::topic::{Record, prove};
 
@@ -117,6 +120,28 @@ fn nothing_is_acknowledged_before_its_commit() {
     let records = kafka.records();
     prove(&records);
     assert!(records.iter().any(|record| record.msg_key() == "after_1_1"));
+}
+
+#[test]
+fn a_peer_that_leaves_while_the_disk_is_waited_for_is_counted_once_whatever_becomes_of_it() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().env("BRIDGE_ACK_TIMEOUT_MS", 4000).start();
+    let held = hold_writes(&bridge);
+    let mut stream = raw::connect(&bridge);
+    let request = raw::request(&signed_query(APP, TOKEN), &recall_body("#TOA#_1", &["1_1_1"]));
+    stream.write_all(request.as_bytes()).unwrap();
+    drop(stream);
+    held.execute_batch("ROLLBACK").unwrap();
+    // Whole, it may become durable although nobody hears of it: then it is accepted, and published.
+    let outcomes = eventually("it is counted", || {
+        let outcomes = [counted(&bridge, "accepted"), counted(&bridge, "client_gone")];
+        (outcomes.iter().sum::<f64>() > 0.5).then_some(outcomes)
+    });
+    assert_eq!(outcomes.iter().sum::<f64>(), 1.0);
+    bridge.wait_published();
+    let records = kafka.records();
+    prove(&records);
+    assert!(records.len() <= 1 && (outcomes[0] < 0.5 || records.len() == 1), "{records:?}");
 }
 
 #[test]

@@ -109,8 +109,8 @@ fn what_send_sends_tail_proves() {
     let bridge = kafka.setup().start();
     let setup = bridge.setup();
     let app = APP.to_string();
-    let (url, send) = (bridge.url(), ["send", "--app", &app, "--json", "--count", "50", "--keys-per-webhook", "3"]);
-    let sent = setup.run(&[&send[..], &["--url", &url, "--token", TOKEN, "--connections", "4"]].concat());
+    let (url, args) = (bridge.url(), ["send", "--app", &app, "--json", "--count", "50", "--keys-per-webhook", "3"]);
+    let sent = setup.run(&[&args[..], &["--url", &url, "--token", TOKEN, "--connections", "4"]].concat());
     expect(&sent, 0);
     let summary: Value = serde_json::from_str(&stdout(&sent)).unwrap();
     assert_eq!((&summary["sent"], &summary["acknowledged"]), (&50.into(), &50.into()), "{summary}");
@@ -131,7 +131,7 @@ fn what_send_sends_tail_proves() {
     expect(&few, 0);
     assert_eq!(stdout(&few).lines().count(), 7);
 
-    let refused = setup.run(&[&send[..], &["--url", &url, "--token", "wrong"]].concat());
+    let refused = setup.run(&[&args[..], &["--url", &url, "--token", "wrong"]].concat());
     expect(&refused, 1);
     assert!(stdout(&refused).contains("120007"), "{refused:?}");
     let summary = setup.run(&["send", "--url", &url, "--app", &app, "--token", TOKEN, "--count", "5", "--rate", "100"]);

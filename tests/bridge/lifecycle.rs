@@ -1,5 +1,6 @@
 //! Starting without Kafka, stopping in every way, reading the tokens again.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -76,33 +77,38 @@ fn sigterm_and_sigint_answer_what_is_in_flight_refuse_what_comes_and_publish_the
 fn a_stop_under_load_answers_properly_or_not_at_all_and_publishes_all_it_acknowledged() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
-    let acknowledged = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for sender in 0..8 {
-            let (url, acknowledged) = (bridge.url(), &acknowledged);
-            scope.spawn(move || {
-                let account = format!("#TOA#_{sender}");
-                let sender = Sender::new(&url, APP, TOKEN);
-                for number in 0.. {
-                    match sender.try_recall(&account, &[format!("{number}_1_1")]) {
-                        Ok(answer) if answer.is_ok() => acknowledged.fetch_add(1, SeqCst),
-                        Ok(answer) => {
+    let count = AtomicUsize::new(0);
+    let acknowledged: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|nth| {
+                let (url, count) = (bridge.url(), &count);
+                scope.spawn(move || {
+                    let sender = Sender::new(&url, APP, TOKEN);
+                    let mut keys = Vec::new();
+                    for number in 0.. {
+                        let key = format!("{number}_{nth}_1");
+                        let Ok(answer) = sender.try_recall(&format!("#TOA#_{nth}"), &[&key]) else { break };
+                        if answer.is_ok() {
+                            keys.push(key);
+                            count.fetch_add(1, SeqCst);
+                        } else {
                             let said = (answer.status, answer.code(), answer.connection.as_deref());
                             assert_eq!(said, (503, 120_003, Some("close")));
-                            continue;
                         }
-                        Err(_) => break,
-                    };
-                }
-            });
-        }
-        eventually("some are acknowledged", || (acknowledged.load(SeqCst) > 200).then_some(()));
+                    }
+                    keys
+                })
+            })
+            .collect();
+        eventually("some are acknowledged", || (count.load(SeqCst) > 200).then_some(()));
         bridge.process.signal(Signal::TERM);
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(bridge.process.wait_exit(PATIENCE), 0);
     let records = kafka.records();
     prove(&records);
-    assert!(records.len() >= acknowledged.load(SeqCst), "{} of {acknowledged:?}", records.len());
+    let published: BTreeSet<&str> = records.iter().map(Record::msg_key).collect();
+    assert!(acknowledged.iter().all(|key| published.contains(key.as_str())));
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn another_path_or_method_is_refused_in_json_and_names_post() {
         assert_eq!((answer.status, answer.code(), answer.is_ok()), (405, 120_002, false), "{method}");
         assert_eq!(answer.allow.as_deref(), Some("POST"));
     }
+    assert_eq!(bridge.ops_get("/hook").0, 404, "webhooks are taken on their own listener only");
     let hook = Sender::new(&format!("{}hook", bridge.url()), APP, TOKEN);
     hook.acknowledged("#TOA#_1", &["1_1_1"]);
     assert_eq!(counted(&bridge), expect(&[("not_found", 8.0), ("method_not_allowed", 5.0), ("accepted", 1.0)]));

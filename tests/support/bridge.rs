@@ -4,18 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+
+#[path = "process.rs"]
+mod process;
+
+pub use process::Process;
 
 /// The app that every bridge of the tests serves, unless told otherwise.
 pub const APP: u64 = 1_400_000_001;
@@ -27,7 +29,6 @@ pub const TOPIC: &str = "official-account.recalls";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(5);
-const TAIL_LINES: usize = 40;
 
 /// Asks until `look` has an answer; panics after [`PATIENCE`].
 #[track_caller]
@@ -67,6 +68,7 @@ impl Setup {
     }
 
     /// Sets a variable.
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.env.insert(name.to_owned(), value.to_string());
         self
@@ -112,143 +114,8 @@ impl Setup {
 
     /// Starts any command, not waiting for anything.
     pub fn launch(&self, args: &[&str]) -> Process {
-        let mut child =
-            self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let stdout = Lines::collect(child.stdout.take().unwrap());
-        let stderr = Lines::collect(child.stderr.take().unwrap());
-        Process { child, stdout, stderr }
-    }
-}
-
-/// The lines of a pipe, as they come.
-#[derive(Debug)]
-struct Lines {
-    lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-impl Lines {
-    fn collect(pipe: impl Read + Send + 'static) -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&lines);
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                sink.lock().unwrap().push(line);
-            }
-        });
-        Self { lines, reader: Some(reader) }
-    }
-
-    fn get(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
-    }
-}
-
-/// A running process of the binary; killed on drop.
-#[derive(Debug)]
-pub struct Process {
-    child: Child,
-    stdout: Lines,
-    stderr: Lines,
-}
-
-impl Process {
-    /// Its number.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Sends a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
-    }
-
-    /// Lines on stderr so far.
-    pub fn log_lines(&self) -> Vec<String> {
-        self.stderr.get()
-    }
-
-    /// Lines on stdout so far.
-    pub fn stdout_lines(&self) -> Vec<String> {
-        self.stdout.get()
-    }
-
-    /// Log lines so far that are JSON and have this message.
-    pub fn log_of(&self, message: &str) -> Vec<Value> {
-        let lines = self.log_lines();
-        let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        parsed.filter(|line| line["message"] == message).collect()
-    }
-
-    /// The first log line with this message; panics with the log's tail where none comes, or the
-    /// process ends.
-    #[track_caller]
-    pub fn wait_for_line(&self, message: &str) -> Value {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let over = self.stderr.reader.as_ref().is_none_or(JoinHandle::is_finished);
-            if let Some(line) = self.log_of(message).into_iter().next() {
-                return line;
-            }
-            assert!(!over && Instant::now() < until, "no log line {message:?}; the log's end:\n{}", self.tail());
-            std::thread::sleep(POLL);
-        }
-    }
-
-    /// The last lines of the log.
-    pub fn tail(&self) -> String {
-        let lines = self.log_lines();
-        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
-    }
-
-    /// Waits for its end and returns its exit code, or 128 and the signal that ended it; all its
-    /// output is there then.
-    #[track_caller]
-    pub fn wait_exit(&mut self, within: Duration) -> i32 {
-        let until = Instant::now() + within;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < until, "still running after {within:?}; the log's end:\n{}", self.tail());
-            std::thread::sleep(POLL);
-        };
-        self.finish_reading();
-        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
-    }
-
-    /// Ends it with SIGKILL, as a power cut would.
-    pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        self.finish_reading();
-    }
-
-    fn finish_reading(&mut self) {
-        for lines in [&mut self.stdout, &mut self.stderr] {
-            if let Some(reader) = lines.reader.take() {
-                let _ = reader.join();
-            }
-        }
-    }
-
-    fn output(mut self) -> Output {
-        let code = self.wait_exit(PATIENCE);
-        let bytes = |lines: Vec<String>| lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
-        Output {
-            status: ExitStatus::from_raw(code << 8),
-            stdout: bytes(self.stdout_lines()),
-            stderr: bytes(self.log_lines()),
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-        if std::thread::panicking() {
-            eprintln!("---- the bridge's log:\n{}\n----", self.tail());
-        }
+        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Process::watch(child.expect("the binary starts"))
     }
 }
 
