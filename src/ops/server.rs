@@ -72,7 +72,7 @@ impl Panel {
             reasons.push("draining: the process is shutting down".to_owned());
         }
         let usage = self.spool.usage();
-        if usage.bytes >= usage.max_bytes {
+        if usage.full {
             reasons.push(format!("spool full: {} of {} bytes", usage.bytes, usage.max_bytes));
         }
         if let Some(fault) = self.spool.fault() {
@@ -103,7 +103,7 @@ impl Panel {
 }
 
 #[derive(Debug, Serialize)]
-struct Ready {
+struct Readiness {
     ready: bool,
     reasons: Vec<String>,
     kafka: KafkaStatus,
@@ -115,7 +115,7 @@ async fn livez() -> HttpResponse {
 
 async fn readyz(panel: web::Data<Panel>) -> HttpResponse {
     let reasons = panel.reasons();
-    let answer = Ready { ready: reasons.is_empty(), reasons, kafka: panel.kafka.get() };
+    let answer = Readiness { ready: reasons.is_empty(), reasons, kafka: panel.kafka.get() };
     let mut response = if answer.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(answer)
 }
