@@ -34,7 +34,7 @@
 //!    webhook, record       ops              record
 //! ```
 //!
-//! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `health`, one file each, thin.
+//! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `explain`, `health`: one file each.
 //! * [`app`]: the only room that knows all others. A part that ends by itself ends the process.
 //! * [`config`]: the environment, checked as a whole before a port is bound.
 //! * [`webhook`]: what the vendor sends and is answered. Pure.
