@@ -11,7 +11,7 @@
 //! # The walk of one recall
 //!
 //! 1. [`ingest`] reads the request, within bounds of size and time.
-//! 2. [`webhook::verify`] checks app, signature and time. Only it makes a [`webhook::Verified`].
+//! 2. [`webhook::verify()`] checks app, signature and time. Only it makes a [`webhook::Verified`].
 //! 3. [`webhook::parse`] takes that proof and the body, and makes a [`webhook::Recall`].
 //! 4. [`record::Event::encode`] writes the bytes that Kafka will get, one record per message. Nothing
 //!    behind it parses or formats.
