@@ -11,7 +11,7 @@
 //! # The walk of one recall
 //!
 //! 1. [`ingest`] reads the request, within bounds of size and time.
-//! 2. [`webhook::verify`] checks app, signature and time. Only it makes a [`webhook::Verified`].
+//! 2. [`webhook::verify()`] checks app, signature and time. Only it makes a [`webhook::Verified`].
 //! 3. [`webhook::parse`] takes that proof and the body, and makes a [`webhook::Recall`].
 //! 4. [`record::Event::encode`] writes the bytes that Kafka will get, one record per message. Nothing
 //!    behind it parses or formats.
@@ -34,7 +34,7 @@
 //!    webhook, record       ops              record
 //! ```
 //!
-//! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `health`, one file each, thin.
+//! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `explain`, `health`: one file each.
 //! * [`app`]: the only room that knows all others. A part that ends by itself ends the process.
 //! * [`config`]: the environment, checked as a whole before a port is bound.
 //! * [`webhook`]: what the vendor sends and is answered. Pure.
@@ -46,7 +46,7 @@
 //! * [`ops`]: metrics, health and status, on a listener of their own.
 //! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
 //! * [`seq_set`]: sets of sequence numbers.
-//! * [`telemetry`][]: logging.
+//! * [`telemetry`]: one line per event on stderr, as JSON or as text.
 //!
 //! `webhook`, `record` and `spool` import no other room. Nothing imports `commands`, and only `app`
 //! and `commands` import across.
