@@ -1,0 +1,24 @@
+//! The bridge as a black box: the real process, real TCP, an embedded broker. Needs the toolchain
+//! only.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/bridge.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod bridge;
+#[path = "../support/sender.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod sender;
+#[path = "../support/topic.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod topic;
+
+mod mock;
+
+mod smoke;

@@ -1,0 +1,360 @@
+//! The real binary as a process: started with an environment, watched by its log, killed on drop.
+//!
+//! For every test suite of the project. Wait with [`eventually`], never with a bare sleep.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The app that every bridge of the tests serves, unless told otherwise.
+pub const APP: u64 = 1_400_000_001;
+/// Its token: long enough that finding it in some output is no accident.
+pub const TOKEN: &str = "tok-5ecret-9f8e7d6c";
+/// The topic, unless told otherwise.
+pub const TOPIC: &str = "official-account.recalls";
+/// Far beyond what anything here takes: reached only by a test that fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+const POLL: Duration = Duration::from_millis(5);
+const TAIL_LINES: usize = 40;
+
+/// Asks until `look` has an answer; panics after [`PATIENCE`].
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "in vain waited {} s until {what}", PATIENCE.as_secs());
+        std::thread::sleep(POLL);
+    }
+}
+
+/// An environment and a directory for one bridge after the other; clones share the directory.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    env: BTreeMap<String, String>,
+    home: Arc<TempDir>,
+}
+
+impl Setup {
+    /// A bridge for [`APP`], on ports of its own, that publishes to `bootstrap_servers`.
+    pub fn new(bootstrap_servers: &str) -> Self {
+        let home = Arc::new(TempDir::with_prefix("bridge-test-").unwrap());
+        let setup = Self { env: BTreeMap::new(), home };
+        let spool = setup.home().join("spool").display().to_string();
+        setup
+            .env("BRIDGE_APPS", format!("{APP}:{TOKEN}"))
+            .env("BRIDGE_LISTEN", "127.0.0.1:0")
+            .env("BRIDGE_OPS_LISTEN", "127.0.0.1:0")
+            .env("BRIDGE_SPOOL_DIR", spool)
+            .env("BRIDGE_TOPIC", TOPIC)
+            .env("BRIDGE_LOG_FORMAT", "json")
+            .env("BRIDGE_WORKERS", "2")
+            .env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers)
+    }
+
+    /// Sets a variable.
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Leaves a variable out.
+    pub fn without(mut self, name: &str) -> Self {
+        self.env.remove(name);
+        self
+    }
+
+    /// A directory for this test's files, removed with the last clone.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// `BRIDGE_SPOOL_DIR`.
+    pub fn spool_dir(&self) -> PathBuf {
+        self.env["BRIDGE_SPOOL_DIR"].clone().into()
+    }
+
+    /// The command with this environment and nothing of the test's own.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_recall-bridge"));
+        command.args(args).env_clear().envs(&self.env).current_dir(self.home()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let process = self.launch(args);
+        process.output()
+    }
+
+    /// Starts `serve` and waits until both listeners are ready.
+    #[track_caller]
+    pub fn start(&self) -> Bridge {
+        let process = self.launch(&["serve"]);
+        let address = |message| process.wait_for_line(message)["address"].as_str().unwrap().parse().unwrap();
+        let (webhook, ops) = (address("webhook listener ready"), address("operations listener ready"));
+        Bridge { setup: self.clone(), process, webhook, ops }
+    }
+
+    /// Starts any command, not waiting for anything.
+    pub fn launch(&self, args: &[&str]) -> Process {
+        let mut child =
+            self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let stdout = Lines::collect(child.stdout.take().unwrap());
+        let stderr = Lines::collect(child.stderr.take().unwrap());
+        Process { child, stdout, stderr }
+    }
+}
+
+/// The lines of a pipe, as they come.
+#[derive(Debug)]
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Lines {
+    fn collect(pipe: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        Self { lines, reader: Some(reader) }
+    }
+
+    fn get(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+/// A running process of the binary; killed on drop.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Process {
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
+    }
+
+    /// Lines on stderr so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.stderr.get()
+    }
+
+    /// Lines on stdout so far.
+    pub fn stdout_lines(&self) -> Vec<String> {
+        self.stdout.get()
+    }
+
+    /// Log lines so far that are JSON and have this message.
+    pub fn log_of(&self, message: &str) -> Vec<Value> {
+        let lines = self.log_lines();
+        let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.filter(|line| line["message"] == message).collect()
+    }
+
+    /// The first log line with this message; panics with the log's tail where none comes, or the
+    /// process ends.
+    #[track_caller]
+    pub fn wait_for_line(&self, message: &str) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let over = self.stderr.reader.as_ref().is_none_or(JoinHandle::is_finished);
+            if let Some(line) = self.log_of(message).into_iter().next() {
+                return line;
+            }
+            assert!(!over && Instant::now() < until, "no log line {message:?}; the log's end:\n{}", self.tail());
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// The last lines of the log.
+    pub fn tail(&self) -> String {
+        let lines = self.log_lines();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+
+    /// Waits for its end and returns its exit code, or 128 and the signal that ended it; all its
+    /// output is there then.
+    #[track_caller]
+    pub fn wait_exit(&mut self, within: Duration) -> i32 {
+        let until = Instant::now() + within;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "still running after {within:?}; the log's end:\n{}", self.tail());
+            std::thread::sleep(POLL);
+        };
+        self.finish_reading();
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    }
+
+    /// Ends it with SIGKILL, as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.finish_reading();
+    }
+
+    fn finish_reading(&mut self) {
+        for lines in [&mut self.stdout, &mut self.stderr] {
+            if let Some(reader) = lines.reader.take() {
+                let _ = reader.join();
+            }
+        }
+    }
+
+    fn output(mut self) -> Output {
+        let code = self.wait_exit(PATIENCE);
+        let bytes = |lines: Vec<String>| lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
+        Output {
+            status: ExitStatus::from_raw(code << 8),
+            stdout: bytes(self.stdout_lines()),
+            stderr: bytes(self.log_lines()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("---- the bridge's log:\n{}\n----", self.tail());
+        }
+    }
+}
+
+/// A bridge that serves.
+#[derive(Debug)]
+pub struct Bridge {
+    setup: Setup,
+    /// The process: signals, log, exit.
+    pub process: Process,
+    webhook: SocketAddr,
+    ops: SocketAddr,
+}
+
+impl Bridge {
+    /// What it was started with.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Where webhooks go, path `/`.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.webhook)
+    }
+
+    /// The webhook listener.
+    pub fn webhook_address(&self) -> SocketAddr {
+        self.webhook
+    }
+
+    /// The operations listener.
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops
+    }
+
+    /// Status code and body of a path of the operations listener.
+    #[track_caller]
+    pub fn ops_get(&self, path: &str) -> (u16, String) {
+        let answer = self.try_ops_get(path);
+        answer.unwrap_or_else(|error| panic!("GET {path}: {error}; the log's end:\n{}", self.process.tail()))
+    }
+
+    /// The same of a bridge that may be gone.
+    pub fn try_ops_get(&self, path: &str) -> std::io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(self.ops)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((status.ok_or(std::io::ErrorKind::InvalidData)?, body.to_owned()))
+    }
+
+    /// `/status`.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.ops_get("/status").1).expect("/status is JSON")
+    }
+
+    /// `/metrics`: every sample under its name and labels as written.
+    #[track_caller]
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        let (status, text) = self.ops_get("/metrics");
+        assert_eq!(status, 200, "{text}");
+        let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        samples
+            .map(|line| {
+                let (name, value) = line.rsplit_once(' ').expect("name and value");
+                (name.to_owned(), value.parse().expect("a number"))
+            })
+            .collect()
+    }
+
+    /// One sample; `name` is without the prefix `recall_bridge_`.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> f64 {
+        let metrics = self.metrics();
+        *metrics.get(&format!("recall_bridge_{name}")).unwrap_or_else(|| panic!("no metric {name}"))
+    }
+
+    /// Waits until nothing waits to be published.
+    #[track_caller]
+    pub fn wait_published(&self) {
+        eventually("all is published", || (self.metric("spool_events") == 0.0).then_some(()));
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts another one with the same environment and spool; this one must have ended.
+    #[track_caller]
+    pub fn restart(self) -> Self {
+        let setup = self.setup.clone();
+        drop(self);
+        setup.start()
+    }
+}
+
+/// Copies the files of a directory.
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let mut source = File::open(&path).unwrap();
+        std::io::copy(&mut source, &mut File::create(to.join(path.file_name().unwrap())).unwrap()).unwrap();
+    }
+}
