@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use recall_bridge::verify::Verifier;
-
-use super::load::{Delivery, Told};
-use super::topic::Record;
+use crate::load::{Delivery, Told};
+use crate::topic::{Record, report};
 
 /// Counts of recalls, by fault; `published` and `unanswered` are none.
 #[derive(Debug, Default)]
@@ -34,7 +32,7 @@ pub(crate) struct Audit {
     /// The numbers missing, and what `tail --verify` says.
     pub(crate) missing: Vec<(String, u64)>,
     verified: String,
-    is_verified: bool,
+    verifier_faults: u64,
 }
 
 /// Compares. The deliveries of an account must be in the order in which they were sent.
@@ -61,7 +59,7 @@ pub(crate) fn audit(ledger: &[Delivery], records: &[Record]) -> Audit {
                 audit.lost += all - present;
             }
             Told::Nothing => audit.unanswered += present,
-            Told::Refused(_) => {
+            Told::Refused => {
                 audit.refused += 1;
                 audit.unexpected += present;
             }
@@ -76,21 +74,25 @@ pub(crate) fn audit(ledger: &[Delivery], records: &[Record]) -> Audit {
 impl Audit {
     fn number(&mut self, records: &[Record]) {
         let mut spools: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
-        let mut verifier = Verifier::default();
         for record in records {
-            let seq: u64 = record.header("bridge_seq").parse().expect("a number");
-            let fresh = spools.entry(record.header("bridge_spool")).or_default().insert(seq);
+            let fresh = spools.entry(record.spool()).or_default().insert(record.seq());
             self.numbers_doubled += u64::from(!fresh);
-            verifier.note(&record.to_json());
         }
         for (spool, seqs) in spools {
             let last = seqs.last().copied().unwrap_or(0);
             self.missing.extend((1..=last).filter(|seq| !seqs.contains(seq)).map(|seq| (spool.to_owned(), seq)));
         }
         self.gaps = self.missing.len() as u64;
-        let report = verifier.finish();
-        self.is_verified = report.is_clean();
+        let report = report(records);
+        self.verifier_faults = report.faults;
         self.verified = report.to_string();
+    }
+
+    /// One number is missing, and the test knows why.
+    pub(crate) fn forgive_gap(&mut self) {
+        assert_eq!(self.gaps, 1, "one gap: {:?}", self.missing);
+        self.gaps = 0;
+        self.verifier_faults -= 1;
     }
 
     /// Everything that was acknowledged is there once and in order, and nothing else is.
@@ -105,7 +107,7 @@ impl Audit {
             + self.gaps
             + self.numbers_doubled
             + self.refused;
-        assert!(faults == 0 && self.is_verified, "not exactly once, in order:\n{self}\n{}", self.verified);
+        assert!(faults == 0 && self.verifier_faults == 0, "not exactly once, in order:\n{self}\n{}", self.verified);
         assert!(self.acknowledged > 0, "nothing was sent");
     }
 }

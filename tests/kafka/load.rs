@@ -6,10 +6,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::http::Connection;
-use super::seed::Random;
-use super::webhook;
-use super::{DEADLINE, until_true};
+use crate::bridge::{APP, TOKEN};
+use crate::http::Connection;
+use crate::seed::Random;
+use crate::sender::{recall_body, signed_query};
+use crate::wait::{DEADLINE, until_true};
 
 /// Accounts of one connection. Its webhooks go out one after the other, so the order of an
 /// account's recalls is known.
@@ -20,7 +21,7 @@ const ACCOUNTS: u64 = 5;
 pub(crate) enum Told {
     Acknowledged,
     /// Another answer than 200.
-    Refused(u16),
+    Refused,
     /// The connection broke before the answer.
     Nothing,
 }
@@ -133,12 +134,13 @@ fn send(shared: &Shared, name: &str, mut random: Random) -> Vec<Delivery> {
         let keys: Vec<String> =
             (0..random.between(1, 4)).map(|key| format!("{number}_{key}_1698741698")).collect();
         let sent = Instant::now();
-        let told = match connection.ask("POST", &webhook::path(), "", &webhook::body(&account, &keys)) {
-            Ok(answer) if answer.status == 200 => {
+        let target = format!("/?{}", signed_query(APP, TOKEN));
+        let told = match connection.post(&target, &recall_body(&account, &keys)) {
+            Ok(200) => {
                 shared.acknowledged.fetch_add(1, Ordering::Relaxed);
                 Told::Acknowledged
             }
-            Ok(answer) => Told::Refused(answer.status),
+            Ok(_) => Told::Refused,
             Err(_) => {
                 open = None;
                 shared.told_nothing.fetch_add(1, Ordering::Relaxed);
