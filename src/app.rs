@@ -89,7 +89,7 @@ impl App {
     ///
     /// # Errors
     /// See [`AppError`]; nothing is left running.
-    pub async fn start(config: &Config) -> Result<Self, AppError> {
+    pub fn start(config: &Config) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new(Labels { outcomes: &Outcome::labels(), kafka_errors: &KINDS })?);
         let (ends, ended) = mpsc::unbounded_channel();
         let (spool, writer) = open_spool(config, &metrics, &ends)?;

@@ -38,10 +38,15 @@ enum Command {
         after_help = "Example:\n  BRIDGE_APPS=1400000001:token KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge check-config"
     )]
     CheckConfig(commands::check_config::Args),
+    /// Say which outcome a webhook gets, and why.
+    #[command(
+        after_help = "Example:\n  BRIDGE_APPS=1400000001:token recall-bridge explain --url 'http://host/?SdkAppid=1400000001&…' --body body.json"
+    )]
+    Explain(commands::explain::Args),
     /// Ask /readyz of the bridge of this host: exit 0 if it can accept, 1 if not.
     #[command(after_help = "Example:\n  BRIDGE_OPS_LISTEN=0.0.0.0:9100 recall-bridge health")]
     Health {
-        /// Another address than that of BRIDGE_OPS_LISTEN.
+        /// Another address than that of `BRIDGE_OPS_LISTEN`.
         #[arg(long)]
         url: Option<String>,
     },
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
         Command::Send(args) => commands::send::run(&args),
         Command::Tail(args) => commands::tail::run(&args),
         Command::CheckConfig(args) => commands::check_config::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
         Command::Health { url } => commands::health::run(url),
     };
     match result {

@@ -163,7 +163,9 @@ mod tests {
 
     fn report(records: &[Value]) -> Report {
         let mut verifier = Verifier::default();
-        records.iter().for_each(|record| verifier.note(record));
+        for record in records {
+            verifier.note(record);
+        }
         verifier.finish()
     }
 

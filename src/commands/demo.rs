@@ -74,7 +74,7 @@ async fn show(args: &Args) -> anyhow::Result<bool> {
     cluster.create_topic(TOPIC, PARTITIONS, 1)?;
     let spool = tempfile::tempdir().context("a directory for the spool")?;
     let config = config(&cluster.bootstrap_servers(), spool.path())?;
-    let app = App::start(&config).await?;
+    let app = App::start(&config)?;
     let url = format!("http://{}/", app.webhook_address());
     introduce(&url, app.ops_address(), &cluster.bootstrap_servers());
 

@@ -15,13 +15,11 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// # Errors
 /// The configuration is faulty, nobody answers, or the answer is not 200.
 pub fn run(url: Option<String>) -> Result<(), CommandError> {
-    let url = match url {
-        Some(url) => url,
-        None => {
-            let config =
-                Config::from_env_with(&[("BRIDGE_APPS", "0:unused"), ("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
-            format!("http://{}/readyz", reachable(config.ops_listen))
-        }
+    let url = if let Some(url) = url {
+        url
+    } else {
+        let config = Config::from_env_with(&[("BRIDGE_APPS", "0:unused"), ("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
+        format!("http://{}/readyz", reachable(config.ops_listen))
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

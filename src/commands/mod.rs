@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod demo;
+pub mod explain;
 pub mod health;
 pub mod send;
 pub mod serve;

@@ -215,7 +215,7 @@ impl Webhook {
         );
         if let Some(token) = &self.token {
             let time = (unix_ms(SystemTime::now()) / 1000).to_string();
-            query.push_str(&format!("&Sign={}&RequestTime={time}", token.sign(&time)));
+            query = format!("{query}&Sign={}&RequestTime={time}", token.sign(&time));
         }
         url.set_query(Some(&query));
         url

@@ -37,7 +37,7 @@ async fn serve(config: &Config) -> Result<(), CommandError> {
     let mut stops =
         Stops { terminate: signals(SignalKind::terminate())?, interrupt: signals(SignalKind::interrupt())? };
     let hangup = signals(SignalKind::hangup())?;
-    let app = App::start(config).await?;
+    let app = App::start(config)?;
     tracing::info!(address = %app.webhook_address(), path = config.webhook_path, "webhook listener ready");
     tracing::info!(address = %app.ops_address(), "operations listener ready");
     let reload = reload(hangup, config, Arc::clone(app.shared()));
@@ -73,7 +73,7 @@ impl Stops {
     }
 }
 
-/// Reads BRIDGE_APPS_FILE again at each SIGHUP; a faulty file changes nothing. Never ends.
+/// Reads `BRIDGE_APPS_FILE` again at each SIGHUP; a faulty file changes nothing. Never ends.
 async fn reload(mut hangup: Signal, config: &Config, shared: Arc<ingest::Shared>) {
     while hangup.recv().await.is_some() {
         let Some(file) = &config.apps_file else {
@@ -92,5 +92,5 @@ async fn reload(mut hangup: Signal, config: &Config, shared: Arc<ingest::Shared>
             Err(error) => tracing::error!(error, "SIGHUP: the apps stay as they were"),
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

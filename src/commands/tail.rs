@@ -28,6 +28,7 @@ enum From {
 
 /// What to read.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// Where to begin.
     #[arg(long, value_enum, default_value = "end")]
@@ -117,7 +118,7 @@ fn read(
 /// Assigns all partitions; returns where each ends now.
 fn assign(consumer: &BaseConsumer, topic: &str, from: From) -> anyhow::Result<BTreeMap<i32, i64>> {
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).context("the broker cannot be reached")?;
-    let partitions = metadata.topics().first().map(|topic| topic.partitions()).unwrap_or_default();
+    let partitions = metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
     if partitions.is_empty() {
         return Err(anyhow!("there is no topic {topic}"));
     }

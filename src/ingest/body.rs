@@ -25,7 +25,6 @@ pub(super) enum BodyError {
 pub(super) async fn read(headers: &HeaderMap, payload: &mut Payload, max: usize) -> Result<Bytes, BodyError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > max) {
-        discard(payload, max.saturating_mul(DISCARD_FACTOR)).await;
         return Err(BodyError::TooLarge);
     }
     // Nearly every body is one chunk: it is taken as it is.
@@ -45,13 +44,14 @@ pub(super) async fn read(headers: &HeaderMap, payload: &mut Payload, max: usize)
             }
         }
     }
-    discard(payload, max.saturating_mul(DISCARD_FACTOR)).await;
     Err(BodyError::TooLarge)
 }
 
-async fn discard(payload: &mut Payload, max: usize) {
+/// Throws away what else comes of a body that is over `max` bytes, within a bound. The time is
+/// bounded by the caller.
+pub(super) async fn discard(payload: &mut Payload, max: usize) {
     let mut size = 0;
-    while size <= max {
+    while size <= max.saturating_mul(DISCARD_FACTOR) {
         match next(payload).await {
             Some(Ok(chunk)) => size += chunk.len(),
             _ => return,

@@ -10,11 +10,12 @@ use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::body::{self, BodyError};
+use super::checks::{Verdict, check};
 use super::{Outcome, Shared};
 use crate::ops::status::unix_ms;
 use crate::record::Event;
 use crate::spool::{AppendError, Appender, QuarantineEntry};
-use crate::webhook::{self, Body, Refusal, Verified};
+use crate::webhook::{self, Verified};
 
 /// One worker's part.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ impl Answer {
         Self { outcome, info: String::new() }
     }
 
-    fn fail(outcome: Outcome, info: impl ToString) -> Self {
-        Self { outcome, info: info.to_string() }
+    fn fail(outcome: Outcome, info: impl Into<String>) -> Self {
+        Self { outcome, info: info.into() }
     }
 }
 
@@ -66,16 +67,15 @@ impl Drop for Delivery<'_> {
 pub(super) async fn handle(request: HttpRequest, mut payload: Payload, worker: Rc<Worker>) -> HttpResponse {
     let shared = &*worker.shared;
     let mut delivery = Delivery { shared, started: Instant::now(), decided: false };
-    let answer = match route(shared, &request) {
-        Some(refused) => refused,
-        None => {
-            let checks = deliver(&worker, &request, &mut payload, delivery.started);
-            match checks.await {
-                Some(answer) => answer,
-                // The peer is gone: the guard counts it.
-                None => return HttpResponse::new(Outcome::ClientGone.status()),
-            }
-        }
+    let answer = if let Some(refused) = route(shared, &request) {
+        refused
+    } else {
+        let checks = deliver(&worker, &request, &mut payload, delivery.started);
+        let Some(answer) = checks.await else {
+            // The peer is gone: the guard counts it.
+            return HttpResponse::new(Outcome::ClientGone.status());
+        };
+        answer
     };
     delivery.decide(answer.outcome);
     log(shared, &answer, &request);
@@ -101,6 +101,8 @@ async fn deliver(worker: &Worker, request: &HttpRequest, payload: &mut Payload, 
     let body = match tokio::time::timeout_at(deadline, read).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
+            // The outcome is known, whether or not the rest comes in time.
+            let _ = tokio::time::timeout_at(deadline, body::discard(payload, shared.max_body_bytes)).await;
             let info = format!("body: over {} bytes", shared.max_body_bytes);
             return Some(Answer::fail(Outcome::TooLarge, info));
         }
@@ -114,13 +116,11 @@ async fn deliver(worker: &Worker, request: &HttpRequest, payload: &mut Payload, 
         }
     };
     let decide = decide(worker, request, &body);
-    Some(match tokio::time::timeout_at(deadline, decide).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let info = format!("the disk did not confirm it within {} ms", shared.ack_timeout.as_millis());
-            Answer::fail(Outcome::Unavailable, info)
-        }
-    })
+    let answer = tokio::time::timeout_at(deadline, decide).await;
+    Some(answer.unwrap_or_else(|_| {
+        let info = format!("the disk did not confirm it within {} ms", shared.ack_timeout.as_millis());
+        Answer::fail(Outcome::Unavailable, info)
+    }))
 }
 
 /// The checks in their order, then the spool.
@@ -129,21 +129,19 @@ async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8]) -> Answer {
     let received_at_ms = unix_ms(SystemTime::now());
     let query = request.query_string();
     let apps = shared.apps();
-    let window = shared.request_time_window_seconds;
-    let verified = match webhook::verify(query, &apps, received_at_ms.div_euclid(1000), window) {
-        Ok(verified) => verified,
-        Err(refusal) => return refuse(worker, &refusal, query, body, received_at_ms).await,
-    };
-    observe_skew(shared, &verified);
-    if !verified.is_recall() {
-        shared.metrics.count_ignored_command(verified.command());
-        return Answer::ok(Outcome::Ignored);
-    }
-    let recall = match webhook::parse(&verified, body) {
-        Ok(Body::Recall(recall)) => recall,
-        Ok(Body::Empty) => return Answer::ok(Outcome::Empty),
-        Err(fault) => {
-            return quarantine(worker, Outcome::Malformed, fault.to_string(), query, body, received_at_ms).await;
+    let now = received_at_ms.div_euclid(1000);
+    let verdict = check(query, body, &apps, now, shared.request_time_window_seconds);
+    observe_skew(shared, &verdict);
+    let (verified, recall) = match verdict {
+        Verdict::Recall(verified, recall) => (verified, recall),
+        Verdict::Answer { outcome, info, verified } => {
+            if let (Outcome::Ignored, Some(verified)) = (outcome, verified) {
+                shared.metrics.count_ignored_command(verified.command());
+            }
+            return Answer { outcome, info };
+        }
+        Verdict::Quarantine { outcome, info, .. } => {
+            return quarantine(worker, outcome, info, query, body, received_at_ms).await;
         }
     };
     let traceparent = request
@@ -172,19 +170,6 @@ async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8]) -> Answer {
     }
 }
 
-async fn refuse(worker: &Worker, refusal: &Refusal<'_>, query: &str, body: &[u8], now_ms: i64) -> Answer {
-    let outcome = match refusal {
-        Refusal::BadQuery(_) => Outcome::BadQuery,
-        Refusal::UnknownApp { .. } => Outcome::UnknownApp,
-        Refusal::BadSign(_) => Outcome::BadSign,
-        Refusal::Stale { verified, .. } => {
-            observe_skew(&worker.shared, verified);
-            return quarantine(worker, Outcome::Stale, refusal.to_string(), query, body, now_ms).await;
-        }
-    };
-    Answer::fail(outcome, refusal)
-}
-
 async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &str, body: &[u8], at_ms: i64) -> Answer {
     let entry = QuarantineEntry {
         at_ms,
@@ -201,15 +186,15 @@ async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &s
 
 fn not_durable(error: &AppendError) -> Answer {
     match error {
-        AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error),
+        AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error.to_string()),
         AppendError::Failed(_) | AppendError::Overloaded { .. } | AppendError::Closed => {
             Answer::fail(Outcome::Unavailable, "the webhook could not be stored; see the log of the bridge")
         }
     }
 }
 
-fn observe_skew(shared: &Shared, verified: &Verified<'_>) {
-    if let Some(skew) = verified.skew_seconds() {
+fn observe_skew(shared: &Shared, verdict: &Verdict<'_, '_>) {
+    if let Some(skew) = verdict.verified().and_then(Verified::skew_seconds) {
         #[expect(clippy::cast_precision_loss, reason = "seconds, far below 2^52")]
         shared.metrics.request_time_skew_seconds.observe(skew.unsigned_abs() as f64);
     }
@@ -219,11 +204,8 @@ fn respond(answer: &Answer) -> HttpResponse {
     let mut response = HttpResponse::build(answer.outcome.status());
     response.insert_header(ContentType::json());
     match answer.outcome {
-        Outcome::Draining => {
-            response.force_close();
-        }
-        // Part of the body may still be on its way.
-        Outcome::TooLarge | Outcome::Timeout => {
+        // The process is ending, or part of the body may still be on its way.
+        Outcome::Draining | Outcome::TooLarge | Outcome::Timeout => {
             response.force_close();
         }
         Outcome::MethodNotAllowed => {

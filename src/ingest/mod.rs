@@ -1,6 +1,7 @@
 //! The HTTP edge: takes a request through the checks, into the spool, and answers it.
 
 mod body;
+pub mod checks;
 mod handler;
 mod outcome;
 mod refusals;
@@ -27,7 +28,7 @@ pub struct Shared {
     apps: RwLock<Arc<Apps>>,
     /// Largest body, in bytes.
     pub max_body_bytes: usize,
-    /// How far RequestTime may be from now, in seconds.
+    /// How far `RequestTime` may be from now, in seconds.
     pub request_time_window_seconds: u64,
     /// From the head of a request to its answer.
     pub ack_timeout: Duration,

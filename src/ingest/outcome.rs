@@ -6,13 +6,13 @@ use tracing::Level;
 /// Every delivery ends in exactly one of these, and is counted under its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Another path than BRIDGE_WEBHOOK_PATH.
+    /// Another path than `BRIDGE_WEBHOOK_PATH`.
     NotFound,
     /// Not POST.
     MethodNotAllowed,
     /// The process is shutting down.
     Draining,
-    /// The body is over BRIDGE_MAX_BODY_BYTES.
+    /// The body is over `BRIDGE_MAX_BODY_BYTES`.
     TooLarge,
     /// The query cannot be understood.
     BadQuery,

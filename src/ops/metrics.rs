@@ -79,7 +79,7 @@ pub struct Metrics {
     pub spool_group_events: Histogram,
     /// Seconds of a Kafka transaction.
     pub kafka_transaction_seconds: Histogram,
-    /// Seconds by which RequestTime is behind (positive) or ahead of this clock, as an absolute value.
+    /// Seconds between `RequestTime` and this clock, without sign.
     pub request_time_skew_seconds: Histogram,
     kafka_transactions: Vec<IntCounter>,
     kafka_errors: IntCounterVec,

@@ -72,7 +72,7 @@ impl Panel {
             reasons.push("draining: the process is shutting down".to_owned());
         }
         let usage = self.spool.usage();
-        if usage.bytes >= usage.max_bytes {
+        if usage.full {
             reasons.push(format!("spool full: {} of {} bytes", usage.bytes, usage.max_bytes));
         }
         if let Some(fault) = self.spool.fault() {
@@ -104,7 +104,8 @@ impl Panel {
 
 #[derive(Debug, Serialize)]
 struct Ready {
-    ready: bool,
+    #[serde(rename = "ready")]
+    is_ready: bool,
     reasons: Vec<String>,
     kafka: KafkaStatus,
 }
@@ -115,8 +116,8 @@ async fn livez() -> HttpResponse {
 
 async fn readyz(panel: web::Data<Panel>) -> HttpResponse {
     let reasons = panel.reasons();
-    let answer = Ready { ready: reasons.is_empty(), reasons, kafka: panel.kafka.get() };
-    let mut response = if answer.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let answer = Ready { is_ready: reasons.is_empty(), reasons, kafka: panel.kafka.get() };
+    let mut response = if answer.is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(answer)
 }
 

@@ -22,6 +22,8 @@ use crate::spool::{Advance, QuarantineEntry, ReadLimit, Reader, Seq, Spool};
 const TRANSACTION_BYTES: usize = 8 << 20;
 /// How long one wait for events may last before callbacks are served.
 const IDLE_WAIT: Duration = Duration::from_millis(500);
+/// Failures in a row after which a stop no longer waits for Kafka.
+const STOP_FAILURES: u32 = 3;
 /// How often an idle publisher asks whether Kafka is still there.
 const IDLE_PROBE: Duration = Duration::from_secs(10);
 
@@ -92,12 +94,14 @@ impl Driver {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// A stop waits for what can be published now; while Kafka fails, the rest waits for the next start.
+    /// A stop waits for what can be published; once several attempts have failed, the rest is left
+    /// to the next start.
     fn may_stop(&self, action: &Action) -> bool {
+        let given_up = self.machine.failures() >= STOP_FAILURES;
         match action {
             Action::Publish { .. } => self.spool.progress().depth() == 0,
-            Action::Backoff(_) => true,
-            Action::Connect { .. } => self.spool.progress().depth() == 0 || self.machine.failures() > 0,
+            Action::Backoff(_) => given_up,
+            Action::Connect { .. } => given_up || self.spool.progress().depth() == 0,
             _ => false,
         }
     }

@@ -429,3 +429,7 @@ fn backoff(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(2).min(16);
     (BACKOFF_MIN * 2_u32.pow(doublings)).min(BACKOFF_MAX)
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -9,11 +9,13 @@ pub(super) struct Bound {
     what: &'static str,
     max: u64,
     used: AtomicU64,
+    /// Bytes of the delivery refused last.
+    refused: AtomicU64,
 }
 
 impl Bound {
     pub(super) fn new(what: &'static str, max: u64, used: u64) -> Self {
-        Self { what, max, used: AtomicU64::new(used) }
+        Self { what, max, used: AtomicU64::new(used), refused: AtomicU64::new(0) }
     }
 
     /// Takes `bytes` where they fit.
@@ -21,13 +23,22 @@ impl Bound {
         let fits = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= self.max);
         match self.used.fetch_update(Relaxed, Relaxed, fits) {
             Ok(_) => Ok(()),
-            Err(bytes) => Err(AppendError::Full { what: self.what, bytes, max_bytes: self.max }),
+            Err(used) => {
+                self.refused.store(bytes, Relaxed);
+                Err(AppendError::Full { what: self.what, bytes: used, max_bytes: self.max })
+            }
         }
     }
 
     /// Gives `bytes` back.
     pub(super) fn release(&self, bytes: u64) {
         let _ = self.used.fetch_update(Relaxed, Relaxed, |used| Some(used.saturating_sub(bytes)));
+    }
+
+    /// Whether a delivery like the one refused last would be refused again; without one, whether
+    /// not a byte is left.
+    pub(super) fn is_full(&self) -> bool {
+        self.used().saturating_add(self.refused.load(Relaxed).max(1)) > self.max
     }
 
     pub(super) fn used(&self) -> u64 {

@@ -164,6 +164,8 @@ pub struct Usage {
     pub bytes: u64,
     /// Their bound.
     pub max_bytes: u64,
+    /// Whether deliveries are refused because of it.
+    pub full: bool,
     /// Entries in quarantine.
     pub quarantine_events: u64,
     /// Their bytes.
@@ -294,6 +296,7 @@ impl Spool {
         Usage {
             bytes: self.shared.capacity.used(),
             max_bytes: self.shared.capacity.max(),
+            full: self.shared.capacity.is_full(),
             quarantine_events: self.shared.state().quarantine_events,
             quarantine_bytes: self.shared.quarantine.used(),
             quarantine_max_bytes: self.shared.quarantine.max(),
@@ -414,3 +417,6 @@ impl<F: FnOnce()> Drop for Ending<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,10 +84,15 @@ pub(super) struct Found {
 /// does not depend on its size.
 pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError> {
     let file = database_file(dir);
-    let fresh = !file.exists();
     let connection = Connection::open(&file).map_err(|error| as_fault(&file, error))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let blank = is_blank(&connection).map_err(|error| as_fault(&file, error))?;
+    if !blank {
+        // Before anything is changed: it may be another program's file.
+        check_format(&connection, &file)?;
+    }
     prepare(&connection).map_err(|error| as_fault(&file, error))?;
-    if fresh || is_blank(&connection).map_err(|error| as_fault(&file, error))? {
+    if blank {
         create(&connection)?;
         sync_directory(dir).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
     }
@@ -106,7 +111,6 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, SpoolError> {
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: COMMIT returns only after the log has been synced to the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -144,18 +148,24 @@ pub(super) fn mark_unverified(connection: &Connection, found: &Found) -> rusqlit
     Ok(found.next_seq)
 }
 
+/// Whether the file is a spool that this release can read.
+fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> {
+    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let application = read("application_id").map_err(|error| as_fault(file, error))?;
+    let version = read("user_version").map_err(|error| as_fault(file, error))?;
+    let reason = match (application, version) {
+        (APPLICATION_ID, SCHEMA_VERSION) => return Ok(()),
+        (APPLICATION_ID, _) => {
+            format!("its format is version {version}, this release reads version {SCHEMA_VERSION}")
+        }
+        _ => "it is a SQLite file, but not a spool".to_owned(),
+    };
+    Err(SpoolError::Corrupt { file: file.to_owned(), reason })
+}
+
 /// Reads the head and the tail of the spool.
 pub(super) fn check(connection: &Connection, file: &Path) -> Result<Found, SpoolError> {
     let corrupt = |reason: String| SpoolError::Corrupt { file: file.to_owned(), reason };
-    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
-    let application = read("application_id").map_err(|error| as_fault(file, error))?;
-    if application != APPLICATION_ID {
-        return Err(corrupt("it is a SQLite file, but not a spool".to_owned()));
-    }
-    let version = read("user_version").map_err(|error| as_fault(file, error))?;
-    if version != SCHEMA_VERSION {
-        return Err(corrupt(format!("its format is version {version}, this release reads version {SCHEMA_VERSION}")));
-    }
     let found = look(connection).map_err(|error| as_fault(file, error))?;
     let Some(first) = found.identities.first() else {
         return Err(corrupt("it has no identity".to_owned()));

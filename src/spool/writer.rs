@@ -168,12 +168,12 @@ impl Writer {
                 self.next_seq += group.events;
                 self.bytes_through = through;
                 self.log_bytes += group.payload.len() as u64;
-                self.shared.queue.decide(group, &Ok(()));
                 {
                     let mut state = self.shared.state();
                     state.progress.next_seq = self.next_seq;
                     state.quarantine_events += group.quarantine.len() as u64;
                 }
+                self.shared.queue.decide(group, &Ok(()));
                 if group.events > 0 {
                     self.shared.grown.notify_all();
                     (self.on_commit)(started.elapsed(), group.events);

@@ -20,5 +20,14 @@ mod sender;
 mod topic;
 
 mod mock;
+mod random;
+mod raw;
 
+mod bounds;
+mod crash;
+mod delivery;
+mod http;
+mod outcomes;
+mod restored;
 mod smoke;
+mod vectors;

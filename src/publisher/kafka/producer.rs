@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(in crate::publisher) enum Failure {
     /// A record was refused for good.
-    Refused(Reports),
+    Refused(Box<Reports>),
     /// What became of it is not known.
     Doubt(Trouble),
 }
@@ -59,7 +59,11 @@ impl Producer {
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", millis(PUBLISH_TIMEOUT));
         if let Some(id) = transactional_id {
-            config.set("transactional.id", id).set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT));
+            config
+                .set("transactional.id", id)
+                .set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT))
+                // librdkafka refuses a longer one beside a transaction's.
+                .set("socket.timeout.ms", millis(CONNECT_TIMEOUT));
         }
         let client: BaseProducer<Context> =
             config.create_with_context(Context::default()).map_err(|error| Trouble::new(DOING, &error))?;
@@ -101,7 +105,7 @@ impl Producer {
         }
         let reports = self.client.context().take_reports();
         if reports.refused.is_some() {
-            return Err(Failure::Refused(reports));
+            return Err(Failure::Refused(Box::new(reports)));
         }
         if let Some(error) = &reports.failed {
             return Err(self.doubt(DOING, error));
@@ -128,10 +132,10 @@ impl Producer {
     ) -> Result<(), Failure> {
         const DOING: &str = "handing a record to librdkafka";
         let mut uuid = Uuid::encode_buffer();
-        let uuid = spool.hyphenated().encode_lower(&mut uuid).as_bytes();
+        let uuid: &[u8] = spool.hyphenated().encode_lower(&mut uuid).as_bytes();
         let bridge_seq = bridge_seq.to_string();
         let mut headers = OwnedHeaders::new_with_capacity(10);
-        for (key, value) in record.headers().chain([(BRIDGE_SPOOL, &*uuid), (BRIDGE_SEQ, bridge_seq.as_bytes())]) {
+        for (key, value) in record.headers().chain([(BRIDGE_SPOOL, uuid), (BRIDGE_SEQ, bridge_seq.as_bytes())]) {
             headers = headers.insert(Header { key, value: Some(value) });
         }
         // The bridge runs on 64-bit machines; the number only comes back in the report.
@@ -154,7 +158,7 @@ impl Producer {
                 Some(code) if is_refusal(code) => {
                     let mut reports = self.client.context().take_reports();
                     reports.refuse(seq, code, &error);
-                    return Err(Failure::Refused(reports));
+                    return Err(Failure::Refused(Box::new(reports)));
                 }
                 _ => return Err(self.doubt(DOING, &error)),
             }

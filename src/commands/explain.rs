@@ -1,0 +1,104 @@
+//! `recall-bridge explain`: which outcome does this webhook get, and why?
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::{Value, json};
+
+use super::CommandError;
+use crate::config::Config;
+use crate::ingest::Outcome;
+use crate::ingest::checks::{Verdict, check};
+use crate::ops::status::unix_ms;
+use crate::record;
+
+/// The request to explain.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The full URL, as the vendor called it.
+    #[arg(long)]
+    url: String,
+    /// A file with the body; without it, only what comes before the body is judged.
+    #[arg(long)]
+    body: Option<PathBuf>,
+    /// The clock to assume, in UNIX seconds, instead of now: a captured URL is soon out of its
+    /// time window.
+    #[arg(long)]
+    at: Option<i64>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Explains. Whatever the outcome, having explained it is a success.
+///
+/// # Errors
+/// The configuration is faulty, or the URL or body cannot be read.
+pub fn run(args: &Args) -> Result<(), CommandError> {
+    let config = Config::from_env_with(&[("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
+    let body = args.body.as_ref().map(|file| std::fs::read(file).with_context(|| file.display().to_string()));
+    let body = body.transpose().map_err(CommandError::Outside)?;
+    let url = reqwest::Url::parse(&args.url)
+        .map_err(|error| CommandError::Outside(anyhow!("--url: {error}; give the full URL, with http://")))?;
+    let explained = explain(&config, &url, body.as_deref(), args.at);
+    if args.json {
+        println!("{explained}");
+        return Ok(());
+    }
+    for (name, value) in explained.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::String(text) => println!("{name:<13} {text}"),
+            other => println!("{name:<13} {other}"),
+        }
+    }
+    Ok(())
+}
+
+fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<i64>) -> Value {
+    let plain = |outcome: Outcome, why: String| answer(outcome, &why, None, None);
+    if url.path() != config.webhook_path {
+        let why = format!("path: {} is not BRIDGE_WEBHOOK_PATH {}", url.path(), config.webhook_path);
+        return plain(Outcome::NotFound, why);
+    }
+    if let Some(size) = body.map(<[u8]>::len).filter(|size| *size > config.max_body_bytes) {
+        return plain(Outcome::TooLarge, format!("body: {size} bytes, over {}", config.max_body_bytes));
+    }
+    let now = at.unwrap_or_else(|| unix_ms(SystemTime::now()) / 1000);
+    let window = config.request_time_window_seconds;
+    let verdict = check(url.query().unwrap_or_default(), body.unwrap_or_default(), &config.apps, now, window);
+    let skew = verdict.verified().and_then(crate::webhook::Verified::skew_seconds);
+    match verdict {
+        Verdict::Quarantine { outcome: Outcome::Malformed, .. } if body.is_none() => {
+            answer(Outcome::Accepted, "authentic; give --body to judge the rest", skew, None)
+        }
+        Verdict::Answer { outcome, info, .. } => answer(outcome, &info, skew, None),
+        Verdict::Quarantine { outcome, info, .. } => {
+            answer(outcome, &format!("{info}; kept in quarantine"), skew, None)
+        }
+        Verdict::Recall(verified, recall) => {
+            let account = recall.official_account();
+            let records: Vec<_> = recall
+                .msg_keys()
+                .map(|msg_key| {
+                    let id = record::event_id(verified.sdk_app_id(), account, msg_key);
+                    json!({ "official_account": account, "msg_key": msg_key, "event_id": id })
+                })
+                .collect();
+            answer(Outcome::Accepted, "every check holds", skew, Some(records.into()))
+        }
+    }
+}
+
+fn answer(outcome: Outcome, why: &str, skew: Option<i64>, records: Option<Value>) -> Value {
+    let records = records.unwrap_or_default();
+    json!({
+        "outcome": outcome.label(),
+        "status": outcome.status().as_u16(),
+        "error_code": outcome.error_code(),
+        "why": why,
+        "skew_seconds": skew,
+        "records": records,
+    })
+}

@@ -1,0 +1,211 @@
+use super::*;
+
+const UUID: Uuid = Uuid::from_u128(1);
+const NEW: Uuid = Uuid::from_u128(2);
+
+fn identity(first_seq: Seq, uuid: Uuid) -> Identity {
+    Identity { first_seq, uuid }
+}
+
+fn machine(watermark: Seq, given_out: Seq, positions: &[(i32, i64)]) -> Machine {
+    Machine::new(watermark, given_out, vec![identity(1, UUID)], positions.iter().copied().collect())
+}
+
+fn offsets(partitions: &[(i64, i64)]) -> Event {
+    let offsets = (0..).zip(partitions).map(|(partition, &(low, high))| PartitionOffsets { partition, low, high });
+    Event::Offsets(offsets.collect())
+}
+
+/// Takes a machine to its first transaction, with `found` in the topic.
+fn ready(machine: &mut Machine, partitions: &[(i64, i64)], found: &[Seq]) {
+    assert!(matches!(machine.next(), Action::Connect { .. }));
+    machine.on(Event::Connected);
+    assert_eq!(machine.next(), Action::ListOffsets);
+    machine.on(offsets(partitions));
+    if let Action::ReadBack { found: mut set, .. } = machine.next() {
+        for &seq in found {
+            set.note(UUID, seq);
+        }
+        machine.on(Event::ReadBack(set));
+    }
+    if matches!(machine.next(), Action::Begin(_)) {
+        machine.on(Event::Done);
+    }
+}
+
+fn committed(until: Seq, next: &[(i32, i64)]) -> Event {
+    Event::Committed { until, next: next.iter().copied().collect() }
+}
+
+fn doubt(until: Seq, records: u64) -> Event {
+    Event::Doubt { until: Some(until), records }
+}
+
+#[test]
+fn a_new_spool_starts_at_the_end_of_the_topic_and_reads_nothing_back() {
+    let mut machine = machine(1, 1, &[]);
+    machine.on(Event::Connected);
+    machine.on(offsets(&[(0, 500), (7, 9)]));
+    assert_eq!(machine.next(), Action::Begin([(0, 500), (1, 9)].into()));
+    machine.on(Event::Done);
+    assert_eq!(machine.next(), Action::Publish { from: 1, below: Seq::MAX, records: TRANSACTION_MAX_RECORDS });
+}
+
+#[test]
+fn a_start_reads_back_from_the_stored_positions_to_the_high_watermarks() {
+    let mut machine = machine(10, 20, &[(0, 100), (1, 50), (2, 999), (4, 3)]);
+    machine.on(Event::Connected);
+    // 0: read on; 1: removed by retention; 2: the topic was made anew; 3: a new partition;
+    // 4: nothing came since.
+    machine.on(offsets(&[(0, 130), (60, 70), (0, 5), (2, 4), (0, 3)]));
+    let Action::ReadBack { ranges, .. } = machine.next() else { panic!("{:?}", machine.next()) };
+    let ranges: Vec<_> = ranges.iter().map(|range| (range.partition, range.from, range.to)).collect();
+    assert_eq!(ranges, [(0, 100, 130), (1, 60, 70), (2, 0, 5), (3, 2, 4)]);
+}
+
+#[test]
+fn what_was_found_is_skipped_and_then_the_positions_move_on() {
+    let mut machine = machine(10, 20, &[(0, 100)]);
+    ready(&mut machine, &[(0, 130)], &[10, 11, 13]);
+    assert!(machine.is_published(11) && machine.is_published(13));
+    assert!(!machine.is_published(12) && !machine.is_published(9) && !machine.is_published(14));
+    machine.on(committed(12, &[]));
+    assert_eq!(machine.positions()[&0], 100, "13 lies ahead, it must be found again");
+    machine.on(committed(14, &[(0, 131)]));
+    assert_eq!(machine.positions()[&0], 131);
+}
+
+#[test]
+fn any_doubt_throws_the_producer_away_fences_and_reads_back() {
+    let mut machine = machine(1, 1, &[]);
+    ready(&mut machine, &[(0, 0)], &[]);
+    machine.on(committed(11, &[(0, 10)]));
+    machine.on(doubt(21, 10));
+    assert_eq!(machine.next(), Action::Connect { spool: UUID });
+    machine.on(Event::Connected);
+    machine.on(offsets(&[(0, 15)]));
+    let Action::ReadBack { ranges, found } = machine.next() else { panic!("{:?}", machine.next()) };
+    assert_eq!(ranges, [Range { partition: 0, from: 10, to: 15 }]);
+    let mut set = found;
+    set.note(UUID, 20);
+    assert!(!set.is_foreign(), "20 may have been sent");
+    machine.on(Event::ReadBack(set));
+    assert!(matches!(machine.next(), Action::Publish { from: 11, .. }), "{:?}", machine.next());
+}
+
+#[test]
+fn failures_back_off_up_to_a_bound_and_success_forgets_them() {
+    let mut machine = machine(1, 1, &[]);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        machine.on(Event::Doubt { until: None, records: 0 });
+        if let Action::Backoff(time) = machine.next() {
+            waits.push(time);
+            machine.on(Event::Done);
+        }
+        assert!(matches!(machine.next(), Action::Connect { .. }));
+    }
+    assert_eq!(waits.len(), 11, "the first attempt is made at once");
+    assert!(waits.is_sorted());
+    assert_eq!((waits[0], *waits.last().unwrap()), (BACKOFF_MIN, BACKOFF_MAX));
+    ready(&mut machine, &[(0, 0)], &[]);
+    machine.on(Event::Idle);
+    assert_eq!(machine.failures(), 0);
+}
+
+#[test]
+fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
+    let mut machine = machine(10, 20, &[(0, 100)]);
+    machine.on(Event::Connected);
+    machine.on(offsets(&[(0, 200)]));
+    let Action::ReadBack { mut found, .. } = machine.next() else { panic!() };
+    for seq in (10..15).chain(20..40) {
+        found.note(UUID, seq);
+    }
+    assert!(found.is_foreign());
+    machine.on(Event::ReadBack(found));
+    assert_eq!(machine.next(), Action::Renew { first_seq: 20 });
+    machine.on(Event::Renewed(vec![identity(1, UUID), identity(20, NEW)]));
+    // The rest of the old range goes out under the old name, its numbers are its own.
+    assert_eq!(machine.next(), Action::Connect { spool: UUID });
+    machine.on(Event::Connected);
+    machine.on(offsets(&[(0, 200)]));
+    let Action::ReadBack { mut found, .. } = machine.next() else { panic!() };
+    for seq in (10..15).chain(20..40) {
+        found.note(UUID, seq);
+    }
+    assert!(!found.is_foreign(), "the old name's later numbers are known");
+    machine.on(Event::ReadBack(found));
+    machine.on(Event::Done);
+    assert!(matches!(machine.next(), Action::Publish { from: 10, below: 20, .. }));
+    assert!(machine.is_published(14) && !machine.is_published(15) && !machine.is_published(20));
+    machine.on(committed(20, &[]));
+    assert_eq!(machine.next(), Action::Connect { spool: NEW });
+    assert_eq!(machine.name(19), (UUID, 19));
+    assert_eq!(machine.name(20), (NEW, 1));
+}
+
+#[test]
+fn a_refused_record_is_found_by_halving_and_quarantined_alone() {
+    let mut machine = machine(1, 1, &[]);
+    ready(&mut machine, &[(0, 0)], &[]);
+    let poison = 700;
+    let reason = Refusal { reason: "kafka_too_large", detail: String::new() };
+    let mut transactions = 0;
+    let mut offset = 0;
+    while machine.watermark() <= 1000 {
+        match machine.next() {
+            Action::Publish { from, records, .. } => {
+                transactions += 1;
+                let until = (from + records).min(1001);
+                if (from..until).contains(&poison) {
+                    let reason = reason.clone();
+                    machine.on(Event::Refused { seq: poison, records: until - from, until, reason });
+                } else {
+                    offset += i64::try_from(until - from).unwrap();
+                    machine.on(committed(until, &[(0, offset)]));
+                }
+            }
+            Action::Quarantine { seq, .. } => {
+                assert_eq!(seq, poison);
+                machine.on(Event::Quarantined);
+            }
+            _ => ready(&mut machine, &[(0, offset)], &[]),
+        }
+    }
+    assert!(transactions < 40, "{transactions}");
+    assert!(matches!(machine.next(), Action::Publish { records: TRANSACTION_MAX_RECORDS, .. }));
+}
+
+#[test]
+fn a_refused_record_that_the_topic_holds_after_all_is_not_quarantined() {
+    let mut machine = machine(5, 5, &[(0, 10)]);
+    ready(&mut machine, &[(0, 10)], &[]);
+    let reason = Refusal { reason: "kafka_invalid", detail: String::new() };
+    machine.on(Event::Refused { seq: 5, records: 1, until: 6, reason });
+    ready(&mut machine, &[(0, 12)], &[5]);
+    assert!(matches!(machine.next(), Action::Publish { from: 5, .. }));
+    assert!(machine.is_published(5));
+}
+
+#[test]
+fn a_transaction_that_times_out_is_tried_smaller_and_grows_again() {
+    let mut machine = machine(1, 1, &[]);
+    ready(&mut machine, &[(0, 0)], &[]);
+    for _ in 0..20 {
+        let Action::Publish { from, records, .. } = machine.next() else { panic!() };
+        machine.on(doubt(from + records, records));
+        while !matches!(machine.next(), Action::Publish { .. }) {
+            match machine.next() {
+                Action::Backoff(_) => machine.on(Event::Done),
+                _ => ready(&mut machine, &[(0, 0)], &[]),
+            }
+        }
+    }
+    assert!(matches!(machine.next(), Action::Publish { records: TRANSACTION_MIN_RECORDS, .. }));
+    for _ in 0..10 {
+        let Action::Publish { from, records, .. } = machine.next() else { panic!() };
+        machine.on(committed(from + records, &[]));
+    }
+    assert!(matches!(machine.next(), Action::Publish { records: TRANSACTION_MAX_RECORDS, .. }));
+}

@@ -1,0 +1,275 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+
+const TOPIC: &str = "topic";
+
+fn options(dir: &Path, max_bytes: u64) -> Options {
+    Options { dir: dir.to_owned(), max_bytes, quarantine_max_bytes: 1000, on_commit: Box::new(|_, _| ()) }
+}
+
+fn open(dir: &Path) -> (Spool, WriterHandle) {
+    Spool::open(options(dir, 1 << 20), || ()).unwrap()
+}
+
+/// Runs `work` with an appender, as a worker would.
+fn with_appender<T>(spool: &Spool, work: impl AsyncFnOnce(&Appender) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async { work(&Appender::new(spool)).await })
+}
+
+fn append(spool: &Spool, deliveries: &[&[&str]]) {
+    with_appender(spool, async |appender| {
+        for events in deliveries {
+            appender.append(|writer| write(writer, events)).await.unwrap();
+        }
+    });
+}
+
+fn write(writer: &mut EventWriter<'_>, events: &[&str]) {
+    for event in events {
+        writer.event(|out| out.extend_from_slice(event.as_bytes()));
+    }
+}
+
+fn read(spool: &Spool, from: Seq) -> Vec<(Seq, String)> {
+    let batch = spool.reader().unwrap().read(from, Seq::MAX, ReadLimit { events: 1000, bytes: 1 << 20 }).unwrap();
+    batch.events().map(|(seq, event)| (seq, String::from_utf8(event.to_vec()).unwrap())).collect()
+}
+
+fn advance(spool: &Spool, watermark: Seq) {
+    spool.advance(Advance { watermark, topic: TOPIC.into(), positions: [(0, 7)].into() });
+}
+
+fn rows(dir: &Path) -> u64 {
+    let connection = rusqlite::Connection::open(dir.join("spool.db")).unwrap();
+    connection.query_row("SELECT count(*) FROM event_group", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn events_are_numbered_without_gap_and_survive_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, writer) = open(dir.path());
+    append(&spool, &[&["a", "b"], &["c"]]);
+    writer.stop().unwrap();
+    let (spool, _writer) = open(dir.path());
+    append(&spool, &[&["d"]]);
+    let all = read(&spool, 1);
+    assert_eq!(all, [(1, "a".into()), (2, "b".into()), (3, "c".into()), (4, "d".into())]);
+    assert_eq!(read(&spool, 2), all[1..]);
+    let progress = spool.progress();
+    assert_eq!((progress.recovered(), progress.accepted(), progress.depth()), (3, 1, 4));
+}
+
+#[test]
+fn published_rows_are_removed_and_numbers_never_start_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, writer) = open(dir.path());
+    append(&spool, &[&["a"], &["b"], &["c"]]);
+    assert!(spool.usage().bytes > 0);
+    advance(&spool, 4);
+    writer.stop().unwrap();
+    assert_eq!(rows(dir.path()), 0);
+    let (spool, _writer) = open(dir.path());
+    assert_eq!(spool.usage().bytes, 0);
+    assert_eq!(spool.reader().unwrap().positions(TOPIC).unwrap(), [(0, 7)].into());
+    append(&spool, &[&["d"]]);
+    assert_eq!(read(&spool, 4), [(4, "d".into())]);
+}
+
+#[test]
+fn a_watermark_inside_a_row_keeps_the_row_and_reading_starts_inside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, writer) = open(dir.path());
+    append(&spool, &[&["a", "b", "c"]]);
+    advance(&spool, 2);
+    writer.stop().unwrap();
+    assert_eq!(rows(dir.path()), 1);
+    let (spool, _writer) = open(dir.path());
+    assert_eq!(spool.progress().watermark, 2);
+    assert_eq!(read(&spool, 2), [(2, "b".into()), (3, "c".into())]);
+}
+
+#[test]
+fn the_bound_refuses_at_once_and_opens_again_when_records_are_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _writer) = Spool::open(options(dir.path(), 30), || ()).unwrap();
+    append(&spool, &[&["0123456789"], &["0123456789"]]);
+    let full = with_appender(&spool, async |appender| appender.append(|writer| write(writer, &["x"])).await);
+    assert_eq!(full, Err(AppendError::Full { what: "spool", bytes: 28, max_bytes: 30 }));
+    spool.begin(&TOPIC.into(), Positions::new()).unwrap();
+    advance(&spool, 2);
+    // Durable when it returns, and with it what the watermark frees.
+    spool.begin(&TOPIC.into(), Positions::new()).unwrap();
+    append(&spool, &[&["y"]]);
+}
+
+#[test]
+fn the_quarantine_has_a_bound_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, writer) = open(dir.path());
+    let entry = |size| QuarantineEntry {
+        at_ms: 0,
+        reason: "malformed",
+        detail: String::new(),
+        query: String::new(),
+        body: vec![0; size],
+    };
+    with_appender(&spool, async |appender| {
+        appender.quarantine(entry(900)).await.unwrap();
+        let full = appender.quarantine(entry(101)).await;
+        assert!(matches!(full, Err(AppendError::Full { what: "quarantine", .. })), "{full:?}");
+        appender.quarantine(entry(100)).await.unwrap();
+    });
+    writer.stop().unwrap();
+    let (spool, _writer) = open(dir.path());
+    assert_eq!((spool.usage().quarantine_events, spool.usage().quarantine_bytes), (2, 1000));
+}
+
+#[test]
+fn a_flipped_bit_is_found_when_the_row_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _writer) = open(dir.path());
+    append(&spool, &[&["event"]]);
+    let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
+    connection
+        .execute("UPDATE event_group SET payload = CAST(x'0500000045' || substr(payload, 6) AS BLOB)", [])
+        .unwrap();
+    let result = spool.reader().unwrap().read(1, Seq::MAX, ReadLimit { events: 1, bytes: 1 });
+    assert!(matches!(result, Err(SpoolError::Corrupt { .. })), "{result:?}");
+}
+
+#[test]
+fn numbers_stay_unverified_over_restarts_until_the_topic_was_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        let (spool, writer) = open(dir.path());
+        append(&spool, &[&["a"]]);
+        assert_eq!(spool.unverified_from(), 1);
+        writer.stop().unwrap();
+    }
+    let (spool, writer) = open(dir.path());
+    spool.begin(&TOPIC.into(), Positions::new()).unwrap();
+    writer.stop().unwrap();
+    assert_eq!(open(dir.path()).0.unverified_from(), 4);
+}
+
+#[test]
+fn a_new_identity_starts_at_its_number_and_replaces_the_old_one_behind_the_watermark() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, writer) = open(dir.path());
+    append(&spool, &[&["a", "b", "c"]]);
+    let old = spool.identities()[0];
+    spool.renew_identity(3).unwrap();
+    let both = spool.identities();
+    assert_eq!((both.len(), both[0], both[1].first_seq), (2, old, 3));
+    assert_ne!(both[1].uuid, old.uuid);
+    advance(&spool, 2);
+    writer.stop().unwrap();
+    let (spool, writer) = open(dir.path());
+    assert_eq!(spool.identities(), both);
+    advance(&spool, 3);
+    writer.stop().unwrap();
+    assert_eq!(open(dir.path()).0.identities(), both[1..]);
+}
+
+#[test]
+fn a_refused_record_goes_to_quarantine_and_the_watermark_behind_it_in_one_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, writer) = open(dir.path());
+    append(&spool, &[&["a", "b"]]);
+    let entry = QuarantineEntry {
+        at_ms: 5,
+        reason: "kafka_too_large",
+        detail: "too large".into(),
+        query: String::new(),
+        body: b"a".to_vec(),
+    };
+    spool.quarantine_record(1, entry).unwrap();
+    assert_eq!((spool.progress().watermark, spool.progress().quarantined, spool.progress().published()), (2, 1, 0));
+    writer.stop().unwrap();
+    let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
+    let kept: (String, u64) = connection
+        .query_row("SELECT reason, bridge_seq FROM quarantine", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!(kept, ("kafka_too_large".into(), 1));
+}
+
+#[test]
+fn many_workers_share_commits_and_every_delivery_is_answered() {
+    const DELIVERIES: u64 = 500;
+    let dir = tempfile::tempdir().unwrap();
+    let commits = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&commits);
+    let mut options = options(dir.path(), 1 << 20);
+    options.on_commit = Box::new(move |_, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let (spool, _writer) = Spool::open(options, || ()).unwrap();
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let spool = spool.clone();
+            std::thread::spawn(move || {
+                with_appender(&spool, async |appender| {
+                    let all = (0..DELIVERIES).map(|_| appender.append(|writer| write(writer, &["e", "f"])));
+                    for result in join_all(all.collect()).await {
+                        result.unwrap();
+                    }
+                });
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.join().unwrap();
+    }
+    assert_eq!(spool.progress().next_seq, 2 * 2 * DELIVERIES + 1);
+    let commits = commits.load(Ordering::Relaxed);
+    assert!(commits < DELIVERIES, "{commits} commits for {} deliveries", 2 * DELIVERIES);
+}
+
+/// Polls all of them until each is done.
+async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|cx| {
+        for (future, result) in futures.iter_mut().zip(&mut results) {
+            if result.is_none()
+                && let std::task::Poll::Ready(output) = future.as_mut().poll(cx)
+            {
+                *result = Some(output);
+            }
+        }
+        if results.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}
+
+#[test]
+fn the_second_process_is_refused_by_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_spool, _writer) = open(dir.path());
+    let second = Spool::open(options(dir.path(), 1), || ());
+    assert!(matches!(second, Err(SpoolError::Locked { .. })));
+}
+
+#[test]
+fn a_file_that_is_no_spool_is_named_and_left_alone() {
+    for content in [b"not a database, just some text that is long enough".repeat(40), sqlite_file()] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("spool.db");
+        std::fs::write(&file, &content).unwrap();
+        let result = Spool::open(options(dir.path(), 1), || ());
+        let error = result.err().unwrap();
+        assert!(matches!(error, SpoolError::Corrupt { .. }), "{error}");
+        assert!(error.to_string().contains("spool.db"), "{error}");
+        assert!(std::fs::read(&file).unwrap() == content, "the file was changed");
+    }
+}
+
+fn sqlite_file() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("other.db");
+    rusqlite::Connection::open(&file).unwrap().execute_batch("CREATE TABLE other (id INTEGER)").unwrap();
+    std::fs::read(&file).unwrap()
+}
