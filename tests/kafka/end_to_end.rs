@@ -154,7 +154,7 @@ fn the_timestamp_is_the_brokers_where_the_topic_appends_its_own() {
     let broker = Broker::shared();
     let setup = scene::setup(broker, "append-time");
     let mut bridge = setup.start();
-    let account = (0..).map(|n| format!("#TOA#_{n}")).find(|key| java_partition(key, PARTITIONS) == 0).unwrap();
+    let account = (0..1000).map(|n| format!("#TOA#_{n}")).find(|key| java_partition(key, PARTITIONS) == 0).unwrap();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged(&account, &["a"]);
     scene::stop(&mut bridge);
     let of_broker = timestamps(&broker.client(), "append-time", 1);

@@ -131,8 +131,7 @@ fn send(shared: &Shared, name: &str, mut random: Random) -> Vec<Delivery> {
         }
         let Some(connection) = &mut open else { break };
         let account = format!("{name}-{}", random.next() % ACCOUNTS);
-        let keys: Vec<String> =
-            (0..random.between(1, 4)).map(|key| format!("{number}_{key}_1698741698")).collect();
+        let keys: Vec<String> = (0..random.between(1, 4)).map(|key| format!("{number}_{key}_1698741698")).collect();
         let sent = Instant::now();
         let target = format!("/?{}", signed_query(APP, TOKEN));
         let told = match connection.post(&target, &recall_body(&account, &keys)) {
@@ -162,16 +161,16 @@ fn connect(shared: &Shared, tried: &mut Option<u64>) -> Option<Connection> {
             return None;
         }
         let (generation, address) = *place;
-        if *tried != Some(generation) {
-            *tried = Some(generation);
-            drop(place);
-            if let Ok(connection) = Connection::open(address) {
-                return Some(connection);
-            }
-            place = shared.target.lock().unwrap();
-        } else {
+        if *tried == Some(generation) {
             // A stop is looked for now and then: it may come between the look and the wait.
             place = shared.changed.wait_timeout(place, Duration::from_millis(100)).unwrap().0;
+            continue;
         }
+        *tried = Some(generation);
+        drop(place);
+        if let Ok(connection) = Connection::open(address) {
+            return Some(connection);
+        }
+        place = shared.target.lock().unwrap();
     }
 }

@@ -13,7 +13,7 @@
 )]
 
 #[path = "../support/bridge.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
+#[allow(dead_code, clippy::needless_pass_by_value, reason = "shared between suites; each uses a part")]
 mod bridge;
 #[path = "../support/sender.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]

@@ -186,9 +186,9 @@ fn answer(shared: &Shared, late: &AtomicBool, mut upstream: TcpStream, client: &
                 shared.pending.fetch_sub(1, Ordering::Relaxed);
                 break;
             }
-        } else if client.write_all(&frame).is_err() {
-            // The client has left; the broker may still answer what comes late.
-            continue;
+        } else {
+            // Where the client has left, the broker may still answer what comes late.
+            let _ = client.write_all(&frame);
         }
     }
     let _ = upstream.shutdown(Shutdown::Both);

@@ -22,8 +22,9 @@ fn a_record_that_is_too_large_is_quarantined_with_its_reason_and_its_successors_
     let load = Load::start("refused", 3, bridge.webhook_address(), &mut random);
     load.until_acknowledged(50);
     // Nothing that compression could make small.
-    let long: String = (0..1000).map(|_| format!("{:016x}", random.next())).collect();
-    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_poison", &[long.clone()]);
+    let noise: Vec<u8> = (0..1000).flat_map(|_| random.next().to_le_bytes()).collect();
+    let long = hex::encode(noise);
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_poison", &[&long]);
     load.until_acknowledged(50);
     let ledger = load.stop();
     until_drained(&bridge);

@@ -16,9 +16,7 @@ fn recalls_wait_for_a_topic_that_is_missing_and_are_published_once_it_is_made() 
     let mut bridge = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", "made-later").start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["a", "b"]);
-    until_true("the missing topic is counted", || {
-        count(&bridge, "kafka_errors_total{kind=\"unknown_topic\"}") > 0
-    });
+    until_true("the missing topic is counted", || count(&bridge, "kafka_errors_total{kind=\"unknown_topic\"}") > 0);
     until_kafka_is(&bridge, "failing");
     let (status, ready) = bridge.ops_get("/readyz");
     assert_eq!(status, 200, "{ready}");
