@@ -27,6 +27,8 @@ pub(crate) struct Audit {
     pub(crate) gaps: u64,
     /// Numbers that two records have.
     pub(crate) numbers_doubled: u64,
+    /// Names under which records were published.
+    pub(crate) spools: usize,
     /// Webhooks that were answered with another status than 200.
     pub(crate) refused: u64,
     /// The numbers missing, and what `tail --verify` says.
@@ -78,6 +80,7 @@ impl Audit {
             let fresh = spools.entry(record.spool()).or_default().insert(record.seq());
             self.numbers_doubled += u64::from(!fresh);
         }
+        self.spools = spools.len();
         for (spool, seqs) in spools {
             let last = seqs.last().copied().unwrap_or(0);
             self.missing.extend((1..=last).filter(|seq| !seqs.contains(seq)).map(|seq| (spool.to_owned(), seq)));

@@ -41,7 +41,8 @@ fn a_bridge_that_starts_while_kafka_is_down_accepts_and_publishes_later() {
     let ledger = load.stop();
     scene::stop(&mut bridge);
     assert_all_acknowledged(&ledger);
-    scene::assert_exactly_once(&broker, "kafka-down", &ledger);
+    let audit = scene::assert_exactly_once(&broker, "kafka-down", &ledger);
+    assert_eq!(audit.spools, 1, "it took itself for a copy");
 }
 
 #[test]
@@ -62,7 +63,8 @@ fn a_broker_that_is_killed_and_comes_back_again_and_again_costs_nothing() {
     let ledger = load.stop();
     scene::stop(&mut bridge);
     assert_all_acknowledged(&ledger);
-    scene::assert_exactly_once(&broker, "kafka-killed", &ledger);
+    let audit = scene::assert_exactly_once(&broker, "kafka-killed", &ledger);
+    assert_eq!(audit.spools, 1, "it took itself for a copy");
 }
 
 #[test]
@@ -86,5 +88,36 @@ fn a_broker_that_freezes_for_longer_than_a_transaction_may_last_costs_nothing() 
     let ledger = load.stop();
     scene::stop(&mut bridge);
     assert_all_acknowledged(&ledger);
-    scene::assert_exactly_once(&broker, "kafka-frozen", &ledger);
+    let audit = scene::assert_exactly_once(&broker, "kafka-frozen", &ledger);
+    assert_eq!(audit.spools, 1, "it took itself for a copy");
+}
+
+#[test]
+fn bridge_and_broker_that_are_killed_at_once_cost_nothing() {
+    let mut random = Random::new("both-killed");
+    let mut broker = Broker::start();
+    let setup = scene::setup(&broker, "both-killed");
+    let mut bridge = setup.start();
+    let load = Load::paced("both", 4, PACE, bridge.webhook_address(), &mut random);
+    for round in 0..4 {
+        let more = random.between(50, 500);
+        until_true("some is published", || count(&bridge, "records_published_total") > more);
+        if round % 2 == 0 {
+            broker.kill();
+            load.until_acknowledged(random.between(1, 50));
+            bridge.kill();
+        } else {
+            bridge.kill();
+            broker.kill();
+        }
+        bridge = bridge.restart();
+        load.aim(bridge.webhook_address());
+        load.until_acknowledged(random.between(20, 100));
+        broker.restart();
+    }
+    load.until_acknowledged(100);
+    let ledger = load.stop();
+    scene::stop(&mut bridge);
+    let audit = scene::assert_exactly_once(&broker, "both-killed", &ledger);
+    assert_eq!(audit.spools, 1, "it took itself for a copy");
 }

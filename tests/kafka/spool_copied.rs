@@ -9,7 +9,7 @@ use crate::load::{Delivery, Load, Told};
 use crate::scene;
 use crate::seed::Random;
 use crate::sender::Sender;
-use crate::wait::{count, until_drained};
+use crate::wait::{count, until_drained, until_kafka_is};
 
 /// A bridge that has published, and one on a copy of its spool.
 fn original_and_copy(broker: &Broker, topic: &str, ledger: &mut Vec<Delivery>) -> (Bridge, Bridge) {
@@ -93,4 +93,31 @@ fn original_and_copy_under_load_at_once_lose_and_double_nothing() {
     scene::stop(&mut original);
     scene::stop(&mut copy);
     scene::assert_exactly_once(broker, "copied", &ledger);
+}
+
+#[test]
+fn copies_of_a_spool_that_never_reached_kafka_publish_under_names_of_their_own() {
+    let broker = Broker::shared();
+    // As in the image of a machine: it ran once, and there was no topic for it.
+    let setup = scene::quick(Setup::new(&broker.bootstrap()).env("BRIDGE_TOPIC", "imaged"));
+    let mut ledger = Vec::new();
+    let mut imaged = setup.start();
+    until_kafka_is(&imaged, "failing");
+    scene::stop(&mut imaged);
+    let copy = setup.home().join("copy");
+    copy_dir(&setup.spool_dir(), &copy);
+    broker.create_topic("imaged", 6, &[]);
+    let mut first = setup.start();
+    send(&first, "first", 5, &mut ledger);
+    until_drained(&first);
+    let mut second = setup.clone().env("BRIDGE_SPOOL_DIR", copy.display()).start();
+    for number in 0..3 {
+        send(&first, &format!("first-{number}"), 5, &mut ledger);
+        until_drained(&first);
+        send(&second, &format!("second-{number}"), 7, &mut ledger);
+        until_drained(&second);
+    }
+    scene::stop(&mut first);
+    scene::stop(&mut second);
+    assert_eq!(scene::assert_exactly_once(broker, "imaged", &ledger).spools, 2);
 }
