@@ -53,8 +53,10 @@ fn a_broker_that_is_killed_and_comes_back_again_and_again_costs_nothing() {
     let mut bridge = setup.start();
     let load = Load::paced("killed", 4, PACE, bridge.webhook_address(), &mut random);
     for _ in 0..3 {
+        let back = Instant::now();
         let more = count(&bridge, "records_published_total") + random.between(50, 500);
         until_true("more is published", || count(&bridge, "records_published_total") > more);
+        eprintln!("kafka-killed: publishing again after {:.1?}", back.elapsed());
         broker.kill();
         load.until_acknowledged(random.between(20, 200));
         broker.restart();
