@@ -1,4 +1,60 @@
 //! recall-bridge: Tencent Cloud Chat recall webhooks, published to Apache Kafka exactly once.
+//!
+//! Tencent Cloud Chat reports by a webhook that messages of an official channel were recalled. It
+//! waits 2 seconds for the answer, and by default never sends a webhook again. The bridge makes the
+//! recall durable, answers, and publishes one Kafka record per message. Its promise: *a recall that
+//! was acknowledged is in Kafka exactly once, in order per account, whatever process, broker or
+//! network dies in between.* `docs/architecture.md` argues for it case by case.
+//!
+//! The crate is a binary; what is public here is public for its tests and benchmarks.
+//!
+//! # The walk of one recall
+//!
+//! 1. [`ingest`] reads the request, within bounds of size and time.
+//! 2. [`webhook::verify`] checks app, signature and time. Only it makes a [`webhook::Verified`].
+//! 3. [`webhook::parse`] takes that proof and the body, and makes a [`webhook::Recall`].
+//! 4. [`record::Event::encode`] writes the bytes that Kafka will get, one record per message. Nothing
+//!    behind it parses or formats.
+//! 5. [`spool::Appender::append`] joins the commit that is next. Only a commit that returned, synced
+//!    to the disk, makes a [`spool::Durable`]; then the sender gets its OK.
+//! 6. [`publisher`] reads the spool in sequence and publishes it in Kafka transactions.
+//!    [`publisher::machine::Machine`] decides what to do next; after any doubt it fences the old
+//!    producer, reads the topic back, and goes on with what is missing.
+//! 7. [`spool::Spool::advance`] moves the watermark; rows below it are removed in bulk.
+//!
+//! # The map
+//!
+//! ```text
+//!            config      app: builds the parts, runs them, stops them in order
+//!                           │
+//!          ┌────────────────┼──────────────────┐
+//!          ▼                ▼                  ▼
+//!       ingest ────────►  spool  ◄──────── publisher ────► Kafka
+//!          │                ▲                  │
+//!    webhook, record       ops              record
+//! ```
+//!
+//! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `health`, one file each, thin.
+//! * [`app`]: the only room that knows all others. A part that ends by itself ends the process.
+//! * [`config`]: the environment, checked as a whole before a port is bound.
+//! * [`webhook`]: what the vendor sends and is answered. Pure.
+//! * [`record`]: what is published: key, value, headers, event id. Pure.
+//! * [`ingest`]: the HTTP edge. Every delivery ends in exactly one [`ingest::Outcome`].
+//! * [`spool`]: the durable queue. Bytes in, bytes out, sequence numbers; its storage contract, with
+//!   numbers, is its documentation.
+//! * [`publisher`]: spool to Kafka: a pure state machine, a driver, and every call to librdkafka.
+//! * [`ops`]: metrics, health and status, on a listener of their own.
+//! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
+//! * [`seq_set`]: sets of sequence numbers.
+//! * [`telemetry`]: logging.
+//!
+//! `webhook`, `record` and `spool` import no other room. Nothing imports `commands`, and only `app`
+//! and `commands` import across.
+//!
+//! # Where to begin
+//!
+//! To see it work: `cargo run --release -- demo`. To read it: [`spool`]'s contract, then
+//! [`publisher`], then [`ingest`]'s outcomes.
 
 pub mod app;
 pub mod commands;

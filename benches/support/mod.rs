@@ -1,4 +1,5 @@
 //! What the benchmarks share: child processes, a load generator, a median.
+#![allow(dead_code, reason = "each benchmark uses its part")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -11,14 +12,14 @@ use recall_bridge::webhook::{RECALL_COMMAND, Token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-pub const APP: u64 = 1_400_000_001;
-pub const TOKEN: &str = "benchmark";
+pub(crate) const APP: u64 = 1_400_000_001;
+pub(crate) const TOKEN: &str = "benchmark";
 
 /// A child process that ends with its owner.
-pub struct Process {
-    pub child: Child,
-    pub webhook: SocketAddr,
-    pub ops: Option<SocketAddr>,
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) webhook: SocketAddr,
+    pub(crate) ops: Option<SocketAddr>,
 }
 
 impl Drop for Process {
@@ -30,14 +31,14 @@ impl Drop for Process {
 
 impl Process {
     /// Resident memory, in bytes (Linux).
-    pub fn resident(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
         line.trim().split(' ').next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
     /// User and system time so far, in seconds (Linux, 100 ticks a second).
-    pub fn cpu_seconds(&self) -> f64 {
+    pub(crate) fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
@@ -45,7 +46,7 @@ impl Process {
     }
 
     /// One value of `/status`.
-    pub fn status(&self, field: &str) -> u64 {
+    pub(crate) fn status(&self, field: &str) -> u64 {
         let url = format!("http://{}/status", self.ops.expect("the bridge has an operations listener"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let text = runtime.block_on(async { reqwest::get(url).await?.text().await }).expect("/status");
@@ -54,7 +55,7 @@ impl Process {
 }
 
 /// Starts the bridge; returns once it listens.
-pub fn bridge(spool: &Path, kafka: &str, more: &[(&str, &str)]) -> Process {
+pub(crate) fn bridge(spool: &Path, kafka: &str, more: &[(&str, &str)]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_recall-bridge"));
     command
         .arg("serve")
@@ -86,7 +87,7 @@ pub fn bridge(spool: &Path, kafka: &str, more: &[(&str, &str)]) -> Process {
 }
 
 /// Starts this benchmark again as another role (`BENCH_ROLE`); its first line is an address.
-pub fn role(name: &str) -> (Child, String) {
+pub(crate) fn role(name: &str) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .env("BENCH_ROLE", name)
         .stdout(Stdio::piped())
@@ -98,26 +99,26 @@ pub fn role(name: &str) -> (Child, String) {
 }
 
 /// What one run of load gave.
-pub struct Run {
-    pub answers: u64,
-    pub failed: u64,
-    pub seconds: f64,
-    pub latency: Histogram<u64>,
+pub(crate) struct Run {
+    pub(crate) answers: u64,
+    pub(crate) failed: u64,
+    pub(crate) seconds: f64,
+    pub(crate) latency: Histogram<u64>,
 }
 
 impl Run {
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.answers as f64 / self.seconds
     }
 
-    pub fn ms(&self, quantile: f64) -> f64 {
+    pub(crate) fn ms(&self, quantile: f64) -> f64 {
         self.latency.value_at_quantile(quantile) as f64 / 1000.0
     }
 }
 
 /// Posts signed recalls over keep-alive connections, one under way on each, for `time` or until
 /// `count` were answered.
-pub fn load(target: SocketAddr, connections: usize, keys: usize, time: Duration, count: u64) -> Run {
+pub(crate) fn load(target: SocketAddr, connections: usize, keys: usize, time: Duration, count: u64) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
@@ -217,7 +218,7 @@ fn is_whole(answer: &[u8]) -> bool {
 }
 
 /// The middle one.
-pub fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -103,9 +103,8 @@ impl Panel {
 }
 
 #[derive(Debug, Serialize)]
-struct Ready {
-    #[serde(rename = "ready")]
-    is_ready: bool,
+struct Readiness {
+    ready: bool,
     reasons: Vec<String>,
     kafka: KafkaStatus,
 }
@@ -116,8 +115,8 @@ async fn livez() -> HttpResponse {
 
 async fn readyz(panel: web::Data<Panel>) -> HttpResponse {
     let reasons = panel.reasons();
-    let answer = Ready { is_ready: reasons.is_empty(), reasons, kafka: panel.kafka.get() };
-    let mut response = if answer.is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let answer = Readiness { ready: reasons.is_empty(), reasons, kafka: panel.kafka.get() };
+    let mut response = if answer.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(answer)
 }
 

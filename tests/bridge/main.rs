@@ -20,13 +20,19 @@ mod sender;
 mod topic;
 
 mod mock;
+mod promtext;
 mod random;
 mod raw;
 
+mod accounting;
 mod bounds;
+mod commands;
 mod crash;
 mod delivery;
+mod doubt;
+mod faults;
 mod http;
+mod lifecycle;
 mod outcomes;
 mod restored;
 mod smoke;

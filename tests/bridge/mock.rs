@@ -3,9 +3,12 @@
 //! It knows transactions and fences, but shows uncommitted records, too, and aborts nothing; what
 //! hangs on that is proven against a real Kafka.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::bridge::{Setup, TOPIC};
 use crate::topic::{Record, Topic};
@@ -19,14 +22,9 @@ pub struct Kafka {
 impl Kafka {
     /// A broker with the topic.
     pub fn start() -> Self {
-        let kafka = Self::without_topic();
-        kafka.cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
+        let kafka = Self { cluster: MockCluster::new(1).unwrap() };
+        kafka.create_topic(TOPIC);
         kafka
-    }
-
-    /// A broker without topics; it makes one when somebody asks for it.
-    pub fn without_topic() -> Self {
-        Self { cluster: MockCluster::new(1).unwrap() }
     }
 
     pub fn address(&self) -> String {
@@ -46,6 +44,20 @@ impl Kafka {
     /// Comes back on the same port, with all it had.
     pub fn up(&self) {
         self.cluster.broker_up(1).unwrap();
+    }
+
+    /// Lets every answer wait.
+    pub fn delay(&self, time: Duration) {
+        self.cluster.broker_round_trip_time(1, time).unwrap();
+    }
+
+    /// Answers the next request of a kind with an error.
+    pub fn fail_next(&self, request: RDKafkaApiKey, error: RDKafkaRespErr) {
+        self.cluster.request_errors(request, &[error]);
+    }
+
+    pub fn create_topic(&self, name: &str) {
+        self.cluster.create_topic(name, PARTITIONS, 1).unwrap();
     }
 
     pub fn topic(&self) -> Topic {

@@ -12,6 +12,11 @@ impl Random {
         let given = std::env::var("BRIDGE_TEST_SEED").ok().map(|seed| seed.parse().expect("a number"));
         let seed: u64 = given.unwrap_or_else(|| RandomState::new().hash_one(0));
         eprintln!("BRIDGE_TEST_SEED={seed}");
+        Self::seeded(seed)
+    }
+
+    /// One that another one has chosen.
+    pub fn seeded(seed: u64) -> Self {
         Self(seed | 1)
     }
 

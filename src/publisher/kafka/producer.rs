@@ -19,12 +19,15 @@ use crate::spool::Seq;
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long one transaction may take from its first record to the answer to its commit.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(12);
+/// A commit is given this long even where publishing took nearly all of the time.
+const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// librdkafka meets `CONCURRENT_TRANSACTIONS` while the markers of the last commit are being
 /// written, and then waits 20 ms: starting a little later is faster.
 const AFTER_COMMIT: Duration = Duration::from_millis(2);
-/// Slices in which delivery reports are served; flushing would serve them in slices of 100 ms.
-const POLL: Duration = Duration::from_millis(1);
+/// How long to sleep while no delivery report is there. Flushing would wait in slices of 100 ms,
+/// and the client's `poll` spins through the last millisecond of any wait.
+const POLL: Duration = Duration::from_micros(500);
 
 /// How a transaction ended, when it did not commit.
 #[derive(Debug)]
@@ -101,7 +104,7 @@ impl Producer {
                 let text = format!("{} of {sent} records were not answered in time", self.client.in_flight_count());
                 return Err(Failure::Doubt(Trouble::timeout(DOING, text)));
             }
-            self.client.poll(POLL);
+            self.serve();
         }
         let reports = self.client.context().take_reports();
         if reports.refused.is_some() {
@@ -116,7 +119,7 @@ impl Producer {
         }
         if self.transactional {
             self.client
-                .commit_transaction(until.saturating_duration_since(Instant::now()).max(POLL))
+                .commit_transaction(until.saturating_duration_since(Instant::now()).max(COMMIT_TIMEOUT_MIN))
                 .map_err(|error| self.doubt("committing", &error))?;
             self.committed_at = Some(Instant::now());
         }
@@ -154,7 +157,7 @@ impl Producer {
                 }
             };
             match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < until => self.client.poll(POLL),
+                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < until => self.serve(),
                 Some(code) if is_refusal(code) => {
                     let mut reports = self.client.context().take_reports();
                     reports.refuse(seq, code, &error);
@@ -162,6 +165,15 @@ impl Producer {
                 }
                 _ => return Err(self.doubt(DOING, &error)),
             }
+        }
+    }
+
+    /// Takes the delivery reports that are there; sleeps a little where there are none.
+    fn serve(&self) {
+        let before = self.client.in_flight_count();
+        self.client.poll(Duration::ZERO);
+        if self.client.in_flight_count() == before {
+            std::thread::sleep(POLL);
         }
     }
 

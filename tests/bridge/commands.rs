@@ -1,0 +1,197 @@
+//! The other commands, as processes.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::bridge::{APP, Setup, TOKEN};
+use crate::mock::Kafka;
+use crate::sender::Sender;
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "stdout: {}\nstderr: {}", stdout(output), stderr(output));
+}
+
+#[test]
+fn version_and_help_are_there_and_every_commands_help_has_an_example() {
+    let setup = Setup::new("unused:1");
+    let version = setup.run(&["--version"]);
+    expect(&version, 0);
+    assert_eq!(stdout(&version).trim(), format!("recall-bridge {}", env!("CARGO_PKG_VERSION")));
+    let help = setup.run(&["--help"]);
+    expect(&help, 0);
+    let help = stdout(&help);
+    let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let commands: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for expected in ["serve", "demo", "send", "tail", "check-config", "health", "explain"] {
+        assert!(commands.contains(&expected), "{expected} is not among {commands:?}");
+    }
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let help = setup.run(&[command, "--help"]);
+        expect(&help, 0);
+        let help = stdout(&help);
+        let example = help.split("Example:").nth(1).unwrap_or_else(|| panic!("no example: {help}"));
+        assert!(example.contains(&format!("recall-bridge {command}")), "{help}");
+    }
+    expect(&setup.run(&["no-such-command"]), 2);
+}
+
+#[test]
+fn health_says_whether_the_bridge_of_this_host_can_accept() {
+    let setup = Setup::new("127.0.0.1:1");
+    let mut bridge = setup.start();
+    let ask = setup.clone().env("BRIDGE_OPS_LISTEN", bridge.ops_address());
+    let healthy = ask.run(&["health"]);
+    expect(&healthy, 0);
+    assert!(stdout(&healthy).contains("\"ready\":true"), "{healthy:?}");
+    let anywhere = format!("0.0.0.0:{}", bridge.ops_address().port());
+    expect(&setup.clone().env("BRIDGE_OPS_LISTEN", anywhere).run(&["health"]), 0);
+    expect(&setup.run(&["health", "--url", &format!("http://{}/readyz", bridge.ops_address())]), 0);
+    bridge.kill();
+    let dead = ask.run(&["health"]);
+    expect(&dead, 1);
+    assert!(stderr(&dead).contains("does not answer"), "{dead:?}");
+}
+
+#[test]
+fn check_config_shows_what_is_effective_hides_secrets_and_asks_the_broker() {
+    let kafka = Kafka::start();
+    let setup = kafka.setup().env("KAFKA_SASL_PASSWORD", "kafka-passw0rd");
+    let sound = setup.run(&["check-config"]);
+    expect(&sound, 0);
+    let shown = stdout(&sound);
+    for line in ["BRIDGE_TOPIC=official-account.recalls", "BRIDGE_ACK_TIMEOUT_MS=1500  (default)"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in {shown}");
+    }
+    let said = format!("{shown}{}", stderr(&sound));
+    assert!(said.contains("reachable") && said.contains("4 partition(s)"), "{said}");
+    assert!(!said.contains(TOKEN) && !said.contains("passw0rd"), "{said}");
+
+    let json = setup.run(&["check-config", "--json", "--offline"]);
+    expect(&json, 0);
+    let settings: Value = serde_json::from_str(&stdout(&json)).unwrap();
+    assert_eq!((&settings["BRIDGE_APPS"], &settings["sasl.password"]), (&"***".into(), &"***".into()));
+    assert!(!settings.to_string().contains("passw0rd") && !settings.to_string().contains(TOKEN), "{settings}");
+
+    let missing = setup.clone().env("BRIDGE_TOPIC", "no-such-topic").run(&["check-config"]);
+    expect(&missing, 75);
+    assert!(stderr(&missing).contains("no-such-topic"), "{missing:?}");
+    kafka.down();
+    let away = setup.run(&["check-config"]);
+    expect(&away, 75);
+    assert!(stderr(&away).contains("cannot be reached"), "{away:?}");
+    expect(&setup.run(&["check-config", "--offline"]), 0);
+    expect(&setup.env("BRIDGE_DELIVERY", "never").run(&["check-config"]), 78);
+}
+
+#[test]
+fn check_config_takes_no_harm_from_a_running_bridge() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let output = bridge.setup().run(&["check-config"]);
+    expect(&output, 0);
+    assert!(stderr(&output).contains("in use by a running bridge"), "{output:?}");
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
+}
+
+#[test]
+fn what_send_sends_tail_proves() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let setup = bridge.setup();
+    let app = APP.to_string();
+    let (url, send) = (bridge.url(), ["send", "--app", &app, "--json", "--count", "50", "--keys-per-webhook", "3"]);
+    let sent = setup.run(&[&send[..], &["--url", &url, "--token", TOKEN, "--connections", "4"]].concat());
+    expect(&sent, 0);
+    let summary: Value = serde_json::from_str(&stdout(&sent)).unwrap();
+    assert_eq!((&summary["sent"], &summary["acknowledged"]), (&50.into(), &50.into()), "{summary}");
+    assert!(summary["p99_ms"].as_f64().unwrap() > 0.0);
+    bridge.wait_published();
+
+    let tail = setup.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--json"]);
+    expect(&tail, 0);
+    let (records, verdict): (Vec<_>, Vec<_>) =
+        stdout(&tail).lines().map(str::to_owned).partition(|l| l.starts_with('{'));
+    assert_eq!(records.len(), 150);
+    for record in &records {
+        let record: Value = serde_json::from_str(record).unwrap();
+        assert_eq!(record["key"], record["value"]["official_account"]);
+    }
+    assert!(verdict.iter().any(|line| line.contains("150 records, 0 faults: verified")), "{verdict:?}");
+    let few = setup.run(&["tail", "--from", "beginning", "--count", "7"]);
+    expect(&few, 0);
+    assert_eq!(stdout(&few).lines().count(), 7);
+
+    let refused = setup.run(&[&send[..], &["--url", &url, "--token", "wrong"]].concat());
+    expect(&refused, 1);
+    assert!(stdout(&refused).contains("120007"), "{refused:?}");
+    let summary = setup.run(&["send", "--url", &url, "--app", &app, "--token", TOKEN, "--count", "5", "--rate", "100"]);
+    expect(&summary, 0);
+    assert!(stdout(&summary).contains("5 webhooks") && stdout(&summary).contains("p99"), "{summary:?}");
+}
+
+#[test]
+fn tail_finds_a_record_that_came_twice() {
+    use rdkafka::message::OwnedHeaders;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1", "2_1_1"]);
+    bridge.wait_published();
+    let verify = ["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"];
+    expect(&bridge.setup().run(&verify), 0);
+
+    let record = kafka.records().swap_remove(0);
+    let producer: BaseProducer =
+        rdkafka::ClientConfig::new().set("bootstrap.servers", kafka.address()).create().unwrap();
+    let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(rdkafka::message::Header { key, value: Some(value) })
+    });
+    let value = record.value.to_string();
+    let again = BaseRecord::to(crate::bridge::TOPIC).partition(record.partition).key(&record.key).payload(&value);
+    producer.send(again.headers(headers)).map_err(|(error, _)| error).unwrap();
+    producer.flush(crate::bridge::PATIENCE).unwrap();
+    let found = bridge.setup().run(&verify);
+    expect(&found, 1);
+    assert!(stdout(&found).contains("came before") && stdout(&found).contains("NOT as promised"), "{found:?}");
+}
+
+#[test]
+fn explain_says_which_outcome_a_webhook_gets() {
+    let setup = Setup::new("127.0.0.1:1");
+    let url = |token: &str| format!("http://bridge/?{}", crate::sender::signed_query(APP, token));
+    let sound = setup.run(&["explain", "--url", &url(TOKEN)]);
+    let forged = setup.run(&["explain", "--url", &url("wrong")]);
+    let said = format!("{}{}", stdout(&forged), stderr(&forged));
+    assert!(said.contains("bad_sign"), "{forged:?}");
+    let all = format!("{said}{}{}", stdout(&sound), stderr(&sound));
+    assert!(!all.contains(TOKEN), "{all}");
+}
+
+#[test]
+fn the_demo_runs_by_itself_and_all_arrives() {
+    // No configuration: not even what the other commands need.
+    let setup = ["BRIDGE_APPS", "BRIDGE_SPOOL_DIR", "BRIDGE_TOPIC", "KAFKA_BOOTSTRAP_SERVERS"]
+        .into_iter()
+        .fold(Setup::new("unused:1"), Setup::without);
+    let demo = setup.run(&["demo"]);
+    expect(&demo, 0);
+    let said = stdout(&demo);
+    let number = |what: &str| {
+        let line = said.lines().find(|line| line.trim_start().starts_with(what)).unwrap_or_else(|| panic!("{said}"));
+        line.split_whitespace().last().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(number("recalled messages acknowledged") >= 20, "{said}");
+    assert_eq!(number("records in Kafka"), number("recalled messages acknowledged"), "{said}");
+    assert_eq!((number("missing"), number("doubled")), (0, 0), "{said}");
+}

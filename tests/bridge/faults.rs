@@ -1,0 +1,190 @@
+//! What keeps it from starting: said plainly, with the right exit code, and nothing is harmed.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use rusqlite::Connection;
+
+use crate::bridge::{APP, Setup, TOKEN};
+use crate::mock::Kafka;
+use crate::sender::{Sender, signed_query};
+
+/// Nobody listens there: the start does not need Kafka.
+const NO_KAFKA: &str = "127.0.0.1:1";
+
+fn serve(setup: &Setup) -> (i32, String) {
+    let output = setup.run(&["serve"]);
+    (output.status.code().unwrap(), text(&output))
+}
+
+fn text(output: &Output) -> String {
+    [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat()
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_and_ends_with_75() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for name in ["BRIDGE_LISTEN", "BRIDGE_OPS_LISTEN"] {
+        let (code, said) = serve(&Setup::new(NO_KAFKA).env(name, address));
+        assert_eq!(code, 75, "{said}");
+        assert!(said.contains(name) && said.contains(&address.to_string()), "{said}");
+    }
+}
+
+#[test]
+fn a_spool_held_by_another_bridge_ends_with_75_and_names_directory_and_process() {
+    let bridge = Setup::new(NO_KAFKA).start();
+    let (code, said) = serve(bridge.setup());
+    assert_eq!(code, 75, "{said}");
+    assert!(said.contains(&bridge.setup().spool_dir().display().to_string()), "{said}");
+    assert!(said.contains(&format!("pid {}", bridge.process.pid())), "{said}");
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
+}
+
+#[test]
+fn a_spool_directory_that_cannot_be_one_ends_with_75() {
+    let setup = Setup::new(NO_KAFKA);
+    let file = setup.home().join("a-file");
+    std::fs::write(&file, "no directory").unwrap();
+    for dir in [file.clone(), file.join("below")] {
+        let (code, said) = serve(&setup.clone().env("BRIDGE_SPOOL_DIR", dir.display()));
+        assert_eq!(code, 75, "{said}");
+        assert!(said.contains("BRIDGE_SPOOL_DIR") && said.contains(&dir.display().to_string()), "{said}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), b"no directory");
+}
+
+#[test]
+fn a_spool_file_that_cannot_be_trusted_ends_with_70_and_stays_as_it_is() {
+    let setup = Setup::new(NO_KAFKA);
+    let file = setup.spool_dir().join("spool.db");
+    let spoil: [(&str, &dyn Fn()); 5] = [
+        ("garbage", &|| std::fs::write(&file, "garbage ".repeat(5000)).unwrap()),
+        ("another database", &|| {
+            Connection::open(&file)
+                .unwrap()
+                .execute_batch("CREATE TABLE other (x); INSERT INTO other VALUES (1)")
+                .unwrap();
+        }),
+        ("a spool of a later release", &|| {
+            spool(&setup);
+            Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 999").unwrap();
+        }),
+        ("a spool whose numbers contradict each other", &|| {
+            spool(&setup);
+            Connection::open(&file).unwrap().execute_batch("UPDATE progress SET watermark = 0").unwrap();
+        }),
+        ("a spool with its table missing", &|| {
+            spool(&setup);
+            Connection::open(&file).unwrap().execute_batch("DROP TABLE event_group").unwrap();
+        }),
+    ];
+    for (what, spoil) in spoil {
+        let _ = std::fs::remove_dir_all(setup.spool_dir());
+        std::fs::create_dir_all(setup.spool_dir()).unwrap();
+        spoil();
+        let before = std::fs::read(&file).unwrap();
+        let (code, said) = serve(&setup);
+        assert_eq!(code, 70, "{what}: {said}");
+        assert!(said.contains(&file.display().to_string()), "{what}: {said}");
+        assert!(said.contains("move it aside"), "{what}: {said}");
+        assert!(before == std::fs::read(&file).unwrap(), "{what}: the file was changed");
+    }
+}
+
+/// Leaves a sound spool with some events, its log emptied into the file.
+fn spool(setup: &Setup) {
+    let mut bridge = setup.clone().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
+    bridge.process.signal(rustix::process::Signal::TERM);
+    assert_eq!(bridge.process.wait_exit(crate::bridge::PATIENCE), 0);
+}
+
+#[test]
+fn every_fault_of_the_configuration_is_told_in_one_go_before_anything_is_done() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::new(NO_KAFKA)
+        .env("BRIDGE_LISTEN", taken.local_addr().unwrap())
+        .env("BRIDGE_OPS_LISTEN", "nowhere")
+        .env("BRIDGE_ACK_TIMEOUT_MS", "2s")
+        .env("BRIDGE_SPOOL_MAX_BYTES", 1)
+        .env("BRIDGE_DELIVERY", "perhaps")
+        .env("BRIDGE_TOPIC", "no topic")
+        .env("BRIDGE_TOKENS", "unknown")
+        .env("BRIDGE_SPOOL_DIRR", "misspelt")
+        .env("KAFKA_TRANSACTIONAL_ID", "ours")
+        .env("KAFKA_NO_SUCH_THING", "1")
+        .env("BRIDGE_APPS", format!("{APP}:{TOKEN},nonsense:{TOKEN}"));
+    let (code, said) = serve(&setup);
+    assert_eq!(code, 78, "{said}");
+    for name in [
+        "BRIDGE_OPS_LISTEN",
+        "BRIDGE_ACK_TIMEOUT_MS",
+        "BRIDGE_SPOOL_MAX_BYTES",
+        "BRIDGE_DELIVERY",
+        "BRIDGE_TOPIC",
+        "BRIDGE_TOKENS",
+        "BRIDGE_SPOOL_DIRR",
+        "KAFKA_TRANSACTIONAL_ID",
+        "KAFKA_NO_SUCH_THING",
+        "BRIDGE_APPS",
+    ] {
+        assert!(said.lines().any(|line| line.starts_with(&format!("{name}:"))), "{name} is not named: {said}");
+    }
+    let misspelt = said.lines().find(|line| line.starts_with("BRIDGE_SPOOL_DIRR")).unwrap();
+    assert!(misspelt.contains("did you mean BRIDGE_SPOOL_DIR?"), "no suggestion: {misspelt}");
+    assert!(!said.contains(TOKEN), "{said}");
+    assert!(!said.contains("BRIDGE_LISTEN"), "the taken port was tried: {said}");
+    assert!(!setup.spool_dir().exists(), "the spool was made");
+}
+
+#[test]
+fn what_is_required_and_missing_is_named() {
+    let setup = Setup::new(NO_KAFKA).without("BRIDGE_APPS").without("KAFKA_BOOTSTRAP_SERVERS");
+    let (code, said) = serve(&setup);
+    assert_eq!(code, 78, "{said}");
+    assert!(said.contains("BRIDGE_APPS") && said.contains("KAFKA_BOOTSTRAP_SERVERS"), "{said}");
+}
+
+#[test]
+fn what_kubernetes_injects_for_services_of_our_names_is_ignored() {
+    let bridge = Setup::new(NO_KAFKA)
+        .env("BRIDGE_SERVICE_HOST", "10.0.0.1")
+        .env("BRIDGE_SERVICE_PORT", "8080")
+        .env("BRIDGE_SERVICE_PORT_WEBHOOK", "8080")
+        .env("BRIDGE_PORT", "tcp://10.0.0.1:8080")
+        .env("BRIDGE_PORT_8080_TCP_ADDR", "10.0.0.1")
+        .env("KAFKA_SERVICE_HOST", "10.0.0.2")
+        .env("KAFKA_PORT_9092_TCP", "tcp://10.0.0.2:9092")
+        .start();
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
+}
+
+#[test]
+fn no_token_is_in_any_output_however_talkative() {
+    let kafka = Kafka::start();
+    let password = "kafka-passw0rd";
+    let setup = kafka.setup().env("BRIDGE_LOG", "trace").env("KAFKA_SASL_PASSWORD", password);
+    let mut bridge = setup.start();
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    sender.acknowledged("#TOA#_1", &["1_1_1"]);
+    let mut said = sender.post(&signed_query(APP, "wrong"), "{}").text;
+    said += &sender.post(&signed_query(APP, TOKEN), "{").text;
+    bridge.wait_published();
+    for path in ["/status", "/metrics", "/readyz", "/livez"] {
+        said += &bridge.ops_get(path).1;
+    }
+    bridge.process.signal(rustix::process::Signal::TERM);
+    assert_eq!(bridge.process.wait_exit(crate::bridge::PATIENCE), 0);
+    said += &bridge.process.log_lines().concat();
+    said += &bridge.process.stdout_lines().concat();
+    for command in [&["check-config"][..], &["check-config", "--json"]] {
+        said += &text(&setup.run(command));
+    }
+    for secret in [TOKEN, password] {
+        let at = said.find(secret).map(|at| &said[at.saturating_sub(200)..at]);
+        assert!(at.is_none(), "a secret is shown behind {at:?}");
+    }
+    assert_eq!(bridge.process.stdout_lines(), Vec::<String>::new(), "logs go to stderr");
+}
