@@ -6,12 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::ClientConfig;
 
-use super::found::Found;
+use super::found::{Found, print};
 use super::kafka::errors::Trouble;
 use super::kafka::producer::{Failure, Producer};
 use super::kafka::read_back::read_back;
 use super::kafka::topic::{self, Creation, Topic};
-use super::machine::{Action, Event, Machine, Range, Refusal};
+use super::machine::{Action, Event, Machine, Range, Refusal, TRANSACTION_MAX_RECORDS};
 use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
 use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
@@ -118,7 +118,10 @@ impl Driver {
                 self.spool.begin(&self.topic_name, positions)?;
                 Ok(Event::Done)
             }
-            Action::ReadBack { ranges, found } => self.read_back(&ranges, found),
+            Action::ReadBack { ranges, found } => match self.read_back(&ranges, found) {
+                Ok(found) => Ok(self.compare(found)?),
+                Err(trouble) => Err(trouble),
+            },
             Action::Renew { first_seq } => {
                 self.spool.renew_identity(first_seq)?;
                 self.metrics.identity_renewals.inc();
@@ -126,8 +129,8 @@ impl Driver {
                 tracing::error!(
                     first_seq,
                     spool = identities.last().map(|identity| identity.uuid.to_string()),
-                    "the topic holds records that this spool never gave out: it was restored from a copy, or \
-                     truncated; it goes on under a new UUID"
+                    "the topic holds records under this spool's name that this spool did not publish: it was \
+                     restored from a copy, or truncated, or a copy of it is at work; it goes on under a new UUID"
                 );
                 Ok(Event::Renewed(identities))
             }
@@ -167,15 +170,36 @@ impl Driver {
         Ok(Event::Offsets(result?))
     }
 
-    fn read_back(&mut self, ranges: &[Range], found: Found) -> Result<Event, Trouble> {
+    fn read_back(&mut self, ranges: &[Range], found: Found) -> Result<Found, Trouble> {
         self.kafka.set(KafkaState::ReadingBack);
         let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
         tracing::info!(offsets, partitions = ranges.len(), "reading the topic back");
         let stop = Arc::clone(&self.stop);
         let grace = Instant::now();
-        let found = read_back(&self.config, &self.topic_name, ranges, found, || {
+        read_back(&self.config, &self.topic_name, ranges, found, || {
             stop.load(Ordering::Acquire) && grace.elapsed() > Duration::from_secs(10)
-        })?;
+        })
+    }
+
+    /// What was found must be what this spool holds under these numbers.
+    fn compare(&mut self, mut found: Found) -> Result<Event, PublisherError> {
+        let below = found.highest().map_or(0, |highest| highest + 1);
+        let mut from = self.machine.watermark();
+        'compared: while from < below {
+            let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
+            let batch = self.reader.read(from, below, limit)?;
+            if batch.is_empty() {
+                found.disown(from);
+                break;
+            }
+            for (seq, event) in batch.events() {
+                let record = Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?;
+                if !found.compare(seq, print(record.key, record.value)) {
+                    break 'compared;
+                }
+            }
+            from = batch.until();
+        }
         self.metrics.read_back_found.inc_by(found.count());
         tracing::info!(found = found.count(), "the topic was read back");
         Ok(Event::ReadBack(found))

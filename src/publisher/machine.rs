@@ -153,7 +153,7 @@ enum Step {
     Connect,
     ListOffsets,
     ReadBack(Vec<Range>),
-    Renew,
+    Renew(Seq),
     Begin,
     Publish,
 }
@@ -222,7 +222,7 @@ impl Machine {
                 found: Found::new(self.watermark, self.given_out, &self.identities),
             },
             Step::Begin => Action::Begin(self.positions.clone()),
-            Step::Renew => Action::Renew { first_seq: self.given_out },
+            Step::Renew(first_seq) => Action::Renew { first_seq: *first_seq },
             Step::Publish => {
                 if let Some((seq, reason)) = &self.condemned {
                     return Action::Quarantine { seq: *seq, reason: reason.clone() };
@@ -375,13 +375,12 @@ impl Machine {
 
     /// Goes on with what was found in the topic.
     fn take(&mut self, found: Found) {
-        let foreign = found.is_foreign();
-        self.found = found;
-        self.step = match (foreign, self.begun) {
-            (true, _) => Step::Renew,
-            (false, false) => Step::Begin,
-            (false, true) => Step::Publish,
+        self.step = match (found.foreign_from(), self.begun) {
+            (Some(first_seq), _) => Step::Renew(first_seq),
+            (None, false) => Step::Begin,
+            (None, true) => Step::Publish,
         };
+        self.found = found;
         if self.condemned.as_ref().is_some_and(|(seq, _)| *seq != self.watermark || self.found.contains(*seq)) {
             self.condemned = None;
         }

@@ -24,7 +24,7 @@ fn ready(machine: &mut Machine, partitions: &[(i64, i64)], found: &[Seq]) {
     machine.on(offsets(partitions));
     if let Action::ReadBack { found: mut set, .. } = machine.next() {
         for &seq in found {
-            set.note(UUID, seq);
+            set.note(UUID, seq, 0);
         }
         machine.on(Event::ReadBack(set));
     }
@@ -87,8 +87,8 @@ fn any_doubt_throws_the_producer_away_fences_and_reads_back() {
     let Action::ReadBack { ranges, found } = machine.next() else { panic!("{:?}", machine.next()) };
     assert_eq!(ranges, [Range { partition: 0, from: 10, to: 15 }]);
     let mut set = found;
-    set.note(UUID, 20);
-    assert!(!set.is_foreign(), "20 may have been sent");
+    set.note(UUID, 20, 0);
+    assert!(set.foreign_from().is_none(), "20 may have been sent");
     machine.on(Event::ReadBack(set));
     assert!(matches!(machine.next(), Action::Publish { from: 11, .. }), "{:?}", machine.next());
 }
@@ -120,9 +120,9 @@ fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
     machine.on(offsets(&[(0, 200)]));
     let Action::ReadBack { mut found, .. } = machine.next() else { panic!() };
     for seq in (10..15).chain(20..40) {
-        found.note(UUID, seq);
+        found.note(UUID, seq, 0);
     }
-    assert!(found.is_foreign());
+    assert_eq!(found.foreign_from(), Some(20));
     machine.on(Event::ReadBack(found));
     assert_eq!(machine.next(), Action::Renew { first_seq: 20 });
     machine.on(Event::Renewed(vec![identity(1, UUID), identity(20, NEW)]));
@@ -132,9 +132,9 @@ fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
     machine.on(offsets(&[(0, 200)]));
     let Action::ReadBack { mut found, .. } = machine.next() else { panic!() };
     for seq in (10..15).chain(20..40) {
-        found.note(UUID, seq);
+        found.note(UUID, seq, 0);
     }
-    assert!(!found.is_foreign(), "the old name's later numbers are known");
+    assert!(found.foreign_from().is_none(), "the old name's later numbers are known");
     machine.on(Event::ReadBack(found));
     machine.on(Event::Done);
     assert!(matches!(machine.next(), Action::Publish { from: 10, below: 20, .. }));
@@ -208,4 +208,20 @@ fn a_transaction_that_times_out_is_tried_smaller_and_grows_again() {
         machine.on(committed(from + records, &[]));
     }
     assert!(matches!(machine.next(), Action::Publish { records: TRANSACTION_MAX_RECORDS, .. }));
+}
+
+#[test]
+fn a_number_that_a_copy_of_the_spool_used_first_is_given_up_with_all_behind_it() {
+    let mut machine = machine(10, 20, &[(0, 100)]);
+    machine.on(Event::Connected);
+    machine.on(offsets(&[(0, 200)]));
+    let Action::ReadBack { mut found, .. } = machine.next() else { panic!() };
+    for seq in 10..25 {
+        found.note(UUID, seq, u32::from(seq >= 14));
+    }
+    assert!((10..14).all(|seq| found.compare(seq, 0)));
+    assert!(!found.compare(14, 0));
+    assert_eq!((found.foreign_from(), found.count()), (Some(14), 4));
+    machine.on(Event::ReadBack(found));
+    assert_eq!(machine.next(), Action::Renew { first_seq: 14 });
 }

@@ -8,7 +8,9 @@
 //! `transactional.id` is initialized: that resolves what was open and fences every request of the
 //! old one. Then the high watermark of every partition is taken, the topic is read in
 //! `read_committed` from the stored positions up to there, and what is missing is published.
-//! Whatever became of a transaction is thus read, never guessed. `docs/architecture.md` goes
+//! Whatever became of a transaction is thus read, never guessed. What is found under a number is
+//! compared with what the spool holds under it: another recall there is that of a copy of the
+//! spool, and the spool takes a new name from that number on. `docs/architecture.md` goes
 //! through the cases one by one.
 //!
 //! # Rooms

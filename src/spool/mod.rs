@@ -27,7 +27,7 @@
 //!   The running totals that make this possible are kept in the rows (`bytes_through`).
 //! - A sequence number belongs to an *identity*: the UUID that consumers see as `bridge_spool`.
 //!   A spool that finds itself behind the topic takes a new one from there on; `bridge_seq` then
-//!   counts from 1 again.
+//!   counts from 1 again. While nothing was published, every opening takes a new one.
 //! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
 //!   connection: the file is opened and checked again, what was not acknowledged is removed, and
 //!   where that cannot be done the writer ends, and with it the process.
@@ -226,7 +226,8 @@ impl Spool {
     /// changed then.
     pub fn open(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<(Self, WriterHandle), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
-        let (connection, found) = schema::open_writer(&options.dir)?;
+        let (connection, mut found) = schema::open_writer(&options.dir)?;
+        schema::rename_unused(&connection, &mut found)?;
         let unverified_from = schema::mark_unverified(&connection, &found)?;
         let shared = Arc::new(Shared {
             capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),

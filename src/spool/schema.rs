@@ -163,6 +163,21 @@ fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> 
     Err(SpoolError::Corrupt { file: file.to_owned(), reason })
 }
 
+/// Takes a new name where nothing was published under the present one: nobody knows it but a copy of
+/// this file (a machine made from an image, say), and two that publish under one name would count
+/// alike. Positions are stored before the first record is sent.
+pub(super) fn rename_unused(connection: &Connection, found: &mut Found) -> rusqlite::Result<()> {
+    let used = connection.query_row("SELECT count(*) > 0 FROM position", [], |row| row.get(0))?;
+    let [identity] = found.identities.as_mut_slice() else { return Ok(()) };
+    if used || found.watermark > identity.first_seq {
+        return Ok(());
+    }
+    identity.uuid = Uuid::new_v4();
+    connection
+        .execute("UPDATE identity SET uuid = ?1 WHERE first_seq = ?2", params![identity.uuid, identity.first_seq])?;
+    Ok(())
+}
+
 /// Reads the head and the tail of the spool.
 pub(super) fn check(connection: &Connection, file: &Path) -> Result<Found, SpoolError> {
     let corrupt = |reason: String| SpoolError::Corrupt { file: file.to_owned(), reason };

@@ -225,11 +225,14 @@ impl Writer {
             Command::Renew { first_seq, reply } => {
                 let uuid = Uuid::new_v4();
                 let result = self.transact(|_, tx| {
-                    tx.execute("INSERT INTO identity VALUES (?1, ?2)", params![first_seq, uuid])?;
+                    tx.execute("INSERT OR REPLACE INTO identity VALUES (?1, ?2)", params![first_seq, uuid])?;
                     Ok(Effect::default())
                 })?;
                 if result.is_ok() {
-                    self.shared.state().identities.push(Identity { first_seq, uuid });
+                    let mut state = self.shared.state();
+                    let at = state.identities.partition_point(|identity| identity.first_seq < first_seq);
+                    let replaced = state.identities.get(at).is_some_and(|identity| identity.first_seq == first_seq);
+                    state.identities.splice(at..at + usize::from(replaced), [Identity { first_seq, uuid }]);
                 }
                 (reply, result)
             }

@@ -1,81 +1,45 @@
-//! Tests against a real Apache Kafka: `scripts/kafka-libs`, then
+//! The promise against a real Apache Kafka: `scripts/kafka-libs`, then
 //! `cargo test --features real-kafka --test kafka`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+//!
+//! Each file is named after what it proves. Whatever is random is printed as a seed;
+//! `BRIDGE_TEST_SEED` replays it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
+#[path = "../support/bridge.rs"]
+#[allow(dead_code, clippy::needless_pass_by_value, reason = "shared between suites; each uses a part")]
+mod bridge;
+#[path = "../support/sender.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod sender;
+#[path = "../support/topic.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod topic;
+
+mod audit;
 mod broker;
+mod http;
+mod load;
+mod proxy;
+mod scene;
+mod seed;
+mod wait;
 
-use std::time::{Duration, Instant};
-
-use broker::Broker;
-use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
-
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Publishes in a transaction, as the bridge does: the transaction coordinator must work too.
-fn publish(broker: &Broker, topic: &str, value: &str) {
-    let producer: BaseProducer = broker.client().set("transactional.id", "smoke").create().unwrap();
-    producer.init_transactions(TIMEOUT).unwrap();
-    producer.begin_transaction().unwrap();
-    producer.send(BaseRecord::to(topic).partition(0).key("key").payload(value)).map_err(|(error, _)| error).unwrap();
-    producer.commit_transaction(TIMEOUT).unwrap();
-}
-
-fn read_committed(broker: &Broker, topic: &str, count: usize) -> Vec<String> {
-    let consumer: BaseConsumer = broker
-        .client()
-        .set("group.id", "unused")
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
-        .create()
-        .unwrap();
-    let mut partitions = TopicPartitionList::new();
-    partitions.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
-    consumer.assign(&partitions).unwrap();
-    let deadline = Instant::now() + TIMEOUT;
-    let mut values = Vec::new();
-    while values.len() < count && Instant::now() < deadline {
-        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            let message = message.unwrap();
-            values.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
-        }
-    }
-    values
-}
-
-fn answers(broker: &Broker, within: Duration) -> bool {
-    let consumer: BaseConsumer = broker.client().create().unwrap();
-    consumer.fetch_metadata(None, within).is_ok()
-}
-
-#[test]
-fn a_broker_starts_serves_and_restarts() {
-    let started = Instant::now();
-    let mut broker = Broker::start();
-    eprintln!("start: {:?}", started.elapsed());
-    broker.create_topic("smoke", 3, &[("retention.ms", "-1")]);
-    publish(&broker, "smoke", "before");
-
-    broker.kill();
-    assert!(!answers(&broker, Duration::from_millis(300)));
-    let started = Instant::now();
-    broker.restart();
-    eprintln!("restart after kill: {:?}", started.elapsed());
-    assert_eq!(read_committed(&broker, "smoke", 1), ["before"]);
-
-    broker.pause();
-    assert!(!answers(&broker, Duration::from_millis(300)));
-    broker.resume();
-    assert!(answers(&broker, TIMEOUT));
-    publish(&broker, "smoke", "after");
-
-    let started = Instant::now();
-    broker.terminate();
-    eprintln!("terminate: {:?}", started.elapsed());
-    let started = Instant::now();
-    broker.restart();
-    eprintln!("restart after terminate: {:?}", started.elapsed());
-    assert_eq!(read_committed(&broker, "smoke", 2), ["before", "after"]);
-}
+mod at_least_once;
+mod bridge_killed;
+mod broker_restarts;
+mod end_to_end;
+mod kafka_away;
+mod late_end_txn;
+mod record_refused;
+mod spool_copied;
+mod spool_shared;
+mod topic_missing;
+mod two_bridges;
+mod watermark_lags;

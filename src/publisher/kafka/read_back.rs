@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::context::Context;
 use super::errors::Trouble;
 use super::producer::explained;
-use crate::publisher::found::Found;
+use crate::publisher::found::{Found, print};
 use crate::publisher::machine::Range;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL};
 
@@ -96,7 +96,8 @@ fn read(
             None => continue,
             Some(Ok(message)) => {
                 if let Some((spool, seq)) = name_of(&message) {
-                    found.note(spool, seq);
+                    let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
+                    found.note(spool, seq, print(key, value));
                 }
                 if let Some(range) = open.get_mut(&message.partition()) {
                     range.from = message.offset() + 1;

@@ -4,12 +4,15 @@
 //! what a promise about brokers that die has to be tested against. `scripts/kafka-libs` downloads
 //! the jars; Java 17 or later must be installed.
 
-use std::fmt::Write as _;
+mod ports;
+mod process;
+mod properties;
+
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,8 +21,12 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::Metadata;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
+
+pub(crate) use ports::free_port;
+use ports::{Ports, address};
+use process::{Process, java};
 
 /// How long a broker may take to start or to stop: far more than it needs, for slow machines.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -30,16 +37,6 @@ const START_ATTEMPTS: u32 = 10;
 /// Any valid cluster id does: no broker ever meets another one.
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
-/// Measured on two cores: a start takes 2.4 s with these, 3.3 s without, and a broker that lives
-/// for a few seconds never earns back what the optimizing compiler costs.
-const JVM_OPTIONS: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-
-/// The broker that `BRIDGE_TEST_KAFKA=host:port` names, for tests that leave it as it was.
-#[allow(dead_code, reason = "for tests that need a broker but do not harm it")]
-pub(crate) fn shared_bootstrap() -> Option<String> {
-    std::env::var("BRIDGE_TEST_KAFKA").ok().filter(|address| !address.is_empty())
-}
-
 /// A running (or killed, or frozen) broker. Dropping it kills the process and removes its data.
 pub(crate) struct Broker {
     ports: Ports,
@@ -48,6 +45,12 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
+    /// One broker for all tests that leave it as it was. It ends with the test process.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
     /// Starts a broker and returns once it serves.
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
@@ -203,7 +206,7 @@ impl Broker {
 
     /// Writes the settings and formats the storage, which Kafka asks for before its first start.
     fn format(&self, settings: &[(&str, &str)], proxy: Option<u16>) {
-        let text = properties(self.dir.path(), self.ports, proxy, settings);
+        let text = properties::properties(self.dir.path(), self.ports, proxy, settings);
         fs::write(self.properties(), text).expect("server.properties is written");
         let output = java()
             .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
@@ -294,160 +297,4 @@ fn has_all_leaders(metadata: &Metadata) -> bool {
 enum NotServing {
     AddressInUse,
     Failed(String),
-}
-
-/// The broker's process, and a shell that outlives the test to clean up after it.
-struct Process {
-    java: Child,
-    guard: Child,
-}
-
-impl Process {
-    /// A test that is killed, or that keeps its broker in a static, drops nothing. The guard
-    /// sees its standard input close, whatever ended the test.
-    fn guarded(java: Child, dir: &Path) -> Self {
-        let guard = Command::new("sh")
-            .args(["-c", r#"trap "" INT TERM HUP; read -r _; kill -9 "$1"; rm -rf "$2""#, "broker-guard"])
-            .arg(java.id().to_string())
-            .arg(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("sh starts");
-        Self { java, guard }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.java), signal).expect("the broker's process is there");
-    }
-
-    /// The exit status once the process is gone; the guard goes with it.
-    fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self.java.try_wait().expect("the broker's process is ours")?;
-        self.dismiss_guard();
-        Some(status)
-    }
-
-    fn kill(mut self) {
-        // The guard first: its number to kill is only safe while the process is not reaped.
-        self.dismiss_guard();
-        // Fails only where the process has ended already.
-        let _ = self.java.kill();
-        let _ = self.java.wait();
-    }
-
-    fn dismiss_guard(&mut self) {
-        let _ = self.guard.kill();
-        let _ = self.guard.wait();
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Ports {
-    clients: u16,
-    controller: u16,
-    proxied: u16,
-}
-
-impl Ports {
-    fn pick() -> Self {
-        Self { clients: free_port(), controller: free_port(), proxied: free_port() }
-    }
-}
-
-/// A port that is free now, and that this process is not given twice.
-///
-/// Not one that the system hands out (`bind` to port 0): while the broker is down, a client that
-/// reconnects to such a port can be given the very same one as its own, connect to itself, and
-/// keep the broker from ever coming back.
-fn free_port() -> u16 {
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-
-    // Processes that run at the same time start at different places.
-    let offset = (std::process::id() % u32::from(COUNT)) * 37 % u32::from(COUNT);
-    let offset = u16::try_from(offset).expect("an offset below COUNT");
-    for _ in 0..COUNT {
-        let step = TAKEN.fetch_add(1, Ordering::Relaxed) % COUNT;
-        let port = FIRST + (offset + step) % COUNT;
-        if TcpListener::bind(address(port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port from {FIRST} on");
-}
-
-fn address(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
-}
-
-fn java() -> Command {
-    let mut command = Command::new("java");
-    command.args(JVM_OPTIONS).arg("-cp").arg(libs().join("*"));
-    command
-}
-
-fn libs() -> PathBuf {
-    let dir = std::env::var_os("BRIDGE_TEST_KAFKA_LIBS").map_or_else(
-        || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory").join("kafka/libs"),
-        PathBuf::from,
-    );
-    let has_jars = fs::read_dir(&dir)
-        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("kafka_")));
-    assert!(has_jars, "no Kafka jars in {}: run scripts/kafka-libs (or set BRIDGE_TEST_KAFKA_LIBS)", dir.display());
-    dir
-}
-
-/// One process that is broker and controller, with as little on disk and in memory as it can do
-/// with. Of a key given twice, Kafka takes the last.
-///
-/// The short session is for [`Broker::restart`]: after a crash the controller refuses a new
-/// process with the old one's id until the session of the dead one has run out (9 s by default).
-fn properties(dir: &Path, ports: Ports, proxy: Option<u16>, settings: &[(&str, &str)]) -> String {
-    let Ports { clients, controller, proxied } = ports;
-    let mut listeners = format!("PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}");
-    let mut advertised = format!("PLAINTEXT://127.0.0.1:{clients}");
-    if let Some(port) = proxy {
-        write!(listeners, ",PROXIED://127.0.0.1:{proxied}").expect("a string takes text");
-        write!(advertised, ",PROXIED://127.0.0.1:{port}").expect("a string takes text");
-    }
-    let data = dir.join("data");
-    let data = data.display();
-    let mut text = format!(
-        "\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listeners={listeners}
-advertised.listeners={advertised}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
-log.dirs={data}
-auto.create.topics.enable=false
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=5
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=5
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=200
-log.retention.hours=-1
-log.preallocate=false
-log.index.size.max.bytes=1048576
-log.cleaner.dedupe.buffer.size=2097152
-num.network.threads=2
-num.io.threads=4
-num.recovery.threads.per.data.dir=1
-"
-    );
-    for (key, value) in settings {
-        writeln!(text, "{key}={value}").expect("a string takes text");
-    }
-    text
 }

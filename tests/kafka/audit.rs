@@ -1,0 +1,137 @@
+//! What the senders were told, against what is in the topic.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use crate::load::{Delivery, Told};
+use crate::topic::{Record, report};
+
+/// Counts of recalls, by fault; `published` and `unanswered` are none.
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    pub(crate) acknowledged: u64,
+    pub(crate) published: u64,
+    /// Published, though the sender's connection broke before the answer.
+    pub(crate) unanswered: u64,
+    /// Acknowledged, and not in the topic.
+    pub(crate) lost: u64,
+    /// In the topic once more than once.
+    pub(crate) duplicated: u64,
+    /// Webhooks of which some recalls are in the topic and some are not.
+    pub(crate) torn: u64,
+    /// Behind a recall of the same account that was sent later.
+    pub(crate) reordered: u64,
+    /// Refused or never sent, and in the topic.
+    pub(crate) unexpected: u64,
+    /// Numbers missing from 1 to the last one, over all spools.
+    pub(crate) gaps: u64,
+    /// Numbers that two records have.
+    pub(crate) numbers_doubled: u64,
+    /// Names under which records were published.
+    pub(crate) spools: usize,
+    /// Webhooks that were answered with another status than 200.
+    pub(crate) refused: u64,
+    /// The numbers missing, and what `tail --verify` says.
+    pub(crate) missing: Vec<(String, u64)>,
+    verified: String,
+    verifier_faults: u64,
+}
+
+/// Compares. The deliveries of an account must be in the order in which they were sent.
+pub(crate) fn audit(ledger: &[Delivery], records: &[Record]) -> Audit {
+    let mut audit = Audit { published: records.len() as u64, ..Audit::default() };
+    let mut places: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    for (place, record) in records.iter().enumerate() {
+        places.entry((&record.key, record.msg_key())).or_default().push(place);
+    }
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for delivery in ledger {
+        let mut present = 0;
+        for key in &delivery.keys {
+            let Some(found) = places.remove(&(delivery.account.as_str(), key.as_str())) else { continue };
+            present += 1;
+            audit.duplicated += found.len() as u64 - 1;
+            let before = last.insert(&delivery.account, found[0]);
+            audit.reordered += u64::from(before.is_some_and(|before| before > found[0]));
+        }
+        let (present, all) = (present, delivery.keys.len() as u64);
+        match delivery.told {
+            Told::Acknowledged => {
+                audit.acknowledged += all;
+                audit.lost += all - present;
+            }
+            Told::Nothing => audit.unanswered += present,
+            Told::Refused => {
+                audit.refused += 1;
+                audit.unexpected += present;
+            }
+        }
+        audit.torn += u64::from(present > 0 && present < all);
+    }
+    audit.unexpected += places.values().map(|found| found.len() as u64).sum::<u64>();
+    audit.number(records);
+    audit
+}
+
+impl Audit {
+    fn number(&mut self, records: &[Record]) {
+        let mut spools: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
+        for record in records {
+            let fresh = spools.entry(record.spool()).or_default().insert(record.seq());
+            self.numbers_doubled += u64::from(!fresh);
+        }
+        self.spools = spools.len();
+        for (spool, seqs) in spools {
+            let last = seqs.last().copied().unwrap_or(0);
+            self.missing.extend((1..=last).filter(|seq| !seqs.contains(seq)).map(|seq| (spool.to_owned(), seq)));
+        }
+        self.gaps = self.missing.len() as u64;
+        let report = report(records);
+        self.verifier_faults = report.faults;
+        self.verified = report.to_string();
+    }
+
+    /// One number is missing, and the test knows why.
+    pub(crate) fn forgive_gap(&mut self) {
+        assert_eq!(self.gaps, 1, "one gap: {:?}", self.missing);
+        self.gaps = 0;
+        self.verifier_faults -= 1;
+    }
+
+    /// Everything that was acknowledged is there once and in order, and nothing else is.
+    #[track_caller]
+    pub(crate) fn assert_clean(&self) {
+        eprintln!("{self}");
+        let faults = self.lost
+            + self.duplicated
+            + self.torn
+            + self.reordered
+            + self.unexpected
+            + self.gaps
+            + self.numbers_doubled
+            + self.refused;
+        assert!(faults == 0 && self.verifier_faults == 0, "not exactly once, in order:\n{self}\n{}", self.verified);
+        assert!(self.acknowledged > 0, "nothing was sent");
+    }
+}
+
+impl fmt::Display for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "acknowledged {} published {} unanswered {} | lost {} duplicated {} torn {} reordered {} unexpected {} \
+             gaps {} numbers doubled {} refused {}",
+            self.acknowledged,
+            self.published,
+            self.unanswered,
+            self.lost,
+            self.duplicated,
+            self.torn,
+            self.reordered,
+            self.unexpected,
+            self.gaps,
+            self.numbers_doubled,
+            self.refused
+        )
+    }
+}

@@ -1,0 +1,88 @@
+//! The bridge dies by SIGKILL, again and again, while webhooks keep coming.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::bridge::Setup;
+use crate::broker::{Broker, free_port};
+use crate::load::{Load, Told};
+use crate::proxy::{EndTxn, Proxy};
+use crate::scene;
+use crate::seed::Random;
+use crate::wait::{count, until_settled, until_true};
+
+const ROUNDS: u32 = 25;
+
+/// Longer than the 15 s after which the broker aborts an open transaction.
+const FREEZE: Duration = Duration::from_secs(17);
+
+/// Half of the rounds end a bridge that has published some, the others one that may still be
+/// reading back what its predecessor left.
+fn kill_again_and_again(broker: &Broker, topic: &str, setup: &Setup) {
+    let mut random = Random::new(topic);
+    let mut bridge = setup.start();
+    let load = Load::start(topic, 6, bridge.webhook_address(), &mut random);
+    let mut found = 0;
+    for round in 0..ROUNDS {
+        if round % 2 == 0 {
+            let some = random.between(1, 1500);
+            until_true("some records are published", || count(&bridge, "records_published_total") >= some);
+        }
+        load.until_acknowledged(random.between(1, 300));
+        found += count(&bridge, "read_back_found_total");
+        bridge.kill();
+        bridge = bridge.restart();
+        load.aim(bridge.webhook_address());
+    }
+    load.until_acknowledged(100);
+    let unanswered = load.told_nothing();
+    let ledger = load.stop();
+    scene::stop(&mut bridge);
+    let audit = scene::assert_exactly_once(broker, topic, &ledger);
+    eprintln!(
+        "{topic}: {ROUNDS} kills, {unanswered} webhooks without an answer ({} recalls of them published), \
+         {found} records found in the topic and not repeated",
+        audit.unanswered
+    );
+    assert!(unanswered > 0, "no kill met a webhook under way");
+    assert_eq!(audit.spools, 1, "it took itself for a copy");
+}
+
+#[test]
+fn nothing_is_lost_doubled_torn_or_reordered_when_the_bridge_is_killed_at_random_moments() {
+    let broker = Broker::shared();
+    let setup = scene::setup(broker, "bridge-killed");
+    kill_again_and_again(broker, "bridge-killed", &setup);
+}
+
+#[test]
+fn a_bridge_that_freezes_with_a_transaction_open_is_fenced_and_goes_on_where_it_was() {
+    let mut random = Random::new("bridge-frozen");
+    let port = free_port();
+    let broker = Broker::start_behind_proxy(port);
+    let proxy = Proxy::start(port, random.fork());
+    proxy.forward_to(broker.upstream());
+    broker.create_topic("bridge-frozen", 6, &[]);
+    let mut bridge = scene::quick(Setup::new(&proxy.bootstrap())).env("BRIDGE_TOPIC", "bridge-frozen").start();
+    let load = Load::start("frozen", 3, bridge.webhook_address(), &mut random);
+    until_true("some is published", || count(&bridge, "records_published_total") > 100);
+    proxy.set(EndTxn::Hold);
+    until_true("a commit is held", || proxy.held() > 0);
+    bridge.process.signal(Signal::STOP);
+    let since = Instant::now();
+    // The length of the freeze is what is tested.
+    until_true("the freeze was long enough", || since.elapsed() > FREEZE);
+    until_settled(&broker.client(), "bridge-frozen");
+    bridge.process.signal(Signal::CONT);
+    proxy.set(EndTxn::Pass);
+    load.until_acknowledged(100);
+    let mut ledger = load.stop();
+    scene::stop(&mut bridge);
+    // What was under way has waited for too long: 503, and it may be durable all the same.
+    for delivery in ledger.iter_mut().filter(|delivery| delivery.told == Told::Refused) {
+        delivery.told = Told::Nothing;
+    }
+    let audit = scene::assert_exactly_once(&broker, "bridge-frozen", &ledger);
+    assert_eq!(audit.spools, 1, "it took itself for a copy");
+}

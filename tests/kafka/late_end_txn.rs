@@ -1,0 +1,44 @@
+//! The network delivers the end of a transaction late, when a later one is open: the broker may
+//! then commit or abort the wrong one, and its client may not be told.
+
+use crate::bridge::Setup;
+use crate::broker::{Broker, free_port};
+use crate::load::Load;
+use crate::proxy::{EndTxn, Proxy};
+use crate::scene;
+use crate::seed::Random;
+use crate::wait::{count, until_true};
+
+/// Enough for the broker to take several of them.
+const HELD: u64 = 30;
+
+#[test]
+fn the_end_of_a_transaction_that_arrives_late_tears_doubles_and_loses_nothing() {
+    let mut random = Random::new("late-end-txn");
+    let port = free_port();
+    let broker = Broker::start_behind_proxy(port);
+    let proxy = Proxy::start(port, random.fork());
+    proxy.forward_to(broker.upstream());
+    broker.create_topic("late-end-txn", 6, &[]);
+    let setup = scene::quick(Setup::new(&proxy.bootstrap())).env("BRIDGE_TOPIC", "late-end-txn");
+    let mut bridge = setup.start();
+    let load = Load::start("late", 4, bridge.webhook_address(), &mut random);
+    until_true("some is published", || count(&bridge, "records_published_total") > 100);
+    proxy.set(EndTxn::DeliverLate { one_of: 8 });
+    until_true("enough was held", || proxy.held() >= HELD);
+    proxy.set(EndTxn::Pass);
+    until_true("all that was held is delivered", || proxy.pending() == 0);
+    load.until_acknowledged(100);
+    let ledger = load.stop();
+    crate::wait::until_drained(&bridge);
+    eprintln!(
+        "late-end-txn: {} held, {} of them taken by the broker, {} transactions in doubt, {} records found and not \
+         repeated",
+        proxy.held(),
+        proxy.accepted(),
+        count(&bridge, "kafka_transactions_total{result=\"doubt\"}"),
+        count(&bridge, "read_back_found_total"),
+    );
+    scene::stop(&mut bridge);
+    scene::assert_exactly_once(&broker, "late-end-txn", &ledger);
+}

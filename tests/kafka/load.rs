@@ -1,0 +1,176 @@
+//! Senders that never stop, and remember what they were told.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::bridge::{APP, TOKEN};
+use crate::http::Connection;
+use crate::seed::Random;
+use crate::sender::{recall_body, signed_query};
+use crate::wait::{DEADLINE, until_true};
+
+/// Accounts of one connection. Its webhooks go out one after the other, so the order of an
+/// account's recalls is known.
+const ACCOUNTS: u64 = 5;
+
+/// What a sender knows of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Acknowledged,
+    /// Another answer than 200.
+    Refused,
+    /// The connection broke before the answer.
+    Nothing,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    pub(crate) account: String,
+    pub(crate) keys: Vec<String>,
+    pub(crate) told: Told,
+    pub(crate) took: Duration,
+}
+
+/// Connections that send one webhook after the other until they are stopped.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<Vec<Delivery>>>,
+}
+
+struct Shared {
+    /// Where to, and a number that changes with it.
+    target: Mutex<(u64, SocketAddr)>,
+    changed: Condvar,
+    stop: AtomicBool,
+    acknowledged: AtomicU64,
+    told_nothing: AtomicU64,
+    /// Between an answer and the next webhook of a connection.
+    pace: Duration,
+}
+
+impl Load {
+    /// As fast as answers come. `name` keeps the accounts of several loads apart.
+    pub(crate) fn start(name: &str, connections: usize, target: SocketAddr, random: &mut Random) -> Self {
+        Self::paced(name, connections, Duration::ZERO, target, random)
+    }
+
+    /// With a pause between an answer and the next webhook of the connection.
+    pub(crate) fn paced(
+        name: &str,
+        connections: usize,
+        pace: Duration,
+        target: SocketAddr,
+        random: &mut Random,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            target: Mutex::new((0, target)),
+            changed: Condvar::new(),
+            stop: AtomicBool::new(false),
+            acknowledged: AtomicU64::new(0),
+            told_nothing: AtomicU64::new(0),
+            pace,
+        });
+        let threads = (0..connections)
+            .map(|number| {
+                let (shared, random) = (Arc::clone(&shared), random.fork());
+                let name = format!("#TOA#_{name}-{number}");
+                thread::spawn(move || send(&shared, &name, random))
+            })
+            .collect();
+        Self { shared, threads }
+    }
+
+    /// The bridge is somewhere else now; those that lost their connection go on there.
+    pub(crate) fn aim(&self, target: SocketAddr) {
+        let mut place = self.shared.target.lock().unwrap();
+        *place = (place.0 + 1, target);
+        self.shared.changed.notify_all();
+    }
+
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.shared.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Webhooks whose connection broke before the answer.
+    pub(crate) fn told_nothing(&self) -> u64 {
+        self.shared.told_nothing.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more webhooks were acknowledged.
+    #[track_caller]
+    pub(crate) fn until_acknowledged(&self, more: u64) {
+        let enough = self.acknowledged() + more;
+        until_true(&format!("{more} more acknowledgements"), || self.acknowledged() >= enough);
+    }
+
+    /// Ends every connection after the answer that it waits for; returns all webhooks, those of
+    /// one account in the order in which they were sent.
+    pub(crate) fn stop(self) -> Vec<Delivery> {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.changed.notify_all();
+        self.threads.into_iter().flat_map(|thread| thread.join().expect("a sender ends")).collect()
+    }
+}
+
+fn send(shared: &Shared, name: &str, mut random: Random) -> Vec<Delivery> {
+    let mut ledger = Vec::new();
+    let mut open: Option<Connection> = None;
+    let mut generation = None;
+    for number in 0_u64.. {
+        if shared.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if open.is_none() {
+            match connect(shared, &mut generation) {
+                Some(connection) => open = Some(connection),
+                None => break,
+            }
+        }
+        let Some(connection) = &mut open else { break };
+        let account = format!("{name}-{}", random.next() % ACCOUNTS);
+        let keys: Vec<String> = (0..random.between(1, 4)).map(|key| format!("{number}_{key}_1698741698")).collect();
+        let sent = Instant::now();
+        let target = format!("/?{}", signed_query(APP, TOKEN));
+        let told = match connection.post(&target, &recall_body(&account, &keys)) {
+            Ok(200) => {
+                shared.acknowledged.fetch_add(1, Ordering::Relaxed);
+                Told::Acknowledged
+            }
+            Ok(_) => Told::Refused,
+            Err(_) => {
+                open = None;
+                shared.told_nothing.fetch_add(1, Ordering::Relaxed);
+                Told::Nothing
+            }
+        };
+        ledger.push(Delivery { account, keys, told, took: sent.elapsed() });
+        thread::sleep(shared.pace);
+    }
+    ledger
+}
+
+/// A connection to the present target, which waits for another target where that one is gone.
+fn connect(shared: &Shared, tried: &mut Option<u64>) -> Option<Connection> {
+    let deadline = Instant::now() + DEADLINE;
+    let mut place = shared.target.lock().unwrap();
+    loop {
+        if shared.stop.load(Ordering::Relaxed) || Instant::now() >= deadline {
+            return None;
+        }
+        let (generation, address) = *place;
+        if *tried == Some(generation) {
+            // A stop is looked for now and then: it may come between the look and the wait.
+            place = shared.changed.wait_timeout(place, Duration::from_millis(100)).unwrap().0;
+            continue;
+        }
+        *tried = Some(generation);
+        drop(place);
+        if let Ok(connection) = Connection::open(address) {
+            return Some(connection);
+        }
+        place = shared.target.lock().unwrap();
+    }
+}

@@ -1,0 +1,95 @@
+//! Waiting for conditions.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::metadata::MetadataPartition;
+
+use crate::bridge::Bridge;
+
+/// How long anything may take here: a broker that comes back, a transaction that times out and a
+/// slow machine, all at once.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks until there is an answer.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "in vain waited {} s for this: {what}", DEADLINE.as_secs());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Asks until it is so.
+#[track_caller]
+pub(crate) fn until_true(what: &str, mut ask: impl FnMut() -> bool) {
+    until(what, || ask().then_some(()));
+}
+
+/// Waits until all that was accepted is published.
+#[track_caller]
+pub(crate) fn until_drained(bridge: &Bridge) {
+    until_true("all that was accepted is published", || bridge.status()["depth"] == 0);
+}
+
+/// Waits until the publisher is in this state.
+#[track_caller]
+pub(crate) fn until_kafka_is(bridge: &Bridge, state: &str) {
+    until_true(&format!("the publisher is {state}"), || bridge.status()["kafka"]["state"] == state);
+}
+
+/// A counter or gauge, whole.
+#[track_caller]
+pub(crate) fn count(bridge: &Bridge, metric: &str) -> u64 {
+    whole(bridge.metric(metric))
+}
+
+/// The identity of the contract's section 8, within one scrape.
+#[track_caller]
+pub(crate) fn assert_accounts(bridge: &Bridge) {
+    let metrics = bridge.metrics();
+    let at = |name: &str| whole(metrics[&format!("recall_bridge_{name}")]);
+    assert_eq!(
+        at("spool_recovered_events") + at("events_accepted_total"),
+        at("records_published_total") + at("records_quarantined_total") + at("spool_events"),
+        "found at start + accepted = published + quarantined + waiting"
+    );
+}
+
+fn whole(value: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, far below 2^52")]
+    let whole = value as u64;
+    whole
+}
+
+/// The end of every partition, uncommitted records counted.
+#[track_caller]
+pub(crate) fn ends(client: &ClientConfig, topic: &str) -> BTreeMap<i32, i64> {
+    ends_as(client, topic, "read_uncommitted")
+}
+
+/// Waits until no transaction is open in the topic: a commit is answered before the last of its
+/// records can be read.
+#[track_caller]
+pub(crate) fn until_settled(client: &ClientConfig, topic: &str) {
+    until_true("no transaction is open in the topic", || {
+        ends_as(client, topic, "read_committed") == ends(client, topic)
+    });
+}
+
+#[track_caller]
+fn ends_as(client: &ClientConfig, topic: &str, isolation: &str) -> BTreeMap<i32, i64> {
+    let consumer: BaseConsumer = client.clone().set("isolation.level", isolation).create().expect("a consumer");
+    let metadata = until("the topic's metadata", || consumer.fetch_metadata(Some(topic), TIMEOUT).ok());
+    let end = |partition| until("an end of a partition", || consumer.fetch_watermarks(topic, partition, TIMEOUT).ok());
+    let partitions = metadata.topics()[0].partitions().iter().map(MetadataPartition::id);
+    partitions.map(|partition| (partition, end(partition).1)).collect()
+}

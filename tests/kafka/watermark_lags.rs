@@ -1,0 +1,90 @@
+//! The spool believes that less is published than is: what the topic holds is found there.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::bridge::{APP, Setup, TOKEN, copy_dir};
+use crate::broker::Broker;
+use crate::load::{Delivery, Told};
+use crate::scene;
+use crate::sender::Sender;
+use crate::wait::{count, until_drained};
+
+fn database(dir: &Path) -> Connection {
+    Connection::open_with_flags(dir.join("spool.db"), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap()
+}
+
+/// Webhooks of ten recalls each, over twenty accounts.
+fn send(setup: &Setup, from: u32, recalls: u32, ledger: &mut Vec<Delivery>) {
+    let mut bridge = setup.start();
+    send_to(&Sender::new(&bridge.url(), APP, TOKEN), from, recalls, ledger);
+    scene::stop(&mut bridge);
+}
+
+fn send_to(sender: &Sender, from: u32, recalls: u32, ledger: &mut Vec<Delivery>) {
+    for number in (from..from + recalls).step_by(10) {
+        let account = format!("#TOA#_{}", number / 10 % 20);
+        let keys: Vec<String> = (number..number + 10).map(|key| format!("{key}_1_1698741698")).collect();
+        sender.acknowledged(&account, &keys);
+        ledger.push(Delivery { account, keys, told: Told::Acknowledged, took: std::time::Duration::ZERO });
+    }
+}
+
+#[test]
+fn a_thousand_records_behind_the_watermark_are_found_in_the_topic_and_not_repeated() {
+    let broker = Broker::shared();
+    let setup = scene::setup(broker, "watermark-lags");
+    let spool = setup.spool_dir();
+    let mut ledger = Vec::new();
+    send(&setup, 0, 200, &mut ledger);
+    // From here on rows stay though the watermark passes them, as if the process had died before
+    // it came to remove them; positions are those that belong to the watermark of this moment.
+    database(&spool)
+        .execute_batch(
+            "CREATE TABLE then_position AS SELECT * FROM position;
+             CREATE TABLE then_progress AS SELECT * FROM progress;
+             CREATE TRIGGER keep BEFORE DELETE ON event_group BEGIN SELECT RAISE(IGNORE); END;",
+        )
+        .unwrap();
+    send(&setup, 200, 1000, &mut ledger);
+    database(&spool)
+        .execute_batch(
+            "DROP TRIGGER keep;
+             DELETE FROM position;
+             INSERT INTO position SELECT * FROM then_position;
+             UPDATE progress SET watermark = (SELECT watermark FROM then_progress);
+             DROP TABLE then_position;
+             DROP TABLE then_progress;",
+        )
+        .unwrap();
+
+    let mut bridge = setup.start();
+    assert_eq!(count(&bridge, "spool_recovered_events"), 1000);
+    send_to(&Sender::new(&bridge.url(), APP, TOKEN), 1200, 100, &mut ledger);
+    until_drained(&bridge);
+    assert_eq!(count(&bridge, "read_back_found_total"), 1000);
+    assert_eq!(count(&bridge, "spool_identity_renewals_total"), 0);
+    scene::stop(&mut bridge);
+    scene::assert_exactly_once(broker, "watermark-lags", &ledger);
+}
+
+#[test]
+fn a_spool_restored_from_an_older_copy_takes_a_new_identity_and_repeats_nothing() {
+    let broker = Broker::shared();
+    let setup = scene::setup(broker, "restored");
+    let (spool, backup) = (setup.spool_dir(), setup.home().join("backup"));
+    let mut ledger = Vec::new();
+    send(&setup, 0, 300, &mut ledger);
+    copy_dir(&spool, &backup);
+    send(&setup, 300, 500, &mut ledger);
+    std::fs::remove_dir_all(&spool).unwrap();
+    copy_dir(&backup, &spool);
+
+    let mut bridge = setup.start();
+    send_to(&Sender::new(&bridge.url(), APP, TOKEN), 800, 200, &mut ledger);
+    until_drained(&bridge);
+    assert_eq!(count(&bridge, "spool_identity_renewals_total"), 1);
+    scene::stop(&mut bridge);
+    scene::assert_exactly_once(broker, "restored", &ledger);
+}
