@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
@@ -106,6 +107,8 @@ fn read(
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 open.remove(&partition);
             }
+            // A coordinator is looked for though no group is joined.
+            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
             Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_passing) => {
                 eprintln!("recall-bridge: {error}");
             }
@@ -137,8 +140,8 @@ fn assign(consumer: &BaseConsumer, topic: &str, from: From) -> anyhow::Result<BT
 }
 
 /// A broker that is away comes back.
-fn is_passing(code: rdkafka::types::RDKafkaErrorCode) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as E;
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
     matches!(code, E::BrokerTransportFailure | E::AllBrokersDown | E::OperationTimedOut | E::Resolve)
 }
 

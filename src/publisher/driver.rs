@@ -16,7 +16,7 @@ use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
 use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
 use crate::record::Record;
-use crate::spool::{Advance, QuarantineEntry, ReadLimit, Reader, Seq, Spool};
+use crate::spool::{Advance, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError};
 
 /// Payload of one transaction, after which no further row is read.
 const TRANSACTION_BYTES: usize = 8 << 20;
@@ -41,6 +41,19 @@ pub(super) struct Driver {
     producer: Option<Producer>,
     topic: Option<Topic>,
     probed_at: Instant,
+    /// The kind of the last failure, until something works again.
+    failing: Option<&'static str>,
+}
+
+/// A commit to the spool that failed may be tried again; a writer that has ended may not.
+fn kept(result: Result<(), SpoolError>) -> Result<Result<(), Trouble>, PublisherError> {
+    match result {
+        Ok(()) => Ok(Ok(())),
+        Err(SpoolError::NotWritten(reason)) => {
+            Ok(Err(Trouble { kind: "other", doing: "writing to the spool", text: reason.to_string() }))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Driver {
@@ -48,8 +61,9 @@ impl Driver {
         let reader = options.spool.reader()?;
         let topic_name: Arc<str> = options.topic.into();
         let machine = Machine::new(
+            options.spool.was_unused(),
             options.spool.progress().watermark,
-            options.spool.unverified_from(),
+            options.spool.progress().opened_next_seq,
             options.spool.identities(),
             reader.positions(&topic_name)?,
         );
@@ -67,6 +81,7 @@ impl Driver {
             producer: None,
             topic: None,
             probed_at: Instant::now(),
+            failing: None,
         })
     }
 
@@ -114,16 +129,15 @@ impl Driver {
             }
             Action::Connect { spool } => self.connect(spool),
             Action::ListOffsets => self.list_offsets(),
-            Action::Begin(positions) => {
-                self.spool.begin(&self.topic_name, positions)?;
-                Ok(Event::Done)
-            }
+            Action::Begin(positions) => kept(self.spool.begin(&self.topic_name, positions))?.map(|()| Event::Done),
             Action::ReadBack { ranges, found } => match self.read_back(&ranges, found) {
                 Ok(found) => Ok(self.compare(found)?),
                 Err(trouble) => Err(trouble),
             },
             Action::Renew { first_seq } => {
-                self.spool.renew_identity(first_seq)?;
+                if let Err(trouble) = kept(self.spool.renew_identity(first_seq))? {
+                    return Ok(Err(trouble));
+                }
                 self.metrics.identity_renewals.inc();
                 let identities = self.spool.identities();
                 tracing::error!(
@@ -142,9 +156,7 @@ impl Driver {
     fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, Trouble> {
         // What the old producer has under way is fenced by the new one, not waited for.
         self.producer = None;
-        if self.machine.failures() == 0 {
-            self.kafka.set(KafkaState::Connecting);
-        }
+        self.show(KafkaState::Connecting);
         let id = self.transactional.then(|| format!("recall-bridge.{spool}"));
         self.producer = Some(Producer::connect(&self.config, &self.topic_name, id.as_deref())?);
         Ok(Event::Connected)
@@ -171,7 +183,7 @@ impl Driver {
     }
 
     fn read_back(&mut self, ranges: &[Range], found: Found) -> Result<Found, Trouble> {
-        self.kafka.set(KafkaState::ReadingBack);
+        self.show(KafkaState::ReadingBack);
         let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
         tracing::info!(offsets, partitions = ranges.len(), "reading the topic back");
         let stop = Arc::clone(&self.stop);
@@ -223,9 +235,8 @@ impl Driver {
     }
 
     fn publish(&mut self, from: Seq, below: Seq, records: u64) -> Result<Result<Event, Trouble>, PublisherError> {
-        if self.kafka.get().state != KafkaState::Ready {
-            let before = self.kafka.set(KafkaState::Ready);
-            tracing::info!(recovered = before == KafkaState::Failing, "Kafka is ready");
+        if self.show(KafkaState::Ready) {
+            tracing::info!("Kafka is ready");
         }
         if !self.stopping() && !self.spool.wait_for(from, IDLE_WAIT) {
             return Ok(self.idle());
@@ -238,9 +249,6 @@ impl Driver {
             }
             return Ok(self.idle());
         }
-        let Some(producer) = self.producer.as_mut() else {
-            return Ok(Ok(Event::Doubt { until: None, records: 0 }));
-        };
         let mut missing = Vec::new();
         for (seq, event) in batch.events() {
             if !self.machine.is_published(seq) {
@@ -257,6 +265,9 @@ impl Driver {
         }
         let count = missing.len() as u64;
         let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();
+        let Some(producer) = self.producer.as_mut() else {
+            return Ok(Ok(Event::Doubt { until: None, records: 0 }));
+        };
         let started = Instant::now();
         let result = producer.publish(missing.into_iter());
         Ok(Ok(match result {
@@ -303,6 +314,10 @@ impl Driver {
         if !matches!(event, Event::Idle) {
             self.probed_at = Instant::now();
         }
+        if matches!(event, Event::Idle | Event::Committed { .. }) && self.failing.take().is_some() {
+            self.show(KafkaState::Ready);
+            tracing::info!("Kafka works again");
+        }
         let before = self.machine.watermark();
         self.machine.on(event);
         let watermark = self.machine.watermark();
@@ -312,12 +327,17 @@ impl Driver {
         }
     }
 
+    /// Shows a state; once something failed, only when something has worked again. Tells whether it
+    /// is a new one.
+    fn show(&self, state: KafkaState) -> bool {
+        self.failing.is_none() && self.kafka.set(state) != state
+    }
+
     /// One line per change of state, not per attempt.
-    fn report(&self, trouble: &Trouble) {
+    fn report(&mut self, trouble: &Trouble) {
         self.metrics.count_kafka_error(trouble.kind);
-        let known = self.kafka.get().last_error.is_some_and(|last| last.kind == trouble.kind);
-        let before = self.kafka.fail(trouble.kind, trouble.to_string());
-        if before == KafkaState::Failing && known {
+        self.kafka.fail(trouble.kind, trouble.to_string());
+        if self.failing.replace(trouble.kind) == Some(trouble.kind) {
             tracing::debug!(kind = trouble.kind, error = %trouble, "Kafka still fails");
         } else {
             tracing::warn!(

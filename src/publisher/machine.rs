@@ -36,8 +36,7 @@ pub enum Action {
     /// Ask for the first and the next offset of every partition of the topic, uncommitted records
     /// counted.
     ListOffsets,
-    /// Before the first transaction of this process: store the positions and the fact that the
-    /// topic agrees with the spool, durably.
+    /// Before the first transaction of this process: store the positions, durably.
     Begin(Positions),
     /// Read these ranges in `read_committed`, once the last stable offset has passed their end,
     /// and note every sequence number of this spool.
@@ -172,6 +171,8 @@ pub struct Machine {
     connected: Option<Uuid>,
     /// Whether [`Action::Begin`] was done.
     begun: bool,
+    /// Whether no record of this spool can be anywhere, as long as it has not begun.
+    unused: bool,
     positions: Positions,
     /// Ends of the ranges last read: become positions once all that was found lies below the watermark.
     read_through: Option<Positions>,
@@ -191,9 +192,9 @@ struct RefusedSize {
 }
 
 impl Machine {
-    /// A machine for a spool as it was opened: numbers below `given_out` may be in the topic,
-    /// `positions` are those stored for it.
-    pub fn new(watermark: Seq, given_out: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
+    /// A machine for a spool as it was opened: numbers below `given_out` may be in the topic, and
+    /// their content is compared; `positions` are those stored for it; `unused` says that no record of it can be anywhere.
+    pub fn new(unused: bool, watermark: Seq, given_out: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
         Self {
             step: Step::Connect,
             failures: 0,
@@ -202,6 +203,7 @@ impl Machine {
             identities,
             connected: None,
             begun: false,
+            unused,
             positions,
             read_through: None,
             found: Found::default(),
@@ -345,8 +347,7 @@ impl Machine {
     /// Decides what must be read back.
     fn plan(&mut self, offsets: &[PartitionOffsets]) {
         let ends: Positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
-        if self.positions.is_empty() {
-            // Positions are stored before the first transaction: without them nothing was sent.
+        if self.unused && !self.begun {
             self.positions = ends;
             self.take(Found::default());
             return;
@@ -354,8 +355,9 @@ impl Machine {
         self.positions = offsets
             .iter()
             .map(|at| {
-                // A partition that is new since then, offsets that retention removed, a topic that
-                // was made anew: from the earliest record on.
+                // Nothing stored (a copy of this spool may have published), a partition that is new
+                // since then, offsets that retention removed, a topic that was made anew: from the
+                // earliest record on.
                 let stored = self.positions.get(&at.partition).copied().unwrap_or(at.low);
                 (at.partition, if (at.low..=at.high).contains(&stored) { stored } else { at.low })
             })

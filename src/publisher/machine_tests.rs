@@ -8,7 +8,13 @@ fn identity(first_seq: Seq, uuid: Uuid) -> Identity {
 }
 
 fn machine(watermark: Seq, given_out: Seq, positions: &[(i32, i64)]) -> Machine {
-    Machine::new(watermark, given_out, vec![identity(1, UUID)], positions.iter().copied().collect())
+    Machine::new(
+        positions.is_empty(),
+        watermark,
+        given_out,
+        vec![identity(1, UUID)],
+        positions.iter().copied().collect(),
+    )
 }
 
 fn offsets(partitions: &[(i64, i64)]) -> Event {
@@ -61,6 +67,15 @@ fn a_start_reads_back_from_the_stored_positions_to_the_high_watermarks() {
     let Action::ReadBack { ranges, .. } = machine.next() else { panic!("{:?}", machine.next()) };
     let ranges: Vec<_> = ranges.iter().map(|range| (range.partition, range.from, range.to)).collect();
     assert_eq!(ranges, [(0, 100, 130), (1, 60, 70), (2, 0, 5), (3, 2, 4)]);
+}
+
+#[test]
+fn a_spool_without_positions_that_was_used_before_reads_the_whole_topic() {
+    let mut machine = Machine::new(false, 1, 1, vec![identity(1, UUID)], Positions::new());
+    machine.on(Event::Connected);
+    machine.on(offsets(&[(3, 130)]));
+    let Action::ReadBack { ranges, .. } = machine.next() else { panic!("{:?}", machine.next()) };
+    assert_eq!(ranges, [Range { partition: 0, from: 3, to: 130 }]);
 }
 
 #[test]

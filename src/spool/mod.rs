@@ -20,14 +20,11 @@
 //!   uptime.
 //! - Unpublished payload is bounded by `max_bytes`, the quarantine by its own bound; at a bound a
 //!   delivery is refused at once ([`AppendError::Full`]).
-//! - Numbers given out before the topic was first compared with the file are marked
-//!   (`unverified_from`), so that a restored copy that crashes before it reaches Kafka does not
-//!   take the records of the original for its own.
 //! - Opening looks at the newest and the oldest row only: it costs the same for any size.
 //!   The running totals that make this possible are kept in the rows (`bytes_through`).
 //! - A sequence number belongs to an *identity*: the UUID that consumers see as `bridge_spool`.
 //!   A spool that finds itself behind the topic takes a new one from there on; `bridge_seq` then
-//!   counts from 1 again. While nothing was published, every opening takes a new one.
+//!   counts from 1 again. While nothing was accepted, every opening takes a new one.
 //! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
 //!   connection: the file is opened and checked again, what was not acknowledged is removed, and
 //!   where that cannot be done the writer ends, and with it the process.
@@ -190,7 +187,6 @@ pub(crate) struct Shared {
 struct State {
     progress: Progress,
     identities: Vec<Identity>,
-    unverified_from: Seq,
     quarantine_events: u64,
     /// Why the last commit failed, until one succeeds.
     fault: Option<Arc<str>>,
@@ -228,7 +224,6 @@ impl Spool {
         let lock = DirectoryLock::acquire(&options.dir)?;
         let (connection, mut found) = schema::open_writer(&options.dir)?;
         schema::rename_unused(&connection, &mut found)?;
-        let unverified_from = schema::mark_unverified(&connection, &found)?;
         let shared = Arc::new(Shared {
             capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),
             quarantine: Bound::new("quarantine", options.quarantine_max_bytes, found.quarantine_bytes),
@@ -242,7 +237,6 @@ impl Spool {
                     quarantined: 0,
                 },
                 identities: found.identities.clone(),
-                unverified_from,
                 quarantine_events: found.quarantine_events,
                 fault: None,
                 nudged: false,
@@ -357,14 +351,14 @@ impl Spool {
         }
     }
 
-    /// Numbers below this may have been published by this file; others were given out since it
-    /// was opened and not compared with the topic yet.
-    pub fn unverified_from(&self) -> Seq {
-        self.shared.state().unverified_from
+    /// Whether nothing had ever been accepted when the process opened the spool: no record of it
+    /// can be anywhere.
+    pub fn was_unused(&self) -> bool {
+        self.progress().opened_next_seq == 1
     }
 
-    /// Replaces the positions in a topic and notes that the topic was compared with the spool;
-    /// durable when it returns, together with whatever watermark waits to be stored.
+    /// Replaces the positions in a topic; durable when it returns, together with whatever watermark
+    /// waits to be stored.
     pub fn begin(&self, topic: &Arc<str>, positions: Positions) -> Result<(), SpoolError> {
         let watermark = self.progress().watermark;
         let advance = Advance { watermark, topic: Arc::clone(topic), positions };

@@ -1,5 +1,7 @@
 //! The database file: how it is made, opened and checked.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,7 +22,6 @@ const TABLES: &str = "
 CREATE TABLE progress (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     watermark INTEGER NOT NULL,
-    unverified_from INTEGER,
     quarantine_events INTEGER NOT NULL,
     quarantine_bytes INTEGER NOT NULL
 ) STRICT;
@@ -70,8 +71,6 @@ pub(super) struct Found {
     pub(super) bytes_through: u64,
     /// Running total through the last row that is published whole.
     pub(super) bytes_released: u64,
-    /// Where set: numbers from here on were given out and never compared with the topic.
-    pub(super) unverified_from: Option<Seq>,
     /// Entries in quarantine.
     pub(super) quarantine_events: u64,
     /// Their bytes.
@@ -84,6 +83,7 @@ pub(super) struct Found {
 /// does not depend on its size.
 pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError> {
     let file = database_file(dir);
+    create_private(&file).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
     let connection = Connection::open(&file).map_err(|error| as_fault(&file, error))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let blank = is_blank(&connection).map_err(|error| as_fault(&file, error))?;
@@ -98,6 +98,15 @@ pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError>
     }
     let found = check(&connection, &file)?;
     Ok((connection, found))
+}
+
+/// Who sent what, and from where, is for the bridge alone to read; SQLite gives its other files the
+/// mode of this one.
+fn create_private(file: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Opens the database for reading, on a connection of its own.
@@ -132,20 +141,10 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
          PRAGMA user_version = {SCHEMA_VERSION};
          {TABLES}"
     ))?;
-    connection.execute("INSERT INTO progress VALUES (1, 1, NULL, 0, 0)", [])?;
+    connection.execute("INSERT INTO progress VALUES (1, 1, 0, 0)", [])?;
     connection.execute("INSERT INTO identity VALUES (1, ?1)", [Uuid::new_v4()])?;
     connection.execute_batch("COMMIT")?;
     Ok(())
-}
-
-/// Notes, before anything is given out, from where on the topic has to be compared with this file.
-/// A mark that an earlier process left stays: it never came to compare.
-pub(super) fn mark_unverified(connection: &Connection, found: &Found) -> rusqlite::Result<Seq> {
-    if let Some(from) = found.unverified_from {
-        return Ok(from);
-    }
-    connection.execute("UPDATE progress SET unverified_from = ?1 WHERE id = 1", [found.next_seq])?;
-    Ok(found.next_seq)
 }
 
 /// Whether the file is a spool that this release can read.
@@ -163,13 +162,12 @@ fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> 
     Err(SpoolError::Corrupt { file: file.to_owned(), reason })
 }
 
-/// Takes a new name where nothing was published under the present one: nobody knows it but a copy of
-/// this file (a machine made from an image, say), and two that publish under one name would count
-/// alike. Positions are stored before the first record is sent.
+/// Takes a new name where nothing was ever accepted under the present one: nobody knows it but a copy
+/// of this file (a machine made from an image, say), and two that publish under one name would get
+/// into each other's way.
 pub(super) fn rename_unused(connection: &Connection, found: &mut Found) -> rusqlite::Result<()> {
-    let used = connection.query_row("SELECT count(*) > 0 FROM position", [], |row| row.get(0))?;
     let [identity] = found.identities.as_mut_slice() else { return Ok(()) };
-    if used || found.watermark > identity.first_seq {
+    if found.next_seq > identity.first_seq {
         return Ok(());
     }
     identity.uuid = Uuid::new_v4();
@@ -195,10 +193,10 @@ pub(super) fn check(connection: &Connection, file: &Path) -> Result<Found, Spool
 }
 
 fn look(connection: &Connection) -> rusqlite::Result<Found> {
-    let (watermark, unverified_from, quarantine_events, quarantine_bytes): (Seq, _, _, _) = connection.query_row(
-        "SELECT watermark, unverified_from, quarantine_events, quarantine_bytes FROM progress WHERE id = 1",
+    let (watermark, quarantine_events, quarantine_bytes): (Seq, _, _) = connection.query_row(
+        "SELECT watermark, quarantine_events, quarantine_bytes FROM progress WHERE id = 1",
         [],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     let newest = connection
         .query_row(
@@ -223,16 +221,7 @@ fn look(connection: &Connection) -> rusqlite::Result<Found> {
     let identities = statement
         .query_map([], |row| Ok(Identity { first_seq: row.get(0)?, uuid: row.get(1)? }))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Found {
-        watermark,
-        next_seq,
-        bytes_through,
-        bytes_released,
-        unverified_from,
-        quarantine_events,
-        quarantine_bytes,
-        identities,
-    })
+    Ok(Found { watermark, next_seq, bytes_through, bytes_released, quarantine_events, quarantine_bytes, identities })
 }
 
 /// The running total through the last row that lies whole below the watermark, if there is one.

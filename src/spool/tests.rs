@@ -140,18 +140,21 @@ fn a_flipped_bit_is_found_when_the_row_is_read() {
 }
 
 #[test]
-fn numbers_stay_unverified_over_restarts_until_the_topic_was_compared() {
+fn a_spool_that_never_accepted_anything_takes_a_new_name_at_each_opening() {
     let dir = tempfile::tempdir().unwrap();
-    for _ in 0..3 {
+    let name = || {
         let (spool, writer) = open(dir.path());
-        append(&spool, &[&["a"]]);
-        assert_eq!(spool.unverified_from(), 1);
+        let (name, unused) = (spool.identities()[0].uuid, spool.was_unused());
         writer.stop().unwrap();
-    }
+        (name, unused)
+    };
+    let (first, second) = (name(), name());
+    assert!(first.1 && second.1 && first.0 != second.0);
     let (spool, writer) = open(dir.path());
-    spool.begin(&TOPIC.into(), Positions::new()).unwrap();
+    let kept = spool.identities()[0].uuid;
+    append(&spool, &[&["a"]]);
     writer.stop().unwrap();
-    assert_eq!(open(dir.path()).0.unverified_from(), 4);
+    assert_eq!(name(), (kept, false));
 }
 
 #[test]

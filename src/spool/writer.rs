@@ -14,6 +14,8 @@ use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolE
 
 /// A watermark waits this long for a group to ride along with.
 const ADVANCE_DELAY: Duration = Duration::from_millis(100);
+/// How often a spool that could not be written is tried again while nothing else comes.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// While groups are larger than [`BUSY_DELIVERIES`], commits start at least this far apart: a
 /// commit costs about the same whatever its size, so fewer and larger ones acknowledge more.
 const BUSY_PACE: Duration = Duration::from_micros(1500);
@@ -104,13 +106,15 @@ impl Writer {
                 pace(started);
             }
             let pending = self.removable || self.shared.queue.lock().advance.is_some();
-            let due = pending.then(|| self.stored_at + ADVANCE_DELAY);
+            let broken = self.shared.state().fault.is_some();
+            let delay = if broken { RETRY_DELAY } else { ADVANCE_DELAY };
+            let due = (pending || broken).then(|| self.stored_at + delay);
             let mut inbox = self.shared.queue.wait(due);
             let command = inbox.commands.pop_front();
             let group = inbox.take_group();
             let more = !inbox.is_idle();
             let stop = inbox.stop && group.is_none() && command.is_none();
-            let is_due = stop || command.is_some() || self.stored_at.elapsed() >= ADVANCE_DELAY;
+            let is_due = stop || command.is_some() || self.stored_at.elapsed() >= delay;
             let advance = if is_due { inbox.advance.take() } else { None };
             drop(inbox);
 
@@ -124,6 +128,13 @@ impl Writer {
                 if group.total_deliveries > BUSY_DELIVERIES {
                     last_commit = Some(started);
                 }
+            } else if is_due && broken && advance.is_none() {
+                // Whether it can be written again must not wait for a delivery: who is not ready
+                // gets none.
+                let _ = self.transact(|writer, tx| {
+                    tx.execute("UPDATE progress SET watermark = ?1 WHERE id = 1", [writer.stored_watermark])?;
+                    Ok(Effect { removable: writer.removable, ..Effect::default() })
+                })?;
             } else if advance.is_some() || (is_due && self.removable) {
                 let stored = self.transact(|writer, tx| writer.store(tx, advance.as_ref(), REMOVE_IDLE_BYTES))?;
                 // Failing here loses nothing: the watermark lags a little longer.
@@ -210,7 +221,6 @@ impl Writer {
             Command::Begin { advance, reply } => {
                 let result = self.transact(|writer, tx| {
                     tx.execute("DELETE FROM position WHERE topic = ?1", [advance.topic.as_ref()])?;
-                    tx.execute("UPDATE progress SET unverified_from = NULL WHERE id = 1", [])?;
                     writer.store(tx, Some(&advance), 0)
                 })?;
                 (reply, result)
@@ -290,8 +300,9 @@ impl Writer {
             }
             Err(error) => {
                 let reason: Arc<str> = error.to_string().into();
-                tracing::error!(error = %reason, "a commit to the spool failed; its deliveries were refused");
-                self.shared.state().fault = Some(Arc::clone(&reason));
+                if self.shared.state().fault.replace(Arc::clone(&reason)).is_none() {
+                    tracing::error!(error = %reason, "the spool cannot be written: deliveries are refused until it can");
+                }
                 // A full disk fails before anything was written where it counts; after any other
                 // failure what this connection believes about the disk is worth nothing.
                 if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull)) {

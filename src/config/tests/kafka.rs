@@ -82,7 +82,7 @@ fn an_unknown_property_is_a_fault_with_the_nearest_one() {
 
 #[test]
 fn a_bad_value_is_a_fault_with_librdkafkas_reason() {
-    let shown = fault("KAFKA_SOCKET_TIMEOUT_MS", "1");
+    let shown = fault("KAFKA_SOCKET_SEND_BUFFER_BYTES", "1");
     assert!(shown.contains("does not take \"1\"") && shown.contains("10..300000"), "{shown}");
     assert_eq!(shown.lines().count(), 1, "{shown}");
     let shown = fault("KAFKA_SECURITY_PROTOCOL", "tls");
