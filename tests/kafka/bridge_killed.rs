@@ -76,6 +76,8 @@ fn a_bridge_that_freezes_with_a_transaction_open_is_fenced_and_goes_on_where_it_
     until_settled(&broker.client(), "bridge-frozen");
     bridge.process.signal(Signal::CONT);
     proxy.set(EndTxn::Pass);
+    // Senders that gave up meanwhile begin again.
+    load.aim(bridge.webhook_address());
     load.until_acknowledged(100);
     let mut ledger = load.stop();
     scene::stop(&mut bridge);

@@ -82,8 +82,8 @@ fn an_unknown_property_is_a_fault_with_the_nearest_one() {
 
 #[test]
 fn a_bad_value_is_a_fault_with_librdkafkas_reason() {
-    let shown = fault("KAFKA_SOCKET_SEND_BUFFER_BYTES", "1");
-    assert!(shown.contains("does not take \"1\"") && shown.contains("10..300000"), "{shown}");
+    let shown = fault("KAFKA_MESSAGE_MAX_BYTES", "1");
+    assert!(shown.contains("does not take \"1\"") && shown.contains("1000..1000000000"), "{shown}");
     assert_eq!(shown.lines().count(), 1, "{shown}");
     let shown = fault("KAFKA_SECURITY_PROTOCOL", "tls");
     assert!(shown.contains("see security.protocol in librdkafka's"), "{shown}");
