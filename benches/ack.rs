@@ -4,7 +4,7 @@
 //! constant, and the whole bridge (Sign checked, commit with `synchronous=FULL`, publisher
 //! running). The figure is the ratio, pair by pair; absolutes are the machine's.
 //!
-//! `BRIDGE_BENCH_KAFKA=host:port` publishes to that broker instead of librdkafka's mock cluster;
+//! `BENCH_KAFKA=host:port` publishes to that broker instead of librdkafka's mock cluster;
 //! `BENCH_SPOOL` names a directory on the disk to use; `BENCH_ROUNDS`, `BENCH_SECONDS` and
 //! `BENCH_CONNECTIONS` change the load.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, clippy::pedantic, missing_docs)]
@@ -30,7 +30,7 @@ fn main() {
     let (child, address) = role("bare");
     let bare = Process { child, webhook: address.parse().expect("an address"), ops: None };
     let mut broker = None;
-    let kafka = std::env::var("BRIDGE_BENCH_KAFKA").unwrap_or_else(|_| {
+    let kafka = std::env::var("BENCH_KAFKA").unwrap_or_else(|_| {
         let (child, address) = role("broker");
         broker = Some(Process { child, webhook: "127.0.0.1:1".parse().expect("an address"), ops: None });
         address
@@ -55,8 +55,20 @@ fn main() {
     for _ in 0..rounds {
         let (one, cpu) = run(&bare);
         show("bare", &one, cpu);
+        let means = ["spool_commit_seconds", "spool_group_events", "kafka_transaction_seconds"];
+        let totals =
+            || means.map(|name| (bridge.metric(&format!("{name}_sum")), bridge.metric(&format!("{name}_count"))));
+        let before = totals();
         let (other, cpu) = run(&bridge);
         show("bridge", &other, cpu);
+        let after = totals();
+        let mean = |at: usize| (after[at].0 - before[at].0) / (after[at].1 - before[at].1).max(1.0);
+        println!(
+            "          commit {:.2} ms of {:.0} events, transaction {:.1} ms",
+            mean(0) * 1000.0,
+            mean(1),
+            mean(2) * 1000.0
+        );
         ratios.push(other.rate() / one.rate());
         println!(
             "          ratio {:.3}   waiting in the spool {}   resident {} MB",

@@ -1,7 +1,7 @@
 //! A filled spool: memory while it waits, and how fast it drains. `cargo bench --bench drain`.
 //!
 //! Fills the spool with a million records while no broker answers, then starts the bridge again
-//! with one. `BRIDGE_BENCH_KAFKA=host:port` names a real broker; without it, librdkafka's mock
+//! with one. `BENCH_KAFKA=host:port` names a real broker; without it, librdkafka's mock
 //! cluster (which costs less than a real one) stands in and the figure says so.
 //! `BENCH_RECORDS` changes the number.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, clippy::pedantic, missing_docs)]
@@ -37,7 +37,7 @@ fn main() {
     assert_eq!(run.failed, 0, "every webhook is acknowledged");
     drop(waiting);
 
-    let (kafka, kind, mut child) = match std::env::var("BRIDGE_BENCH_KAFKA") {
+    let (kafka, kind, mut child) = match std::env::var("BENCH_KAFKA") {
         Ok(kafka) => (kafka, "a real broker", None),
         Err(_) => {
             let (child, kafka) = role("broker");

@@ -45,11 +45,22 @@ impl Process {
         (ticks(11) + ticks(12)) / 100.0
     }
 
+    /// One value of `/metrics`, without its prefix.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let name = format!("recall_bridge_{name} ");
+        let text = self.ask("metrics");
+        text.lines().find_map(|line| line.strip_prefix(&name)).and_then(|value| value.parse().ok()).unwrap_or(0.0)
+    }
+
+    fn ask(&self, path: &str) -> String {
+        let url = format!("http://{}/{path}", self.ops.expect("the bridge has an operations listener"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { reqwest::get(url).await?.text().await }).expect("an answer")
+    }
+
     /// One value of `/status`.
     pub(crate) fn status(&self, field: &str) -> u64 {
-        let url = format!("http://{}/status", self.ops.expect("the bridge has an operations listener"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let text = runtime.block_on(async { reqwest::get(url).await?.text().await }).expect("/status");
+        let text = self.ask("status");
         serde_json::from_str::<serde_json::Value>(&text).expect("JSON")[field].as_u64().expect("a number")
     }
 }

@@ -52,6 +52,9 @@ pub struct Options {
     pub kafka: KafkaCell,
 }
 
+/// How far the publisher's threads give way to others, as nice(2).
+const NICE: i32 = 10;
+
 /// Why the publisher ended. No event is lost by it; the process ends and the next one goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum PublisherError {
@@ -88,12 +91,22 @@ pub fn start(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result
     let thread = std::thread::Builder::new()
         .name("publisher".to_owned())
         .spawn(move || {
+            give_way();
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| driver.run()));
             on_end();
             result.unwrap_or(Err(PublisherError::Panicked))
         })
         .map_err(PublisherError::Thread)?;
     Ok(PublisherHandle { stop, spool, thread })
+}
+
+/// Where processors are short, acknowledging goes first: the sender waits 2 s and does not repeat,
+/// Kafka has time. librdkafka's threads are started by this one and inherit it (Linux).
+fn give_way() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
+        tracing::debug!(%error, "the publisher keeps its priority");
+    }
 }
 
 impl PublisherHandle {

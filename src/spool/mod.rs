@@ -8,8 +8,8 @@
 //! - [`Appender::append`] returns [`Durable`] only after the COMMIT that holds the whole delivery
 //!   returned, which is after `fsync` of the log. A commit that fails leaves nothing of its group.
 //! - Deliveries that arrive together share one commit and one row (*group commit*), at most 1 MiB
-//!   (`queue`). While groups are larger than a few deliveries, commits start at most every
-//!   1.5 ms; alone, a delivery is committed at once. At most 64 MiB wait for the disk in memory.
+//!   (`queue`). While one commit runs, the next group gathers; a delivery that comes alone is
+//!   committed at once. At most 64 MiB wait for the disk in memory.
 //! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row
 //!   holds the events `first_seq .. first_seq + events`, each behind its length, under one CRC-32.
 //! - The *watermark* is the next sequence number to publish. It is stored lazily (with the next

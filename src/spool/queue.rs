@@ -34,7 +34,6 @@ pub(super) struct Group {
     pub(super) quarantine_bytes: u64,
     /// Deliveries of each worker, by its number: who is to be told.
     pub(super) deliveries: Vec<usize>,
-    pub(super) total_deliveries: usize,
 }
 
 impl Group {
@@ -43,7 +42,6 @@ impl Group {
             self.deliveries.resize(worker + 1, 0);
         }
         self.deliveries[worker] += 1;
-        self.total_deliveries += 1;
     }
 
     fn bytes(&self) -> usize {
@@ -55,6 +53,8 @@ impl Group {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     groups: VecDeque<Group>,
+    /// An emptied group, so that its buffers need not grow again.
+    spare: Option<Group>,
     waiting_bytes: usize,
     workers: Vec<UnboundedSender<Decided>>,
     /// The newest watermark not yet stored; a later one replaces an earlier one.
@@ -117,7 +117,8 @@ impl Queue {
         let full = inbox.groups.back().is_none_or(|group| group.bytes() >= GROUP_MAX_BYTES);
         let first = inbox.groups.is_empty();
         if full {
-            inbox.groups.push_back(Group::default());
+            let group = inbox.spare.take().unwrap_or_default();
+            inbox.groups.push_back(group);
         }
         if let Some(group) = inbox.groups.back_mut() {
             add(group);
@@ -184,6 +185,16 @@ impl Inbox {
         let group = self.groups.pop_front()?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(group.bytes());
         Some(group)
+    }
+
+    /// Takes back a group that was decided.
+    pub(super) fn recycle(&mut self, mut group: Group) {
+        if group.payload.capacity() <= 2 * GROUP_MAX_BYTES {
+            group.payload.clear();
+            group.quarantine.clear();
+            group.deliveries.fill(0);
+            self.spare = Some(Group { events: 0, quarantine_bytes: 0, ..group });
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -16,10 +16,6 @@ use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolE
 const ADVANCE_DELAY: Duration = Duration::from_millis(100);
 /// How often a spool that could not be written is tried again while nothing else comes.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// While groups are larger than [`BUSY_DELIVERIES`], commits start at least this far apart: a
-/// commit costs about the same whatever its size, so fewer and larger ones acknowledge more.
-const BUSY_PACE: Duration = Duration::from_micros(1500);
-const BUSY_DELIVERIES: usize = 4;
 /// Published payload removed with one commit while deliveries wait, and while none does.
 const REMOVE_BUSY_BYTES: u64 = 1 << 20;
 const REMOVE_IDLE_BYTES: u64 = 8 << 20;
@@ -100,11 +96,7 @@ impl Writer {
     }
 
     fn work(&mut self) -> Result<(), SpoolError> {
-        let mut last_commit = None;
         loop {
-            if let Some(started) = last_commit {
-                pace(started);
-            }
             let pending = self.removable || self.shared.queue.lock().advance.is_some();
             let broken = self.shared.state().fault.is_some();
             let delay = if broken { RETRY_DELAY } else { ADVANCE_DELAY };
@@ -118,16 +110,12 @@ impl Writer {
             let advance = if is_due { inbox.advance.take() } else { None };
             drop(inbox);
 
-            last_commit = None;
             if is_due {
                 self.stored_at = Instant::now();
             }
             if let Some(group) = group {
-                let started = Instant::now();
                 self.commit_group(&group, advance.as_ref())?;
-                if group.total_deliveries > BUSY_DELIVERIES {
-                    last_commit = Some(started);
-                }
+                self.shared.queue.lock().recycle(group);
             } else if is_due && broken && advance.is_none() {
                 // Whether it can be written again must not wait for a delivery: who is not ready
                 // gets none.
@@ -457,14 +445,6 @@ fn remove_published(tx: &Transaction<'_>, watermark: Seq, budget: u64) -> rusqli
         tx.prepare_cached("DELETE FROM event_group WHERE first_seq <= ?1")?.execute([last])?;
     }
     Ok(left || count == REMOVE_MAX_ROWS)
-}
-
-/// Lets more deliveries join the next group while many come.
-fn pace(started: Instant) {
-    let left = BUSY_PACE.saturating_sub(started.elapsed());
-    if !left.is_zero() {
-        std::thread::sleep(left);
-    }
 }
 
 fn unix_ms() -> i64 {
