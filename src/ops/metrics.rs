@@ -198,11 +198,6 @@ impl Metrics {
         }
     }
 
-    /// Deliveries with this outcome so far.
-    pub fn webhooks(&self, outcome: &str) -> u64 {
-        self.webhooks.iter().find(|(label, _)| *label == outcome).map_or(0, |(_, counter)| counter.get())
-    }
-
     /// Counts a delivery of another callback command.
     pub fn count_ignored_command(&self, command: &str) {
         let label = IGNORED_COMMANDS.iter().find(|known| **known == command).unwrap_or(&OTHER);

@@ -15,10 +15,11 @@
 //!
 //! # Rooms
 //!
-//! [`machine`] decides what to do next, pure; [`found`] holds what a reading found; `driver` does
+//! [`machine`] decides what to do next, pure ([`events`] are what it and the driver tell each other); [`found`] holds what a reading found; `driver` does
 //! it; [`kafka`] is all that touches librdkafka.
 
 mod driver;
+pub mod events;
 pub mod found;
 pub mod kafka;
 pub mod machine;

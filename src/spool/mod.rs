@@ -38,6 +38,7 @@ mod group;
 mod lock;
 mod queue;
 mod reader;
+mod rows;
 mod schema;
 mod writer;
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::lock::DirectoryLock;
 use super::queue::Group;
 use super::schema::{self, Found};
-use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolError, group};
+use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolError, rows};
 
 /// A watermark waits this long for a group to ride along with.
 const ADVANCE_DELAY: Duration = Duration::from_millis(100);
@@ -19,8 +19,6 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Published payload removed with one commit while deliveries wait, and while none does.
 const REMOVE_BUSY_BYTES: u64 = 1 << 20;
 const REMOVE_IDLE_BYTES: u64 = 8 << 20;
-/// Rows looked at for one removal.
-const REMOVE_MAX_ROWS: u32 = 2048;
 /// The log is copied into the database once it holds about this much.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
 /// A page of the log, and what a commit writes besides its payload, roughly.
@@ -148,17 +146,10 @@ impl Writer {
         let (first_seq, through) = (self.next_seq, self.bytes_through + group.payload.len() as u64);
         let committed = self.transact(|writer, tx| {
             if group.events > 0 {
-                tx.prepare_cached("INSERT INTO event_group VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-                    first_seq,
-                    group.events,
-                    unix_ms(),
-                    through,
-                    group::checksum(first_seq, &group.payload),
-                    group.payload
-                ])?;
+                rows::insert_group(tx, first_seq, group, unix_ms(), through)?;
             }
             for entry in &group.quarantine {
-                insert_quarantine(tx, entry, None)?;
+                rows::insert_quarantine(tx, entry, None)?;
             }
             writer.store(tx, advance, REMOVE_BUSY_BYTES)
         })?;
@@ -251,7 +242,7 @@ impl Writer {
         };
         let behind = Advance { watermark: seq + 1, topic: "".into(), positions: super::Positions::new() };
         let result = self.transact(|writer, tx| {
-            insert_quarantine(tx, entry, name)?;
+            rows::insert_quarantine(tx, entry, name)?;
             writer.store(tx, Some(&behind), 0)
         })?;
         if result.is_ok() {
@@ -327,24 +318,13 @@ impl Writer {
         let mut watermark = self.stored_watermark;
         if let Some(advance) = advance {
             watermark = advance.watermark.max(watermark);
-            tx.prepare_cached("UPDATE progress SET watermark = ?1 WHERE id = 1")?.execute([watermark])?;
-            for (partition, offset) in &advance.positions {
-                tx.prepare_cached("INSERT OR REPLACE INTO position VALUES (?1, ?2, ?3)")?.execute(params![
-                    advance.topic.as_ref(),
-                    partition,
-                    offset
-                ])?;
-            }
-            tx.prepare_cached(
-                "DELETE FROM identity WHERE first_seq < (SELECT max(first_seq) FROM identity WHERE first_seq <= ?1)",
-            )?
-            .execute([watermark])?;
+            rows::store_watermark(tx, watermark, advance)?;
             effect.watermark = Some(watermark);
             effect.bytes_released = schema::released(tx, watermark)?;
             effect.removable = true;
         }
         if effect.removable && remove > 0 {
-            effect.removable = remove_published(tx, watermark, remove)?;
+            effect.removable = rows::remove_published(tx, watermark, remove)?;
         }
         Ok(effect)
     }
@@ -396,55 +376,6 @@ impl Writer {
             }
         }
     }
-}
-
-fn insert_quarantine(tx: &Transaction<'_>, entry: &QuarantineEntry, name: Option<(Uuid, u64)>) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO quarantine (at_ms, reason, detail, query, body, spool_uuid, bridge_seq)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![
-        entry.at_ms,
-        entry.reason,
-        entry.detail,
-        entry.query,
-        entry.body,
-        name.map(|(uuid, _)| uuid),
-        name.map(|(_, seq)| seq)
-    ])?;
-    tx.prepare_cached(
-        "UPDATE progress SET quarantine_events = quarantine_events + 1,
-                             quarantine_bytes = quarantine_bytes + ?1 WHERE id = 1",
-    )?
-    .execute([entry.bytes()])?;
-    Ok(())
-}
-
-/// Removes rows below the watermark, oldest first, up to `budget` bytes; tells whether some are left.
-fn remove_published(tx: &Transaction<'_>, watermark: Seq, budget: u64) -> rusqlite::Result<bool> {
-    let mut statement = tx.prepare_cached(
-        "SELECT first_seq, first_seq + events <= ?1, length(payload) FROM event_group
-         WHERE first_seq < ?1 ORDER BY first_seq LIMIT ?2",
-    )?;
-    let mut rows = statement.query(params![watermark, REMOVE_MAX_ROWS])?;
-    let (mut last, mut bytes, mut count, mut left) = (None, 0, 0, false);
-    while let Some(row) = rows.next()? {
-        if !row.get::<_, bool>(1)? {
-            break;
-        }
-        if bytes >= budget {
-            left = true;
-            break;
-        }
-        last = Some(row.get::<_, Seq>(0)?);
-        bytes += row.get::<_, u64>(2)?;
-        count += 1;
-    }
-    drop(rows);
-    if let Some(last) = last {
-        tx.prepare_cached("DELETE FROM event_group WHERE first_seq <= ?1")?.execute([last])?;
-    }
-    Ok(left || count == REMOVE_MAX_ROWS)
 }
 
 fn unix_ms() -> i64 {
