@@ -34,7 +34,7 @@ impl Found {
         Self { base, seqs: SeqSet::new(base), given_out, identities: identities.to_vec(), ..Self::default() }
     }
 
-    /// Notes a record by its `bridge_spool`, its `bridge_seq` and its [`print`]; tells whether it
+    /// Notes a record by its `bridge_spool`, its `bridge_seq` and its [`print()`]; tells whether it
     /// is of this spool.
     pub fn note(&mut self, spool: Uuid, bridge_seq: u64, print: u32) -> bool {
         let Some(at) = self.identities.iter().position(|identity| identity.uuid == spool) else { return false };
