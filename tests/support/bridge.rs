@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -48,6 +48,13 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub struct Setup {
     env: BTreeMap<String, String>,
     home: Arc<TempDir>,
+}
+
+/// Held while a process is started: until it is, the child has every socket of this one, and a port
+/// that is closed here is not free.
+pub fn spawning() -> MutexGuard<'static, ()> {
+    static SPAWNING: Mutex<()> = Mutex::new(());
+    SPAWNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Setup {
@@ -114,7 +121,9 @@ impl Setup {
 
     /// Starts any command, not waiting for anything.
     pub fn launch(&self, args: &[&str]) -> Process {
+        let spawning = spawning();
         let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        drop(spawning);
         Process::watch(child.expect("the binary starts"))
     }
 }
