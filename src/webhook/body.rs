@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::Verified;
+use super::body_fields::{self, Fields};
 
 /// Milliseconds of the years 1 to 9999, the range of RFC 3339.
 const TIMES_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
@@ -72,24 +72,6 @@ pub enum BodyFault {
     EmptyKey(usize),
 }
 
-#[derive(Deserialize)]
-struct Raw<'b> {
-    #[serde(rename = "CallbackCommand", borrow)]
-    command: Option<Cow<'b, str>>,
-    #[serde(rename = "Official_Account", borrow)]
-    official_account: Option<Cow<'b, str>>,
-    #[serde(rename = "WithdrawMsgList", borrow)]
-    list: Option<Vec<Item<'b>>>,
-    #[serde(rename = "EventTime")]
-    event_time: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Item<'b> {
-    #[serde(rename = "MsgKey", borrow)]
-    msg_key: Cow<'b, str>,
-}
-
 /// Reads the body of a verified recall. Unknown fields are ignored; a missing command is that of
 /// the query; an `EventTime` that cannot be a time is none, because the recall still counts.
 ///
@@ -97,7 +79,7 @@ struct Item<'b> {
 /// The first fault, which names the field.
 pub fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Body<'b>, BodyFault> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let raw: Raw<'b> = serde_json::from_slice(body).map_err(|error| BodyFault::Json(error.to_string()))?;
+    let raw: Fields<'b> = body_fields::read(body).map_err(|error| BodyFault::Json(error.to_string()))?;
     if raw.command.is_some_and(|command| command != verified.command()) {
         return Err(BodyFault::OtherCommand);
     }
@@ -109,11 +91,11 @@ pub fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Body<'b>, Bo
     if list.is_empty() {
         return Ok(Body::Empty);
     }
-    if let Some(index) = list.iter().position(|item| item.msg_key.is_empty()) {
+    if let Some(index) = list.iter().position(|msg_key| msg_key.is_empty()) {
         return Err(BodyFault::EmptyKey(index));
     }
-    let msg_keys = distinct(list.into_iter().map(|item| item.msg_key).collect());
-    Ok(Body::Recall(Recall { official_account, msg_keys, event_time_ms: raw.event_time.as_ref().and_then(time_ms) }))
+    let event_time_ms = raw.event_time.as_ref().and_then(time_ms);
+    Ok(Body::Recall(Recall { official_account, msg_keys: distinct(list), event_time_ms }))
 }
 
 fn distinct(mut keys: Vec<Cow<'_, str>>) -> Vec<Cow<'_, str>> {
@@ -194,8 +176,32 @@ mod tests {
             ("{}", None),
             ("[1]", None),
             ("true", None),
+            ("1e999", None),
+            ("-1e999", None),
+            (r#""\ud800""#, None),
+            (r#"{"\ud800":["\udfff",1e999]}"#, None),
+            ("1670574414123,\"EventTime\":1670574414123", None),
+            ("null,\"EventTime\":1670574414123", None),
         ] {
             assert_eq!(with_time(time), ms, "{time}");
+        }
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert_eq!(with_time(&deep), None);
+    }
+
+    #[test]
+    fn what_is_not_asked_for_need_not_be_text() {
+        let body = b"{\"\\ud800\":1,\"\xff\":\"\xff\",\"Official_Account\":\"a\",\"EventTime\":\"\xff\",\
+            \"WithdrawMsgList\":[{\"\\udc00\":1,\"\xfe\":\"\xfe\",\"MsgKey\":\"k\"}],\"\xff\":2}";
+        let Body::Recall(recall) = read(body).unwrap() else { panic!("empty") };
+        assert_eq!((recall.official_account(), recall.event_time_ms()), ("a", None));
+        assert_eq!(recall.msg_keys().collect::<Vec<_>>(), ["k"]);
+        for broken in [
+            &b"{\"Official_Account\":\"\xff\",\"WithdrawMsgList\":[]}"[..],
+            br#"{"Official_Account":"\ud800","WithdrawMsgList":[]}"#,
+            br#"{"Official_Account":"a","WithdrawMsgList":[{"MsgKey":"\ud800"}]}"#,
+        ] {
+            assert!(matches!(read(broken), Err(BodyFault::Json(_))), "{}", broken.escape_ascii());
         }
     }
 
@@ -226,6 +232,10 @@ mod tests {
             ),
             (r#"{"Official_Account":"a","WithdrawMsgList":[{}]}"#, "MsgKey"),
             (r#"{"Official_Account":"a","WithdrawMsgList":["k"]}"#, "body"),
+            (r#"{"Official_Account":"a","WithdrawMsgList":[["k"]]}"#, "body"),
+            (r#"{"Official_Account":"a","WithdrawMsgList":[{"MsgKey":"k","MsgKey":"j"}]}"#, "MsgKey"),
+            (r#"{"Official_Account":"a","Official_Account":"b","WithdrawMsgList":[]}"#, "Official_Account"),
+            (r#"[null,"a",[{"MsgKey":"k"}],1]"#, "body"),
         ] {
             let fault = read(body.as_bytes()).unwrap_err().to_string();
             assert!(fault.contains(says), "{body}: {fault}");

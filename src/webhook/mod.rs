@@ -16,6 +16,7 @@
 
 mod apps;
 mod body;
+mod body_fields;
 mod query;
 mod reply;
 mod traceparent;
