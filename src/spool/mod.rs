@@ -13,7 +13,7 @@
 //! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row
 //!   holds the events `first_seq .. first_seq + events`, each behind its length, under one CRC-32.
 //! - The *watermark* is the next sequence number to publish. It is stored lazily (with the next
-//!   group after 100 ms, or on its own then) together with the next offset of every partition, so
+//!   group after 20 ms, or on its own then) together with the next offset of every partition, so
 //!   it may lag behind Kafka, never run ahead of it.
 //! - Rows below the stored watermark are removed in bulk, at most 1 MiB per commit while
 //!   deliveries wait, 8 MiB otherwise; freed pages are used again, the file does not grow with

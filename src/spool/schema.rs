@@ -18,6 +18,12 @@ const SCHEMA_VERSION: i32 = 1;
 /// How long a connection waits for a lock of another one of this process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The pages of a file made by this release. A group of some tens of events fills one or two: fewer
+/// writes for a commit than SQLite's 4 KiB. A file made with other pages keeps them.
+pub(super) const PAGE_BYTES: u32 = 16 << 10;
+/// The writer's page cache: holds what is on its way to Kafka, so that removing it reads nothing.
+const CACHE_KIB: i64 = 8 << 10;
+
 const TABLES: &str = "
 CREATE TABLE progress (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -91,6 +97,9 @@ pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError>
         // Before anything is changed: it may be another program's file.
         check_format(&connection, &file)?;
     }
+    if blank {
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    }
     prepare(&connection).map_err(|error| as_fault(&file, error))?;
     if blank {
         create(&connection)?;
@@ -126,6 +135,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // The writer decides when to checkpoint; the log shrinks back to this after a burst.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(())
 }
 

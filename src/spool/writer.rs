@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use super::lock::DirectoryLock;
 use super::queue::Group;
-use super::schema::{self, Found};
+use super::schema::{self, Found, PAGE_BYTES};
 use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolError, rows};
 
-/// A watermark waits this long for a group to ride along with.
-const ADVANCE_DELAY: Duration = Duration::from_millis(100);
+/// A watermark waits this long for a group to ride along with. Short: what is published is removed
+/// while its pages are still in the caches, and the log holds fewer pages to copy.
+const ADVANCE_DELAY: Duration = Duration::from_millis(20);
 /// How often a spool that could not be written is tried again while nothing else comes.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Published payload removed with one commit while deliveries wait, and while none does.
@@ -21,8 +22,8 @@ const REMOVE_BUSY_BYTES: u64 = 1 << 20;
 const REMOVE_IDLE_BYTES: u64 = 8 << 20;
 /// The log is copied into the database once it holds about this much.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
-/// A page of the log, and what a commit writes besides its payload, roughly.
-const COMMIT_OVERHEAD_BYTES: u64 = 6 * 4096;
+/// What a commit writes besides its payload, roughly.
+const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
 /// What the publisher asks of the writer; it waits for the reply.
 #[derive(Debug)]
@@ -368,7 +369,7 @@ impl Writer {
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
         match result {
             Ok((log, copied)) => {
-                self.log_bytes = u64::try_from(log - copied).unwrap_or(0) * 4096;
+                self.log_bytes = u64::try_from(log - copied).unwrap_or(0) * u64::from(PAGE_BYTES);
             }
             Err(error) => {
                 tracing::warn!(%error, "the spool's log could not be copied into the database");
