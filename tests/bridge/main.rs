@@ -26,6 +26,7 @@ mod random;
 mod raw;
 
 mod accounting;
+mod alert_rules;
 mod bounds;
 mod commands;
 mod crash;
