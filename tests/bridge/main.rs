@@ -38,4 +38,5 @@ mod lifecycle;
 mod outcomes;
 mod restored;
 mod smoke;
+mod systemd;
 mod vectors;
