@@ -37,6 +37,7 @@ mod http;
 mod lifecycle;
 mod outcomes;
 mod restored;
+mod schema;
 mod smoke;
 mod systemd;
 mod vectors;
