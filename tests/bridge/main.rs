@@ -35,6 +35,7 @@ mod faults;
 mod http;
 mod lifecycle;
 mod outcomes;
+mod repeats;
 mod restored;
 mod smoke;
 mod vectors;
