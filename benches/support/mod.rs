@@ -1,6 +1,7 @@
 //! What the benchmarks share: child processes, a load generator, a median.
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -130,6 +131,8 @@ impl Run {
 /// Posts signed recalls over keep-alive connections, one under way on each, for `time` or until
 /// `count` were answered.
 pub(crate) fn load(target: SocketAddr, connections: usize, keys: usize, time: Duration, count: u64) -> Run {
+    // No two runs send the same recalls: the bridge would take them for repeats.
+    let run = RandomState::new().hash_one(connections) >> 32;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
@@ -138,7 +141,8 @@ pub(crate) fn load(target: SocketAddr, connections: usize, keys: usize, time: Du
         let left = std::rc::Rc::new(std::cell::Cell::new(count));
         let tasks: Vec<_> = (0..connections)
             .map(|connection| {
-                tokio::task::spawn_local(post(target, connection, keys, until, std::rc::Rc::clone(&left)))
+                let request = request(connection, keys, run);
+                tokio::task::spawn_local(post(target, request, until, std::rc::Rc::clone(&left)))
             })
             .collect();
         let mut latency = Histogram::new_with_bounds(1, 60_000_000, 3).expect("bounds");
@@ -154,8 +158,7 @@ pub(crate) fn load(target: SocketAddr, connections: usize, keys: usize, time: Du
 
 async fn post(
     target: SocketAddr,
-    connection: usize,
-    keys: usize,
+    mut request: Vec<u8>,
     until: Instant,
     left: std::rc::Rc<std::cell::Cell<u64>>,
 ) -> (Histogram<u64>, u64) {
@@ -163,7 +166,6 @@ async fn post(
     let mut failed = 0;
     let mut stream = TcpStream::connect(target).await.expect("a connection");
     stream.set_nodelay(true).expect("nodelay");
-    let mut request = request(connection, keys);
     let mut buffer = vec![0; 4096];
     while Instant::now() < until && left.get() > 0 {
         left.set(left.get() - 1);
@@ -186,11 +188,11 @@ async fn post(
     (latency, failed)
 }
 
-fn request(connection: usize, keys: usize) -> Vec<u8> {
+fn request(connection: usize, keys: usize, run: u64) -> Vec<u8> {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs().to_string();
     let sign = TOKEN.parse::<Token>().expect("a token").sign(&time);
     let list: Vec<String> =
-        (0..keys).map(|key| format!("{{\"MsgKey\":\"{connection:04}{key:02}0000000000_1_1698741698\"}}")).collect();
+        (0..keys).map(|key| format!("{{\"MsgKey\":\"{connection:04}{key:02}0000000000_{run}_1698741698\"}}")).collect();
     let body = format!(
         "{{\"CallbackCommand\":\"{RECALL_COMMAND}\",\"Official_Account\":\"#TOA#_{connection}\",\"WithdrawMsgList\":[{}],\"EventTime\":1670574414123}}",
         list.join(",")

@@ -1,6 +1,7 @@
 //! `recall-bridge send`: a signed sender, as the vendor is one.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
@@ -98,7 +99,9 @@ async fn send(args: &Args) -> anyhow::Result<Summary> {
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
-    let run = unix_ms(SystemTime::now()) / 1000;
+    let seconds_now = unix_ms(SystemTime::now()) / 1000;
+    // No two runs send the same recalls: the bridge would take them for repeats.
+    let run = RandomState::new().hash_one(seconds_now) >> 32;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..args.connections {
         let (args, webhook, bar, next) = (args.clone(), Arc::clone(&webhook), bar.clone(), Arc::clone(&next));
@@ -115,7 +118,9 @@ async fn send(args: &Args) -> anyhow::Result<Summary> {
                     tokio::time::sleep_until(due.into()).await;
                 }
                 let account = format!("#TOA#_{}", number % args.accounts);
-                let keys: Vec<String> = (0..args.keys_per_webhook).map(|key| format!("{number}_{key}_{run}")).collect();
+                let first = number * u64::from(args.keys_per_webhook);
+                let keys = (first..).take(args.keys_per_webhook.into());
+                let keys: Vec<String> = keys.map(|seq| format!("{seq}_{run}_{seconds_now}")).collect();
                 let before = Instant::now();
                 let answer = webhook.send(&account, &keys).await;
                 latencies.saturating_record(micros(before.elapsed()));

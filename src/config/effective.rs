@@ -35,6 +35,7 @@ impl Config {
             ("BRIDGE_SPOOL_DIR", Some(self.spool_dir.display().to_string())),
             ("BRIDGE_SPOOL_MAX_BYTES", Some(self.spool_max_bytes.to_string())),
             ("BRIDGE_QUARANTINE_MAX_BYTES", Some(self.quarantine_max_bytes.to_string())),
+            ("BRIDGE_DEDUP_WINDOW_SECONDS", Some(self.dedup_window.as_secs().to_string())),
             ("BRIDGE_TOPIC", Some(self.topic.clone())),
             ("BRIDGE_TOPIC_CREATE", Some(self.topic_create.to_string())),
             ("BRIDGE_TOPIC_PARTITIONS", Some(self.topic_partitions.to_string())),

@@ -96,6 +96,9 @@ pub struct Config {
     pub spool_max_bytes: u64,
     /// The bound of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
     pub quarantine_max_bytes: u64,
+    /// How long a delivery is recognized when the sender repeats it; zero: not at all
+    /// (`BRIDGE_DEDUP_WINDOW_SECONDS`).
+    pub dedup_window: Duration,
     /// The topic the records go to (`BRIDGE_TOPIC`).
     pub topic: String,
     /// Whether to create the topic when it is missing (`BRIDGE_TOPIC_CREATE`).

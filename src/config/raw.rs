@@ -23,6 +23,7 @@ pub(super) struct Raw {
     pub(super) spool_dir: Option<String>,
     pub(super) spool_max_bytes: Option<String>,
     pub(super) quarantine_max_bytes: Option<String>,
+    pub(super) dedup_window_seconds: Option<String>,
     pub(super) topic: Option<String>,
     pub(super) topic_create: Option<String>,
     pub(super) topic_partitions: Option<String>,

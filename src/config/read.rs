@@ -45,6 +45,7 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         spool_dir: r.read("BRIDGE_SPOOL_DIR", raw.spool_dir.as_deref(), "./spool".into(), |text| Ok(text.into())),
         spool_max_bytes: r.number("BRIDGE_SPOOL_MAX_BYTES", raw.spool_max_bytes.as_deref(), GIB, MIB..=MOST_BYTES, "bytes"),
         quarantine_max_bytes: r.number("BRIDGE_QUARANTINE_MAX_BYTES", raw.quarantine_max_bytes.as_deref(), 64 * MIB, 64 * KIB..=MOST_BYTES, "bytes"),
+        dedup_window: Duration::from_secs(r.number("BRIDGE_DEDUP_WINDOW_SECONDS", raw.dedup_window_seconds.as_deref(), 600, 0..=86_400, "seconds")),
         topic: r.read("BRIDGE_TOPIC", raw.topic.as_deref(), "official-account.recalls".into(), topic),
         topic_create: r.flag("BRIDGE_TOPIC_CREATE", raw.topic_create.as_deref(), false),
         topic_partitions: r.number("BRIDGE_TOPIC_PARTITIONS", raw.topic_partitions.as_deref(), 6, 1..=100_000, "partitions"),

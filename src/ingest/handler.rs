@@ -161,10 +161,11 @@ async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8]) -> Answer {
                 client_ip: verified.client_ip(),
                 traceparent,
             };
-            events.event(|out| event.encode(out));
+            events.event(|out| Some(event.encode(out).into_bytes()));
         }
     });
     match appended.await {
+        Ok(durable) if durable.is_repeat() => Answer::ok(Outcome::Duplicate),
         Ok(_durable) => Answer::ok(Outcome::Accepted),
         Err(error) => not_durable(&error),
     }

@@ -30,6 +30,8 @@ pub enum Outcome {
     Empty,
     /// Every record is durable.
     Accepted,
+    /// Every record was accepted within `BRIDGE_DEDUP_WINDOW_SECONDS` before; none is added.
+    Duplicate,
     /// The spool or the quarantine is at its bound.
     SpoolFull,
     /// It could not be made durable in time.
@@ -42,7 +44,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their checks; the index of one is its place here.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Draining,
@@ -55,6 +57,7 @@ impl Outcome {
         Self::Malformed,
         Self::Empty,
         Self::Accepted,
+        Self::Duplicate,
         Self::SpoolFull,
         Self::Unavailable,
         Self::Timeout,
@@ -76,6 +79,7 @@ impl Outcome {
             Self::Malformed => "malformed",
             Self::Empty => "empty",
             Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
             Self::SpoolFull => "spool_full",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
@@ -92,7 +96,7 @@ impl Outcome {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadQuery | Self::Malformed => StatusCode::BAD_REQUEST,
             Self::UnknownApp | Self::BadSign | Self::Stale => StatusCode::FORBIDDEN,
-            Self::Ignored | Self::Empty | Self::Accepted => StatusCode::OK,
+            Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate => StatusCode::OK,
             Self::Timeout | Self::ClientGone => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -101,7 +105,7 @@ impl Outcome {
     /// vendor leaves 120001 to 130000 to the receiver.
     pub const fn error_code(self) -> u32 {
         match self {
-            Self::Ignored | Self::Empty | Self::Accepted => 0,
+            Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate => 0,
             Self::NotFound => 120_001,
             Self::MethodNotAllowed => 120_002,
             Self::Draining => 120_003,
@@ -121,7 +125,7 @@ impl Outcome {
     /// How loud one delivery of this kind is in the log.
     pub const fn log_level(self) -> Level {
         match self {
-            Self::Accepted | Self::Empty | Self::Ignored => Level::DEBUG,
+            Self::Accepted | Self::Duplicate | Self::Empty | Self::Ignored => Level::DEBUG,
             Self::NotFound
             | Self::MethodNotAllowed
             | Self::TooLarge

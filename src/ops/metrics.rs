@@ -11,7 +11,7 @@ use prometheus::{
     histogram_opts, opts,
 };
 
-use crate::spool::{Progress, Usage};
+use crate::spool::{Progress, RecentUsage, Usage};
 
 const NAMESPACE: &str = "recall_bridge";
 /// Other callback commands counted under their own name; further ones under `other`.
@@ -96,6 +96,9 @@ struct Snapshot {
     accepted: IntCounter,
     published: IntCounter,
     quarantined: IntCounter,
+    duplicates: IntCounter,
+    dedup_ids: IntGauge,
+    dedup_covers: prometheus::Gauge,
     spool_events: IntGauge,
     recovered: IntGauge,
     bytes: IntGauge,
@@ -113,6 +116,8 @@ pub struct View {
     pub progress: Progress,
     /// Of the spool.
     pub usage: Usage,
+    /// Of the spool.
+    pub recent: RecentUsage,
     /// Age of the oldest event not published.
     pub oldest_age: Duration,
     /// Whether the publisher is ready.
@@ -240,6 +245,15 @@ impl Snapshot {
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
             quarantined: counter("records_quarantined_total", "Records that Kafka refused for good, since the start.")?,
+            duplicates: counter("duplicate_events_total", "Events not added, as they had been accepted lately.")?,
+            dedup_ids: gauge("dedup_ids", "Events remembered as accepted lately.")?,
+            dedup_covers: register(
+                r,
+                prometheus::Gauge::with_opts(options(
+                    "dedup_covers_seconds",
+                    "How far back the memory for events accepted lately reaches.",
+                ))?,
+            )?,
             spool_events: gauge("spool_events", "Events waiting to be published.")?,
             recovered: gauge("spool_recovered_events", "Events that waited when the process started.")?,
             bytes: gauge("spool_bytes", "Bytes of unpublished payload in the spool.")?,
@@ -262,6 +276,9 @@ impl Snapshot {
         raise(&self.accepted, progress.accepted());
         raise(&self.published, progress.published());
         raise(&self.quarantined, progress.quarantined);
+        raise(&self.duplicates, view.recent.repeats);
+        self.dedup_ids.set(signed(view.recent.ids));
+        self.dedup_covers.set(view.recent.covers.as_secs_f64());
         self.spool_events.set(signed(progress.depth()));
         self.recovered.set(signed(progress.recovered()));
         self.bytes.set(signed(view.usage.bytes));

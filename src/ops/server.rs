@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::metrics::{Metrics, View};
 use super::status::{KafkaCell, KafkaState, KafkaStatus, unix_ms};
-use crate::spool::{Reader, Spool};
+use crate::spool::{Reader, RecentUsage, Spool};
 
 /// What the listener shows.
 pub struct Panel {
@@ -41,10 +41,32 @@ pub struct Status {
     accepted_seq: u64,
     published_seq: u64,
     kafka: KafkaStatus,
+    dedup: Dedup,
     quarantine_events: u64,
     quarantine_bytes: u64,
     ready: bool,
     reasons: Vec<String>,
+}
+
+/// How far a repeat of the sender is recognized, and what that takes.
+#[derive(Debug, Serialize)]
+struct Dedup {
+    window_seconds: u64,
+    /// Below the window where there was no room for all of it.
+    covers_seconds: f64,
+    ids: u64,
+    bytes: u64,
+}
+
+impl From<RecentUsage> for Dedup {
+    fn from(usage: RecentUsage) -> Self {
+        Self {
+            window_seconds: usage.window.as_secs(),
+            covers_seconds: usage.covers.as_secs_f64(),
+            ids: usage.ids,
+            bytes: usage.bytes,
+        }
+    }
 }
 
 impl Panel {
@@ -62,7 +84,13 @@ impl Panel {
     fn view(&self) -> View {
         let up = matches!(self.kafka.get().state, KafkaState::Ready | KafkaState::ReadingBack);
         let oldest_age = self.oldest_age();
-        View { progress: self.spool.progress(), usage: self.spool.usage(), oldest_age, kafka_up: up }
+        View {
+            progress: self.spool.progress(),
+            usage: self.spool.usage(),
+            recent: self.spool.recent(),
+            oldest_age,
+            kafka_up: up,
+        }
     }
 
     /// Why deliveries cannot be accepted; empty while they can.
@@ -94,6 +122,7 @@ impl Panel {
             accepted_seq: progress.next_seq - 1,
             published_seq: progress.watermark - 1,
             kafka: self.kafka.get(),
+            dedup: self.spool.recent().into(),
             quarantine_events: usage.quarantine_events,
             quarantine_bytes: usage.quarantine_bytes,
             ready: reasons.is_empty(),

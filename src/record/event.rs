@@ -35,8 +35,8 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// Appends the encoded record to `out`.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the encoded record to `out`; returns its `event_id`.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Uuid {
         let event_id = event_id(self.sdk_app_id, self.official_account, self.msg_key);
         let recalled_at = self.recalled_at_ms.and_then(time).map(Millis);
         let value = Value {
@@ -76,6 +76,7 @@ impl Event<'_> {
         if let Some(traceparent) = self.traceparent {
             add(header::TRACEPARENT, &|out| text(traceparent, out));
         }
+        event_id
     }
 }
 

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::group::push_event;
-use super::queue::{Decided, GroupResult};
+use super::queue::{Decided, Decision};
+use super::recent::{EventId, NO_ID};
 use super::{AppendError, QuarantineEntry, Shared, Spool};
 
-type Waiting = Rc<RefCell<VecDeque<oneshot::Sender<GroupResult>>>>;
+type Waiting = Rc<RefCell<VecDeque<oneshot::Sender<Decision>>>>;
 
 /// Hands deliveries of one thread to the spool. Not `Send`: one per worker.
 #[derive(Debug)]
@@ -24,12 +25,29 @@ pub struct Appender {
     shared: Arc<Shared>,
     worker: usize,
     waiting: Waiting,
-    scratch: RefCell<Vec<u8>>,
+    scratch: RefCell<Scratch>,
+}
+
+/// The delivery that is being encoded.
+#[derive(Debug, Default)]
+struct Scratch {
+    framed: Vec<u8>,
+    ids: Vec<EventId>,
 }
 
 /// Proof that a delivery is on the disk: only a commit that returned makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Durable(());
+pub struct Durable {
+    /// Whether it was there before: the sender has repeated it.
+    pub(super) repeat: bool,
+}
+
+impl Durable {
+    /// Whether all of its events had been accepted lately, so that none of them was added.
+    pub fn is_repeat(self) -> bool {
+        self.repeat
+    }
+}
 
 impl Appender {
     /// Registers the current thread, which must run a local task set (an actix or Tokio
@@ -43,7 +61,8 @@ impl Appender {
         Self { shared, worker, waiting, scratch: RefCell::default() }
     }
 
-    /// Makes the events of one delivery durable: all of them or none.
+    /// Makes the events of one delivery durable: all of them or none. Events that were accepted
+    /// lately are durable already, and are not added again.
     ///
     /// `encode` writes each event through the function it is given. Dropping the returned future
     /// does not take the delivery back: it may still become durable.
@@ -63,22 +82,31 @@ impl Appender {
         outcome(self.wait()).await
     }
 
-    fn submit(&self, encode: impl FnOnce(&mut EventWriter<'_>)) -> Result<oneshot::Receiver<GroupResult>, AppendError> {
-        let mut framed = self.scratch.borrow_mut();
+    fn submit(&self, encode: impl FnOnce(&mut EventWriter<'_>)) -> Result<oneshot::Receiver<Decision>, AppendError> {
+        let mut scratch = self.scratch.borrow_mut();
+        let Scratch { framed, ids } = &mut *scratch;
         framed.clear();
-        let mut writer = EventWriter { framed: &mut framed, events: 0 };
+        ids.clear();
+        let recognize = self.shared.recognizes_repeats;
+        let mut writer = EventWriter { framed, ids, recognize, events: 0 };
         encode(&mut writer);
         let events = writer.events;
         let bytes = framed.len() as u64;
-        self.shared.capacity.reserve(bytes)?;
-        if let Err(error) = self.shared.queue.push_events(self.worker, &framed, events) {
+        if let Err(full) = self.shared.capacity.reserve(bytes) {
+            // What was accepted before needs no room.
+            if recognize && self.shared.queue.push_probe(self.worker, ids).is_ok() {
+                return Ok(self.wait());
+            }
+            return Err(full);
+        }
+        if let Err(error) = self.shared.queue.push_events(self.worker, framed, events, ids) {
             self.shared.capacity.release(bytes);
             return Err(error);
         }
         Ok(self.wait())
     }
 
-    fn wait(&self) -> oneshot::Receiver<GroupResult> {
+    fn wait(&self) -> oneshot::Receiver<Decision> {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
         receiver
@@ -89,31 +117,37 @@ impl Appender {
 #[derive(Debug)]
 pub struct EventWriter<'a> {
     framed: &'a mut Vec<u8>,
+    ids: &'a mut Vec<EventId>,
+    recognize: bool,
     events: u64,
 }
 
 impl EventWriter<'_> {
-    /// Adds one event; `write` appends its bytes.
-    pub fn event(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        push_event(self.framed, write);
+    /// Adds one event; `write` appends its bytes and returns its id, or none for an event that is
+    /// to be added whatever was accepted before.
+    pub fn event(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Option<EventId>) {
+        let mut id = None;
+        push_event(self.framed, |out| id = write(out));
+        if self.recognize {
+            self.ids.push(id.unwrap_or(NO_ID));
+        }
         self.events += 1;
     }
 }
 
-async fn outcome(decided: oneshot::Receiver<GroupResult>) -> Result<Durable, AppendError> {
-    match decided.await {
-        Ok(result) => result.map(|()| Durable(())),
-        Err(_) => Err(AppendError::Closed),
-    }
+async fn outcome(decided: oneshot::Receiver<Decision>) -> Decision {
+    decided.await.unwrap_or(Err(AppendError::Closed))
 }
 
 async fn answer(mut inbox: mpsc::UnboundedReceiver<Decided>, waiting: Waiting) {
     // Unbounded, yet bounded: a message stands for at least one request that waits.
-    while let Some(Decided { deliveries, result }) = inbox.recv().await {
-        for _ in 0..deliveries {
+    while let Some(Decided { deliveries, result, others }) = inbox.recv().await {
+        let mut others = others.into_iter().peekable();
+        for place in 0..deliveries {
             let Some(request) = waiting.borrow_mut().pop_front() else { break };
+            let other = others.next_if(|(at, _)| *at == place).map(|(_, decision)| decision);
             // A request that gave up no longer listens.
-            let _ = request.send(result.clone());
+            let _ = request.send(other.unwrap_or_else(|| result.clone()));
         }
     }
 }

@@ -23,11 +23,16 @@ impl Bound {
         let fits = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= self.max);
         match self.used.fetch_update(Relaxed, Relaxed, fits) {
             Ok(_) => Ok(()),
-            Err(used) => {
+            Err(_) => {
                 self.refused.store(bytes, Relaxed);
-                Err(AppendError::Full { what: self.what, bytes: used, max_bytes: self.max })
+                Err(self.refusal())
             }
         }
+    }
+
+    /// What is said to a delivery that does not fit.
+    pub(super) fn refusal(&self) -> AppendError {
+        AppendError::Full { what: self.what, bytes: self.used(), max_bytes: self.max }
     }
 
     /// Gives `bytes` back.

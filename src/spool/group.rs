@@ -32,6 +32,20 @@ pub(super) fn events(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Takes events out, by their place; the rest moves up.
+pub(super) fn retain(payload: &mut Vec<u8>, mut keep: impl FnMut(usize) -> bool) {
+    let lengths: Vec<usize> = events(payload).map(|event| size_of::<u32>() + event.len()).collect();
+    let (mut from, mut to) = (0, 0);
+    for (place, len) in lengths.into_iter().enumerate() {
+        if keep(place) {
+            payload.copy_within(from..from + len, to);
+            to += len;
+        }
+        from += len;
+    }
+    payload.truncate(to);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +60,19 @@ mod tests {
         assert_eq!(all, [b"a".as_slice(), b"", b"ccc"]);
         payload.pop();
         assert_eq!(events(&payload).count(), 2);
+    }
+
+    #[test]
+    fn events_are_taken_out_by_their_place_and_the_rest_stays_as_it_was() {
+        for kept in 0..8_u32 {
+            let mut payload = Vec::new();
+            let all = [b"a".as_slice(), b"", b"ccc"];
+            all.iter().for_each(|event| push_event(&mut payload, |out| out.extend_from_slice(event)));
+            let keep = |place: usize| kept & (1 << place) != 0;
+            retain(&mut payload, keep);
+            let left: Vec<&[u8]> = (0..3).filter(|place| keep(*place)).map(|place| all[place]).collect();
+            assert_eq!(events(&payload).collect::<Vec<_>>(), left);
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod group;
 mod lock;
 mod queue;
 mod reader;
+mod recent;
 mod rows;
 mod schema;
 mod writer;
@@ -54,10 +55,12 @@ use uuid::Uuid;
 pub use appender::{Appender, Durable, EventWriter};
 pub use error::{AppendError, SpoolError};
 pub use reader::{Batch, ReadLimit, Reader};
+pub use recent::EventId;
 
 use bound::Bound;
 use lock::DirectoryLock;
 use queue::Queue;
+use recent::Recent;
 use writer::{Command, Writer};
 
 /// A sequence number of this spool, counted from 1 over all its identities.
@@ -83,6 +86,8 @@ pub struct Options {
     pub max_bytes: u64,
     /// Bound of the quarantine, in bytes.
     pub quarantine_max_bytes: u64,
+    /// How long an accepted event is remembered, so that it is not added again; zero: not at all.
+    pub repeat_window: Duration,
     /// Called by the writer after each commit of events, with its duration and its events.
     pub on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
@@ -172,6 +177,21 @@ pub struct Usage {
     pub quarantine_max_bytes: u64,
 }
 
+/// The memory for events accepted lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecentUsage {
+    /// How long an event is remembered; zero: not at all.
+    pub window: Duration,
+    /// How far back it reaches: the window, unless there was no room for all of it.
+    pub covers: Duration,
+    /// Events remembered.
+    pub ids: u64,
+    /// Memory taken, in bytes.
+    pub bytes: u64,
+    /// Events not added since the start, because they were there.
+    pub repeats: u64,
+}
+
 /// What the writer, the workers and the publisher share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -179,6 +199,7 @@ pub(crate) struct Shared {
     queue: Queue,
     capacity: Bound,
     quarantine: Bound,
+    recognizes_repeats: bool,
     state: Mutex<State>,
     /// Signalled when events were committed, or when the spool was nudged.
     grown: Condvar,
@@ -192,6 +213,9 @@ struct State {
     /// Why the last commit failed, until one succeeds.
     fault: Option<Arc<str>>,
     nudged: bool,
+    recent: RecentUsage,
+    /// When the newest event was accepted that was forgotten for want of room.
+    forgotten_at: Option<Instant>,
 }
 
 impl Shared {
@@ -224,11 +248,15 @@ impl Spool {
     pub fn open(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<(Self, WriterHandle), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
         let (connection, mut found) = schema::open_writer(&options.dir)?;
+        schema::migrate(&connection)?;
         schema::rename_unused(&connection, &mut found)?;
+        let recent = Recent::open(&connection, options.repeat_window, found.next_seq)
+            .map_err(|error| schema::as_fault(&schema::database_file(&options.dir), error))?;
         let shared = Arc::new(Shared {
             capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),
             quarantine: Bound::new("quarantine", options.quarantine_max_bytes, found.quarantine_bytes),
             queue: Queue::default(),
+            recognizes_repeats: recent.is_on(),
             state: Mutex::new(State {
                 progress: Progress {
                     next_seq: found.next_seq,
@@ -241,11 +269,13 @@ impl Spool {
                 quarantine_events: found.quarantine_events,
                 fault: None,
                 nudged: false,
+                recent: recent.usage(),
+                forgotten_at: recent.forgotten_at(),
             }),
             grown: Condvar::new(),
             dir: options.dir,
         });
-        let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, options.on_commit);
+        let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, recent, options.on_commit);
         let thread = std::thread::Builder::new()
             .name("spool-writer".to_owned())
             .spawn(move || {
@@ -297,6 +327,13 @@ impl Spool {
             quarantine_bytes: self.shared.quarantine.used(),
             quarantine_max_bytes: self.shared.quarantine.max(),
         }
+    }
+
+    /// What is remembered of the events accepted lately.
+    pub fn recent(&self) -> RecentUsage {
+        let state = self.shared.state();
+        let covers = state.forgotten_at.map_or(Duration::MAX, |at| at.elapsed());
+        RecentUsage { covers: covers.min(state.recent.window), ..state.recent }
     }
 
     /// Under which names sequence numbers at or above the watermark are published, oldest first.

@@ -6,22 +6,35 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::recent::{EventId, Repeats};
 use super::writer::Command;
-use super::{Advance, AppendError, QuarantineEntry};
+use super::{Advance, AppendError, Durable, QuarantineEntry};
 
 /// Bytes of one group before the next one is begun: a commit of this size takes a few ms.
 pub(super) const GROUP_MAX_BYTES: usize = 1 << 20;
 /// Bytes that may wait for the disk in memory; beyond it a delivery is refused at once.
 pub(super) const WAITING_MAX_BYTES: usize = 64 << 20;
 
-/// How a group ended; every delivery in it ends the same way.
-pub(super) type GroupResult = Result<(), AppendError>;
+/// How a delivery ended.
+pub(super) type Decision = Result<Durable, AppendError>;
 
 /// Tells one worker that its next `deliveries` waiting deliveries, oldest first, are decided.
 #[derive(Debug)]
 pub(super) struct Decided {
     pub(super) deliveries: usize,
-    pub(super) result: GroupResult,
+    pub(super) result: Decision,
+    /// Those of them, by their place, that ended otherwise: rarely any.
+    pub(super) others: Vec<(usize, Decision)>,
+}
+
+/// One delivery of a group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) worker: u32,
+    /// Ids of its events in [`Group::ids`].
+    pub(super) ids: u32,
+    /// There was no room for its events: it only asks whether they are known.
+    pub(super) probe: bool,
 }
 
 /// Deliveries that share one commit.
@@ -30,6 +43,9 @@ pub(super) struct Group {
     /// Framed events, see [`super::group`].
     pub(super) payload: Vec<u8>,
     pub(super) events: u64,
+    /// The id of each event, where repeats are recognized.
+    pub(super) ids: Vec<EventId>,
+    pub(super) entries: Vec<Entry>,
     pub(super) quarantine: Vec<QuarantineEntry>,
     pub(super) quarantine_bytes: u64,
     /// Deliveries of each worker, by its number: who is to be told.
@@ -37,15 +53,25 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn count(&mut self, worker: usize) {
+    fn count(&mut self, worker: usize, ids: &[EventId], probe: bool) {
         if self.deliveries.len() <= worker {
             self.deliveries.resize(worker + 1, 0);
         }
         self.deliveries[worker] += 1;
+        self.ids.extend_from_slice(ids);
+        // Workers are threads, and events are bounded by the bytes that may wait.
+        let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        self.entries.push(Entry { worker: small(worker), ids: small(ids.len()), probe });
     }
 
     fn bytes(&self) -> usize {
-        self.payload.len() + usize::try_from(self.quarantine_bytes).unwrap_or(usize::MAX)
+        let quarantine = usize::try_from(self.quarantine_bytes).unwrap_or(usize::MAX);
+        (self.payload.len() + size_of_val(self.ids.as_slice())).saturating_add(quarantine)
+    }
+
+    /// Whether nothing is to be written for it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events == 0 && self.quarantine.is_empty()
     }
 }
 
@@ -89,24 +115,37 @@ impl Queue {
         inbox.workers.len() - 1
     }
 
-    /// Adds a delivery of framed events.
-    pub(super) fn push_events(&self, worker: usize, framed: &[u8], events: u64) -> Result<(), AppendError> {
-        self.push(worker, framed.len(), |group| {
+    /// Adds a delivery of framed events; `ids` are theirs, or none where no repeat is recognized.
+    pub(super) fn push_events(
+        &self,
+        worker: usize,
+        framed: &[u8],
+        events: u64,
+        ids: &[EventId],
+    ) -> Result<(), AppendError> {
+        self.push(framed.len() + size_of_val(ids), |group| {
             group.payload.extend_from_slice(framed);
             group.events += events;
+            group.count(worker, ids, false);
         })
+    }
+
+    /// Adds a delivery for which there is no room, only to ask whether all of it is known.
+    pub(super) fn push_probe(&self, worker: usize, ids: &[EventId]) -> Result<(), AppendError> {
+        self.push(size_of_val(ids), |group| group.count(worker, ids, true))
     }
 
     /// Adds a delivery for quarantine.
     pub(super) fn push_quarantine(&self, worker: usize, entry: QuarantineEntry) -> Result<(), AppendError> {
         let bytes = entry.bytes();
-        self.push(worker, usize::try_from(bytes).unwrap_or(usize::MAX), |group| {
+        self.push(usize::try_from(bytes).unwrap_or(usize::MAX), |group| {
             group.quarantine_bytes += bytes;
             group.quarantine.push(entry);
+            group.count(worker, &[], false);
         })
     }
 
-    fn push(&self, worker: usize, bytes: usize, add: impl FnOnce(&mut Group)) -> Result<(), AppendError> {
+    fn push(&self, bytes: usize, add: impl FnOnce(&mut Group)) -> Result<(), AppendError> {
         let mut inbox = self.lock();
         if inbox.closed || inbox.stop {
             return Err(AppendError::Closed);
@@ -122,7 +161,6 @@ impl Queue {
         }
         if let Some(group) = inbox.groups.back_mut() {
             add(group);
-            group.count(worker);
         }
         inbox.waiting_bytes += bytes;
         drop(inbox);
@@ -133,16 +171,20 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until there is something to do or `until` has come, then hands out the lock.
-    pub(super) fn wait(&self, until: Option<Instant>) -> MutexGuard<'_, Inbox> {
+    /// Waits until there is something to do, then hands out the lock: at the latest at `store_at`,
+    /// where something waits to be stored, and at `forget_at`.
+    pub(super) fn wait(&self, store_at: Option<Instant>, forget_at: Option<Instant>) -> MutexGuard<'_, Inbox> {
+        let until = store_at.into_iter().chain(forget_at).min();
         let mut inbox = self.lock();
         loop {
             if !inbox.groups.is_empty() || !inbox.commands.is_empty() || inbox.stop {
                 return inbox;
             }
+            // A watermark to store wakes nobody by itself: it has no deadline until then.
+            if store_at.is_none() && inbox.advance.is_some() {
+                return inbox;
+            }
             match until {
-                // A watermark to store wakes nobody by itself: it has no deadline until then.
-                None if inbox.advance.is_some() => return inbox,
                 None => inbox = self.work.wait(inbox).unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
@@ -156,12 +198,13 @@ impl Queue {
     }
 
     /// Tells every worker of a group how it ended: one message per worker, not per delivery.
-    pub(super) fn decide(&self, group: &Group, result: &GroupResult) {
+    pub(super) fn decide(&self, group: &Group, result: &Decision, repeats: &Repeats) {
         let inbox = self.lock();
-        for (worker, &deliveries) in inbox.workers.iter().zip(&group.deliveries) {
+        for (number, (worker, &deliveries)) in inbox.workers.iter().zip(&group.deliveries).enumerate() {
             if deliveries > 0 {
                 // A worker that is gone has nobody waiting.
-                let _ = worker.send(Decided { deliveries, result: result.clone() });
+                let others = repeats.of(number, result);
+                let _ = worker.send(Decided { deliveries, result: result.clone(), others });
             }
         }
     }
@@ -175,7 +218,7 @@ impl Queue {
         inbox.waiting_bytes = 0;
         drop(inbox);
         for group in &groups {
-            self.decide(group, &Err(AppendError::Closed));
+            self.decide(group, &Err(AppendError::Closed), &Repeats::default());
         }
     }
 }
@@ -192,6 +235,8 @@ impl Inbox {
         if group.payload.capacity() <= 2 * GROUP_MAX_BYTES {
             group.payload.clear();
             group.quarantine.clear();
+            group.ids.clear();
+            group.entries.clear();
             group.deliveries.fill(0);
             self.spare = Some(Group { events: 0, quarantine_bytes: 0, ..group });
         }

@@ -9,12 +9,14 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::lock::sync_directory;
-use super::{Identity, Seq, SpoolError};
+use super::{Identity, Seq, SpoolError, recent};
 
 /// `rcbr`: tells a spool from any other SQLite file.
 const APPLICATION_ID: i32 = 0x7263_6272;
 /// Raised with every change of the tables below.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
+/// The oldest version that this release can read, and brings up to date when it opens the spool.
+const OLDEST_VERSION: i32 = 1;
 /// How long a connection waits for a lock of another one of this process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -149,11 +151,29 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
         "BEGIN IMMEDIATE;
          PRAGMA application_id = {APPLICATION_ID};
          PRAGMA user_version = {SCHEMA_VERSION};
-         {TABLES}"
+         {TABLES}
+         {}",
+        recent::TABLE
     ))?;
     connection.execute("INSERT INTO progress VALUES (1, 1, 0, 0)", [])?;
     connection.execute("INSERT INTO identity VALUES (1, ?1)", [Uuid::new_v4()])?;
     connection.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+/// Brings a file of an earlier version up to date, in one transaction.
+pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version < SCHEMA_VERSION {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             {}
+             PRAGMA user_version = {SCHEMA_VERSION};
+             COMMIT",
+            recent::TABLE
+        ))?;
+        tracing::info!(from = version, to = SCHEMA_VERSION, "the spool file was brought up to date");
+    }
     Ok(())
 }
 
@@ -163,9 +183,9 @@ fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> 
     let application = read("application_id").map_err(|error| as_fault(file, error))?;
     let version = read("user_version").map_err(|error| as_fault(file, error))?;
     let reason = match (application, version) {
-        (APPLICATION_ID, SCHEMA_VERSION) => return Ok(()),
+        (APPLICATION_ID, OLDEST_VERSION..=SCHEMA_VERSION) => return Ok(()),
         (APPLICATION_ID, _) => {
-            format!("its format is version {version}, this release reads version {SCHEMA_VERSION}")
+            format!("its format is version {version}, this release reads up to version {SCHEMA_VERSION}")
         }
         _ => "it is a SQLite file, but not a spool".to_owned(),
     };

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::lock::DirectoryLock;
 use super::queue::Group;
+use super::recent::Recent;
 use super::schema::{self, Found, PAGE_BYTES};
-use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolError, rows};
+use super::{Advance, AppendError, Durable, Identity, QuarantineEntry, Seq, Shared, SpoolError, rows};
 
 /// A watermark waits this long for a group to ride along with. Short: what is published is removed
 /// while its pages are still in the caches, and the log holds fewer pages to copy.
@@ -46,6 +47,7 @@ pub(super) struct Writer {
     removable: bool,
     stored_at: Instant,
     log_bytes: u64,
+    recent: Recent,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
 
@@ -55,6 +57,8 @@ struct Effect {
     bytes_released: Option<u64>,
     watermark: Option<Seq>,
     removable: bool,
+    /// Rows of the events accepted lately are gone up to this one.
+    forgotten: Option<Seq>,
 }
 
 impl Writer {
@@ -63,6 +67,7 @@ impl Writer {
         lock: DirectoryLock,
         connection: Connection,
         found: &Found,
+        recent: Recent,
         on_commit: Box<dyn Fn(Duration, u64) + Send>,
     ) -> Self {
         Self {
@@ -76,6 +81,7 @@ impl Writer {
             removable: true,
             stored_at: Instant::now(),
             log_bytes: 0,
+            recent,
             on_commit,
         }
     }
@@ -96,11 +102,13 @@ impl Writer {
 
     fn work(&mut self) -> Result<(), SpoolError> {
         loop {
-            let pending = self.removable || self.shared.queue.lock().advance.is_some();
+            self.recent.expire();
+            let removable = self.removable || self.recent.is_removable();
+            let pending = removable || self.shared.queue.lock().advance.is_some();
             let broken = self.shared.state().fault.is_some();
             let delay = if broken { RETRY_DELAY } else { ADVANCE_DELAY };
             let due = (pending || broken).then(|| self.stored_at + delay);
-            let mut inbox = self.shared.queue.wait(due);
+            let mut inbox = self.shared.queue.wait(due, self.recent.due());
             let command = inbox.commands.pop_front();
             let group = inbox.take_group();
             let more = !inbox.is_idle();
@@ -112,8 +120,8 @@ impl Writer {
             if is_due {
                 self.stored_at = Instant::now();
             }
-            if let Some(group) = group {
-                self.commit_group(&group, advance.as_ref())?;
+            if let Some(mut group) = group {
+                self.commit_group(&mut group, advance)?;
                 self.shared.queue.lock().recycle(group);
             } else if is_due && broken && advance.is_none() {
                 // Whether it can be written again must not wait for a delivery: who is not ready
@@ -122,12 +130,8 @@ impl Writer {
                     tx.execute("UPDATE progress SET watermark = ?1 WHERE id = 1", [writer.stored_watermark])?;
                     Ok(Effect { removable: writer.removable, ..Effect::default() })
                 })?;
-            } else if advance.is_some() || (is_due && self.removable) {
-                let stored = self.transact(|writer, tx| writer.store(tx, advance.as_ref(), REMOVE_IDLE_BYTES))?;
-                // Failing here loses nothing: the watermark lags a little longer.
-                if let (Err(_), Some(advance)) = (stored, advance) {
-                    self.keep(advance);
-                }
+            } else if advance.is_some() || (is_due && removable) {
+                self.store_alone(advance)?;
             }
             if let Some(command) = command {
                 self.execute(command)?;
@@ -141,42 +145,67 @@ impl Writer {
         }
     }
 
+    /// Stores a watermark, and removes what is not needed any more, in a transaction of their own.
+    fn store_alone(&mut self, advance: Option<Advance>) -> Result<(), SpoolError> {
+        let stored = self.transact(|writer, tx| writer.store(tx, advance.as_ref(), REMOVE_IDLE_BYTES))?;
+        // Failing here loses nothing: the watermark lags a little longer.
+        if let (Err(_), Some(advance)) = (stored, advance) {
+            self.keep(advance);
+        }
+        Ok(())
+    }
+
     /// Commits a group and tells its deliveries how it went.
-    fn commit_group(&mut self, group: &Group, advance: Option<&Advance>) -> Result<(), SpoolError> {
+    fn commit_group(&mut self, group: &mut Group, advance: Option<Advance>) -> Result<(), SpoolError> {
         let started = Instant::now();
+        let repeats = self.recent.sift(group, || self.shared.capacity.refusal());
+        self.shared.capacity.release(repeats.bytes);
+        if group.is_empty() {
+            self.recent.committed(self.next_seq, &repeats);
+            self.shared.state().recent = self.recent.usage();
+            self.shared.queue.decide(group, &Ok(Durable { repeat: true }), &repeats);
+            return if advance.is_some() { self.store_alone(advance) } else { Ok(()) };
+        }
         let (first_seq, through) = (self.next_seq, self.bytes_through + group.payload.len() as u64);
         let committed = self.transact(|writer, tx| {
             if group.events > 0 {
-                rows::insert_group(tx, first_seq, group, unix_ms(), through)?;
+                let now = unix_ms();
+                rows::insert_group(tx, first_seq, group, now, through)?;
+                Recent::insert(tx, first_seq, now, group)?;
             }
             for entry in &group.quarantine {
                 rows::insert_quarantine(tx, entry, None)?;
             }
-            writer.store(tx, advance, REMOVE_BUSY_BYTES)
+            writer.store(tx, advance.as_ref(), REMOVE_BUSY_BYTES)
         })?;
         match committed {
             Ok(()) => {
                 self.next_seq += group.events;
                 self.bytes_through = through;
                 self.log_bytes += group.payload.len() as u64;
+                self.recent.committed(first_seq, &repeats);
                 {
                     let mut state = self.shared.state();
                     state.progress.next_seq = self.next_seq;
                     state.quarantine_events += group.quarantine.len() as u64;
+                    state.recent = self.recent.usage();
+                    state.forgotten_at = self.recent.forgotten_at();
                 }
-                self.shared.queue.decide(group, &Ok(()));
+                self.shared.queue.decide(group, &Ok(Durable { repeat: false }), &repeats);
                 if group.events > 0 {
                     self.shared.grown.notify_all();
                     (self.on_commit)(started.elapsed(), group.events);
                 }
             }
             Err(reason) => {
+                self.recent.failed(&repeats);
+                self.shared.state().recent = self.recent.usage();
                 self.shared.capacity.release(group.payload.len() as u64);
                 self.shared.quarantine.release(group.quarantine_bytes);
-                self.shared.queue.decide(group, &Err(AppendError::Failed(reason)));
+                self.shared.queue.decide(group, &Err(AppendError::Failed(reason)), &repeats);
                 // The watermark that rode along is still to be stored; a newer one may wait already.
                 if let Some(advance) = advance {
-                    self.keep(advance.clone());
+                    self.keep(advance);
                 }
             }
         }
@@ -303,7 +332,11 @@ impl Writer {
             self.bytes_released = released;
         }
         self.removable = effect.removable;
+        if let Some(through) = effect.forgotten {
+            self.recent.removed(through);
+        }
         let mut state = self.shared.state();
+        state.recent = self.recent.usage();
         if let Some(watermark) = effect.watermark {
             let superseded = state.identities.iter().skip(1).take_while(|next| next.first_seq <= watermark).count();
             state.identities.drain(..superseded);
@@ -327,13 +360,16 @@ impl Writer {
         if effect.removable && remove > 0 {
             effect.removable = rows::remove_published(tx, watermark, remove)?;
         }
+        if remove > 0 {
+            effect.forgotten = self.recent.remove(tx)?;
+        }
         Ok(effect)
     }
 
     /// Opens the file anew after a failure, and removes what was never acknowledged. `None`: not
     /// now, try again with the next transaction.
     fn reopen(&mut self) -> Result<Option<Connection>, SpoolError> {
-        let (connection, found) = match schema::open_writer(&self.shared.dir) {
+        let (mut connection, found) = match schema::open_writer(&self.shared.dir) {
             Ok(opened) => opened,
             Err(corrupt @ SpoolError::Corrupt { .. }) => return Err(corrupt),
             Err(error) => {
@@ -342,7 +378,10 @@ impl Writer {
             }
         };
         if found.next_seq > self.next_seq {
-            connection.execute("DELETE FROM event_group WHERE first_seq >= ?1", [self.next_seq])?;
+            if let Err(error) = self.discard_unacknowledged(&mut connection) {
+                self.shared.state().fault = Some(error.to_string().into());
+                return Ok(None);
+            }
         }
         if found.next_seq < self.next_seq {
             return Err(SpoolError::Corrupt {
@@ -356,6 +395,15 @@ impl Writer {
         }
         tracing::warn!("the spool was opened again after a failed write");
         Ok(Some(connection))
+    }
+
+    /// With the events goes the memory of them: else the sender's next attempt would be taken for a
+    /// repeat, and lost.
+    fn discard_unacknowledged(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute("DELETE FROM event_group WHERE first_seq >= ?1", [self.next_seq])?;
+        tx.execute("DELETE FROM recent WHERE first_seq >= ?1", [self.next_seq])?;
+        tx.commit()
     }
 
     /// Copies the log into the database, so that the log starts anew.

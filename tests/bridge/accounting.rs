@@ -53,6 +53,8 @@ fn every_metric_and_label_known_beforehand_is_there_from_the_start() {
         "ignored_commands_total{command=\"other\"}",
         "ignored_commands_total{command=\"C2C.CallbackAfterSendMsg\"}",
         "events_accepted_total",
+        "duplicate_events_total",
+        "dedup_ids",
         "records_published_total",
         "records_quarantined_total",
         "spool_events",
@@ -91,10 +93,11 @@ fn send_any(sender: &Sender, account: &str, number: u64, kind: u64) -> (&'static
         4 => (query_at(APP, TOKEN, command, unix_now()), body, "ignored", 0),
         5 => (signed_query(APP, TOKEN), recall_body::<&str>(account, &[]), "empty", 0),
         6 => ("nothing=1".to_owned(), body, "bad_query", 0),
+        7 => (signed_query(APP, TOKEN), recall_body(account, &["known_0_1"]), "duplicate", 0),
         _ => (signed_query(APP, TOKEN), body, "accepted", 2),
     };
     let answer = sender.post(&query, body);
-    assert_eq!(answer.is_ok(), ["accepted", "ignored", "empty"].contains(&outcome), "{answer:?}");
+    assert_eq!(answer.is_ok(), ["accepted", "duplicate", "ignored", "empty"].contains(&outcome), "{answer:?}");
     (outcome, records)
 }
 
@@ -111,7 +114,9 @@ fn every_delivery_is_counted_once_and_the_identity_holds_at_every_scrape_also_wh
                 let mut kinds = Random::seeded(random.pick(0..u64::from(u32::MAX)));
                 scope.spawn(move || {
                     let sender = Sender::new(&url, APP, TOKEN);
-                    let mut counts = BTreeMap::<&str, u64>::new();
+                    let mut counts = BTreeMap::<&str, u64>::from([("accepted", 1)]);
+                    sender.acknowledged(&format!("#TOA#_{nth}"), &["known_0_1"]);
+                    accepted.fetch_add(1, SeqCst);
                     for number in 0.. {
                         if stop.load(SeqCst) {
                             break;

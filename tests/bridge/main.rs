@@ -36,6 +36,7 @@ mod faults;
 mod http;
 mod lifecycle;
 mod outcomes;
+mod repeats;
 mod restored;
 mod schema;
 mod smoke;

@@ -11,6 +11,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -48,6 +49,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub struct Setup {
     env: BTreeMap<String, String>,
     home: Arc<TempDir>,
+    breakable: bool,
 }
 
 /// Held while a process is started: until it is, the child has every socket of this one, and a port
@@ -61,7 +63,7 @@ impl Setup {
     /// A bridge for [`APP`], on ports of its own, that publishes to `bootstrap_servers`.
     pub fn new(bootstrap_servers: &str) -> Self {
         let home = Arc::new(TempDir::with_prefix("bridge-test-").unwrap());
-        let setup = Self { env: BTreeMap::new(), home };
+        let setup = Self { env: BTreeMap::new(), home, breakable: false };
         let spool = setup.home().join("spool").display().to_string();
         setup
             .env("BRIDGE_APPS", format!("{APP}:{TOKEN}"))
@@ -87,6 +89,13 @@ impl Setup {
         self
     }
 
+    /// Ignores the signal that comes with a file that may not grow: what is left is the error, as a
+    /// disk gives it. See [`Bridge::break_disk`].
+    pub fn breakable(mut self) -> Self {
+        self.breakable = true;
+        self
+    }
+
     /// A directory for this test's files, removed with the last clone.
     pub fn home(&self) -> &Path {
         self.home.path()
@@ -99,7 +108,11 @@ impl Setup {
 
     /// The command with this environment and nothing of the test's own.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_recall-bridge"));
+        const BINARY: &str = env!("CARGO_BIN_EXE_recall-bridge");
+        let mut command = Command::new(if self.breakable { "/bin/sh" } else { BINARY });
+        if self.breakable {
+            command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]);
+        }
         command.args(args).env_clear().envs(&self.env).current_dir(self.home()).stdin(Stdio::null());
         command
     }
@@ -209,6 +222,24 @@ impl Bridge {
     #[track_caller]
     pub fn wait_published(&self) {
         eventually("all is published", || (self.metric("spool_events") == 0.0).then_some(()));
+    }
+
+    /// From now on every write to a file fails, as on a disk that is gone; reading works. Needs
+    /// [`Setup::breakable`].
+    pub fn break_disk(&self) {
+        assert!(self.setup.breakable);
+        self.limit_files(Some(0));
+    }
+
+    /// Writing works again.
+    pub fn mend_disk(&self) {
+        self.limit_files(getrlimit(Resource::Fsize).current);
+    }
+
+    fn limit_files(&self, current: Option<u64>) {
+        let pid = Pid::from_raw(self.process.pid().try_into().unwrap());
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        prlimit(pid, Resource::Fsize, Rlimit { current, maximum }).unwrap();
     }
 
     /// Ends it with SIGKILL.

@@ -20,6 +20,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(config.spool_dir.to_str(), Some("./spool"));
     assert_eq!(config.spool_max_bytes, 1_073_741_824);
     assert_eq!(config.quarantine_max_bytes, 67_108_864);
+    assert_eq!(config.dedup_window, Duration::from_secs(600));
     assert_eq!(config.topic, "official-account.recalls");
     assert!(!config.topic_create);
     assert_eq!(config.topic_partitions, 6);
@@ -45,6 +46,7 @@ const GOOD: &[(&str, &str)] = &[
     ("BRIDGE_SPOOL_DIR", "/var/lib/recall-bridge"),
     ("BRIDGE_SPOOL_MAX_BYTES", "1048576"),
     ("BRIDGE_QUARANTINE_MAX_BYTES", "65536"),
+    ("BRIDGE_DEDUP_WINDOW_SECONDS", "0"),
     ("BRIDGE_TOPIC", "recalls_v2.eu-1"),
     ("BRIDGE_TOPIC_CREATE", "true"),
     ("BRIDGE_TOPIC_PARTITIONS", "1"),
@@ -69,6 +71,7 @@ fn every_row_takes_a_good_value_and_shows_it_as_given() {
     assert_eq!(config.log_format, Some(LogFormat::Text));
     assert_eq!(config.ack_timeout, Duration::from_millis(50));
     assert_eq!(config.shutdown_grace, Duration::ZERO);
+    assert_eq!(config.dedup_window, Duration::ZERO);
 
     let defaults = load(&[]).unwrap();
     assert_eq!(defaults.effective().count(), GOOD.len() + 1, "GOOD lacks a row");
@@ -91,6 +94,8 @@ const BAD: &[(&str, &[&str], &str)] = &[
     ("BRIDGE_ACK_TIMEOUT_MS", &["49", "10001"], "50 to 10000 milliseconds"),
     ("BRIDGE_SPOOL_MAX_BYTES", &["1048575", "99999999999999999999"], "outside 1048576"),
     ("BRIDGE_QUARANTINE_MAX_BYTES", &["65535"], "outside 65536"),
+    ("BRIDGE_DEDUP_WINDOW_SECONDS", &["86401"], "0 to 86400 seconds"),
+    ("BRIDGE_DEDUP_WINDOW_SECONDS", &["10m", "off"], "not a whole number of seconds"),
     ("BRIDGE_TOPIC", &["a b", ".", "..", "recalls/eu", "é"], "1 to 249 of"),
     ("BRIDGE_TOPIC_CREATE", &["on"], "write true or false"),
     ("BRIDGE_TOPIC_PARTITIONS", &["0", "100001"], "1 to 100000 partitions"),

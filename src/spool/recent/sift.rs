@@ -1,0 +1,99 @@
+//! Takes out of a group what was accepted before.
+
+use super::window::{Known, Window};
+use crate::spool::queue::{Decision, Group};
+use crate::spool::{AppendError, Durable, group};
+
+/// What of a group does not end as the group does.
+#[derive(Debug, Default)]
+pub(in crate::spool) struct Repeats {
+    answers: Vec<Answer>,
+    /// Known events of deliveries that bring something new, too.
+    partly: u64,
+    /// Bytes of payload taken out.
+    pub(in crate::spool) bytes: u64,
+}
+
+/// A delivery of which nothing is left to be written.
+#[derive(Debug)]
+struct Answer {
+    worker: usize,
+    /// Its place among the worker's deliveries of the group.
+    place: usize,
+    events: u64,
+    decision: Decision,
+    /// It repeats another one of the same group: where the commit fails, it fails with it.
+    shares_commit: bool,
+}
+
+/// Notes the events of a group as those of the commit under way, and takes out those that are known.
+/// `full` is the answer to a delivery for which there is no room.
+pub(super) fn sift(group: &mut Group, window: &mut Window, full: impl Fn() -> AppendError) -> Repeats {
+    let mut known = Vec::with_capacity(group.ids.len());
+    let mut ids = group.ids.iter();
+    for entry in &group.entries {
+        let look = |id| if entry.probe { window.find(id) } else { window.note(id) };
+        known.extend(ids.by_ref().take(entry.ids as usize).copied().map(look));
+    }
+    if known.iter().all(|known| *known == Known::New) && group.entries.iter().all(|entry| !entry.probe) {
+        return Repeats::default();
+    }
+    take_out(group, &known, full)
+}
+
+/// The rare part of [`sift`].
+fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) -> Repeats {
+    let mut repeats = Repeats::default();
+    let mut places = vec![0; group.deliveries.len()];
+    let (mut keep_event, mut keep_id) = (Vec::new(), Vec::with_capacity(known.len()));
+    let mut rest = known;
+    for entry in &group.entries {
+        let worker = entry.worker as usize;
+        let place = places[worker];
+        places[worker] += 1;
+        let (of_entry, behind) = rest.split_at(entry.ids as usize);
+        rest = behind;
+        let is_new = of_entry.iter().map(|known| *known == Known::New && !entry.probe);
+        keep_id.extend(is_new.clone());
+        if !entry.probe {
+            keep_event.extend(is_new);
+        }
+        let is_repeat = !of_entry.is_empty() && !of_entry.contains(&Known::New);
+        let decision = match (is_repeat, entry.probe) {
+            (true, _) => Ok(Durable { repeat: true }),
+            (false, true) => Err(full()),
+            (false, false) => {
+                repeats.partly += of_entry.iter().filter(|known| **known != Known::New).count() as u64;
+                continue;
+            }
+        };
+        let shares_commit = is_repeat && of_entry.contains(&Known::Pending);
+        repeats.answers.push(Answer { worker, place, events: u64::from(entry.ids), decision, shares_commit });
+    }
+    let bytes = group.payload.len();
+    group::retain(&mut group.payload, |place| keep_event[place]);
+    let mut keep = keep_id.into_iter();
+    group.ids.retain(|_| keep.next().unwrap_or(true));
+    group.events -= keep_event.iter().filter(|keep| !**keep).count() as u64;
+    repeats.bytes = (bytes - group.payload.len()) as u64;
+    repeats
+}
+
+impl Repeats {
+    /// Events that were known, of deliveries that are answered with OK.
+    pub(super) fn acknowledged(&self, committed: bool) -> u64 {
+        let ok = self.answers(committed).filter(|answer| answer.decision.is_ok());
+        let events: u64 = ok.map(|answer| answer.events).sum();
+        if committed { self.partly + events } else { events }
+    }
+
+    /// The answers to one worker's deliveries, by their place, where the group ended with `result`.
+    pub(in crate::spool) fn of(&self, worker: usize, result: &Decision) -> Vec<(usize, Decision)> {
+        let of_worker = self.answers(result.is_ok()).filter(|answer| answer.worker == worker);
+        of_worker.map(|answer| (answer.place, answer.decision.clone())).collect()
+    }
+
+    fn answers(&self, committed: bool) -> impl Iterator<Item = &Answer> {
+        self.answers.iter().filter(move |answer| committed || !answer.shares_commit)
+    }
+}

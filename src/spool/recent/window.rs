@@ -1,0 +1,355 @@
+//! The window itself: pure, on any clock that never goes back.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::spool::Seq;
+
+/// Identifies an event; the same for each delivery of it.
+pub type EventId = [u8; 16];
+
+/// Stands for an event that is never a repeat.
+pub(in crate::spool) const NO_ID: EventId = [0; 16];
+/// Ids remembered at most: half of what a hash table of 2^21 places takes.
+pub(in crate::spool) const MAX_IDS: usize = 917_504;
+/// The window is forgotten in so many steps, by time and by number.
+const SLICES_OF_TIME: i64 = 100;
+const SLICES_OF_IDS: usize = 256;
+
+/// What is known of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::spool) enum Known {
+    /// Nothing; it belongs to the commit under way now.
+    New,
+    /// It belongs to the commit under way already.
+    Pending,
+    /// It is durable.
+    Durable,
+}
+
+/// Events accepted one after the other.
+#[derive(Debug)]
+struct Slice {
+    /// When the first and the last of them were accepted.
+    since_ms: i64,
+    until_ms: i64,
+    /// The row of the last one in the file.
+    last_row: Seq,
+    ids: usize,
+}
+
+/// Events accepted lately; times are milliseconds.
+pub(in crate::spool) struct Window {
+    window_ms: i64,
+    max_ids: usize,
+    /// Oldest first; behind those of the slices come those of the commit under way.
+    ids: VecDeque<EventId>,
+    /// The number of the oldest id; numbers wrap around.
+    first: u32,
+    /// Numbers of ids.
+    places: HashTable<u32>,
+    hasher: RandomState,
+    slices: VecDeque<Slice>,
+    pending: usize,
+    /// When the newest of those was accepted that were forgotten early.
+    gap_ms: Option<i64>,
+    /// Rows up to this one are not needed any more.
+    forgotten_row: Seq,
+}
+
+impl Window {
+    /// An empty window of this length; 0 remembers nothing.
+    pub(in crate::spool) fn new(window_ms: i64, max_ids: usize) -> Self {
+        let max_ids = if window_ms > 0 { max_ids } else { 0 };
+        Self {
+            window_ms,
+            max_ids,
+            ids: VecDeque::with_capacity(max_ids),
+            first: 0,
+            places: HashTable::with_capacity(2 * max_ids),
+            hasher: RandomState::new(),
+            slices: VecDeque::new(),
+            pending: 0,
+            gap_ms: None,
+            forgotten_row: 0,
+        }
+    }
+
+    /// Whether anything is remembered at all.
+    pub(in crate::spool) fn is_on(&self) -> bool {
+        self.window_ms > 0
+    }
+
+    /// How long an event is remembered.
+    pub(in crate::spool) fn window_ms(&self) -> i64 {
+        self.window_ms
+    }
+
+    /// Ids remembered at most.
+    pub(in crate::spool) fn max_ids(&self) -> usize {
+        self.max_ids
+    }
+
+    /// Ids remembered.
+    pub(in crate::spool) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Memory taken, in bytes.
+    pub(in crate::spool) fn bytes(&self) -> usize {
+        self.ids.capacity() * size_of::<EventId>()
+            + self.places.allocation_size()
+            + self.slices.capacity() * size_of::<Slice>()
+    }
+
+    /// When the newest event was accepted that was forgotten for want of room.
+    pub(in crate::spool) fn gap_ms(&self) -> Option<i64> {
+        self.gap_ms
+    }
+
+    /// Rows of the file up to this one are not needed any more.
+    pub(in crate::spool) fn forgotten_row(&self) -> Seq {
+        self.forgotten_row
+    }
+
+    /// Whether an event is known; a new one is noted for the commit under way.
+    pub(in crate::spool) fn note(&mut self, id: EventId) -> Known {
+        if self.max_ids == 0 || id == NO_ID {
+            return Known::New;
+        }
+        if self.ids.len() == self.max_ids && self.find(id) == Known::New {
+            self.gap_ms = self.slices.front().map(|slice| slice.until_ms).or(self.gap_ms);
+            self.forget_slice();
+            if self.ids.len() == self.max_ids {
+                // All of them belong to this commit: the rest of it goes without.
+                return Known::New;
+            }
+        }
+        let (ids, first, hasher) = (&self.ids, self.first, &self.hasher);
+        let at = |number: u32| &ids[number.wrapping_sub(first) as usize];
+        let entry =
+            self.places.entry(hash(hasher, id), |&number| *at(number) == id, |&number| hash(hasher, *at(number)));
+        match entry {
+            Entry::Occupied(known) => {
+                let place = known.get().wrapping_sub(first) as usize;
+                if place < ids.len() - self.pending { Known::Durable } else { Known::Pending }
+            }
+            Entry::Vacant(new) => {
+                new.insert(number(first, ids.len()));
+                self.ids.push_back(id);
+                self.pending += 1;
+                Known::New
+            }
+        }
+    }
+
+    /// Whether an event is known, without noting it.
+    pub(in crate::spool) fn find(&self, id: EventId) -> Known {
+        let at = |number: u32| number.wrapping_sub(self.first) as usize;
+        match self.places.find(hash(&self.hasher, id), |&number| self.ids[at(number)] == id) {
+            Some(&number) if at(number) < self.ids.len() - self.pending => Known::Durable,
+            Some(_) => Known::Pending,
+            None => Known::New,
+        }
+    }
+
+    /// The commit under way is durable, its ids in this row.
+    pub(in crate::spool) fn keep(&mut self, row: Seq, now_ms: i64) {
+        let ids = std::mem::take(&mut self.pending);
+        if ids == 0 {
+            return;
+        }
+        let slice_ms = (self.window_ms / SLICES_OF_TIME).max(1);
+        let slice_ids = (self.max_ids / SLICES_OF_IDS).max(1);
+        match self.slices.back_mut() {
+            Some(slice) if now_ms - slice.since_ms < slice_ms && slice.ids < slice_ids => {
+                slice.until_ms = now_ms;
+                slice.last_row = row;
+                slice.ids += ids;
+            }
+            _ => self.slices.push_back(Slice { since_ms: now_ms, until_ms: now_ms, last_row: row, ids }),
+        }
+    }
+
+    /// The commit under way failed: nothing of it was accepted.
+    pub(in crate::spool) fn undo(&mut self) {
+        for _ in 0..std::mem::take(&mut self.pending) {
+            let Some(id) = self.ids.pop_back() else { break };
+            self.remove_place(id, number(self.first, self.ids.len()));
+        }
+    }
+
+    /// Forgets what lies behind the window.
+    pub(in crate::spool) fn expire(&mut self, now_ms: i64) {
+        while self.next_expiry_ms().is_some_and(|at| at <= now_ms) {
+            self.forget_slice();
+        }
+    }
+
+    /// When there will be something to forget.
+    pub(in crate::spool) fn next_expiry_ms(&self) -> Option<i64> {
+        Some(self.slices.front()?.until_ms + self.window_ms)
+    }
+
+    /// Notes that rows up to this one lie behind the window, or, with a time, did not fit into it.
+    pub(in crate::spool) fn skip_through(&mut self, row: Seq, gap_ms: Option<i64>) {
+        self.forgotten_row = row.max(self.forgotten_row);
+        self.gap_ms = gap_ms.or(self.gap_ms);
+    }
+
+    fn forget_slice(&mut self) {
+        let Some(slice) = self.slices.pop_front() else { return };
+        for _ in 0..slice.ids {
+            let Some(id) = self.ids.pop_front() else { break };
+            self.remove_place(id, self.first);
+            self.first = self.first.wrapping_add(1);
+        }
+        self.forgotten_row = slice.last_row;
+    }
+
+    fn remove_place(&mut self, id: EventId, number: u32) {
+        if let Ok(place) = self.places.find_entry(hash(&self.hasher, id), |&other| other == number) {
+            place.remove();
+        }
+    }
+}
+
+/// The keys of the hash are this process's own: nobody can choose ids that collide.
+fn hash(hasher: &RandomState, id: EventId) -> u64 {
+    hasher.hash_one(u128::from_ne_bytes(id))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "below MAX_IDS")]
+fn number(first: u32, place: usize) -> u32 {
+    first.wrapping_add(place as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(n: u64) -> EventId {
+        u128::from(n + 1).to_be_bytes()
+    }
+
+    /// One commit of these events; tells what was known of each.
+    fn commit(window: &mut Window, row: Seq, now_ms: i64, events: &[u64]) -> Vec<Known> {
+        window.expire(now_ms);
+        let known = events.iter().map(|&event| window.note(id(event))).collect();
+        window.keep(row, now_ms);
+        known
+    }
+
+    use Known::{Durable, New, Pending};
+
+    #[test]
+    fn an_event_is_known_within_the_window_and_new_after_it() {
+        let mut window = Window::new(1000, 100);
+        assert_eq!(commit(&mut window, 1, 0, &[1, 2, 1]), [New, New, Pending]);
+        assert_eq!(commit(&mut window, 3, 999, &[1, 2]), [Durable, Durable]);
+        assert_eq!(commit(&mut window, 3, 1000, &[1]), [New]);
+        assert_eq!((window.len(), window.gap_ms()), (1, None));
+    }
+
+    #[test]
+    fn a_commit_that_failed_leaves_nothing() {
+        let mut window = Window::new(1000, 100);
+        commit(&mut window, 1, 0, &[1]);
+        assert_eq!([1, 2, 2].map(|event| window.note(id(event))), [Durable, New, Pending]);
+        window.undo();
+        assert_eq!(commit(&mut window, 2, 1, &[1, 2]), [Durable, New]);
+    }
+
+    #[test]
+    fn at_the_bound_the_oldest_are_forgotten_early_and_it_is_told() {
+        let mut window = Window::new(1000, 4);
+        for (row, event) in (0..6).enumerate() {
+            commit(&mut window, row as Seq, 100 + i64::try_from(event).unwrap(), &[event]);
+        }
+        assert_eq!((window.len(), window.gap_ms(), window.forgotten_row()), (4, Some(101), 1));
+        assert_eq!((window.find(id(1)), window.find(id(2))), (New, Durable));
+        // What does not fit even alone is not remembered, and not refused.
+        assert_eq!(commit(&mut window, 9, 200, &[10, 11, 12, 13, 14, 15]), [New; 6]);
+        assert_eq!((window.len(), window.find(id(13)), window.find(id(14))), (4, Durable, New));
+    }
+
+    #[test]
+    fn a_known_event_pushes_nothing_out_of_a_full_window() {
+        let mut window = Window::new(1000, 2);
+        commit(&mut window, 1, 0, &[1]);
+        commit(&mut window, 2, 0, &[2]);
+        assert_eq!(commit(&mut window, 3, 1, &[1, 2]), [Durable, Durable]);
+        assert_eq!(window.gap_ms(), None);
+    }
+
+    #[test]
+    fn a_window_of_nothing_knows_nothing() {
+        let mut window = Window::new(0, 100);
+        assert_eq!(commit(&mut window, 1, 0, &[1, 1]), [New, New]);
+        assert_eq!((window.len(), window.is_on()), (0, false));
+        assert!(window.bytes() < 100, "{}", window.bytes());
+    }
+
+    #[test]
+    fn an_event_without_an_id_is_never_a_repeat() {
+        let mut window = Window::new(1000, 100);
+        assert_eq!([window.note(NO_ID), window.note(NO_ID)], [New, New]);
+        assert_eq!(window.len(), 0);
+    }
+
+    #[test]
+    fn the_memory_is_taken_at_once_and_never_grows() {
+        let mut window = Window::new(1_000_000, 4000);
+        let before = window.bytes();
+        for number in 0..20_000_u64 {
+            commit(&mut window, number, i64::try_from(number).unwrap(), &[number]);
+        }
+        assert!((4000 - 4000 / SLICES_OF_IDS..=4000).contains(&window.len()), "{}", window.len());
+        // Only the list of slices grows, to its own bound.
+        assert!(window.bytes() - before <= 1024 * size_of::<Slice>(), "{} to {}", before, window.bytes());
+        let full = Window::new(1, MAX_IDS);
+        assert!(full.bytes() < 26_000_000, "{}", full.bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map_of_ids_and_times(
+            steps in prop::collection::vec((0_i64..40, prop::collection::vec(0_u64..30, 0..6), any::<bool>()), 1..80),
+        ) {
+            const WINDOW_MS: i64 = 100;
+            // Slices of 1 ms: the window is exact. The bound is never met.
+            let mut window = Window::new(WINDOW_MS, 600);
+            let mut model = std::collections::BTreeMap::<u64, i64>::new();
+            let (mut now, mut row) = (0, 1);
+            for (later, events, durable) in steps {
+                now += later;
+                window.expire(now);
+                let mut group = std::collections::BTreeSet::new();
+                for event in events {
+                    let expected = if group.contains(&event) {
+                        Pending
+                    } else if model.get(&event).is_some_and(|at| now - at < WINDOW_MS) {
+                        Durable
+                    } else {
+                        group.insert(event);
+                        New
+                    };
+                    prop_assert_eq!(window.note(id(event)), expected);
+                }
+                if durable {
+                    window.keep(row, now);
+                    model.extend(group.into_iter().map(|event| (event, now)));
+                    row += 1;
+                } else {
+                    window.undo();
+                }
+                prop_assert!(window.forgotten_row() < row);
+                prop_assert_eq!(window.places.len(), window.ids.len());
+            }
+        }
+    }
+}
