@@ -10,7 +10,7 @@ use super::kafka_names::{FROM_FILE, variable};
 use super::raw::Raw;
 use super::secret::direct_or_file;
 use super::values::{Reader, log_filter, socket_addr, topic, url_path, word};
-use super::{Config, Delivery, Fault, Faults, LogFormat};
+use super::{Config, Delivery, Fault, Faults, LogFormat, SpoolConfig};
 use crate::webhook::Apps;
 
 const KIB: u64 = 1024;
@@ -31,6 +31,7 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
     let most_workers = usize::from(MOST_WORKERS);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most_workers));
 
+    let spool = read_spool(raw, r);
     let config = Config {
         // Replaced below; what is missing must not keep the rest from being checked.
         apps: Apps::default(),
@@ -42,9 +43,9 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         max_body_bytes: r.number("BRIDGE_MAX_BODY_BYTES", raw.max_body_bytes.as_deref(), 65_536, KIB..=16 * MIB, "bytes"),
         request_time_window_seconds: r.number("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", raw.request_time_window_seconds.as_deref(), 60, 1..=86_400, "seconds"),
         ack_timeout: Duration::from_millis(r.number("BRIDGE_ACK_TIMEOUT_MS", raw.ack_timeout_ms.as_deref(), 1500, 50..=10_000, "milliseconds")),
-        spool_dir: r.read("BRIDGE_SPOOL_DIR", raw.spool_dir.as_deref(), "./spool".into(), |text| Ok(text.into())),
-        spool_max_bytes: r.number("BRIDGE_SPOOL_MAX_BYTES", raw.spool_max_bytes.as_deref(), GIB, MIB..=MOST_BYTES, "bytes"),
-        quarantine_max_bytes: r.number("BRIDGE_QUARANTINE_MAX_BYTES", raw.quarantine_max_bytes.as_deref(), 64 * MIB, 64 * KIB..=MOST_BYTES, "bytes"),
+        spool_dir: spool.dir,
+        spool_max_bytes: spool.max_bytes,
+        quarantine_max_bytes: spool.quarantine_max_bytes,
         topic: r.read("BRIDGE_TOPIC", raw.topic.as_deref(), "official-account.recalls".into(), topic),
         topic_create: r.flag("BRIDGE_TOPIC_CREATE", raw.topic_create.as_deref(), false),
         topic_partitions: r.number("BRIDGE_TOPIC_PARTITIONS", raw.topic_partitions.as_deref(), 6, 1..=100_000, "partitions"),
@@ -64,6 +65,16 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         given: BTreeSet::new(),
     };
     Some(Config { apps: apps?, ..config })
+}
+
+/// What a spool is, without what fills it and what empties it.
+#[rustfmt::skip] // As above.
+pub(super) fn read_spool(raw: &Raw, r: &mut Reader) -> SpoolConfig {
+    SpoolConfig {
+        dir: r.read("BRIDGE_SPOOL_DIR", raw.spool_dir.as_deref(), "./spool".into(), |text| Ok(text.into())),
+        max_bytes: r.number("BRIDGE_SPOOL_MAX_BYTES", raw.spool_max_bytes.as_deref(), GIB, MIB..=MOST_BYTES, "bytes"),
+        quarantine_max_bytes: r.number("BRIDGE_QUARANTINE_MAX_BYTES", raw.quarantine_max_bytes.as_deref(), 64 * MIB, 64 * KIB..=MOST_BYTES, "bytes"),
+    }
 }
 
 /// The apps, and whether they may do without a token.

@@ -35,7 +35,9 @@ mod appender;
 mod bound;
 mod error;
 mod group;
+mod inspect;
 mod lock;
+mod quarantine;
 mod queue;
 mod reader;
 mod rows;
@@ -53,6 +55,8 @@ use uuid::Uuid;
 
 pub use appender::{Appender, Durable, EventWriter};
 pub use error::{AppendError, SpoolError};
+pub use inspect::{Facts, Hold, WaitingRow};
+pub use quarantine::{QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};
 pub use reader::{Batch, ReadLimit, Reader};
 
 use bound::Bound;
@@ -178,7 +182,7 @@ pub(crate) struct Shared {
     dir: PathBuf,
     queue: Queue,
     capacity: Bound,
-    quarantine: Bound,
+    quarantine: quarantine::Bounds,
     state: Mutex<State>,
     /// Signalled when events were committed, or when the spool was nudged.
     grown: Condvar,
@@ -188,7 +192,7 @@ pub(crate) struct Shared {
 struct State {
     progress: Progress,
     identities: Vec<Identity>,
-    quarantine_events: u64,
+    quarantine: Tallies,
     /// Why the last commit failed, until one succeeds.
     fault: Option<Arc<str>>,
     nudged: bool,
@@ -222,12 +226,29 @@ impl Spool {
     /// The directory is locked or cannot be used, or the file cannot be trusted; nothing is
     /// changed then.
     pub fn open(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<(Self, WriterHandle), SpoolError> {
+        let (shared, writer) = Self::prepare(options)?;
+        let thread = std::thread::Builder::new()
+            .name("spool-writer".to_owned())
+            .spawn(move || {
+                let _ending = Ending(Some(on_end));
+                writer.run()
+            })
+            .map_err(|source| SpoolError::Directory { dir: shared.dir.clone(), source })?;
+        Ok((Self { shared: Arc::clone(&shared) }, WriterHandle { shared, thread }))
+    }
+
+    /// All of [`open`](Self::open) but the thread.
+    fn prepare(options: Options) -> Result<(Arc<Shared>, Writer), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
         let (connection, mut found) = schema::open_writer(&options.dir)?;
         schema::rename_unused(&connection, &mut found)?;
         let shared = Arc::new(Shared {
             capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),
-            quarantine: Bound::new("quarantine", options.quarantine_max_bytes, found.quarantine_bytes),
+            quarantine: quarantine::Bounds::new(
+                options.quarantine_max_bytes,
+                found.quarantine_bytes,
+                &found.quarantine,
+            ),
             queue: Queue::default(),
             state: Mutex::new(State {
                 progress: Progress {
@@ -238,7 +259,7 @@ impl Spool {
                     quarantined: 0,
                 },
                 identities: found.identities.clone(),
-                quarantine_events: found.quarantine_events,
+                quarantine: found.quarantine.clone(),
                 fault: None,
                 nudged: false,
             }),
@@ -246,14 +267,7 @@ impl Spool {
             dir: options.dir,
         });
         let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, options.on_commit);
-        let thread = std::thread::Builder::new()
-            .name("spool-writer".to_owned())
-            .spawn(move || {
-                let _ending = Ending(Some(on_end));
-                writer.run()
-            })
-            .map_err(|source| SpoolError::Directory { dir: shared.dir.clone(), source })?;
-        Ok((Self { shared: Arc::clone(&shared) }, WriterHandle { shared, thread }))
+        Ok((shared, writer))
     }
 
     /// Whether a directory can be used: made, locked, written. A database that is there is checked.
@@ -293,7 +307,7 @@ impl Spool {
             bytes: self.shared.capacity.used(),
             max_bytes: self.shared.capacity.max(),
             full: self.shared.capacity.is_full(),
-            quarantine_events: self.shared.state().quarantine_events,
+            quarantine_events: self.shared.state().quarantine.values().map(|tally| tally.events).sum(),
             quarantine_bytes: self.shared.quarantine.used(),
             quarantine_max_bytes: self.shared.quarantine.max(),
         }
@@ -376,7 +390,7 @@ impl Spool {
         self.command(|reply| Command::Renew { first_seq, reply })
     }
 
-    fn command(&self, make: impl FnOnce(SyncSender<Result<(), SpoolError>>) -> Command) -> Result<(), SpoolError> {
+    fn command<T>(&self, make: impl FnOnce(SyncSender<Result<T, SpoolError>>) -> Command) -> Result<T, SpoolError> {
         let (reply, answer) = sync_channel(1);
         let mut inbox = self.shared.queue.lock();
         if inbox.is_closed() {
@@ -414,5 +428,7 @@ impl<F: FnOnce()> Drop for Ending<F> {
     }
 }
 
+#[cfg(test)]
+mod quarantine_tests;
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,14 @@ impl Reader {
         Ok(Self { connection: schema::open_reader(dir)?, file: schema::database_file(dir) })
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Reads events from `from` on, in sequence, within `limit` and below `below`.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::lock::sync_directory;
+use super::quarantine::{self, Tallies, Tally};
 use super::{Identity, Seq, SpoolError};
 
 /// `rcbr`: tells a spool from any other SQLite file.
@@ -71,10 +72,10 @@ pub(super) struct Found {
     pub(super) bytes_through: u64,
     /// Running total through the last row that is published whole.
     pub(super) bytes_released: u64,
-    /// Entries in quarantine.
-    pub(super) quarantine_events: u64,
-    /// Their bytes.
+    /// Bytes of all entries in quarantine.
     pub(super) quarantine_bytes: u64,
+    /// Entries by reason.
+    pub(super) quarantine: Tallies,
     /// Who publishes which sequence numbers, oldest first.
     pub(super) identities: Vec<Identity>,
 }
@@ -148,7 +149,7 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
 }
 
 /// Whether the file is a spool that this release can read.
-fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> {
+pub(super) fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> {
     let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let application = read("application_id").map_err(|error| as_fault(file, error))?;
     let version = read("user_version").map_err(|error| as_fault(file, error))?;
@@ -193,7 +194,7 @@ pub(super) fn check(connection: &Connection, file: &Path) -> Result<Found, Spool
 }
 
 fn look(connection: &Connection) -> rusqlite::Result<Found> {
-    let (watermark, quarantine_events, quarantine_bytes): (Seq, _, _) = connection.query_row(
+    let (watermark, quarantine_events, quarantine_bytes): (Seq, u64, u64) = connection.query_row(
         "SELECT watermark, quarantine_events, quarantine_bytes FROM progress WHERE id = 1",
         [],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
@@ -221,7 +222,12 @@ fn look(connection: &Connection) -> rusqlite::Result<Found> {
     let identities = statement
         .query_map([], |row| Ok(Identity { first_seq: row.get(0)?, uuid: row.get(1)? }))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Found { watermark, next_seq, bytes_through, bytes_released, quarantine_events, quarantine_bytes, identities })
+    let quarantine = quarantine::tallies(connection).unwrap_or_else(|error| {
+        // Recalls are accepted all the same; nothing but what is in quarantine is in question.
+        tracing::error!(%error, "the quarantine cannot be read");
+        [("unreadable".into(), Tally { events: quarantine_events, bytes: quarantine_bytes })].into()
+    });
+    Ok(Found { watermark, next_seq, bytes_through, bytes_released, quarantine_bytes, quarantine, identities })
 }
 
 /// The running total through the last row that lies whole below the watermark, if there is one.

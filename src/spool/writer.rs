@@ -1,5 +1,8 @@
 //! The one thread that writes: takes what waits, commits it, tells who waited.
 
+mod take_out;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,7 +13,7 @@ use uuid::Uuid;
 use super::lock::DirectoryLock;
 use super::queue::Group;
 use super::schema::{self, Found};
-use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolError, rows};
+use super::{Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows};
 
 /// A watermark waits this long for a group to ride along with.
 const ADVANCE_DELAY: Duration = Duration::from_millis(100);
@@ -24,12 +27,13 @@ const CHECKPOINT_BYTES: u64 = 8 << 20;
 /// A page of the log, and what a commit writes besides its payload, roughly.
 const COMMIT_OVERHEAD_BYTES: u64 = 6 * 4096;
 
-/// What the publisher asks of the writer; it waits for the reply.
+/// What the publisher, or the operator, asks of the writer; who asks waits for the reply.
 #[derive(Debug)]
 pub(super) enum Command {
     Begin { advance: Advance, reply: SyncSender<Result<(), SpoolError>> },
     Quarantine { seq: Seq, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
     Renew { first_seq: Seq, reply: SyncSender<Result<(), SpoolError>> },
+    TakeOut { ids: BTreeSet<QuarantineId>, group: Box<Group>, reply: SyncSender<Result<Option<Seq>, SpoolError>> },
 }
 
 pub(super) struct Writer {
@@ -45,6 +49,8 @@ pub(super) struct Writer {
     removable: bool,
     stored_at: Instant,
     log_bytes: u64,
+    /// A change of the quarantine of which it is not known whether it is durable.
+    unsure: Option<take_out::Taken>,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
 
@@ -75,6 +81,7 @@ impl Writer {
             removable: true,
             stored_at: Instant::now(),
             log_bytes: 0,
+            unsure: None,
             on_commit,
         }
     }
@@ -155,14 +162,7 @@ impl Writer {
         })?;
         match committed {
             Ok(()) => {
-                self.next_seq += group.events;
-                self.bytes_through = through;
-                self.log_bytes += group.payload.len() as u64;
-                {
-                    let mut state = self.shared.state();
-                    state.progress.next_seq = self.next_seq;
-                    state.quarantine_events += group.quarantine.len() as u64;
-                }
+                self.appended(group, through);
                 self.shared.queue.decide(group, &Ok(()));
                 if group.events > 0 {
                     self.shared.grown.notify_all();
@@ -171,7 +171,9 @@ impl Writer {
             }
             Err(reason) => {
                 self.shared.capacity.release(group.payload.len() as u64);
-                self.shared.quarantine.release(group.quarantine_bytes);
+                for entry in &group.quarantine {
+                    self.shared.quarantine.release(entry.reason, entry.bytes());
+                }
                 self.shared.queue.decide(group, &Err(AppendError::Failed(reason)));
                 // The watermark that rode along is still to be stored; a newer one may wait already.
                 if let Some(advance) = advance {
@@ -180,6 +182,18 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Takes note of a group that is durable; `through` is the running total with it.
+    fn appended(&mut self, group: &Group, through: u64) {
+        self.next_seq += group.events;
+        self.bytes_through = through;
+        self.log_bytes += group.payload.len() as u64;
+        let mut state = self.shared.state();
+        state.progress.next_seq = self.next_seq;
+        for entry in &group.quarantine {
+            quarantine::count(&mut state.quarantine, entry);
+        }
     }
 
     fn keep(&self, mut advance: Advance) {
@@ -204,8 +218,13 @@ impl Writer {
                 })?;
                 (reply, result)
             }
+            Command::TakeOut { ids, group, reply } => {
+                let taken = self.take_out(&ids, group)?;
+                let _ = reply.send(taken.map_err(SpoolError::NotWritten));
+                return Ok(());
+            }
             Command::Quarantine { seq, entry, reply } => {
-                let result = match self.shared.quarantine.reserve(entry.bytes()) {
+                let result = match self.shared.quarantine.reserve(&entry) {
                     Err(full) => Err(full.to_string().into()),
                     Ok(()) => self.quarantine_record(seq, &entry)?,
                 };
@@ -249,9 +268,9 @@ impl Writer {
             let mut state = self.shared.state();
             state.progress.watermark = seq + 1;
             state.progress.quarantined += 1;
-            state.quarantine_events += 1;
+            quarantine::count(&mut state.quarantine, entry);
         } else {
-            self.shared.quarantine.release(entry.bytes());
+            self.shared.quarantine.release(entry.reason, entry.bytes());
         }
         Ok(result)
     }
@@ -340,6 +359,10 @@ impl Writer {
                 return Ok(None);
             }
         };
+        if let Err(error) = self.settle(&connection) {
+            self.shared.state().fault = Some(error.to_string().into());
+            return Ok(None);
+        }
         if found.next_seq > self.next_seq {
             connection.execute("DELETE FROM event_group WHERE first_seq >= ?1", [self.next_seq])?;
         }
