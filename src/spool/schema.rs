@@ -17,7 +17,7 @@ const APPLICATION_ID: i32 = 0x7263_6272;
 /// Raised with every change of the tables below.
 const SCHEMA_VERSION: i32 = 1;
 /// How long a connection waits for a lock of another one of this process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
 CREATE TABLE progress (
