@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{OptionalExtension as _, params};
 
 use super::lock::DirectoryLock;
 use super::reader::Reader;
@@ -74,16 +73,25 @@ pub struct WaitingRow {
     pub accepted_at_ms: i64,
     /// Each event behind its length; see [`events`](Self::events).
     pub payload: Vec<u8>,
-    /// The first of its events that is not published yet.
-    pub from: Seq,
+    /// Its events below this one are published.
+    pub watermark: Seq,
     /// Whether checksum and count are right.
     pub is_sound: bool,
+}
+
+/// Some rows, and under which names their events are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The rows, by number.
+    pub rows: Vec<WaitingRow>,
+    /// The names, oldest first.
+    pub identities: Vec<Identity>,
 }
 
 impl WaitingRow {
     /// The events that wait, with their numbers.
     pub fn events(&self) -> impl Iterator<Item = (Seq, &[u8])> {
-        (self.first_seq..).zip(group::events(&self.payload)).skip_while(|&(seq, _)| seq < self.from)
+        (self.first_seq..).zip(group::events(&self.payload)).skip_while(|&(seq, _)| seq < self.watermark)
     }
 }
 
@@ -134,45 +142,47 @@ impl Reader {
         })
     }
 
-    /// The next rows with events at or above `from` that are not published, by number, some of
-    /// them; at least one where there is one. What is published while a reader is at work, it does
-    /// not get.
+    /// The next rows with events that are not published, behind the row that begins with `after`;
+    /// some of them, at least one where there is one. What is published while a reader is at work, it
+    /// does not get.
     ///
     /// # Errors
     /// The file cannot be read; a row whose content is damaged is no error, see
     /// [`WaitingRow::is_sound`].
-    pub fn waiting_rows(&self, from: Seq) -> Result<Vec<WaitingRow>, SpoolError> {
+    pub fn waiting(&self, after: Option<Seq>) -> Result<Waiting, SpoolError> {
         let fault = |error| schema::as_fault(self.file(), error);
+        // One moment for rows and names.
         let tx = self.connection().unchecked_transaction().map_err(fault)?;
-        let watermark: Seq =
-            tx.query_row("SELECT watermark FROM progress WHERE id = 1", [], |row| row.get(0)).map_err(fault)?;
-        let from = from.max(watermark);
-        let first: Option<Seq> = tx
-            .query_row("SELECT max(first_seq) FROM event_group WHERE first_seq <= ?1", [from], |row| row.get(0))
-            .optional()
-            .map_err(fault)?
-            .flatten();
-        let mut statement = tx
-            .prepare_cached(
+        let found = (|| {
+            let (watermark, first): (Seq, Option<Seq>) = tx.query_row(
+                "SELECT watermark, (SELECT max(first_seq) FROM event_group WHERE first_seq <= watermark)
+                 FROM progress WHERE id = 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            let from = first.unwrap_or(watermark).max(after.map_or(0, |after| after + 1));
+            let identities = schema::identities(&tx)?;
+            let mut waiting = Waiting { rows: Vec::new(), identities };
+            let mut statement = tx.prepare_cached(
                 "SELECT first_seq, events, accepted_at_ms, checksum, payload FROM event_group
                  WHERE first_seq >= ?1 ORDER BY first_seq",
-            )
-            .map_err(fault)?;
-        let mut rows = statement.query(params![first.unwrap_or(from)]).map_err(fault)?;
-        let (mut waiting, mut bytes) = (Vec::new(), 0);
-        while bytes < STEP_BYTES {
-            let Some(row) = rows.next().map_err(fault)? else { break };
-            let (first_seq, events, checksum): (Seq, u64, u32) =
-                (|| Ok((row.get(0)?, row.get(1)?, row.get(3)?)))().map_err(fault)?;
-            if first_seq + events <= from {
-                continue;
+            )?;
+            let mut rows = statement.query([from])?;
+            let mut bytes = 0;
+            while bytes < STEP_BYTES {
+                let Some(row) = rows.next()? else { break };
+                let (first_seq, events): (Seq, u64) = (row.get(0)?, row.get(1)?);
+                if first_seq.saturating_add(events) <= watermark {
+                    continue;
+                }
+                let payload: Vec<u8> = row.get(4)?;
+                bytes += payload.len();
+                let is_sound = group::fault(first_seq, events, row.get(3)?, &payload).is_none();
+                let accepted_at_ms = row.get(2)?;
+                waiting.rows.push(WaitingRow { first_seq, events, accepted_at_ms, payload, watermark, is_sound });
             }
-            let (accepted_at_ms, payload): (i64, Vec<u8>) = (|| Ok((row.get(2)?, row.get(4)?)))().map_err(fault)?;
-            bytes += payload.len();
-            let counted = group::events(&payload).count() as u64;
-            let is_sound = group::checksum(first_seq, &payload) == checksum && counted == events;
-            waiting.push(WaitingRow { first_seq, events, accepted_at_ms, payload, from, is_sound });
-        }
-        Ok(waiting)
+            Ok(waiting)
+        })();
+        found.map_err(fault)
     }
 }

@@ -57,7 +57,7 @@ use uuid::Uuid;
 pub use appender::{Appender, Durable, EventWriter};
 pub use check::{VerifyReport, verify};
 pub use error::{AppendError, SpoolError};
-pub use inspect::{Facts, Hold, WaitingRow};
+pub use inspect::{Facts, Hold, Waiting, WaitingRow};
 pub use quarantine::{QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};
 pub use reader::{Batch, ReadLimit, Reader};
 
@@ -79,6 +79,14 @@ pub struct Identity {
     pub first_seq: Seq,
     /// The `bridge_spool` of its records.
     pub uuid: Uuid,
+}
+
+impl Identity {
+    /// The `bridge_spool` and the `bridge_seq` of an event.
+    pub fn name(identities: &[Self], seq: Seq) -> Option<(Uuid, u64)> {
+        let identity = identities.iter().rev().find(|identity| identity.first_seq <= seq)?;
+        Some((identity.uuid, seq - identity.first_seq + 1))
+    }
 }
 
 /// How to open a spool.

@@ -116,10 +116,10 @@ fn in_hands(dir: &Path) -> (Arc<Shared>, Writer) {
     Spool::prepare(options(dir, 1 << 20)).unwrap()
 }
 
-fn group() -> Box<queue::Group> {
+fn group() -> queue::Group {
     let mut group = queue::Group { events: 1, ..queue::Group::default() };
     group::push_event(&mut group.payload, |out| out.push(b'a'));
-    Box::new(group)
+    group
 }
 
 #[test]
@@ -128,13 +128,13 @@ fn a_commit_that_failed_and_is_on_the_disk_all_the_same_is_taken_as_it_is() {
     let (shared, mut writer) = in_hands(dir.path());
     shared.capacity.reserve(5).unwrap();
     writer.fail_after_commit();
-    let failed = writer.take_out(&ids(&[1]), group()).unwrap();
+    let failed = writer.take_out(&ids(&[1]), group().into()).unwrap();
     assert!(failed.is_err(), "{failed:?}");
     assert!(shared.state().fault.is_some());
     assert_eq!((shared.state().progress.next_seq, shared.capacity.used()), (1, 5));
 
     // Whatever comes next opens the file anew.
-    let again = writer.take_out(&ids(&[1]), group()).unwrap();
+    let again = writer.take_out(&ids(&[1]), group().into()).unwrap();
     assert_eq!(again, Ok(None), "it is not there a second time");
     let state = shared.state();
     assert_eq!((state.progress.next_seq, state.quarantine.len(), shared.quarantine.used()), (2, 0, 0));
@@ -150,11 +150,11 @@ fn a_commit_that_failed_and_left_nothing_leaves_the_entry() {
     let (shared, mut writer) = in_hands(dir.path());
     shared.capacity.reserve(5).unwrap();
     writer.fail_before_commit();
-    let failed = writer.take_out(&ids(&[1]), group()).unwrap();
+    let failed = writer.take_out(&ids(&[1]), group().into()).unwrap();
     assert!(failed.is_err(), "{failed:?}");
     assert_eq!(shared.capacity.used(), 5, "not known yet");
     shared.capacity.reserve(5).unwrap();
-    assert_eq!(writer.take_out(&ids(&[1]), group()).unwrap(), Ok(Some(1)));
+    assert_eq!(writer.take_out(&ids(&[1]), group().into()).unwrap(), Ok(Some(1)));
     assert_eq!((shared.capacity.used(), shared.state().progress.next_seq, shared.quarantine.used()), (5, 2, 0));
     drop(writer);
     let (spool, _writer) = open(dir.path());

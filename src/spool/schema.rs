@@ -218,16 +218,21 @@ fn look(connection: &Connection) -> rusqlite::Result<Found> {
             .optional()?
             .unwrap_or(bytes_through),
     };
-    let mut statement = connection.prepare("SELECT first_seq, uuid FROM identity ORDER BY first_seq")?;
-    let identities = statement
-        .query_map([], |row| Ok(Identity { first_seq: row.get(0)?, uuid: row.get(1)? }))?
-        .collect::<rusqlite::Result<_>>()?;
+    let identities = identities(connection)?;
     let quarantine = quarantine::tallies(connection).unwrap_or_else(|error| {
         // Recalls are accepted all the same; nothing but what is in quarantine is in question.
         tracing::error!(%error, "the quarantine cannot be read");
         [("unreadable".into(), Tally { events: quarantine_events, bytes: quarantine_bytes })].into()
     });
     Ok(Found { watermark, next_seq, bytes_through, bytes_released, quarantine_bytes, quarantine, identities })
+}
+
+/// Who publishes which sequence numbers, oldest first.
+pub(super) fn identities(connection: &Connection) -> rusqlite::Result<Vec<Identity>> {
+    connection
+        .prepare_cached("SELECT first_seq, uuid FROM identity ORDER BY first_seq")?
+        .query_map([], |row| Ok(Identity { first_seq: row.get(0)?, uuid: row.get(1)? }))?
+        .collect()
 }
 
 /// The running total through the last row that lies whole below the watermark, if there is one.

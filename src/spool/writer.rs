@@ -250,15 +250,7 @@ impl Writer {
     }
 
     fn quarantine_record(&mut self, seq: Seq, entry: &QuarantineEntry) -> Result<Result<(), Arc<str>>, SpoolError> {
-        let name = {
-            let state = self.shared.state();
-            state
-                .identities
-                .iter()
-                .rev()
-                .find(|identity| identity.first_seq <= seq)
-                .map(|identity| (identity.uuid, seq - identity.first_seq + 1))
-        };
+        let name = Identity::name(&self.shared.state().identities, seq);
         let behind = Advance { watermark: seq + 1, topic: "".into(), positions: super::Positions::new() };
         let result = self.transact(|writer, tx| {
             rows::insert_quarantine(tx, entry, name)?;
