@@ -14,6 +14,7 @@ use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Delivery};
+use crate::control::Control;
 use crate::ingest::{self, Limits, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
 use crate::ops::server::Panel;
@@ -65,7 +66,12 @@ impl AppError {
         matches!(
             self,
             Self::Bind { .. }
-                | Self::Spool(SpoolError::Locked { .. } | SpoolError::Directory { .. } | SpoolError::Sqlite(_))
+                | Self::Spool(
+                    SpoolError::Locked { .. }
+                        | SpoolError::NoSpool { .. }
+                        | SpoolError::Directory { .. }
+                        | SpoolError::Sqlite(_)
+                )
         )
     }
 }
@@ -79,6 +85,8 @@ pub struct App {
     ops: ServerHandle,
     publisher: PublisherHandle,
     writer: WriterHandle,
+    /// None where the file system has no sockets.
+    control: Option<Control>,
     ended: mpsc::UnboundedReceiver<&'static str>,
     grace: Duration,
 }
@@ -118,7 +126,7 @@ impl App {
         let draining = Arc::clone(&shared);
         let panel = Panel {
             reader: Mutex::new(spool.reader()?),
-            spool,
+            spool: spool.clone(),
             kafka,
             metrics,
             draining: Box::new(move || draining.is_draining()),
@@ -133,6 +141,7 @@ impl App {
             ops: ops.handle(),
             publisher,
             writer,
+            control: control(spool),
             ended,
             grace: config.shutdown_grace,
         };
@@ -181,6 +190,9 @@ impl App {
         let until = Instant::now() + self.grace;
         tracing::info!(grace_seconds = self.grace.as_secs(), "stopping: no new deliveries");
         self.shared.drain();
+        if let Some(control) = self.control {
+            control.stop();
+        }
         self.webhook.stop(true).await;
         self.publisher.stop();
         while !self.publisher.is_finished() && Instant::now() < until {
@@ -228,6 +240,19 @@ fn open_spool(
         "spool open"
     );
     Ok((spool, writer))
+}
+
+/// The way for commands that change something; a node does its work without it.
+fn control(spool: Spool) -> Option<Control> {
+    let dir = spool.dir().to_owned();
+    Control::start(spool)
+        .inspect_err(|error| {
+            tracing::warn!(
+                %error, dir = %dir.display(),
+                "no control socket: `quarantine requeue` and `quarantine drop` need this node stopped"
+            );
+        })
+        .ok()
 }
 
 /// Tells the process that a part has ended.

@@ -34,7 +34,8 @@
 //!    webhook, record       ops              record
 //! ```
 //!
-//! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `explain`, `health`: one file each.
+//! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `explain`, `health`, `spool`,
+//!   `quarantine`: one file or directory each.
 //! * [`app`]: the only room that knows all others. A part that ends by itself ends the process.
 //! * [`config`]: the environment, checked as a whole before a port is bound.
 //! * [`webhook`]: what the vendor sends and is answered. Pure.
@@ -43,6 +44,8 @@
 //! * [`spool`]: the durable queue. Bytes in, bytes out, sequence numbers; its storage contract, with
 //!   numbers, is its documentation.
 //! * [`publisher`]: spool to Kafka: a pure state machine, a driver, and every call to librdkafka.
+//! * [`quarantine`]: what is done about entries in quarantine: which are meant, what they become.
+//! * [`control`]: how a command asks the running process for a change: a socket in the spool directory.
 //! * [`ops`]: metrics, health and status, on a listener of their own.
 //! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
 //! * [`seq_set`]: sets of sequence numbers.
@@ -60,9 +63,11 @@
 pub mod app;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod ingest;
 pub mod ops;
 pub mod publisher;
+pub mod quarantine;
 pub mod record;
 pub mod seq_set;
 pub mod spool;

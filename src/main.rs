@@ -43,6 +43,12 @@ enum Command {
         after_help = "Example:\n  BRIDGE_APPS=1400000001:token recall-bridge explain --url 'http://host/?SdkAppid=1400000001&…' --body body.json"
     )]
     Explain(commands::explain::Args),
+    /// Look into a spool: what it holds, whether it is sound, the events that wait in it.
+    #[command(after_help = "Example:\n  recall-bridge spool status --dir /var/lib/recall-bridge")]
+    Spool(commands::spool::Args),
+    /// See what could not be published, and publish or drop it.
+    #[command(after_help = "Example:\n  recall-bridge quarantine list\n  recall-bridge quarantine requeue 3")]
+    Quarantine(commands::quarantine::Args),
     /// Ask /readyz of the bridge of this host: exit 0 if it can accept, 1 if not.
     #[command(after_help = "Example:\n  BRIDGE_OPS_LISTEN=0.0.0.0:9100 recall-bridge health")]
     Health {
@@ -60,6 +66,8 @@ fn main() -> ExitCode {
         Command::Tail(args) => commands::tail::run(&args),
         Command::CheckConfig(args) => commands::check_config::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Spool(args) => commands::spool::run(&args),
+        Command::Quarantine(args) => commands::quarantine::run(&args),
         Command::Health { url } => commands::health::run(url),
     };
     match result {

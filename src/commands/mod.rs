@@ -4,12 +4,32 @@ pub mod check_config;
 pub mod demo;
 pub mod explain;
 pub mod health;
+mod output;
+pub mod quarantine;
 pub mod send;
 pub mod serve;
+pub mod spool;
 pub mod tail;
 
+use std::path::PathBuf;
+
 use crate::app::AppError;
-use crate::config::Faults;
+use crate::config::{Faults, SpoolConfig};
+use crate::spool::SpoolError;
+
+/// Where a spool is, for commands that look into one.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Place {
+    /// The spool's directory, instead of `BRIDGE_SPOOL_DIR`. Nothing else need be set.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+impl Place {
+    fn config(&self) -> Result<SpoolConfig, Faults> {
+        SpoolConfig::from_env(self.dir.clone())
+    }
+}
 
 /// Why a command failed; decides the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +46,18 @@ pub enum CommandError {
     /// Something outside is not as it must be: the port, the broker.
     #[error("{0:#}")]
     Outside(anyhow::Error),
+    /// Not all of what was durable is still as it was.
+    #[error("{0:#}")]
+    Damaged(anyhow::Error),
     /// The command did its work and the answer is no.
     #[error("{0:#}")]
     Negative(anyhow::Error),
+}
+
+impl From<SpoolError> for CommandError {
+    fn from(error: SpoolError) -> Self {
+        Self::App(error.into())
+    }
 }
 
 impl CommandError {
@@ -39,7 +68,7 @@ impl CommandError {
             Self::Config(_) => 78,
             Self::App(error) if error.is_outside() => 75,
             Self::Outside(_) => 75,
-            Self::App(_) | Self::Forced => 70,
+            Self::App(_) | Self::Forced | Self::Damaged(_) => 70,
             Self::Negative(_) => 1,
         }
     }

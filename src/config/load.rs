@@ -40,8 +40,7 @@ impl Config {
                 _ if matches!(kind, Kind::Foreign | Kind::Kubernetes) => {}
                 (name, _) => {
                     let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
-                    let fix = "write its name and its value as UTF-8 text";
-                    faults.push(Fault::new(name, "is not UTF-8", fix));
+                    faults.push(Fault::not_utf8(&name));
                 }
             }
         }
@@ -68,10 +67,7 @@ impl Config {
                 Kind::Kubernetes => ignored.push(name),
                 Kind::Bridge => drop(bridge.insert(name, value)),
                 Kind::Kafka => drop(kafka.insert(name, value)),
-                Kind::UnknownBridge => {
-                    let fix = format!("did you mean {}?", names::nearest_bridge(&name));
-                    faults.push(Fault::new(name, "is not a variable of the bridge", fix));
-                }
+                Kind::UnknownBridge => faults.push(Fault::unknown(&name)),
             }
         }
         ignored.sort();

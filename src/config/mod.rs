@@ -14,6 +14,7 @@ mod names;
 mod raw;
 mod read;
 mod secret;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -27,7 +28,9 @@ use std::time::Duration;
 pub use effective::Setting;
 pub use faults::{Fault, Faults};
 pub use kafka::KafkaProperties;
+pub use read::MAX_DEDUP_WINDOW;
 pub use secret::{Secret, read_secret_file};
+pub use spool::SpoolConfig;
 
 /// How far the promise goes on the way into Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

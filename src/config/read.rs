@@ -10,7 +10,7 @@ use super::kafka_names::{FROM_FILE, variable};
 use super::raw::Raw;
 use super::secret::direct_or_file;
 use super::values::{Reader, log_filter, socket_addr, topic, url_path, word};
-use super::{Config, Delivery, Fault, Faults, LogFormat};
+use super::{Config, Delivery, Fault, Faults, LogFormat, SpoolConfig};
 use crate::webhook::Apps;
 
 const KIB: u64 = 1024;
@@ -19,6 +19,8 @@ const GIB: u64 = 1024 * MIB;
 /// `SQLite` counts in signed 64 bits.
 const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
 const MOST_WORKERS: u16 = 1024;
+/// The longest `BRIDGE_DEDUP_WINDOW_SECONDS`.
+pub const MAX_DEDUP_WINDOW: Duration = Duration::from_secs(86_400);
 
 /// Reads everything. `None` only where there are faults; with faults, bad values have defaults.
 #[rustfmt::skip] // One line per variable reads as the table it is.
@@ -31,6 +33,7 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
     let most_workers = usize::from(MOST_WORKERS);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most_workers));
 
+    let spool = read_spool(raw, r);
     let config = Config {
         // Replaced below; what is missing must not keep the rest from being checked.
         apps: Apps::default(),
@@ -42,10 +45,10 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         max_body_bytes: r.number("BRIDGE_MAX_BODY_BYTES", raw.max_body_bytes.as_deref(), 65_536, KIB..=16 * MIB, "bytes"),
         request_time_window_seconds: r.number("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", raw.request_time_window_seconds.as_deref(), 60, 1..=86_400, "seconds"),
         ack_timeout: Duration::from_millis(r.number("BRIDGE_ACK_TIMEOUT_MS", raw.ack_timeout_ms.as_deref(), 1500, 50..=10_000, "milliseconds")),
-        spool_dir: r.read("BRIDGE_SPOOL_DIR", raw.spool_dir.as_deref(), "./spool".into(), |text| Ok(text.into())),
-        spool_max_bytes: r.number("BRIDGE_SPOOL_MAX_BYTES", raw.spool_max_bytes.as_deref(), GIB, MIB..=MOST_BYTES, "bytes"),
-        quarantine_max_bytes: r.number("BRIDGE_QUARANTINE_MAX_BYTES", raw.quarantine_max_bytes.as_deref(), 64 * MIB, 64 * KIB..=MOST_BYTES, "bytes"),
-        dedup_window: Duration::from_secs(r.number("BRIDGE_DEDUP_WINDOW_SECONDS", raw.dedup_window_seconds.as_deref(), 600, 0..=86_400, "seconds")),
+        spool_dir: spool.dir,
+        spool_max_bytes: spool.max_bytes,
+        quarantine_max_bytes: spool.quarantine_max_bytes,
+        dedup_window: Duration::from_secs(r.number("BRIDGE_DEDUP_WINDOW_SECONDS", raw.dedup_window_seconds.as_deref(), 600, 0..=MAX_DEDUP_WINDOW.as_secs(), "seconds")),
         topic: r.read("BRIDGE_TOPIC", raw.topic.as_deref(), "official-account.recalls".into(), topic),
         topic_create: r.flag("BRIDGE_TOPIC_CREATE", raw.topic_create.as_deref(), false),
         topic_partitions: r.number("BRIDGE_TOPIC_PARTITIONS", raw.topic_partitions.as_deref(), 6, 1..=100_000, "partitions"),
@@ -65,6 +68,16 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         given: BTreeSet::new(),
     };
     Some(Config { apps: apps?, ..config })
+}
+
+/// What a spool is, without what fills it and what empties it.
+#[rustfmt::skip] // As above.
+pub(super) fn read_spool(raw: &Raw, r: &mut Reader) -> SpoolConfig {
+    SpoolConfig {
+        dir: r.read("BRIDGE_SPOOL_DIR", raw.spool_dir.as_deref(), "./spool".into(), |text| Ok(text.into())),
+        max_bytes: r.number("BRIDGE_SPOOL_MAX_BYTES", raw.spool_max_bytes.as_deref(), GIB, MIB..=MOST_BYTES, "bytes"),
+        quarantine_max_bytes: r.number("BRIDGE_QUARANTINE_MAX_BYTES", raw.quarantine_max_bytes.as_deref(), 64 * MIB, 64 * KIB..=MOST_BYTES, "bytes"),
+    }
 }
 
 /// The apps, and whether they may do without a token.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::metrics::{Metrics, View};
 use super::status::{KafkaCell, KafkaState, KafkaStatus, unix_ms};
-use crate::spool::{Reader, RecentUsage, Spool};
+use crate::spool::{Reader, RecentUsage, Spool, Tallies};
 
 /// What the listener shows.
 pub struct Panel {
@@ -44,6 +44,8 @@ pub struct Status {
     dedup: Dedup,
     quarantine_events: u64,
     quarantine_bytes: u64,
+    /// By reason; a reason of which there is none is not there.
+    quarantine: Tallies,
     ready: bool,
     reasons: Vec<String>,
 }
@@ -125,6 +127,7 @@ impl Panel {
             dedup: self.spool.recent().into(),
             quarantine_events: usage.quarantine_events,
             quarantine_bytes: usage.quarantine_bytes,
+            quarantine: self.spool.quarantine_tallies(),
             ready: reasons.is_empty(),
             reasons,
         }

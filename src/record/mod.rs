@@ -8,7 +8,7 @@ mod event;
 mod wire;
 
 pub use event::{Event, event_id, message_sent_at};
-pub use wire::{DecodeError, Record};
+pub use wire::{DecodeError, Record, restamp};
 
 /// Names of the headers: `CloudEvents` 1.0, Kafka protocol binding, binary content mode.
 pub mod header {

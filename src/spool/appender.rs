@@ -73,10 +73,10 @@ impl Appender {
 
     /// Makes an entry in quarantine durable.
     pub async fn quarantine(&self, entry: QuarantineEntry) -> Result<Durable, AppendError> {
-        self.shared.quarantine.reserve(entry.bytes())?;
-        let bytes = entry.bytes();
+        self.shared.quarantine.reserve(&entry)?;
+        let (reason, bytes) = (entry.reason, entry.bytes());
         if let Err(error) = self.shared.queue.push_quarantine(self.worker, entry) {
-            self.shared.quarantine.release(bytes);
+            self.shared.quarantine.release(reason, bytes);
             return Err(error);
         }
         outcome(self.wait()).await

@@ -23,6 +23,12 @@ pub enum SpoolError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A command was to look into a spool where there is none.
+    #[error("there is no spool in {dir}; name its directory with --dir or BRIDGE_SPOOL_DIR")]
+    NoSpool {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The file is not a spool, is damaged, or was written by a newer release. Nothing is deleted.
     #[error(
         "the spool file {file} cannot be trusted: {reason}; nothing was changed. Keep the file: move it aside to start with an empty spool, and restore it from a copy or publish what it holds by hand"

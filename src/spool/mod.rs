@@ -33,9 +33,12 @@
 
 mod appender;
 mod bound;
+mod check;
 mod error;
 mod group;
+mod inspect;
 mod lock;
+mod quarantine;
 mod queue;
 mod reader;
 mod recent;
@@ -53,7 +56,10 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 pub use appender::{Appender, Durable, EventWriter};
+pub use check::{VerifyReport, verify};
 pub use error::{AppendError, SpoolError};
+pub use inspect::{Facts, Hold, Waiting, WaitingRow};
+pub use quarantine::{QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};
 pub use reader::{Batch, ReadLimit, Reader};
 pub use recent::EventId;
 
@@ -76,6 +82,14 @@ pub struct Identity {
     pub first_seq: Seq,
     /// The `bridge_spool` of its records.
     pub uuid: Uuid,
+}
+
+impl Identity {
+    /// The `bridge_spool` and the `bridge_seq` of an event.
+    pub fn name(identities: &[Self], seq: Seq) -> Option<(Uuid, u64)> {
+        let identity = identities.iter().rev().find(|identity| identity.first_seq <= seq)?;
+        Some((identity.uuid, seq - identity.first_seq + 1))
+    }
 }
 
 /// How to open a spool.
@@ -198,7 +212,7 @@ pub(crate) struct Shared {
     dir: PathBuf,
     queue: Queue,
     capacity: Bound,
-    quarantine: Bound,
+    quarantine: quarantine::Bounds,
     recognizes_repeats: bool,
     state: Mutex<State>,
     /// Signalled when events were committed, or when the spool was nudged.
@@ -209,7 +223,7 @@ pub(crate) struct Shared {
 struct State {
     progress: Progress,
     identities: Vec<Identity>,
-    quarantine_events: u64,
+    quarantine: Tallies,
     /// Why the last commit failed, until one succeeds.
     fault: Option<Arc<str>>,
     nudged: bool,
@@ -246,6 +260,19 @@ impl Spool {
     /// The directory is locked or cannot be used, or the file cannot be trusted; nothing is
     /// changed then.
     pub fn open(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<(Self, WriterHandle), SpoolError> {
+        let (shared, writer) = Self::prepare(options)?;
+        let thread = std::thread::Builder::new()
+            .name("spool-writer".to_owned())
+            .spawn(move || {
+                let _ending = Ending(Some(on_end));
+                writer.run()
+            })
+            .map_err(|source| SpoolError::Directory { dir: shared.dir.clone(), source })?;
+        Ok((Self { shared: Arc::clone(&shared) }, WriterHandle { shared, thread }))
+    }
+
+    /// All of [`open`](Self::open) but the thread.
+    fn prepare(options: Options) -> Result<(Arc<Shared>, Writer), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
         let (connection, mut found) = schema::open_writer(&options.dir)?;
         schema::migrate(&connection)?;
@@ -254,7 +281,11 @@ impl Spool {
             .map_err(|error| schema::as_fault(&schema::database_file(&options.dir), error))?;
         let shared = Arc::new(Shared {
             capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),
-            quarantine: Bound::new("quarantine", options.quarantine_max_bytes, found.quarantine_bytes),
+            quarantine: quarantine::Bounds::new(
+                options.quarantine_max_bytes,
+                found.quarantine_bytes,
+                &found.quarantine,
+            ),
             queue: Queue::default(),
             recognizes_repeats: recent.is_on(),
             state: Mutex::new(State {
@@ -266,7 +297,7 @@ impl Spool {
                     quarantined: 0,
                 },
                 identities: found.identities.clone(),
-                quarantine_events: found.quarantine_events,
+                quarantine: found.quarantine.clone(),
                 fault: None,
                 nudged: false,
                 recent: recent.usage(),
@@ -276,14 +307,7 @@ impl Spool {
             dir: options.dir,
         });
         let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, recent, options.on_commit);
-        let thread = std::thread::Builder::new()
-            .name("spool-writer".to_owned())
-            .spawn(move || {
-                let _ending = Ending(Some(on_end));
-                writer.run()
-            })
-            .map_err(|source| SpoolError::Directory { dir: shared.dir.clone(), source })?;
-        Ok((Self { shared: Arc::clone(&shared) }, WriterHandle { shared, thread }))
+        Ok((shared, writer))
     }
 
     /// Whether a directory can be used: made, locked, written. A database that is there is checked.
@@ -323,7 +347,7 @@ impl Spool {
             bytes: self.shared.capacity.used(),
             max_bytes: self.shared.capacity.max(),
             full: self.shared.capacity.is_full(),
-            quarantine_events: self.shared.state().quarantine_events,
+            quarantine_events: self.shared.state().quarantine.values().map(|tally| tally.events).sum(),
             quarantine_bytes: self.shared.quarantine.used(),
             quarantine_max_bytes: self.shared.quarantine.max(),
         }
@@ -413,7 +437,7 @@ impl Spool {
         self.command(|reply| Command::Renew { first_seq, reply })
     }
 
-    fn command(&self, make: impl FnOnce(SyncSender<Result<(), SpoolError>>) -> Command) -> Result<(), SpoolError> {
+    fn command<T>(&self, make: impl FnOnce(SyncSender<Result<T, SpoolError>>) -> Command) -> Result<T, SpoolError> {
         let (reply, answer) = sync_channel(1);
         let mut inbox = self.shared.queue.lock();
         if inbox.is_closed() {
@@ -451,5 +475,7 @@ impl<F: FnOnce()> Drop for Ending<F> {
     }
 }
 
+#[cfg(test)]
+mod quarantine_tests;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,13 @@
 //! The changes that one transaction of the writer is made of.
 
-use rusqlite::{Transaction, params};
+use std::collections::BTreeSet;
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
 use uuid::Uuid;
 
+use super::quarantine::BYTES;
 use super::queue::Group;
-use super::{Advance, QuarantineEntry, Seq, group};
+use super::{Advance, QuarantineEntry, QuarantineId, Seq, group};
 
 /// Rows looked at for one removal.
 const REMOVE_MAX_ROWS: u32 = 2048;
@@ -70,6 +73,33 @@ pub(super) fn insert_quarantine(
     )?
     .execute([entry.bytes()])?;
     Ok(())
+}
+
+/// Removes entries from quarantine; returns reason and bytes of each. `None`: one of them is not
+/// there, and nothing was changed.
+pub(super) fn take_out(
+    tx: &Transaction<'_>,
+    ids: &BTreeSet<QuarantineId>,
+) -> rusqlite::Result<Option<Vec<(String, u64)>>> {
+    let mut left = Vec::with_capacity(ids.len());
+    let mut look = tx.prepare_cached(&format!("SELECT reason, {BYTES} FROM quarantine WHERE id = ?1"))?;
+    for id in ids {
+        let Some(entry) = look.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()? else {
+            return Ok(None);
+        };
+        left.push(entry);
+    }
+    let mut remove = tx.prepare_cached("DELETE FROM quarantine WHERE id = ?1")?;
+    for id in ids {
+        remove.execute([id])?;
+    }
+    let bytes: u64 = left.iter().map(|(_, bytes)| bytes).sum();
+    tx.prepare_cached(
+        "UPDATE progress SET quarantine_events = quarantine_events - ?1,
+                             quarantine_bytes = quarantine_bytes - ?2 WHERE id = 1",
+    )?
+    .execute(params![left.len() as u64, bytes])?;
+    Ok(Some(left))
 }
 
 /// Removes rows below the watermark, oldest first, up to `budget` bytes; tells whether some are left.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::lock::sync_directory;
+use super::quarantine::{self, Tallies, Tally};
 use super::{Identity, Seq, SpoolError, recent};
 
 /// `rcbr`: tells a spool from any other SQLite file.
@@ -18,7 +19,7 @@ const SCHEMA_VERSION: i32 = 2;
 /// The oldest version that this release can read, and brings up to date when it opens the spool.
 const OLDEST_VERSION: i32 = 1;
 /// How long a connection waits for a lock of another one of this process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pages of a file made by this release. A group of some tens of events fills one or two: fewer
 /// writes for a commit than SQLite's 4 KiB. A file made with other pages keeps them.
@@ -79,10 +80,10 @@ pub(super) struct Found {
     pub(super) bytes_through: u64,
     /// Running total through the last row that is published whole.
     pub(super) bytes_released: u64,
-    /// Entries in quarantine.
-    pub(super) quarantine_events: u64,
-    /// Their bytes.
+    /// Bytes of all entries in quarantine.
     pub(super) quarantine_bytes: u64,
+    /// Entries by reason.
+    pub(super) quarantine: Tallies,
     /// Who publishes which sequence numbers, oldest first.
     pub(super) identities: Vec<Identity>,
 }
@@ -178,7 +179,7 @@ pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Whether the file is a spool that this release can read.
-fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> {
+pub(super) fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> {
     let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let application = read("application_id").map_err(|error| as_fault(file, error))?;
     let version = read("user_version").map_err(|error| as_fault(file, error))?;
@@ -223,7 +224,7 @@ pub(super) fn check(connection: &Connection, file: &Path) -> Result<Found, Spool
 }
 
 fn look(connection: &Connection) -> rusqlite::Result<Found> {
-    let (watermark, quarantine_events, quarantine_bytes): (Seq, _, _) = connection.query_row(
+    let (watermark, quarantine_events, quarantine_bytes): (Seq, u64, u64) = connection.query_row(
         "SELECT watermark, quarantine_events, quarantine_bytes FROM progress WHERE id = 1",
         [],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
@@ -247,11 +248,21 @@ fn look(connection: &Connection) -> rusqlite::Result<Found> {
             .optional()?
             .unwrap_or(bytes_through),
     };
-    let mut statement = connection.prepare("SELECT first_seq, uuid FROM identity ORDER BY first_seq")?;
-    let identities = statement
+    let identities = identities(connection)?;
+    let quarantine = quarantine::tallies(connection).unwrap_or_else(|error| {
+        // Recalls are accepted all the same; nothing but what is in quarantine is in question.
+        tracing::error!(%error, "the quarantine cannot be read");
+        [("unreadable".into(), Tally { events: quarantine_events, bytes: quarantine_bytes })].into()
+    });
+    Ok(Found { watermark, next_seq, bytes_through, bytes_released, quarantine_bytes, quarantine, identities })
+}
+
+/// Who publishes which sequence numbers, oldest first.
+pub(super) fn identities(connection: &Connection) -> rusqlite::Result<Vec<Identity>> {
+    connection
+        .prepare_cached("SELECT first_seq, uuid FROM identity ORDER BY first_seq")?
         .query_map([], |row| Ok(Identity { first_seq: row.get(0)?, uuid: row.get(1)? }))?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(Found { watermark, next_seq, bytes_through, bytes_released, quarantine_events, quarantine_bytes, identities })
+        .collect()
 }
 
 /// The running total through the last row that lies whole below the watermark, if there is one.

@@ -4,7 +4,7 @@ use super::*;
 
 const TOPIC: &str = "topic";
 
-fn options(dir: &Path, max_bytes: u64) -> Options {
+pub(super) fn options(dir: &Path, max_bytes: u64) -> Options {
     let repeat_window = Duration::from_secs(600);
     Options {
         dir: dir.to_owned(),
@@ -15,17 +15,17 @@ fn options(dir: &Path, max_bytes: u64) -> Options {
     }
 }
 
-fn open(dir: &Path) -> (Spool, WriterHandle) {
+pub(super) fn open(dir: &Path) -> (Spool, WriterHandle) {
     Spool::open(options(dir, 1 << 20), || ()).unwrap()
 }
 
 /// Runs `work` with an appender, as a worker would.
-fn with_appender<T>(spool: &Spool, work: impl AsyncFnOnce(&Appender) -> T) -> T {
+pub(super) fn with_appender<T>(spool: &Spool, work: impl AsyncFnOnce(&Appender) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async { work(&Appender::new(spool)).await })
 }
 
-fn append(spool: &Spool, deliveries: &[&[&str]]) {
+pub(super) fn append(spool: &Spool, deliveries: &[&[&str]]) {
     with_appender(spool, async |appender| {
         for events in deliveries {
             appender.append(|writer| write(writer, events)).await.unwrap();
@@ -42,7 +42,7 @@ fn write(writer: &mut EventWriter<'_>, events: &[&str]) {
     }
 }
 
-fn read(spool: &Spool, from: Seq) -> Vec<(Seq, String)> {
+pub(super) fn read(spool: &Spool, from: Seq) -> Vec<(Seq, String)> {
     let batch = spool.reader().unwrap().read(from, Seq::MAX, ReadLimit { events: 1000, bytes: 1 << 20 }).unwrap();
     batch.events().map(|(seq, event)| (seq, String::from_utf8(event.to_vec()).unwrap())).collect()
 }

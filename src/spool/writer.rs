@@ -1,5 +1,8 @@
 //! The one thread that writes: takes what waits, commits it, tells who waited.
 
+mod take_out;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,7 +14,9 @@ use super::lock::DirectoryLock;
 use super::queue::Group;
 use super::recent::Recent;
 use super::schema::{self, Found, PAGE_BYTES};
-use super::{Advance, AppendError, Durable, Identity, QuarantineEntry, Seq, Shared, SpoolError, rows};
+use super::{
+    Advance, AppendError, Durable, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows,
+};
 
 /// A watermark waits this long for a group to ride along with. Short: what is published is removed
 /// while its pages are still in the caches, and the log holds fewer pages to copy.
@@ -26,12 +31,13 @@ const CHECKPOINT_BYTES: u64 = 8 << 20;
 /// What a commit writes besides its payload, roughly.
 const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
-/// What the publisher asks of the writer; it waits for the reply.
+/// What the publisher, or the operator, asks of the writer; who asks waits for the reply.
 #[derive(Debug)]
 pub(super) enum Command {
     Begin { advance: Advance, reply: SyncSender<Result<(), SpoolError>> },
     Quarantine { seq: Seq, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
     Renew { first_seq: Seq, reply: SyncSender<Result<(), SpoolError>> },
+    TakeOut { ids: BTreeSet<QuarantineId>, group: Box<Group>, reply: SyncSender<Result<Option<Seq>, SpoolError>> },
 }
 
 pub(super) struct Writer {
@@ -48,6 +54,8 @@ pub(super) struct Writer {
     stored_at: Instant,
     log_bytes: u64,
     recent: Recent,
+    /// A change of the quarantine of which it is not known whether it is durable.
+    unsure: Option<take_out::Taken>,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
 
@@ -82,6 +90,7 @@ impl Writer {
             stored_at: Instant::now(),
             log_bytes: 0,
             recent,
+            unsure: None,
             on_commit,
         }
     }
@@ -180,17 +189,8 @@ impl Writer {
         })?;
         match committed {
             Ok(()) => {
-                self.next_seq += group.events;
-                self.bytes_through = through;
-                self.log_bytes += group.payload.len() as u64;
                 self.recent.committed(first_seq, &repeats);
-                {
-                    let mut state = self.shared.state();
-                    state.progress.next_seq = self.next_seq;
-                    state.quarantine_events += group.quarantine.len() as u64;
-                    state.recent = self.recent.usage();
-                    state.forgotten_at = self.recent.forgotten_at();
-                }
+                self.appended(group, through);
                 self.shared.queue.decide(group, &Ok(Durable { repeat: false }), &repeats);
                 if group.events > 0 {
                     self.shared.grown.notify_all();
@@ -201,7 +201,9 @@ impl Writer {
                 self.recent.failed(&repeats);
                 self.shared.state().recent = self.recent.usage();
                 self.shared.capacity.release(group.payload.len() as u64);
-                self.shared.quarantine.release(group.quarantine_bytes);
+                for entry in &group.quarantine {
+                    self.shared.quarantine.release(entry.reason, entry.bytes());
+                }
                 self.shared.queue.decide(group, &Err(AppendError::Failed(reason)), &repeats);
                 // The watermark that rode along is still to be stored; a newer one may wait already.
                 if let Some(advance) = advance {
@@ -210,6 +212,20 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Takes note of a group that is durable; `through` is the running total with it.
+    fn appended(&mut self, group: &Group, through: u64) {
+        self.next_seq += group.events;
+        self.bytes_through = through;
+        self.log_bytes += group.payload.len() as u64;
+        let mut state = self.shared.state();
+        state.progress.next_seq = self.next_seq;
+        state.recent = self.recent.usage();
+        state.forgotten_at = self.recent.forgotten_at();
+        for entry in &group.quarantine {
+            quarantine::count(&mut state.quarantine, entry);
+        }
     }
 
     fn keep(&self, mut advance: Advance) {
@@ -234,8 +250,13 @@ impl Writer {
                 })?;
                 (reply, result)
             }
+            Command::TakeOut { ids, group, reply } => {
+                let taken = self.take_out(&ids, group)?;
+                let _ = reply.send(taken.map_err(SpoolError::NotWritten));
+                return Ok(());
+            }
             Command::Quarantine { seq, entry, reply } => {
-                let result = match self.shared.quarantine.reserve(entry.bytes()) {
+                let result = match self.shared.quarantine.reserve(&entry) {
                     Err(full) => Err(full.to_string().into()),
                     Ok(()) => self.quarantine_record(seq, &entry)?,
                 };
@@ -261,15 +282,7 @@ impl Writer {
     }
 
     fn quarantine_record(&mut self, seq: Seq, entry: &QuarantineEntry) -> Result<Result<(), Arc<str>>, SpoolError> {
-        let name = {
-            let state = self.shared.state();
-            state
-                .identities
-                .iter()
-                .rev()
-                .find(|identity| identity.first_seq <= seq)
-                .map(|identity| (identity.uuid, seq - identity.first_seq + 1))
-        };
+        let name = Identity::name(&self.shared.state().identities, seq);
         let behind = Advance { watermark: seq + 1, topic: "".into(), positions: super::Positions::new() };
         let result = self.transact(|writer, tx| {
             rows::insert_quarantine(tx, entry, name)?;
@@ -279,9 +292,9 @@ impl Writer {
             let mut state = self.shared.state();
             state.progress.watermark = seq + 1;
             state.progress.quarantined += 1;
-            state.quarantine_events += 1;
+            quarantine::count(&mut state.quarantine, entry);
         } else {
-            self.shared.quarantine.release(entry.bytes());
+            self.shared.quarantine.release(entry.reason, entry.bytes());
         }
         Ok(result)
     }
@@ -377,6 +390,10 @@ impl Writer {
                 return Ok(None);
             }
         };
+        if let Err(error) = self.settle(&connection) {
+            self.shared.state().fault = Some(error.to_string().into());
+            return Ok(None);
+        }
         if found.next_seq > self.next_seq {
             if let Err(error) = self.discard_unacknowledged(&mut connection) {
                 self.shared.state().fault = Some(error.to_string().into());

@@ -98,6 +98,18 @@ pub fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Body<'b>, Bo
     Ok(Body::Recall(Recall { official_account, msg_keys: distinct(list), event_time_ms }))
 }
 
+/// The account that a body names, where that can be read: also of one that is no valid recall.
+pub fn account(body: &[u8]) -> Option<Cow<'_, str>> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    match body_fields::read(body) {
+        Ok(fields) => fields.official_account,
+        Err(_) => match serde_json::from_slice::<Value>(body).ok()?.get_mut("Official_Account")?.take() {
+            Value::String(account) => Some(account.into()),
+            _ => None,
+        },
+    }
+}
+
 fn distinct(mut keys: Vec<Cow<'_, str>>) -> Vec<Cow<'_, str>> {
     if keys.len() > 1 {
         let mut seen = HashSet::with_capacity(keys.len());
@@ -239,6 +251,21 @@ mod tests {
         ] {
             let fault = read(body.as_bytes()).unwrap_err().to_string();
             assert!(fault.contains(says), "{body}: {fault}");
+        }
+    }
+
+    #[test]
+    fn the_account_is_found_in_what_is_no_valid_recall_too() {
+        for body in [
+            r#"{"Official_Account":"a"}"#,
+            r#"{"Official_Account":"a","WithdrawMsgList":7}"#,
+            r#"{"CallbackCommand":7,"Official_Account":"\u0061","WithdrawMsgList":[]}"#,
+        ] {
+            assert!(read(body.as_bytes()).is_err(), "{body}");
+            assert_eq!(account(body.as_bytes()).as_deref(), Some("a"), "{body}");
+        }
+        for body in [r#"{"Official_Account":7}"#, "[]", "{", ""] {
+            assert_eq!(account(body.as_bytes()), None, "{body}");
         }
     }
 

@@ -25,11 +25,11 @@ mod vectors;
 mod verify;
 
 pub use apps::{Apps, AppsFault, EmptyToken, Token};
-pub use body::{Body, BodyFault, Recall, parse};
+pub use body::{Body, BodyFault, Recall, account, parse};
 pub use query::{QueryFault, without_sign};
 pub use reply::{fail, ok};
 pub use traceparent::is_valid as is_valid_traceparent;
-pub use verify::{Refusal, SignFault, Verified, verify};
+pub use verify::{Refusal, SignFault, Verified, verified_before, verify};
 
 /// The `CallbackCommand` of a recall. Any other authentic command is not ours
 /// to handle: the vendor's console has one webhook URL for all of them.

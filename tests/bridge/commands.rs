@@ -1,25 +1,11 @@
 //! The other commands, as processes.
 
-use std::process::Output;
-
 use serde_json::Value;
 
 use crate::bridge::{APP, Setup, TOKEN};
+use crate::cli::{expect, stderr, stdout};
 use crate::mock::Kafka;
 use crate::sender::Sender;
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[track_caller]
-fn expect(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "stdout: {}\nstderr: {}", stdout(output), stderr(output));
-}
 
 #[test]
 fn version_and_help_are_there_and_every_commands_help_has_an_example() {
@@ -32,11 +18,14 @@ fn version_and_help_are_there_and_every_commands_help_has_an_example() {
     let help = stdout(&help);
     let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     let commands: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    for expected in ["serve", "demo", "send", "tail", "check-config", "health", "explain"] {
+    for expected in ["serve", "demo", "send", "tail", "check-config", "health", "explain", "spool", "quarantine"] {
         assert!(commands.contains(&expected), "{expected} is not among {commands:?}");
     }
-    for command in commands.into_iter().filter(|command| *command != "help") {
-        let help = setup.run(&[command, "--help"]);
+    let of_spool = ["spool status", "spool verify", "spool export"];
+    let of_quarantine = ["list", "show", "requeue", "drop", "export"].map(|command| format!("quarantine {command}"));
+    let commands = commands.into_iter().filter(|command| *command != "help").chain(of_spool);
+    for command in commands.map(str::to_owned).chain(of_quarantine) {
+        let help = setup.run(&[&command.split(' ').collect::<Vec<_>>()[..], &["--help"]].concat());
         expect(&help, 0);
         let help = stdout(&help);
         let example = help.split("Example:").nth(1).unwrap_or_else(|| panic!("no example: {help}"));

@@ -20,6 +20,7 @@ mod sender;
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod topic;
 
+mod cli;
 mod mock;
 mod promtext;
 mod random;
@@ -36,9 +37,14 @@ mod faults;
 mod http;
 mod lifecycle;
 mod outcomes;
+mod quarantine_bounds;
+mod quarantine_changes;
+mod quarantine_commands;
+mod quarantine_crash;
 mod repeats;
 mod restored;
 mod schema;
 mod smoke;
+mod spool_commands;
 mod systemd;
 mod vectors;

@@ -256,11 +256,14 @@ impl Bridge {
     }
 }
 
-/// Copies the files of a directory.
+/// Copies the files of a directory; a socket is none.
 pub fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
+        if !path.is_file() {
+            continue;
+        }
         let mut source = File::open(&path).unwrap();
         std::io::copy(&mut source, &mut File::create(to.join(path.file_name().unwrap())).unwrap()).unwrap();
     }

@@ -1,0 +1,195 @@
+//! `requeue` and `drop`: by this process where the node is stopped, through the running one
+//! otherwise.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use anyhow::anyhow;
+use clap::error::ErrorKind;
+use serde_json::json;
+
+use super::Opened;
+use super::read::Lines;
+use super::select::{FilterArgs, each_match, quoted};
+use crate::commands::output::Output;
+use crate::commands::{CommandError, Place};
+use crate::config::SpoolConfig;
+use crate::control;
+use crate::ops::status::unix_ms;
+use crate::quarantine::view::plain;
+use crate::quarantine::{Action, Changed, Done, change};
+use crate::spool::{Options, QuarantineId, Spool, SpoolError};
+
+/// Which entries, and whether that is certain.
+#[derive(Debug, clap::Args)]
+pub(super) struct Alter {
+    /// The numbers of the entries.
+    #[arg(value_name = "ID", value_parser = clap::value_parser!(i64).range(1..), conflicts_with_all = ["reason", "account", "since", "through"])]
+    ids: Vec<QuarantineId>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Do it to what the filter means. Needs --through with the last number that was shown, so that
+    /// nothing is meant that was not seen.
+    #[arg(long)]
+    yes: bool,
+    /// One JSON object per entry.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Alter {
+    pub(super) fn run(&self, action: Action) -> Result<(), CommandError> {
+        if self.ids.is_empty() && !self.filter.is_given() {
+            refuse("name entries by their numbers (see `quarantine list`) or by a filter");
+        }
+        if self.ids.is_empty() && self.yes && self.filter.through.is_none() {
+            refuse("--yes needs --through with the last number that was shown: run it without --yes first");
+        }
+        if self.ids.is_empty() && !self.yes {
+            return self.preview(action);
+        }
+        let mut ids: BTreeSet<QuarantineId> = self.ids.iter().copied().collect();
+        if self.ids.is_empty() {
+            let open = Opened::at(&self.place)?;
+            each_match(&open.reader, &self.filter.filter(), |entry| ids.insert(entry.id))?;
+        }
+        let mut results = Results { output: Output::new(), json: self.json, action, counts: [0; 5] };
+        let changed = alter(&self.place.config()?, action, &ids, |changed| results.put(&changed));
+        results.finish(changed)
+    }
+
+    /// Shows which entries are meant, and how to say that it is these.
+    fn preview(&self, action: Action) -> Result<(), CommandError> {
+        let open = Opened::at(&self.place)?;
+        let (mut output, mut lines, mut last) = (Output::new(), Lines::new(self.json), 0);
+        each_match(&open.reader, &self.filter.filter(), |entry| {
+            last = entry.id;
+            lines.put(&mut output, entry)
+        })?;
+        let mut confirm = ["recall-bridge", "quarantine", word(action)].map(str::to_owned).to_vec();
+        confirm.extend(self.filter.arguments());
+        confirm.extend(["--through".to_owned(), last.to_string(), "--yes".to_owned()]);
+        if let Some(dir) = &self.place.dir {
+            confirm.extend(["--dir".to_owned(), dir.display().to_string()]);
+        }
+        let nothing = lines.count == 0;
+        if self.json {
+            let confirm = if nothing { None } else { Some(confirm) };
+            output.line(json!({ "matching": lines.count, "changed": false, "confirm": confirm }));
+        } else if nothing {
+            output.line("no entries; nothing was changed");
+        } else {
+            let count = lines.count;
+            output.line(format_args!(
+                "\n{count} entries; nothing was changed. To {} exactly these:\n  {}",
+                word(action),
+                quoted(&confirm)
+            ));
+        }
+        output.finish()
+    }
+}
+
+/// A command line that says too little.
+fn refuse(text: &str) -> ! {
+    clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{text}\n")).exit()
+}
+
+fn word(action: Action) -> &'static str {
+    match action {
+        Action::Requeue => "requeue",
+        Action::Drop => "drop",
+    }
+}
+
+/// Does it, here or there; tells `each` what was done as it is done.
+fn alter(
+    config: &SpoolConfig,
+    action: Action,
+    ids: &BTreeSet<QuarantineId>,
+    mut each: impl FnMut(Vec<Changed>),
+) -> Result<(), CommandError> {
+    // Would make a spool where there is none.
+    drop(crate::spool::Hold::take(&config.dir)?);
+    let options = Options {
+        dir: config.dir.clone(),
+        max_bytes: config.max_bytes,
+        quarantine_max_bytes: config.quarantine_max_bytes,
+        // The node's own is not known here; a shorter one would forget what the node has to know.
+        repeat_window: crate::config::MAX_DEDUP_WINDOW,
+        on_commit: Box::new(|_, _| ()),
+    };
+    let (spool, writer) = match Spool::open(options, || ()) {
+        Ok(opened) => opened,
+        Err(SpoolError::Locked { .. }) => {
+            let asked = control::ask(&config.dir, action, ids, each);
+            return asked.map_err(|error| CommandError::Outside(anyhow!(error)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let reader = spool.reader()?;
+    let ids: Vec<QuarantineId> = ids.iter().copied().collect();
+    let mut result = Ok(());
+    for some in ids.chunks(control::REQUEST_MAX_IDS) {
+        let some = some.iter().copied().collect();
+        match change(&spool, &reader, action, &some, unix_ms(SystemTime::now())) {
+            Ok(changed) => each(changed),
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    drop(reader);
+    if action == Action::Requeue {
+        eprintln!("the node is stopped: what is requeued is published when it runs again");
+    }
+    Ok(result.and(writer.stop())?)
+}
+
+/// What was done, line by line, and in all.
+struct Results {
+    output: Output,
+    json: bool,
+    action: Action,
+    /// Requeued, dropped, kept, gone, unknown.
+    counts: [u64; 5],
+}
+
+impl Results {
+    fn put(&mut self, changed: &[Changed]) {
+        for one in changed {
+            let (place, text) = match &one.done {
+                Done::Requeued { records, bridge_spool, bridge_seq } => {
+                    (0, format!("requeued as bridge_seq {bridge_seq} of {bridge_spool}, {records} record(s)"))
+                }
+                Done::Dropped => (1, "dropped".to_owned()),
+                Done::Kept { why } => (2, format!("kept: {}", plain(why))),
+                Done::Gone => (3, "gone: it was requeued or dropped before".to_owned()),
+                Done::Unknown => (4, "unknown: no entry ever had this number".to_owned()),
+            };
+            self.counts[place] += 1;
+            if self.json {
+                self.output.line(json!(one));
+            } else {
+                self.output.line(format_args!("{:>6}  {text}", one.id));
+            }
+        }
+    }
+
+    fn finish(self, changed: Result<(), CommandError>) -> Result<(), CommandError> {
+        let [requeued, dropped, kept, gone, unknown] = self.counts;
+        // What was done is told, also where the rest failed.
+        let written = self.output.finish();
+        changed?;
+        let done = requeued + dropped;
+        eprintln!("{done} of {} entries: {} done", done + kept + gone + unknown, word(self.action));
+        written?;
+        if kept + unknown == 0 {
+            return Ok(());
+        }
+        Err(CommandError::Negative(anyhow!("{} entries were not changed", kept + unknown)))
+    }
+}

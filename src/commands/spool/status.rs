@@ -1,0 +1,138 @@
+//! `spool status`: what the file says of itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::commands::output::Output;
+use crate::commands::{CommandError, Place};
+use crate::config::SpoolConfig;
+use crate::ops::status::unix_ms;
+use crate::quarantine::view::{plain, time};
+use crate::spool::{Facts, Hold, Positions, Reader, Seq, Tallies, Tally};
+
+/// The database, its log, and the log's index.
+const FILES: [&str; 3] = ["spool.db", "spool.db-wal", "spool.db-shm"];
+
+/// How to tell.
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {
+    /// Print it as one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What `--json` prints. Names are those of the running node's `/status`, where it has them.
+#[derive(Debug, Serialize)]
+struct Report {
+    dir: String,
+    running: bool,
+    spool_uuid: Uuid,
+    depth: u64,
+    bytes: u64,
+    capacity_bytes: u64,
+    oldest_accepted_at: Option<String>,
+    oldest_age_seconds: f64,
+    accepted_seq: Seq,
+    published_seq: Seq,
+    identities: Vec<Name>,
+    positions: BTreeMap<String, Positions>,
+    quarantine_events: u64,
+    quarantine_bytes: u64,
+    quarantine_capacity_bytes: u64,
+    quarantine: Tallies,
+    files: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Name {
+    bridge_spool: Uuid,
+    first_seq: Seq,
+}
+
+impl Status {
+    pub(super) fn run(&self) -> Result<(), CommandError> {
+        let config = self.place.config()?;
+        let hold = Hold::take(&config.dir)?;
+        let facts = Reader::open_beside(&config.dir)?.facts()?;
+        let report = report(&config, facts, hold.running().is_some());
+        let mut output = Output::new();
+        if self.json {
+            output.line(serde_json::to_string(&report).map_err(|error| CommandError::Outside(error.into()))?);
+        } else {
+            print(&mut output, &report, hold.running());
+        }
+        output.finish()
+    }
+}
+
+fn report(config: &SpoolConfig, facts: Facts, running: bool) -> Report {
+    let age_ms = facts.oldest_accepted_at_ms.map_or(0, |at| (unix_ms(SystemTime::now()) - at).max(0));
+    let sum = |of: fn(&Tally) -> u64| facts.quarantine.values().map(of).sum();
+    let name = |identity: &crate::spool::Identity| Name { bridge_spool: identity.uuid, first_seq: identity.first_seq };
+    #[expect(clippy::cast_precision_loss, reason = "an age, for display")]
+    let oldest_age_seconds = age_ms as f64 / 1000.0;
+    Report {
+        dir: config.dir.display().to_string(),
+        running,
+        spool_uuid: facts.identities.last().map(|identity| identity.uuid).unwrap_or_default(),
+        depth: facts.next_seq - facts.watermark,
+        bytes: facts.bytes,
+        capacity_bytes: config.max_bytes,
+        oldest_accepted_at: facts.oldest_accepted_at_ms.map(time),
+        oldest_age_seconds,
+        accepted_seq: facts.next_seq - 1,
+        published_seq: facts.watermark - 1,
+        identities: facts.identities.iter().map(name).collect(),
+        quarantine_events: sum(|tally| tally.events),
+        quarantine_bytes: sum(|tally| tally.bytes),
+        quarantine_capacity_bytes: config.quarantine_max_bytes,
+        positions: facts.positions,
+        quarantine: facts.quarantine,
+        files: sizes(&config.dir),
+    }
+}
+
+fn sizes(dir: &Path) -> BTreeMap<&'static str, u64> {
+    let size = |name: &'static str| Some((name, dir.join(name).metadata().ok()?.len()));
+    FILES.into_iter().filter_map(size).collect()
+}
+
+fn print(output: &mut Output, report: &Report, running: Option<&str>) {
+    let mut line = |name: &str, text: std::fmt::Arguments<'_>| {
+        output.line(format_args!("{name:<12} {text}"));
+    };
+    line("directory", format_args!("{}", report.dir));
+    line("node", format_args!("{}", running.map_or("stopped".to_owned(), |pid| format!("running{pid}"))));
+    for identity in &report.identities {
+        line("spool", format_args!("{} from event {} on", identity.bridge_spool, identity.first_seq));
+    }
+    line("accepted", format_args!("events up to {}", report.accepted_seq));
+    line("published", format_args!("events up to {}, as stored; Kafka may be a little further", report.published_seq));
+    line("waiting", format_args!("{} events, {} of {} bytes", report.depth, report.bytes, report.capacity_bytes));
+    if let Some(at) = &report.oldest_accepted_at {
+        line("oldest", format_args!("accepted {at}, {:.1} s ago", report.oldest_age_seconds));
+    }
+    line(
+        "quarantine",
+        format_args!(
+            "{} entries, {} of {} bytes",
+            report.quarantine_events, report.quarantine_bytes, report.quarantine_capacity_bytes
+        ),
+    );
+    for (reason, tally) in &report.quarantine {
+        line("", format_args!("{}: {} entries, {} bytes", plain(reason), tally.events, tally.bytes));
+    }
+    for (topic, positions) in &report.positions {
+        let positions: Vec<String> = positions.iter().map(|(partition, next)| format!("{partition}@{next}")).collect();
+        line("position", format_args!("{} {}", plain(topic), positions.join(" ")));
+    }
+    for (name, bytes) in &report.files {
+        line("file", format_args!("{name}: {bytes} bytes"));
+    }
+}

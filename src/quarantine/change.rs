@@ -1,0 +1,159 @@
+//! Requeue and drop: the one way in which entries leave the quarantine.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::revive;
+use crate::spool::{Identity, QuarantineId, Reader, Spool, SpoolError, TakeOutError};
+
+/// Entries that share one commit, and bytes of their events after which no further one joins.
+const BATCH_ENTRIES: usize = 64;
+const BATCH_BYTES: usize = 256 << 10;
+/// A reason may quote the body; this much of it is told.
+const WHY_MAX_CHARS: usize = 300;
+
+/// What is to be done with entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Append them to the spool as if newly accepted.
+    Requeue,
+    /// Forget them.
+    Drop,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Done {
+    /// It left the quarantine and will be published, under these numbers.
+    Requeued {
+        /// Its records.
+        records: u64,
+        /// Under which name.
+        bridge_spool: Uuid,
+        /// The number of the first; the others follow it.
+        bridge_seq: u64,
+    },
+    /// It is no more.
+    Dropped,
+    /// It is in quarantine as before.
+    Kept {
+        /// Why.
+        why: String,
+    },
+    /// It was requeued or dropped before.
+    Gone,
+    /// No entry ever had this number.
+    Unknown,
+}
+
+/// An entry, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The entry.
+    pub id: QuarantineId,
+    /// What became of it.
+    #[serde(flatten)]
+    pub done: Done,
+}
+
+/// Does it to each of these entries, in the order of their numbers. An entry and what it becomes
+/// change in one commit, so that it is in one of the two places whatever happens; to repeat it is
+/// safe.
+///
+/// # Errors
+/// The quarantine cannot be read; what was done until then is done.
+pub fn change(
+    spool: &Spool,
+    reader: &Reader,
+    action: Action,
+    ids: &BTreeSet<QuarantineId>,
+    now_ms: i64,
+) -> Result<Vec<Changed>, SpoolError> {
+    let last = reader.quarantine_last_id()?;
+    let mut batch = Batch { spool, action, entries: Vec::new(), events: Vec::new(), bytes: 0, done: Vec::new() };
+    for &id in ids {
+        let Some(entry) = reader.quarantine_entry(id)? else {
+            batch.note(id, if (1..=last).contains(&id) { Done::Gone } else { Done::Unknown });
+            continue;
+        };
+        let events = match action {
+            Action::Drop => Vec::new(),
+            Action::Requeue => match revive(&entry, now_ms) {
+                Ok(events) => events,
+                Err(unfit) => {
+                    batch.note(id, Done::Kept { why: unfit.to_string().chars().take(WHY_MAX_CHARS).collect() });
+                    continue;
+                }
+            },
+        };
+        batch.add(id, events);
+    }
+    batch.commit();
+    batch.done.sort_by_key(|changed| changed.id);
+    Ok(batch.done)
+}
+
+/// Entries to be changed in one commit.
+struct Batch<'s> {
+    spool: &'s Spool,
+    action: Action,
+    /// Each with how many events it becomes.
+    entries: Vec<(QuarantineId, u64)>,
+    events: Vec<Vec<u8>>,
+    bytes: usize,
+    done: Vec<Changed>,
+}
+
+impl Batch<'_> {
+    fn note(&mut self, id: QuarantineId, done: Done) {
+        self.done.push(Changed { id, done });
+    }
+
+    fn add(&mut self, id: QuarantineId, events: Vec<Vec<u8>>) {
+        self.entries.push((id, events.len() as u64));
+        self.bytes += events.iter().map(Vec::len).sum::<usize>();
+        self.events.extend(events);
+        if self.entries.len() >= BATCH_ENTRIES || self.bytes >= BATCH_BYTES {
+            self.commit();
+        }
+    }
+
+    fn commit(&mut self) {
+        let (entries, events) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.events));
+        self.bytes = 0;
+        if entries.is_empty() {
+            return;
+        }
+        let taken = self.spool.take_out(entries.iter().map(|(id, _)| *id).collect(), &events);
+        let mut next = match taken {
+            Ok(first_seq) => first_seq,
+            Err(error) => {
+                let why = match error {
+                    TakeOutError::Full(full) => full.to_string(),
+                    TakeOutError::Gone => "an entry beside it left the quarantine meanwhile; repeat it".to_owned(),
+                    TakeOutError::Spool(fault) => format!("{fault}; repeat it"),
+                };
+                for (id, _) in entries {
+                    self.note(id, Done::Kept { why: why.clone() });
+                }
+                return;
+            }
+        };
+        for (id, records) in entries {
+            let done = match self.action {
+                Action::Drop => Done::Dropped,
+                Action::Requeue => {
+                    let name = Identity::name(&self.spool.identities(), next);
+                    let (bridge_spool, bridge_seq) = name.unwrap_or((Uuid::nil(), next));
+                    Done::Requeued { records, bridge_spool, bridge_seq }
+                }
+            };
+            next += records;
+            self.note(id, done);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! From an entry to the records that it should have become.
+
+use crate::record::{Event, Record, restamp};
+use crate::spool::StoredEntry;
+use crate::webhook::{self, Body, BodyFault, QueryFault, RECALL_COMMAND};
+
+use super::{Kind, kind};
+
+/// Why an entry cannot be published as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Still no valid recall.
+    #[error("it is no valid recall: {0}")]
+    Malformed(#[from] BodyFault),
+    /// The query is none that was ever verified.
+    #[error("its query is not that of a webhook: {0}")]
+    Query(#[from] QueryFault),
+    /// A webhook that the bridge would have ignored in time, too.
+    #[error("it is a webhook of {0}, not of {RECALL_COMMAND}")]
+    OtherCommand(String),
+    /// `WithdrawMsgList` is `[]`.
+    #[error("it recalls nothing: WithdrawMsgList is empty")]
+    Empty,
+    /// The bytes of a refused record are none.
+    #[error("its bytes are not a record of this release")]
+    NotARecord,
+    /// Bytes that the disk has changed.
+    #[error("bytes of the spool that were damaged cannot be published; export them, and look what can be read")]
+    Damaged,
+    /// A reason that this release does not know.
+    #[error("this release does not know what an entry with the reason {0} holds")]
+    UnknownReason(String),
+}
+
+/// The encoded events that an entry stands for, in order, at least one.
+///
+/// Their timestamp in Kafka is `now_ms`, the moment they are requeued: Kafka deletes by it, and what
+/// was in quarantine for long must not be past its retention on arrival. All else, `received_at`
+/// included, is as it would have been in time: a record that Kafka refused keeps key, value and
+/// headers byte for byte.
+///
+/// # Errors
+/// See [`Unfit`].
+pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, Unfit> {
+    let mut events = match kind(entry) {
+        Kind::Delivery => encode(entry)?,
+        Kind::Record => vec![entry.body.clone()],
+        Kind::Damaged => return Err(Unfit::Damaged),
+        Kind::Other => return Err(Unfit::UnknownReason(entry.reason.clone())),
+    };
+    for event in &mut events {
+        Record::decode(event).map_err(|_| Unfit::NotARecord)?;
+        restamp(event, now_ms).map_err(|_| Unfit::NotARecord)?;
+    }
+    Ok(events)
+}
+
+/// The records of a delivery, as if it had come in time.
+fn encode(entry: &StoredEntry) -> Result<Vec<Vec<u8>>, Unfit> {
+    let verified = webhook::verified_before(&entry.query)?;
+    if !verified.is_recall() {
+        return Err(Unfit::OtherCommand(verified.command().to_owned()));
+    }
+    let Body::Recall(recall) = webhook::parse(&verified, &entry.body)? else { return Err(Unfit::Empty) };
+    let encoded = recall.msg_keys().map(|msg_key| {
+        let mut bytes = Vec::new();
+        let event = Event {
+            sdk_app_id: verified.sdk_app_id(),
+            official_account: recall.official_account(),
+            msg_key,
+            recalled_at_ms: recall.event_time_ms(),
+            received_at_ms: entry.at_ms,
+            opt_platform: verified.opt_platform(),
+            client_ip: verified.client_ip(),
+            traceparent: None,
+        };
+        event.encode(&mut bytes);
+        bytes
+    });
+    Ok(encoded.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUERY: &str = "SdkAppid=7&CallbackCommand=OfficialAccount.CallbackAfterMsgWithDraw&ClientIP=1.2.3.4&OptPlatform=Web&RequestTime=1";
+    const BODY: &str = r##"{"Official_Account":"#TOA#_1","WithdrawMsgList":[{"MsgKey":"k"},{"MsgKey":"j"},{"MsgKey":"k"}],"EventTime":1670574414123}"##;
+
+    fn entry(reason: &str, query: &str, body: &[u8]) -> StoredEntry {
+        StoredEntry {
+            id: 1,
+            at_ms: 1_670_574_414_180,
+            reason: reason.to_owned(),
+            detail: String::new(),
+            query: query.to_owned(),
+            body: body.to_vec(),
+            name: None,
+        }
+    }
+
+    #[test]
+    fn a_delivery_becomes_what_it_would_have_been_in_time_but_for_the_records_timestamp() {
+        for reason in ["stale", "malformed"] {
+            let events = revive(&entry(reason, QUERY, BODY.as_bytes()), 99).unwrap();
+            let records: Vec<_> = events.iter().map(|event| Record::decode(event).unwrap()).collect();
+            assert_eq!(records.len(), 2);
+            for (record, key) in records.iter().zip(["k", "j"]) {
+                let value: serde_json::Value = serde_json::from_slice(record.value).unwrap();
+                assert_eq!((record.timestamp_ms, record.key), (99, &b"#TOA#_1"[..]));
+                assert_eq!((&value["msg_key"], &value["sdk_app_id"]), (&key.into(), &7.into()));
+                assert_eq!(value["received_at"], "2022-12-09T08:26:54.180Z");
+                assert_eq!(value["recalled_at"], "2022-12-09T08:26:54.123Z");
+                assert_eq!((&value["client_ip"], &value["opt_platform"]), (&"1.2.3.4".into(), &"Web".into()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_record_keeps_all_but_its_timestamp() {
+        let before = revive(&entry("stale", QUERY, BODY.as_bytes()), 1).unwrap().remove(0);
+        let after = revive(&entry("kafka_too_large", "", &before), 2).unwrap();
+        let [after] = after.as_slice() else { panic!("{after:?}") };
+        let (before, after) = (Record::decode(&before).unwrap(), Record::decode(after).unwrap());
+        assert_eq!((after.timestamp_ms, after.key, after.value), (2, before.key, before.value));
+        assert!(after.headers().eq(before.headers()));
+    }
+
+    #[test]
+    fn what_cannot_become_a_record_says_why() {
+        let other = QUERY.replace("OfficialAccount.CallbackAfterMsgWithDraw", "C2C.CallbackAfterSendMsg");
+        let empty = br#"{"Official_Account":"a","WithdrawMsgList":[]}"#;
+        for (reason, query, body, says) in [
+            ("malformed", QUERY, &b"{"[..], "no valid recall: body"),
+            ("stale", QUERY, b"{}", "no valid recall: Official_Account"),
+            ("stale", &other, BODY.as_bytes(), "C2C.CallbackAfterSendMsg"),
+            ("stale", QUERY, empty, "recalls nothing"),
+            ("stale", "nothing", BODY.as_bytes(), "its query"),
+            ("kafka_invalid", "", b"xyz", "not a record"),
+            ("damaged", "", b"xyz", "damaged"),
+            ("of_tomorrow", "", b"xyz", "of_tomorrow"),
+        ] {
+            let unfit = revive(&entry(reason, query, body), 1).unwrap_err().to_string();
+            assert!(unfit.contains(says), "{reason} {unfit}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Entries leave the quarantine, and events come in their stead: one commit.
+//!
+//! A commit can fail and be on the disk all the same (a sync that failed). For deliveries that is
+//! settled by removing them when the file is opened anew: nobody was told that they are durable.
+//! Here the entries would be gone as well, and with them the recalls. So it is found out which way
+//! it went, and taken as it is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::super::queue::Group;
+use super::super::{QuarantineId, Seq, SpoolError, quarantine, rows};
+use super::{Effect, Writer, unix_ms};
+
+/// One change: what left, and what came.
+pub(super) struct Taken {
+    /// One of the entries: they are gone together, or not at all.
+    id: QuarantineId,
+    /// Reason and bytes of each.
+    left: Vec<(String, u64)>,
+    group: Box<Group>,
+}
+
+impl Writer {
+    /// Moves entries out of quarantine and events in, in one commit; returns the number of the
+    /// first event. The inner `None`: an entry is not there, and nothing was changed.
+    pub(in crate::spool) fn take_out(
+        &mut self,
+        ids: &BTreeSet<QuarantineId>,
+        group: Box<Group>,
+    ) -> Result<Result<Option<Seq>, Arc<str>>, SpoolError> {
+        let started = Instant::now();
+        let bytes = group.payload.len() as u64;
+        let mut left = None;
+        let committed = self.transact(|writer, tx| {
+            left = rows::take_out(tx, ids)?;
+            if left.is_some() && group.events > 0 {
+                rows::insert_group(tx, writer.next_seq, &group, unix_ms(), writer.bytes_through + bytes)?;
+            }
+            Ok(Effect { removable: writer.removable, ..Effect::default() })
+        })?;
+        let taken = left.zip(ids.first()).map(|(left, id)| Taken { id: *id, left, group });
+        match (committed, taken) {
+            (Ok(()), Some(taken)) => {
+                let first_seq = self.next_seq;
+                let events = taken.group.events;
+                self.took_out(&taken);
+                if events > 0 {
+                    (self.on_commit)(started.elapsed(), events);
+                }
+                Ok(Ok(Some(first_seq)))
+            }
+            (Err(reason), Some(taken)) if self.connection.is_none() => {
+                self.unsure = Some(taken);
+                Ok(Err(reason))
+            }
+            (committed, _) => {
+                self.shared.capacity.release(bytes);
+                Ok(committed.map(|()| None))
+            }
+        }
+    }
+
+    /// Finds out, as the file is opened anew, what became of a change whose commit failed.
+    pub(super) fn settle(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(id) = self.unsure.as_ref().map(|taken| taken.id) else { return Ok(()) };
+        let query = "SELECT 1 FROM quarantine WHERE id = ?1";
+        let there = connection.query_row(query, [id], |_| Ok(())).optional()?;
+        let Some(taken) = self.unsure.take() else { return Ok(()) };
+        if there.is_some() {
+            self.shared.capacity.release(taken.group.payload.len() as u64);
+        } else {
+            tracing::warn!(entries = taken.left.len(), "entries had left the quarantine though the commit failed");
+            self.took_out(&taken);
+        }
+        Ok(())
+    }
+
+    /// Takes note of a change that is durable.
+    fn took_out(&mut self, taken: &Taken) {
+        self.appended(&taken.group, self.bytes_through + taken.group.payload.len() as u64);
+        quarantine::discount(&mut self.shared.state().quarantine, &taken.left);
+        for (reason, bytes) in &taken.left {
+            self.shared.quarantine.release(reason, *bytes);
+        }
+        if taken.group.events > 0 {
+            self.shared.grown.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Writer {
+    /// The next commit is on the disk and reported as failed, as one whose sync fails.
+    pub(in crate::spool) fn fail_after_commit(&mut self) {
+        let fail = |_: &mut rusqlite::hooks::Wal, _| Err(rusqlite::Error::InvalidQuery);
+        self.connection.as_mut().unwrap().wal_hook(Some(fail)).unwrap();
+    }
+
+    /// The next commit fails and leaves nothing.
+    pub(in crate::spool) fn fail_before_commit(&mut self) {
+        self.connection.as_mut().unwrap().commit_hook(Some(|| true)).unwrap();
+    }
+}

@@ -1,0 +1,389 @@
+//! Requeue and drop, on a running node and on a stopped one: what leaves the quarantine is in the
+//! topic once, or gone, and safe to repeat.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+use rusqlite::{Connection, params};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::bridge::{APP, Bridge, PATIENCE, Setup, TOKEN};
+use crate::cli::{entries, expect, json, malformed, only_spool, run, stale, stderr, stdout};
+use crate::mock::Kafka;
+use crate::sender::{Sender, unix_now};
+use crate::topic::{Record, prove};
+
+/// Nobody listens there.
+const NO_KAFKA: &str = "127.0.0.1:1";
+
+#[track_caller]
+fn assert_accounts(bridge: &Bridge) {
+    let metrics = bridge.metrics();
+    let at = |name: &str| metrics[&format!("recall_bridge_{name}")];
+    assert_eq!(
+        at("spool_recovered_events") + at("events_accepted_total"),
+        at("records_published_total") + at("records_quarantined_total") + at("spool_events")
+    );
+}
+
+fn stop(bridge: &mut Bridge) {
+    bridge.process.signal(Signal::TERM);
+    assert_eq!(bridge.process.wait_exit(PATIENCE), 0);
+}
+
+fn keys(records: &[Record]) -> Vec<&str> {
+    records.iter().map(Record::msg_key).collect()
+}
+
+#[test]
+fn what_came_late_is_published_when_the_operator_vouches_for_it_and_only_once() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let before = unix_now();
+    assert_eq!(stale(&bridge, "#TOA#_1", &["1_1_1698741698", "2_1_1698741698"]), 120_008);
+    assert_eq!(stale(&bridge, "#TOA#_2", &["3_1_1698741698"]), 120_008);
+    let received_at = json(bridge.setup(), 0, &["quarantine", "show", "--json", "1"])[0]["at"].clone();
+    bridge.wait_published();
+    assert!(kafka.records().is_empty(), "unsigned bodies were published");
+
+    let setup = only_spool(bridge.setup());
+    let said = run(&setup, 0, &["quarantine", "requeue", "1"]);
+    let uuid = bridge.status()["spool_uuid"].as_str().unwrap().to_owned();
+    assert!(said.contains(&format!("requeued as bridge_seq 1 of {uuid}, 2 record(s)")), "{said}");
+    bridge.wait_published();
+    assert_accounts(&bridge);
+    assert_eq!((bridge.metric("events_accepted_total"), bridge.metric("records_published_total")), (2.0, 2.0));
+    assert_eq!((bridge.metric("quarantine_events"), entries(&setup)), (1.0, vec![(2, "stale".to_owned())]));
+    let records = kafka.records();
+    prove(&records);
+    assert_eq!(keys(&records), ["1_1_1698741698", "2_1_1698741698"]);
+    for record in &records {
+        assert_eq!((record.key.as_str(), &record.value["official_account"]), ("#TOA#_1", &"#TOA#_1".into()));
+        assert_eq!(record.value["received_at"], received_at, "when it was received is not when it was requeued");
+        assert!(record.timestamp_ms >= before * 1000, "past its retention on arrival: {}", record.timestamp_ms);
+        assert_eq!(record.headers["ce_id"], record.value["event_id"].as_str().unwrap());
+    }
+
+    for _ in 0..2 {
+        let again = run(&setup, 0, &["quarantine", "requeue", "1"]);
+        assert!(again.contains("gone"), "{again}");
+    }
+    let mixed = json(&setup, 1, &["quarantine", "requeue", "--json", "1", "2", "2", "99"]);
+    let results: Vec<_> =
+        mixed.iter().map(|line| (line["id"].as_i64().unwrap(), line["result"].as_str().unwrap())).collect();
+    assert_eq!(results, [(1, "gone"), (2, "requeued"), (99, "unknown")]);
+    bridge.wait_published();
+    let records = kafka.records();
+    prove(&records);
+    assert_eq!(records.len(), 3, "a number that was given twice, or an entry that was requeued before, is doubled");
+    assert_eq!(entries(&setup), []);
+    assert_eq!(bridge.status()["quarantine"], json!({}));
+}
+
+#[test]
+fn a_record_that_kafka_refused_goes_out_as_it_was_once_the_cause_is_gone() {
+    let kafka = Kafka::start();
+    let small = kafka.setup().env("KAFKA_MESSAGE_MAX_BYTES", 2000);
+    let mut bridge = small.start();
+    let large = "large".repeat(600);
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    sender.acknowledged("#TOA#_1", &["before_1_1", &large, "after_1_1"]);
+    bridge.wait_published();
+    let refused = json(&small, 0, &["quarantine", "show", "--json", "1"]).remove(0);
+    // The cause is still there: it comes back, under a new number; nobody waits for it.
+    run(&small, 0, &["quarantine", "requeue", "1"]);
+    sender.acknowledged("#TOA#_1", &["next_1_1"]);
+    bridge.wait_published();
+    assert_eq!(entries(&small), [(2, "kafka_too_large".to_owned())]);
+    assert_accounts(&bridge);
+    assert_eq!(bridge.metric("records_quarantined_total"), 2.0);
+    stop(&mut bridge);
+
+    bridge = small.without("KAFKA_MESSAGE_MAX_BYTES").start();
+    run(bridge.setup(), 0, &["quarantine", "requeue", "2"]);
+    bridge.wait_published();
+    assert_accounts(&bridge);
+    let records = kafka.records();
+    let mut seqs: Vec<u64> = records.iter().map(Record::seq).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, [1, 3, 5, 6], "2 and 4 were refused, 6 is the number that it got for good");
+    let record = records.iter().find(|record| record.seq() == 6).unwrap();
+    let was = &refused["record"];
+    assert_eq!((&Value::from(record.key.as_str()), &record.value), (&was["key"], &was["value"]));
+    let mut headers = json!(record.headers);
+    for added in ["bridge_spool", "bridge_seq"] {
+        headers.as_object_mut().unwrap().remove(added);
+    }
+    assert_eq!(headers, was["headers"]);
+    assert!(record.timestamp_ms > was["timestamp_ms"].as_i64().unwrap());
+}
+
+#[test]
+fn a_stopped_node_requeues_too_and_publishes_when_it_runs_again() {
+    let kafka = Kafka::start();
+    let mut bridge = kafka.setup().start();
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
+    stale(&bridge, "#TOA#_1", &["2_1_1"]);
+    stale(&bridge, "#TOA#_1", &["3_1_1"]);
+    bridge.wait_published();
+    for round in [1, 2] {
+        if round == 1 {
+            stop(&mut bridge);
+        } else {
+            bridge.kill();
+        }
+        let setup = only_spool(bridge.setup());
+        let output = setup.run(&["quarantine", "requeue", &round.to_string()]);
+        expect(&output, 0);
+        assert!(stderr(&output).contains("published when it runs again"), "{output:?}");
+        assert!(stdout(&output).contains(&format!("bridge_seq {}", round + 1)), "{output:?}");
+        assert!(run(&setup, 0, &["quarantine", "requeue", &round.to_string()]).contains("gone"));
+        bridge = bridge.restart();
+        bridge.wait_published();
+        assert_accounts(&bridge);
+    }
+    let records = kafka.records();
+    prove(&records);
+    assert_eq!(keys(&records), ["1_1_1", "2_1_1", "3_1_1"]);
+    assert_eq!(bridge.metric("spool_identity_renewals_total"), 0.0);
+}
+
+#[test]
+fn what_cannot_be_published_stays_and_says_why() {
+    let setup = Setup::new(NO_KAFKA);
+    let mut bridge = setup.start();
+    malformed(&bridge, "{\"Official_Account\":\"#TOA#_1\"}");
+    let query = crate::sender::query_at(APP, TOKEN, "C2C.CallbackAfterSendMsg", unix_now() - 3600);
+    assert_eq!(Sender::new(&bridge.url(), APP, TOKEN).post(&query, "{}").code(), 120_008);
+    stale(&bridge, "#TOA#_1", &[]);
+    // What a later release finds on a damaged disk, and what one knows that is later still.
+    let database = Connection::open(setup.spool_dir().join("spool.db")).unwrap();
+    for reason in ["damaged", "of_tomorrow"] {
+        let insert = "INSERT INTO quarantine (at_ms, reason, detail, query, body) VALUES (1, ?1, 'd', '', x'00ff')";
+        database.execute(insert, params![reason]).unwrap();
+        database.execute("UPDATE progress SET quarantine_events = quarantine_events + 1, quarantine_bytes = quarantine_bytes + 3", []).unwrap();
+    }
+    let all = ["quarantine", "requeue", "--json", "1", "2", "3", "4", "5"];
+    for running in [true, false] {
+        if !running {
+            bridge.kill();
+        }
+        let results = json(&setup, 1, &all);
+        let why: Vec<&str> = results.iter().map(|line| line["why"].as_str().unwrap()).collect();
+        for (why, expected) in why.iter().zip([
+            "WithdrawMsgList: missing",
+            "C2C.CallbackAfterSendMsg",
+            "recalls nothing",
+            "damaged cannot be published; export",
+            "of_tomorrow",
+        ]) {
+            assert!(why.contains(expected), "{why}");
+        }
+        assert!(results.iter().all(|line| line["result"] == "kept"), "{results:?}");
+        assert_eq!(entries(&setup).len(), 5);
+    }
+    // They can be dropped, each of them.
+    run(&setup, 0, &["quarantine", "drop", "1", "2", "3", "4", "5"]);
+    assert_eq!(entries(&setup), []);
+}
+
+#[test]
+fn a_filter_shows_the_exact_set_first_and_is_confirmed_for_exactly_that_set() {
+    let kafka = Kafka::start();
+    let mut bridge = kafka.setup().start();
+    let setup = only_spool(bridge.setup());
+    stale(&bridge, "#TOA#_it's", &["1_1_1"]);
+    malformed(&bridge, "no");
+    stale(&bridge, "#TOA#_it's", &["2_1_1"]);
+    stale(&bridge, "#TOA#_2", &["3_1_1"]);
+    let filter = ["quarantine", "requeue", "--reason", "stale", "--account", "#TOA#_it's", "--since", "1h"];
+    let preview = run(&setup, 0, &filter);
+    assert!(preview.contains("2 entries; nothing was changed"), "{preview}");
+    let shown: Vec<&str> =
+        preview.lines().skip(1).take(2).map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(shown, ["1", "3"], "{preview}");
+    assert_eq!(entries(&setup).len(), 4);
+
+    // Somebody who was not seen comes in between.
+    stale(&bridge, "#TOA#_it's", &["4_1_1"]);
+    let confirm = preview.lines().last().unwrap().trim();
+    assert!(
+        confirm.starts_with("recall-bridge quarantine requeue ") && confirm.ends_with(" --through 3 --yes"),
+        "{confirm}"
+    );
+    let shell = |line: &str| {
+        let bin = std::path::Path::new(env!("CARGO_BIN_EXE_recall-bridge")).parent().unwrap();
+        Command::new("/bin/sh")
+            .args(["-c", line])
+            .env_clear()
+            .env("PATH", bin)
+            .env("BRIDGE_SPOOL_DIR", setup.spool_dir())
+            .output()
+            .unwrap()
+    };
+    let done = shell(confirm);
+    expect(&done, 0);
+    assert_eq!(stdout(&done).lines().count(), 2, "{done:?}");
+    assert_eq!(entries(&setup).iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2, 4, 5]);
+    let again = shell(confirm);
+    expect(&again, 0);
+    assert_eq!(stdout(&again), "");
+    bridge.wait_published();
+    let records = kafka.records();
+    prove(&records);
+    assert_eq!(keys(&records), ["1_1_1", "2_1_1"]);
+
+    // The same for a script, on a stopped node, and dropping.
+    stop(&mut bridge);
+    let dir = setup.spool_dir();
+    let lines = json(&setup, 0, &["quarantine", "drop", "--reason", "stale", "--json", "--dir", dir.to_str().unwrap()]);
+    let (last, shown) = lines.split_last().unwrap();
+    assert_eq!(shown.iter().map(|entry| entry["id"].as_i64().unwrap()).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!((&last["matching"], &last["changed"]), (&2.into(), &false.into()));
+    let confirm: Vec<&str> = last["confirm"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
+    assert_eq!(confirm[0], "recall-bridge");
+    let dropped = run(&setup.clone().env("BRIDGE_SPOOL_DIR", "/nonexistent"), 0, &confirm[1..]);
+    assert_eq!(dropped.matches("dropped").count(), 2, "{dropped}");
+    assert_eq!(entries(&setup), [(2, "malformed".to_owned())]);
+    let none = run(&setup, 0, &["quarantine", "drop", "--reason", "stale"]);
+    assert!(none.contains("no entries; nothing was changed"), "{none}");
+}
+
+#[test]
+fn a_command_line_that_says_too_little_changes_nothing() {
+    let bridge = Setup::new(NO_KAFKA).start();
+    malformed(&bridge, "no");
+    for args in [
+        &["drop"][..],
+        &["drop", "--reason", "malformed", "--yes"],
+        &["drop", "--yes"],
+        &["drop", "0"],
+        &["drop", "1", "--reason", "malformed"],
+        &["requeue"],
+    ] {
+        let output = bridge.setup().run(&[&["quarantine"], args].concat());
+        expect(&output, 2);
+        assert!(stderr(&output).starts_with("error:"), "{output:?}");
+    }
+    assert_eq!(entries(bridge.setup()).len(), 1);
+}
+
+#[test]
+fn a_full_spool_keeps_what_does_not_fit_in_quarantine() {
+    let kafka = Kafka::start();
+    let small = kafka.setup().env("KAFKA_MESSAGE_MAX_BYTES", 2000).env("BRIDGE_SPOOL_MAX_BYTES", 1 << 20);
+    let mut bridge = small.start();
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["large".repeat(600)]);
+    bridge.wait_published();
+    kafka.down();
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    let mut number = 0;
+    while sender.recall("#TOA#_1", &[format!("{number}_{}", "k".repeat(300))]).is_ok() {
+        number += 1;
+    }
+    for running in [true, false] {
+        if !running {
+            bridge.kill();
+        }
+        let kept = small.run(&["quarantine", "requeue", "1"]);
+        expect(&kept, 1);
+        assert!(stdout(&kept).contains("kept: the spool is full"), "{kept:?}");
+        assert_eq!(entries(&small).len(), 1);
+    }
+    kafka.up();
+    bridge = bridge.restart();
+    bridge.wait_published();
+    run(&small, 0, &["quarantine", "requeue", "1"]);
+}
+
+#[test]
+fn the_control_socket_is_private_and_goes_with_the_process() {
+    let setup = Setup::new(NO_KAFKA).env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0);
+    let socket = setup.spool_dir().join("control.sock");
+    let mut bridge = setup.start();
+    let meta = socket.metadata().unwrap();
+    assert!(meta.file_type().is_socket());
+    assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+    malformed(&bridge, "no");
+    // One that was killed leaves it; the next one makes its own.
+    bridge.kill();
+    assert!(socket.exists());
+    bridge = bridge.restart();
+    run(&setup, 0, &["quarantine", "drop", "1"]);
+    stop(&mut bridge);
+    assert!(!socket.exists());
+
+    // Without it the node works, and says what to do instead.
+    let bridge = setup.start();
+    malformed(&bridge, "no");
+    std::fs::remove_file(&socket).unwrap();
+    let lost = setup.run(&["quarantine", "drop", "2"]);
+    expect(&lost, 75);
+    assert!(stderr(&lost).contains("stop the node first"), "{lost:?}");
+    assert_eq!(entries(&setup).len(), 1);
+}
+
+#[test]
+fn a_spool_whose_path_is_longer_than_a_sockets_address_works_too() {
+    let setup = Setup::new(NO_KAFKA);
+    let dir = setup.home().join("d".repeat(100)).join("e".repeat(100));
+    let setup = setup.env("BRIDGE_SPOOL_DIR", dir.display());
+    let mut bridge = setup.start();
+    malformed(&bridge, "no");
+    run(&setup, 0, &["quarantine", "drop", "1"]);
+    assert!(bridge.process.log_of("dropped from quarantine").len() == 1, "the running node did it");
+    bridge.process.signal(Signal::TERM);
+    assert_eq!(bridge.process.wait_exit(PATIENCE), 0);
+    assert!(!dir.join("control.sock").exists());
+}
+
+#[test]
+fn a_file_system_without_sockets_costs_the_changing_commands_and_nothing_else() {
+    let setup = Setup::new(NO_KAFKA);
+    // Something else has the name, and cannot be removed as a file is.
+    std::fs::create_dir_all(setup.spool_dir().join("control.sock/inside")).unwrap();
+    let bridge = setup.start();
+    assert!(
+        bridge.process.log_lines().iter().any(|line| line.contains("no control socket")),
+        "{}",
+        bridge.process.tail()
+    );
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
+    malformed(&bridge, "no");
+    assert_eq!(entries(&setup).len(), 1);
+    expect(&setup.run(&["quarantine", "drop", "1"]), 75);
+}
+
+#[test]
+fn whoever_talks_nonsense_or_not_at_all_to_the_control_socket_holds_nobody_up_for_long() {
+    let setup = Setup::new(NO_KAFKA);
+    let bridge = setup.start();
+    malformed(&bridge, "no");
+    let connect = || {
+        let stream = UnixStream::connect(setup.spool_dir().join("control.sock")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    let many: Vec<i64> = (1..1000).collect();
+    for nonsense in [
+        "hello\n".to_owned(),
+        "{\"action\":\"explode\",\"ids\":[1]}\n".to_owned(),
+        json!({ "action": "drop", "ids": many }).to_string() + "\n",
+        "x".repeat(20_000),
+    ] {
+        let mut stream = connect();
+        stream.write_all(nonsense.as_bytes()).unwrap();
+        let mut answer = String::new();
+        // One that says too much may be cut off before it has read the answer.
+        if stream.read_to_string(&mut answer).is_ok() {
+            assert!(answer.contains("error"), "{answer}");
+        }
+    }
+    let silent = [connect(), connect()];
+    run(&setup, 0, &["quarantine", "drop", "1"]);
+    drop(silent);
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
+}
