@@ -41,20 +41,23 @@ fn records_of_every_shape_are_valid_under_the_published_schemas() {
     let query = signed_query(APP, TOKEN);
     let bare = query.split('&').filter(|part| !part.starts_with("ClientIP") && !part.starts_with("OptPlatform"));
     let bare = bare.collect::<Vec<_>>().join("&");
-    let body = |key: &str, time: &str| {
-        format!(r#"{{"Official_Account":"@TOA#_\u516c\ud83d\ude00","WithdrawMsgList":[{{"MsgKey":"{key}"}}]{time}}}"#)
+    let body = |number: usize, key: &str, time: &str| {
+        format!(
+            r#"{{"Official_Account":"@TOA#_\u516c\ud83d\ude00{number}","WithdrawMsgList":[{{"MsgKey":"{key}"}}]{time}}}"#
+        )
     };
+    // Another account each time: none of them is a repeat.
     let mut sent = 0;
     for query in [&query, &bare] {
         for key in ["71_1_1698741698", "no shape", "1_1_99999999999999", "\\u0000\\\"", "1_1_0"] {
             for time in ["", r#","EventTime":1670574414123"#, r#","EventTime":0"#, r#","EventTime":253402300799999"#] {
-                assert!(sender.post(query, body(key, time)).is_ok());
+                assert!(sender.post(query, body(sent, key, time)).is_ok());
                 sent += 1;
             }
         }
     }
     let trace = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
-    assert!(sender.post_with(&trace, &query, body("traced", "")).is_ok());
+    assert!(sender.post_with(&trace, &query, body(sent, "traced", "")).is_ok());
 
     let (value, headers) = (Schema::new(SCHEMA), Schema::new(HEADERS));
     let records = kafka.topic().read_count(sent + 1);
