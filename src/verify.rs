@@ -1,27 +1,19 @@
 //! The consumer's proof: is a topic what the bridge promises?
 
+mod shape;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, event_id};
+use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL};
 use crate::seq_set::SeqSet;
 
 /// Faults kept with their text; further ones are counted.
 const FAULTS_SHOWN: usize = 20;
-const FIELDS: [&str; 10] = [
-    "schema_version",
-    "event_id",
-    "sdk_app_id",
-    "official_account",
-    "msg_key",
-    "message_sent_at",
-    "recalled_at",
-    "received_at",
-    "opt_platform",
-    "client_ip",
-];
+/// Ranges of missing numbers that are named for each spool.
+const RANGES_SHOWN: usize = 10;
 
 /// Takes records in the order of each partition, as objects with `partition`, `offset`, `key`,
 /// `headers` and `value`.
@@ -75,25 +67,20 @@ impl Verifier {
     }
 
     fn check(&mut self, record: &Value) -> Result<(), String> {
-        let value = record["value"].as_object().ok_or("the value is not a JSON object")?;
-        if let Some(field) = FIELDS.iter().find(|field| !value.contains_key(**field)) {
-            return Err(format!("the value has no {field}"));
-        }
-        let text = |field: &str| value[field].as_str().ok_or_else(|| format!("{field} is not a string"));
-        let (account, msg_key) = (text("official_account")?, text("msg_key")?);
-        let app = value["sdk_app_id"].as_u64().ok_or("sdk_app_id is not a number")?;
-        if record["key"].as_str() != Some(account) {
-            return Err("the key is not the official_account".to_owned());
-        }
-        let id = event_id(app, account, msg_key).to_string();
-        if text("event_id")? != id || record["headers"]["ce_id"].as_str() != Some(&id) {
-            return Err("event_id is not that of app, account and key".to_owned());
-        }
+        // A record that is not as it should be is there all the same: its number is not missing.
+        let numbered = self.number(record);
+        shape::check(record)?;
+        let account = record["key"].as_str().unwrap_or_default();
         let partition = record["partition"].as_i64().unwrap_or(-1);
         let first = *self.partitions.entry(account.to_owned()).or_insert(partition);
         if first != partition {
             return Err(format!("{account} was on partition {first} before"));
         }
+        numbered
+    }
+
+    fn number(&mut self, record: &Value) -> Result<(), String> {
+        let account = record["key"].as_str().unwrap_or_default();
         let header = |name: &str| record["headers"][name].as_str();
         let spool = header(BRIDGE_SPOOL).ok_or("no bridge_spool")?;
         let seq: u64 = header(BRIDGE_SEQ).and_then(|text| text.parse().ok()).ok_or("no bridge_seq")?;
@@ -116,8 +103,11 @@ impl Verifier {
             let (Some(first), Some(last)) = (spool.seqs.lowest(), spool.seqs.highest()) else { continue };
             let missing = last - first + 1 - spool.seqs.len();
             if missing > 0 {
-                let example = (first..last).find(|seq| !spool.seqs.contains(*seq)).unwrap_or(first);
-                self.fault(format!("spool {uuid}: {missing} numbers are missing, the first is {example}"));
+                let named = missing_ranges(&spool.seqs, first, last);
+                self.fault(format!(
+                    "spool {uuid}: {missing} numbers are missing: {named}; on its node, `recall-bridge quarantine list` \
+                     names those that Kafka refused, and the log those that were requeued under another number"
+                ));
             }
             gaps += missing;
             duplicates += spool.duplicates;
@@ -125,6 +115,22 @@ impl Verifier {
         }
         Report { records: self.records, duplicates, gaps, faults: self.faults, spools: lines, shown: self.shown }
     }
+}
+
+/// What is not in the set, as `3, 7-9, …`.
+fn missing_ranges(seqs: &SeqSet, first: u64, last: u64) -> String {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for seq in (first..last).filter(|seq| !seqs.contains(*seq)) {
+        let full = ranges.len() == RANGES_SHOWN;
+        match ranges.last_mut() {
+            Some((_, end)) if *end + 1 == seq => *end = seq,
+            _ if full => break,
+            _ => ranges.push((seq, seq)),
+        }
+    }
+    let more = if ranges.len() == RANGES_SHOWN { " …" } else { "" };
+    let named = ranges.iter().map(|&(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") });
+    named.collect::<Vec<_>>().join(", ") + more
 }
 
 impl Report {
@@ -147,16 +153,22 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{EVENT_TYPE, event_id};
     use serde_json::json;
 
-    fn record(seq: u64, account: &str, partition: i32) -> Value {
+    pub(super) fn record(seq: u64, account: &str, partition: i32) -> Value {
         let id = event_id(1, account, "k").to_string();
         json!({
             "partition": partition, "offset": seq, "key": account,
-            "headers": { "ce_id": id, "bridge_spool": "s", "bridge_seq": seq.to_string() },
+            "headers": {
+                "ce_specversion": "1.0", "ce_id": id, "ce_source": "/tencent-chat/apps/1", "ce_type": EVENT_TYPE,
+                "ce_subject": "k", "content-type": "application/json",
+                "bridge_spool": "s", "bridge_seq": seq.to_string(),
+            },
             "value": {
                 "schema_version": 1, "event_id": id, "sdk_app_id": 1, "official_account": account, "msg_key": "k",
-                "message_sent_at": null, "recalled_at": null, "received_at": "t", "opt_platform": null, "client_ip": null,
+                "message_sent_at": null, "recalled_at": null, "received_at": "2022-12-09T08:26:54.180Z",
+                "opt_platform": null, "client_ip": null,
             },
         })
     }
@@ -180,22 +192,28 @@ mod tests {
     fn each_kind_of_fault_is_found() {
         assert_eq!(report(&[record(1, "a", 0), record(3, "a", 0)]).gaps, 1);
         assert_eq!(report(&[record(1, "a", 0), record(1, "a", 0)]).duplicates, 1);
-        for records in [
-            vec![record(2, "a", 0), record(1, "a", 0)],
-            vec![record(1, "a", 0), record(2, "a", 1)],
-            vec![{
-                let mut other = record(1, "a", 0);
-                other["key"] = json!("b");
-                other
-            }],
-            vec![{
-                let mut other = record(1, "a", 0);
-                other["value"]["event_id"] = json!("x");
-                other
-            }],
-        ] {
+        for records in [vec![record(2, "a", 0), record(1, "a", 0)], vec![record(1, "a", 0), record(2, "a", 1)]] {
             let report = report(&records);
             assert_eq!(report.faults, 1, "{report}");
         }
+    }
+
+    #[test]
+    fn missing_numbers_are_named_with_a_hint_where_they_may_be() {
+        let report = report(&[1, 2, 5, 7].map(|seq| record(seq, "a", 0)));
+        assert_eq!((report.gaps, report.faults), (3, 1));
+        let text = report.to_string();
+        assert!(text.contains("3 numbers are missing: 3-4, 6;") && text.contains("quarantine list"), "{text}");
+        let sparse: Vec<Value> = (0..50).map(|nth| record(nth * 2 + 1, "a", 0)).collect();
+        let text = self::report(&sparse).to_string();
+        assert!(text.contains("49 numbers are missing: 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 …;"), "{text}");
+    }
+
+    #[test]
+    fn a_record_that_is_not_as_it_should_be_is_one_fault_and_no_gap() {
+        let mut wrong = record(2, "a", 0);
+        wrong["value"] = json!("text");
+        let report = report(&[record(1, "a", 0), wrong, record(3, "a", 0)]);
+        assert_eq!((report.faults, report.gaps), (1, 0), "{report}");
     }
 }

@@ -156,6 +156,23 @@ fn tail_finds_a_record_that_came_twice() {
 }
 
 #[test]
+fn tail_names_the_number_of_a_record_that_kafka_refused_and_where_it_is() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().env("KAFKA_MESSAGE_MAX_BYTES", 2000).start();
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    sender.acknowledged("#TOA#_1", &["1_1_1", "2_1_1", &"large".repeat(600), "3_1_1"]);
+    bridge.wait_published();
+    let found = bridge.setup().run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);
+    expect(&found, 1);
+    let said = stdout(&found);
+    assert!(said.contains("1 numbers are missing: 3;") && said.contains("recall-bridge quarantine list"), "{said}");
+    let listed = bridge.setup().run(&["quarantine", "list", "--json"]);
+    let entry: Value = serde_json::from_str(stdout(&listed).trim()).unwrap();
+    assert_eq!(entry["bridge_seq"], 3);
+    assert!(said.contains(entry["bridge_spool"].as_str().unwrap()), "{said}");
+}
+
+#[test]
 fn explain_says_which_outcome_a_webhook_gets() {
     let setup = Setup::new("127.0.0.1:1");
     let url = |token: &str| format!("http://bridge/?{}", crate::sender::signed_query(APP, token));

@@ -1,1 +1,128 @@
-//! x
+//! The quarantine's bounds: what fills it harms nobody else.
+
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+use crate::bridge::{APP, Bridge, TOKEN, eventually};
+use crate::cli::{entries, json, malformed, run, stale};
+use crate::mock::Kafka;
+use crate::sender::Sender;
+use crate::topic::{Record, report};
+
+const WHOLE: u64 = 64 << 10;
+
+fn counted(bridge: &Bridge, outcome: &str) -> f64 {
+    bridge.metric(&format!("webhooks_total{{outcome=\"{outcome}\"}}"))
+}
+
+/// Replays until one is refused; tells how many were kept.
+fn flood(bridge: &Bridge) -> u32 {
+    let padding = "x".repeat(1000);
+    for number in 0.. {
+        match stale(bridge, "#TOA#_flood", &[&format!("{number}_{padding}")]) {
+            120_008 => assert!(number < 100, "the bound is not kept"),
+            120_010 => return number,
+            code => panic!("{code}"),
+        }
+    }
+    0
+}
+
+#[test]
+fn replays_fill_their_own_part_and_push_nothing_out() {
+    let kafka = Kafka::start();
+    let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", WHOLE).env("KAFKA_MESSAGE_MAX_BYTES", 2000);
+    let mut bridge = setup.start();
+    assert_eq!(malformed(&bridge, "first"), 120_009);
+    let kept = flood(&bridge);
+    assert_eq!((counted(&bridge, "stale"), counted(&bridge, "spool_full")), (f64::from(kept), 1.0));
+    let status = bridge.status();
+    let part = status["quarantine"]["stale"]["bytes"].as_u64().unwrap();
+    assert!((WHOLE / 8..=WHOLE / 4).contains(&part), "{status}");
+    // The oldest ones are there: what a drifting clock has cost is not pushed out either.
+    assert_eq!(entries(&setup)[..2], [(1, "malformed".to_owned()), (2, "stale".to_owned())]);
+
+    // All else goes on: recalls, what is malformed, what Kafka refuses, and its successors.
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    sender.acknowledged("#TOA#_1", &["before_1_1", &"large".repeat(600), "after_1_1"]);
+    bridge.wait_published();
+    assert_eq!(malformed(&bridge, "x".repeat(20_000)), 120_009);
+    assert_eq!(bridge.ops_get("/readyz").0, 200);
+    let records = kafka.records();
+    assert_eq!(records.iter().map(Record::msg_key).collect::<Vec<_>>(), ["before_1_1", "after_1_1"]);
+
+    // The part is remembered over a restart, and what leaves makes room.
+    bridge.kill();
+    bridge = bridge.restart();
+    assert_eq!(flood(&bridge), 0);
+    assert_eq!(bridge.status()["quarantine"]["stale"]["bytes"], part);
+    run(&setup, 0, &["quarantine", "requeue", "2"]);
+    assert_eq!(flood(&bridge), 1);
+    run(&setup, 0, &["quarantine", "drop", "3", "4"]);
+    assert_eq!(flood(&bridge), 2);
+    let exported = json(&setup, 0, &["quarantine", "export", "--reason", "stale"]);
+    assert_eq!(exported.len(), kept as usize);
+}
+
+#[test]
+fn a_quarantine_that_is_full_holds_a_refused_record_and_its_successors_until_there_is_room() {
+    let kafka = Kafka::start();
+    let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", WHOLE).env("KAFKA_MESSAGE_MAX_BYTES", 2000);
+    let bridge = setup.start();
+    let mut number = 0;
+    while malformed(&bridge, "x".repeat(3000)) == 120_009 {
+        number += 1;
+    }
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    sender.acknowledged("#TOA#_1", &["before_1_1", &"large".repeat(800), "after_1_1"]);
+    eventually("the publisher meets the full quarantine", || {
+        bridge.status()["kafka"]["last_error"]["text"].as_str()?.contains("the quarantine is full").then_some(())
+    });
+    assert_eq!(bridge.metric("spool_events"), 2.0, "the rest waits, nothing is lost");
+    sender.acknowledged("#TOA#_1", &["next_1_1"]);
+    // The operator makes room, while it runs.
+    let ids: Vec<String> = (1..=number).map(|id: u32| id.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    run(&setup, 0, &[&["quarantine", "drop"][..], &ids].concat());
+    bridge.wait_published();
+    let report = report(&kafka.records());
+    assert_eq!((report.records, report.gaps, report.duplicates), (3, 1, 0), "{report}");
+    assert_eq!(entries(&setup).iter().map(|(_, reason)| reason.as_str()).collect::<Vec<_>>(), ["kafka_too_large"]);
+}
+
+#[test]
+fn each_kind_of_refusal_is_kept_under_its_reason_and_goes_out_when_requeued() {
+    use RDKafkaRespErr as E;
+
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    sender.acknowledged("#TOA#_1", &["first_1_1"]);
+    bridge.wait_published();
+    for (nth, (error, reason)) in [
+        (E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "kafka_too_large"),
+        (E::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, "kafka_invalid_timestamp"),
+        (E::RD_KAFKA_RESP_ERR_INVALID_RECORD, "kafka_invalid"),
+        (E::RD_KAFKA_RESP_ERR_POLICY_VIOLATION, "kafka_policy"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        kafka.fail_next(RDKafkaApiKey::Produce, error);
+        sender.acknowledged("#TOA#_1", &[format!("{nth}_1_1")]);
+        sender.acknowledged("#TOA#_1", &[format!("{nth}_2_1")]);
+        bridge.wait_published();
+        let refused = json(bridge.setup(), 0, &["quarantine", "list", "--json", "--reason", reason]);
+        assert!(refused.len() <= 1, "{refused:?}");
+        // Where the two were in one transaction, one of half its size was tried, and taken.
+        for entry in &refused {
+            run(bridge.setup(), 0, &["quarantine", "requeue", &entry["id"].to_string()]);
+        }
+        bridge.wait_published();
+    }
+    let records = kafka.records();
+    let mut keys: Vec<&str> = records.iter().map(Record::msg_key).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["0_1_1", "0_2_1", "1_1_1", "1_2_1", "2_1_1", "2_2_1", "3_1_1", "3_2_1", "first_1_1"]);
+    assert_eq!(entries(bridge.setup()), []);
+    assert!(bridge.metric("records_quarantined_total") >= 1.0, "none was refused alone");
+}

@@ -1,1 +1,241 @@
-//! x
+//! Looking into a spool: `status`, `verify`, `export`, on a running node and on a stopped one.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::bridge::{APP, Bridge, PATIENCE, Setup, TOKEN, eventually};
+use crate::cli::{expect, json, malformed, only_spool, run, stale, stderr, stdout};
+use crate::mock::{Kafka, PARTITIONS};
+use crate::sender::Sender;
+use crate::topic::prove;
+
+fn send(bridge: &Bridge, numbers: std::ops::Range<u32>) {
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    for number in numbers {
+        sender.acknowledged(&format!("#TOA#_{}", number % 3), &[format!("{number}_0_1"), format!("{number}_1_1")]);
+    }
+}
+
+fn database(setup: &Setup) -> Connection {
+    let connection = Connection::open(setup.spool_dir().join("spool.db")).unwrap();
+    connection.busy_timeout(PATIENCE).unwrap();
+    connection
+}
+
+fn status(setup: &Setup) -> Value {
+    json(setup, 0, &["spool", "status", "--json"]).remove(0)
+}
+
+#[test]
+fn the_status_is_that_of_the_node_and_is_there_when_the_node_is_not() {
+    let kafka = Kafka::start();
+    let mut bridge = kafka.setup().env("BRIDGE_SPOOL_MAX_BYTES", 5 << 20).start();
+    send(&bridge, 0..10);
+    stale(&bridge, "#TOA#_1", &["late_1_1"]);
+    malformed(&bridge, "no");
+    bridge.wait_published();
+    let setup = bridge.setup().clone();
+    // The watermark is stored a little later.
+    eventually("the watermark is stored", || (status(&setup)["depth"] == 0).then_some(()));
+    kafka.down();
+    send(&bridge, 10..15);
+    let seen = bridge.status();
+    let running = status(&setup);
+    for name in [
+        "spool_uuid",
+        "depth",
+        "bytes",
+        "capacity_bytes",
+        "accepted_seq",
+        "published_seq",
+        "quarantine",
+        "quarantine_events",
+        "quarantine_bytes",
+    ] {
+        assert_eq!(running[name], seen[name], "{name}");
+    }
+    assert_eq!(
+        (&running["running"], &running["depth"], &running["published_seq"]),
+        (&true.into(), &10.into(), &20.into())
+    );
+    assert_eq!(running["quarantine"]["stale"]["events"], 1);
+    assert!(running["oldest_age_seconds"].as_f64().unwrap() > 0.0);
+    let positions = running["positions"][crate::bridge::TOPIC].as_object().unwrap();
+    assert_eq!(positions.len(), usize::try_from(PARTITIONS).unwrap());
+    assert!(positions.values().any(|next| next.as_u64().unwrap() > 0), "{positions:?}");
+    assert_eq!(running["identities"][0]["bridge_spool"], seen["spool_uuid"]);
+    assert!(running["files"]["spool.db"].as_u64().unwrap() + running["files"]["spool.db-wal"].as_u64().unwrap() > 0);
+    let text = run(&setup, 0, &["spool", "status"]);
+    for part in
+        [format!("running (pid {})", bridge.process.pid()), "10 events".to_owned(), "stale: 1 entries".to_owned()]
+    {
+        assert!(text.contains(&part), "{part:?} is not in {text}");
+    }
+
+    for clean in [false, true] {
+        if clean {
+            bridge = setup.clone().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();
+            bridge.process.signal(Signal::TERM);
+            assert_eq!(bridge.process.wait_exit(PATIENCE), 0);
+        } else {
+            bridge.kill();
+        }
+        let only = only_spool(&setup);
+        let stopped = status(&only);
+        for name in
+            ["spool_uuid", "depth", "bytes", "accepted_seq", "published_seq", "positions", "identities", "quarantine"]
+        {
+            assert_eq!(stopped[name], running[name], "{name}");
+        }
+        assert_eq!(stopped["running"], false);
+        assert!(run(&only, 0, &["spool", "status"]).contains("stopped"));
+        run(&only, 0, &["spool", "verify"]);
+    }
+}
+
+#[test]
+fn an_export_holds_every_event_that_waits_as_it_will_be_published() {
+    let kafka = Kafka::start();
+    kafka.down();
+    let mut bridge = kafka.setup().start();
+    send(&bridge, 0..300);
+    let exported = run(bridge.setup(), 0, &["spool", "export"]);
+    assert!(!exported.contains(TOKEN) && !exported.contains("Sign"), "something secret is in it");
+    bridge.kill();
+    assert_eq!(run(&only_spool(bridge.setup()), 0, &["spool", "export"]), exported, "stopped as running");
+    bridge = bridge.restart();
+    kafka.up();
+    bridge.wait_published();
+
+    let records = kafka.records();
+    prove(&records);
+    let mut published: BTreeMap<u64, _> = records.iter().map(|record| (record.seq(), record)).collect();
+    let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 600);
+    for (line, number) in lines.iter().zip(1..) {
+        assert_eq!((&line["seq"], &line["bridge_seq"]), (&Value::from(number), &Value::from(number)));
+        let record = published.remove(&number).unwrap();
+        assert_eq!((&line["key"], &line["value"]), (&record.key.clone().into(), &record.value));
+        assert_eq!(
+            (&line["timestamp_ms"], &line["bridge_spool"]),
+            (&record.timestamp_ms.into(), &record.spool().into())
+        );
+        let headers = line["headers"].as_object().unwrap();
+        assert_eq!(headers.len() + 2, record.headers.len());
+        assert!(headers.iter().all(|(name, value)| record.headers[name] == *value), "{headers:?}");
+    }
+    eventually("nothing waits", || run(bridge.setup(), 0, &["spool", "export"]).is_empty().then_some(()));
+}
+
+#[test]
+fn status_verify_and_export_work_on_a_node_that_accepts_and_publishes() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| send(&bridge, 0..1500));
+        let mut rounds = 0;
+        while !load.is_finished() {
+            let sound = bridge.setup().run(&["spool", "verify"]);
+            expect(&sound, 0);
+            assert!(stdout(&sound).contains("the spool is sound"), "{sound:?}");
+            let mut seqs: Vec<u64> = Vec::new();
+            for line in json(bridge.setup(), 0, &["spool", "export"]) {
+                seqs.push(line["seq"].as_u64().unwrap());
+            }
+            assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "{seqs:?}");
+            let status = status(bridge.setup());
+            let seq = |name: &str| status[name].as_u64().unwrap();
+            assert_eq!(seq("accepted_seq") - seq("published_seq"), seq("depth"));
+            rounds += 1;
+        }
+        load.join().unwrap();
+        assert!(rounds >= 3, "only {rounds} rounds");
+    });
+    bridge.wait_published();
+    prove(&kafka.records());
+}
+
+#[test]
+fn what_the_disk_has_changed_is_found_by_verify_and_does_not_keep_export_from_the_rest() {
+    let setup = Setup::new("127.0.0.1:1");
+    let mut bridge = setup.start();
+    // One row each: the next is sent when the one before is durable.
+    send(&bridge, 0..5);
+    bridge.kill();
+    let sound = run(&setup, 0, &["spool", "verify"]);
+    assert!(sound.contains("5 rows, 10 events") && sound.contains("sound"), "{sound}");
+    let damage = "UPDATE event_group SET payload = zeroblob(length(payload)) WHERE first_seq = 5";
+    assert_eq!(database(&setup).execute(damage, []).unwrap(), 1);
+
+    let found = setup.run(&["spool", "verify"]);
+    expect(&found, 1);
+    assert!(stdout(&found).contains("event 5 is damaged") && stdout(&found).contains("NOT sound"), "{found:?}");
+    let report = json(&setup, 1, &["spool", "verify", "--json"]).remove(0);
+    assert_eq!((&report["faults_total"], &report["rows"]), (&1.into(), &5.into()));
+    assert!(report["faults"][0].as_str().unwrap().contains("event 5"), "{report}");
+
+    let exported = setup.run(&["spool", "export"]);
+    expect(&exported, 70);
+    assert!(stderr(&exported).contains("1 rows are damaged"), "{exported:?}");
+    let lines: Vec<Value> = stdout(&exported).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seqs: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, [1, 2, 3, 4, 5, 7, 8, 9, 10]);
+    assert_eq!((&lines[4]["damaged"], &lines[4]["events"]), (&true.into(), &2.into()));
+    assert!(lines[4]["payload"].is_string() || lines[4]["payload_base64"].is_string(), "{}", lines[4]);
+}
+
+#[test]
+fn a_missing_row_is_found_by_verify() {
+    let setup = Setup::new("127.0.0.1:1");
+    let mut bridge = setup.start();
+    send(&bridge, 0..5);
+    bridge.kill();
+    assert_eq!(database(&setup).execute("DELETE FROM event_group WHERE first_seq = 5", []).unwrap(), 1);
+    let found = setup.run(&["spool", "verify"]);
+    expect(&found, 1);
+    assert!(stdout(&found).contains("events 5 to 6 are missing"), "{found:?}");
+}
+
+#[test]
+fn where_there_is_no_spool_none_is_made_and_what_is_none_is_named() {
+    let setup = Setup::new("127.0.0.1:1");
+    for command in ["status", "verify", "export"] {
+        let nothing = setup.run(&["spool", command]);
+        expect(&nothing, 75);
+        assert!(stderr(&nothing).contains("there is no spool in"), "{nothing:?}");
+    }
+    assert!(!setup.spool_dir().exists());
+    std::fs::create_dir_all(setup.spool_dir()).unwrap();
+    std::fs::write(setup.spool_dir().join("spool.db"), "garbage ".repeat(5000)).unwrap();
+    for command in ["status", "verify", "export"] {
+        let garbage = setup.run(&["spool", command]);
+        expect(&garbage, 70);
+        assert!(stderr(&garbage).contains("cannot be trusted"), "{garbage:?}");
+    }
+    expect(&setup.env("BRIDGE_SPOOL_MAX_BYTES", "much").run(&["spool", "status"]), 78);
+}
+
+#[test]
+fn a_node_does_not_start_while_a_command_looks_into_its_stopped_spool_and_starts_after_it() {
+    let setup = Setup::new("127.0.0.1:1");
+    let mut bridge = setup.start();
+    send(&bridge, 0..400);
+    bridge.kill();
+    // A reader that does not read on: the command waits with the rest of its output.
+    let mut command = setup.command(&["spool", "export"]);
+    let mut export = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    eventually("the command has the directory", || {
+        let text = std::fs::read_to_string(setup.spool_dir().join("spool.lock")).unwrap();
+        (text.trim() == export.id().to_string()).then_some(())
+    });
+    let refused = setup.run(&["serve"]);
+    expect(&refused, 75);
+    assert!(stderr(&refused).contains(&format!("pid {}", export.id())), "{refused:?}");
+    export.kill().unwrap();
+    export.wait().unwrap();
+    bridge = setup.start();
+    send(&bridge, 400..401);
+}
