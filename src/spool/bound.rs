@@ -21,13 +21,11 @@ impl Bound {
     /// Takes `bytes` where they fit.
     pub(super) fn reserve(&self, bytes: u64) -> Result<(), AppendError> {
         let fits = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= self.max);
-        match self.used.fetch_update(Relaxed, Relaxed, fits) {
-            Ok(_) => Ok(()),
-            Err(_) => {
-                self.refused.store(bytes, Relaxed);
-                Err(self.refusal())
-            }
+        if self.used.fetch_update(Relaxed, Relaxed, fits).is_ok() {
+            return Ok(());
         }
+        self.refused.store(bytes, Relaxed);
+        Err(self.refusal())
     }
 
     /// What is said to a delivery that does not fit.

@@ -75,7 +75,9 @@ mod tests {
         for kept in 0..8_u32 {
             let mut payload = Vec::new();
             let all = [b"a".as_slice(), b"", b"ccc"];
-            all.iter().for_each(|event| push_event(&mut payload, |out| out.extend_from_slice(event)));
+            for event in all {
+                push_event(&mut payload, |out| out.extend_from_slice(event));
+            }
             let keep = |place: usize| kept & (1 << place) != 0;
             retain(&mut payload, keep);
             let left: Vec<&[u8]> = (0..3).filter(|place| keep(*place)).map(|place| all[place]).collect();

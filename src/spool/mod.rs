@@ -20,8 +20,10 @@
 //!   uptime.
 //! - Unpublished payload is bounded by `max_bytes`, the quarantine by its own bound; at a bound a
 //!   delivery is refused at once ([`AppendError::Full`]).
-//! - Opening looks at the newest and the oldest row only: it costs the same for any size.
-//!   The running totals that make this possible are kept in the rows (`bytes_through`).
+//! - An event whose id was accepted within the *window* is not added again; its delivery is answered
+//!   as if it were ([`Durable::is_repeat`]). The ids lie in the file too, see `recent`.
+//! - Opening looks at the newest and the oldest row only, and at the ids of the window, which
+//!   has a bound: it costs the same for any size. The running totals that make this possible are kept in the rows (`bytes_through`).
 //! - A sequence number belongs to an *identity*: the UUID that consumers see as `bridge_spool`.
 //!   A spool that finds itself behind the topic takes a new one from there on; `bridge_seq` then
 //!   counts from 1 again. While nothing was accepted, every opening takes a new one.

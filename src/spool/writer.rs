@@ -394,11 +394,11 @@ impl Writer {
             self.shared.state().fault = Some(error.to_string().into());
             return Ok(None);
         }
-        if found.next_seq > self.next_seq {
-            if let Err(error) = self.discard_unacknowledged(&mut connection) {
-                self.shared.state().fault = Some(error.to_string().into());
-                return Ok(None);
-            }
+        if found.next_seq > self.next_seq
+            && let Err(error) = self.discard_unacknowledged(&mut connection)
+        {
+            self.shared.state().fault = Some(error.to_string().into());
+            return Ok(None);
         }
         if found.next_seq < self.next_seq {
             return Err(SpoolError::Corrupt {

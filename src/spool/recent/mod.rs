@@ -134,7 +134,7 @@ impl Recent {
 
     /// Numbers for status and metrics.
     pub(super) fn usage(&self) -> RecentUsage {
-        let window = Duration::from_millis(u64::try_from(self.window.window_ms()).unwrap_or(0));
+        let window = Duration::from_millis(u64::try_from(self.window.length_ms()).unwrap_or(0));
         RecentUsage {
             window,
             covers: window,
@@ -160,3 +160,6 @@ fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,7 @@ fn find_start(
     while let Some(row) = rows.next()? {
         let (first_seq, age) = (row.get(0)?, age(unix_now_ms, row.get(1)?));
         ids += row.get::<_, usize>(2)? / NO_ID.len();
-        if age >= window.window_ms() {
+        if age >= window.length_ms() {
             window.skip_through(first_seq, None);
             break;
         }

@@ -43,7 +43,7 @@ struct Slice {
 
 /// Events accepted lately; times are milliseconds.
 pub(in crate::spool) struct Window {
-    window_ms: i64,
+    length_ms: i64,
     max_ids: usize,
     /// Oldest first; behind those of the slices come those of the commit under way.
     ids: VecDeque<EventId>,
@@ -62,10 +62,10 @@ pub(in crate::spool) struct Window {
 
 impl Window {
     /// An empty window of this length; 0 remembers nothing.
-    pub(in crate::spool) fn new(window_ms: i64, max_ids: usize) -> Self {
-        let max_ids = if window_ms > 0 { max_ids } else { 0 };
+    pub(in crate::spool) fn new(length_ms: i64, max_ids: usize) -> Self {
+        let max_ids = if length_ms > 0 { max_ids } else { 0 };
         Self {
-            window_ms,
+            length_ms,
             max_ids,
             ids: VecDeque::with_capacity(max_ids),
             first: 0,
@@ -80,12 +80,12 @@ impl Window {
 
     /// Whether anything is remembered at all.
     pub(in crate::spool) fn is_on(&self) -> bool {
-        self.window_ms > 0
+        self.length_ms > 0
     }
 
     /// How long an event is remembered.
-    pub(in crate::spool) fn window_ms(&self) -> i64 {
-        self.window_ms
+    pub(in crate::spool) fn length_ms(&self) -> i64 {
+        self.length_ms
     }
 
     /// Ids remembered at most.
@@ -162,7 +162,7 @@ impl Window {
         if ids == 0 {
             return;
         }
-        let slice_ms = (self.window_ms / SLICES_OF_TIME).max(1);
+        let slice_ms = (self.length_ms / SLICES_OF_TIME).max(1);
         let slice_ids = (self.max_ids / SLICES_OF_IDS).max(1);
         match self.slices.back_mut() {
             Some(slice) if now_ms - slice.since_ms < slice_ms && slice.ids < slice_ids => {
@@ -191,7 +191,7 @@ impl Window {
 
     /// When there will be something to forget.
     pub(in crate::spool) fn next_expiry_ms(&self) -> Option<i64> {
-        Some(self.slices.front()?.until_ms + self.window_ms)
+        Some(self.slices.front()?.until_ms + self.length_ms)
     }
 
     /// Notes that rows up to this one lie behind the window, or, with a time, did not fit into it.
