@@ -8,7 +8,7 @@
     unreachable_pub,
     reason = "a test fails by panicking"
 )]
-#![allow(clippy::float_cmp, reason = "metrics are whole numbers in f64")]
+#![allow(clippy::float_cmp, clippy::cast_precision_loss, reason = "metrics are whole numbers in f64")]
 
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]

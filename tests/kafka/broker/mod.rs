@@ -8,6 +8,7 @@ mod ports;
 mod process;
 mod properties;
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -64,8 +65,11 @@ impl Broker {
     /// Starts a broker that asks who it is at [`Broker::guarded`], and lets in only whom an ACL names:
     /// `users` with their passwords (SASL PLAIN). Who comes by [`Broker::bootstrap`] may do all.
     pub(crate) fn start_with_acls(users: &[(&str, &str)]) -> Self {
-        let users: String = users.iter().map(|(user, password)| format!(" user_{user}=\"{password}\"")).collect();
-        let login = format!("org.apache.kafka.common.security.plain.PlainLoginModule required{users};");
+        let mut login = "org.apache.kafka.common.security.plain.PlainLoginModule required".to_owned();
+        for (user, password) in users {
+            write!(login, " user_{user}=\"{password}\"").expect("a string takes text");
+        }
+        login.push(';');
         Self::launch(
             &[
                 ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:SASL_PLAINTEXT"),
