@@ -14,14 +14,24 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        Self::open_for(address, TIMEOUT)
+    }
+
+    /// With a bound of its own for the connection and for each read.
+    pub(crate) fn open_for(address: SocketAddr, timeout: Duration) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_read_timeout(Some(timeout))?;
         Ok(Self { reader: BufReader::new(stream) })
     }
 
     /// Posts and returns the status of the answer, once all of it is there.
     pub(crate) fn post(&mut self, target: &str, body: &str) -> Result<u16> {
+        self.exchange(target, body).map(|(status, _)| status)
+    }
+
+    /// Posts and returns status and body of the answer.
+    pub(crate) fn exchange(&mut self, target: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let head = format!("POST {target} HTTP/1.1\r\nHost: bridge\r\nContent-Length: {}\r\n\r\n", body.len());
         self.reader.get_mut().write_all([head.as_bytes(), body.as_bytes()].concat().as_slice())?;
         let bad = |what: &str| Error::new(ErrorKind::InvalidData, what.to_owned());
@@ -41,6 +51,6 @@ impl Connection {
         }
         let mut body = vec![0; length.ok_or_else(|| bad("an answer without its length"))?];
         self.reader.read_exact(&mut body)?;
-        Ok(status)
+        Ok((status, body))
     }
 }

@@ -16,6 +16,11 @@ impl Random {
             |seed| seed.parse().expect("BRIDGE_TEST_SEED is a number"),
         );
         eprintln!("{test}: BRIDGE_TEST_SEED={seed}");
+        Self::with(seed)
+    }
+
+    /// The numbers of this seed.
+    pub(crate) fn with(seed: u64) -> Self {
         Self(seed)
     }
 

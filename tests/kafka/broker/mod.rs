@@ -25,8 +25,8 @@ use rdkafka::metadata::Metadata;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-pub(crate) use ports::free_port;
-use ports::{Ports, address};
+use ports::address;
+pub(crate) use ports::{Ports, free_port};
 use process::{Process, java};
 
 /// How long a broker may take to start or to stop: far more than it needs, for slow machines.
@@ -88,6 +88,20 @@ impl Broker {
     #[allow(dead_code, reason = "for tests that break the network on purpose")]
     pub(crate) fn start_behind_proxy(port: u16) -> Self {
         Self::launch(&[], Some(port))
+    }
+
+    /// One of several: its ports are known beforehand, as every node has to know all controllers.
+    /// Returns once it serves, which needs most of the others.
+    #[allow(dead_code, reason = "for tests of several brokers")]
+    pub(crate) fn start_node(ports: Ports, settings: &[(&str, &str)], proxy: u16) -> Self {
+        let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
+        let mut broker = Self { ports, process: None, dir };
+        broker.format(settings, Some(proxy));
+        match broker.run() {
+            Ok(()) => broker,
+            Err(NotServing::AddressInUse) => broker.give_up("somebody else has taken one of its ports"),
+            Err(NotServing::Failed(why)) => broker.give_up(&why),
+        }
     }
 
     fn launch(settings: &[(&str, &str)], proxy: Option<u16>) -> Self {
@@ -183,8 +197,13 @@ impl Broker {
 
     /// Creates a topic, and returns once every partition of it has a leader.
     pub(crate) fn create_topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        self.create_replicated_topic(name, partitions, 1, configs);
+    }
+
+    /// The same with so many copies of each partition.
+    pub(crate) fn create_replicated_topic(&self, name: &str, partitions: i32, copies: i32, configs: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("rdkafka creates an admin client");
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
         for &(key, value) in configs {
             topic = topic.set(key, value);
         }

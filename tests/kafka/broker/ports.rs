@@ -3,15 +3,16 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+/// The ports of one broker.
 #[derive(Clone, Copy)]
-pub(super) struct Ports {
+pub(crate) struct Ports {
     pub(super) clients: u16,
-    pub(super) controller: u16,
+    pub(crate) controller: u16,
     pub(super) proxied: u16,
 }
 
 impl Ports {
-    pub(super) fn pick() -> Self {
+    pub(crate) fn pick() -> Self {
         Self { clients: free_port(), controller: free_port(), proxied: free_port() }
     }
 }

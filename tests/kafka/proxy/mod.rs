@@ -1,5 +1,7 @@
 //! A network that delays what it should not: a proxy that knows where Kafka's requests begin.
 
+mod network;
+
 use std::io::{Read as _, Result, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,9 +11,12 @@ use std::time::Duration;
 
 use crate::seed::Random;
 use crate::wait::DEADLINE;
+use network::Network;
 
 /// The API key of the request that ends a transaction.
 const END_TXN: u16 = 26;
+/// How long one is held that is delivered late.
+const LATE_MS: (u64, u64) = (50, 4000);
 /// Far above any request of the tests.
 const MAX_FRAME_BYTES: usize = 64 << 20;
 
@@ -22,7 +27,7 @@ pub(crate) enum EndTxn {
     Pass,
     /// It waits until [`Proxy::pass`], or for ever if its client is gone by then.
     Hold,
-    /// One of so many is held for 0.05 to 2 s and then delivered where it would have gone; its
+    /// One of so many is held for 0.05 to 4 s and then delivered where it would have gone; its
     /// client finds the connection cut at once and tries again on another one.
     DeliverLate {
         /// Of so many, one.
@@ -40,9 +45,11 @@ struct Shared {
     upstream: Mutex<Option<SocketAddr>>,
     policy: Mutex<EndTxn>,
     changed: Condvar,
-    random: Mutex<Random>,
+    network: Network,
     ended: AtomicBool,
     held: AtomicU64,
+    /// Held ones that reached a broker.
+    answered: AtomicU64,
     /// Held ones that the broker answered without an error.
     accepted: AtomicU64,
     /// Held ones that are still to be delivered.
@@ -57,9 +64,10 @@ impl Proxy {
             upstream: Mutex::new(None),
             policy: Mutex::new(EndTxn::Pass),
             changed: Condvar::new(),
-            random: Mutex::new(random),
+            network: Network::new(random),
             ended: AtomicBool::new(false),
             held: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             pending: AtomicU64::new(0),
         });
@@ -90,9 +98,35 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
+    /// Cuts one of so many connections; returns how many. What was sent before still arrives; its
+    /// answer does not.
+    #[allow(dead_code, reason = "shared between suites; each uses a part")]
+    pub(crate) fn cut(&self, one_of: u64) -> u64 {
+        self.shared.network.cut(one_of)
+    }
+
+    /// Delays each request and each answer by up to so much, those of one connection in order.
+    #[allow(dead_code, reason = "shared between suites; each uses a part")]
+    pub(crate) fn delay(&self, at_most: Duration) {
+        self.shared.network.delay(at_most);
+    }
+
+    /// Holds everything until it is told otherwise. Then also what clients that are gone had sent
+    /// is delivered.
+    #[allow(dead_code, reason = "shared between suites; each uses a part")]
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.shared.network.stall(stalled);
+    }
+
     /// Requests held so far.
     pub(crate) fn held(&self) -> u64 {
         self.shared.held.load(Ordering::Relaxed)
+    }
+
+    /// Of those delivered late, how many the broker answered, whatever it said.
+    #[allow(dead_code, reason = "shared between suites; each uses a part")]
+    pub(crate) fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::Relaxed)
     }
 
     /// Of those delivered late, how many the broker took.
@@ -114,7 +148,14 @@ impl Drop for Proxy {
     }
 }
 
-fn serve(shared: &Arc<Shared>, mut client: TcpStream) -> Result<()> {
+fn serve(shared: &Arc<Shared>, client: TcpStream) -> Result<()> {
+    let number = shared.network.joined(&client)?;
+    let result = forward(shared, client);
+    shared.network.left(number);
+    result
+}
+
+fn forward(shared: &Arc<Shared>, mut client: TcpStream) -> Result<()> {
     let address = (*shared.upstream.lock().unwrap()).expect("the proxy knows its broker");
     let mut upstream = TcpStream::connect(address)?;
     upstream.set_nodelay(true)?;
@@ -122,7 +163,7 @@ fn serve(shared: &Arc<Shared>, mut client: TcpStream) -> Result<()> {
     let (answers, mut back) = (upstream.try_clone()?, client.try_clone()?);
     let late = Arc::new(AtomicBool::new(false));
     let (counting, is_late) = (Arc::clone(shared), Arc::clone(&late));
-    thread::spawn(move || answer(&counting, &is_late, answers, &mut back));
+    let answering = thread::spawn(move || answer(&counting, &is_late, answers, &mut back));
     loop {
         let frame = read_frame(&mut client);
         let Ok(frame) = frame else {
@@ -132,15 +173,16 @@ fn serve(shared: &Arc<Shared>, mut client: TcpStream) -> Result<()> {
         if u16::from_be_bytes([frame[4], frame[5]]) == END_TXN && !decide(shared, &client)? {
             late.store(true, Ordering::Relaxed);
             shared.pending.fetch_add(1, Ordering::Relaxed);
-            client.shutdown(Shutdown::Both)?;
-            let delay = Duration::from_millis(shared.random.lock().unwrap().between(50, 2000));
-            thread::sleep(delay);
-            let delivered = upstream.write_all(&frame);
-            if delivered.is_err() {
-                shared.pending.fetch_sub(1, Ordering::Relaxed);
-            }
-            return delivered;
+            // Fails only where the client is gone by itself.
+            let _ = client.shutdown(Shutdown::Both);
+            thread::sleep(Duration::from_millis(shared.network.between(LATE_MS.0, LATE_MS.1)));
+            // Fails where the broker is gone, and then nothing answers either.
+            let _ = upstream.write_all(&frame);
+            let _ = answering.join();
+            shared.pending.fetch_sub(1, Ordering::Relaxed);
+            return Ok(());
         }
+        shared.network.pass();
         upstream.write_all(&frame)?;
     }
 }
@@ -153,7 +195,7 @@ fn decide(shared: &Shared, client: &TcpStream) -> Result<bool> {
         match *policy {
             EndTxn::Pass => return Ok(true),
             EndTxn::DeliverLate { one_of } => {
-                let late = shared.random.lock().unwrap().next().is_multiple_of(one_of);
+                let late = shared.network.between(1, one_of) == 1;
                 shared.held.fetch_add(u64::from(late), Ordering::Relaxed);
                 return Ok(!late);
             }
@@ -180,13 +222,13 @@ fn answer(shared: &Shared, late: &AtomicBool, mut upstream: TcpStream, client: &
     while let Ok(frame) = read_frame(&mut upstream) {
         if late.load(Ordering::Relaxed) {
             // `EndTxn` up to version 2: length, correlation id, throttle time, error code.
-            let accepted = frame.len() == 14 && frame[12..14] == [0, 0];
             if frame.len() == 14 {
-                shared.accepted.fetch_add(u64::from(accepted), Ordering::Relaxed);
-                shared.pending.fetch_sub(1, Ordering::Relaxed);
+                shared.answered.fetch_add(1, Ordering::Relaxed);
+                shared.accepted.fetch_add(u64::from(frame[12..14] == [0, 0]), Ordering::Relaxed);
                 break;
             }
         } else {
+            shared.network.pass();
             // Where the client has left, the broker may still answer what comes late.
             let _ = client.write_all(&frame);
         }

@@ -1,0 +1,113 @@
+//! What the senders were told, against what the topic holds.
+
+use crate::history::{History, Told};
+use crate::seen::Seen;
+
+/// Counts of recalls, if nothing else is said.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) acknowledged: u64,
+    pub(crate) refused: u64,
+    /// Sent, and nobody said what became of them.
+    pub(crate) unanswered: u64,
+    /// Of those, in the topic.
+    pub(crate) unanswered_published: u64,
+    /// Records in the topic.
+    pub(crate) published: u64,
+    /// Acknowledged, and not in the topic.
+    pub(crate) lost: u64,
+    /// Records of a recall that is there already, or with a number that is there already.
+    pub(crate) duplicated: u64,
+    /// Acknowledged, and behind one of the account that was sent later and acknowledged too; or
+    /// with a `bridge_seq` below an earlier one of the account.
+    pub(crate) reordered: u64,
+    /// Numbers from 1 to the highest of a spool that are not there.
+    pub(crate) gaps: u64,
+    /// Records of what was never sent, or was refused; records that are none of this run.
+    pub(crate) false_recalls: u64,
+    /// Webhooks of which a part is there.
+    pub(crate) torn: u64,
+    /// Records of an account in a second partition.
+    pub(crate) moved: u64,
+    /// Names of spools. There is one spool, so a second name is a fault.
+    pub(crate) spools: u64,
+    pub(crate) examples: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether all is as promised.
+    pub(crate) fn is_clean(&self) -> bool {
+        let faults = [
+            self.lost,
+            self.duplicated,
+            self.reordered,
+            self.gaps,
+            self.false_recalls,
+            self.torn,
+            self.moved,
+            self.spools.saturating_sub(1),
+        ];
+        faults == [0; 8]
+    }
+}
+
+/// Compares, when nothing is under way any more.
+pub(crate) fn judge(history: &History, mut seen: Seen) -> Verdict {
+    let mut verdict = Verdict {
+        acknowledged: history.recalls(Told::Acknowledged),
+        refused: history.recalls(Told::Refused),
+        unanswered: history.recalls(Told::Nothing),
+        published: seen.records,
+        duplicated: seen.duplicated.max(seen.numbers_doubled),
+        false_recalls: seen.foreign,
+        moved: seen.moved,
+        spools: seen.spools.len() as u64,
+        ..Verdict::default()
+    };
+    let mut sent_order = 0;
+    for account in 0..history.told.len() {
+        let places = std::mem::take(&mut seen.accounts[account].places);
+        let place = |recall: usize| places.get(recall).copied().unwrap_or(0);
+        let mut last = 0;
+        for (told, recalls) in history.webhooks(account) {
+            let all = recalls.len() as u64;
+            let present = recalls.clone().filter(|recall| place(*recall) > 0).count() as u64;
+            let torn = present > 0 && present < all;
+            verdict.torn += u64::from(torn);
+            match told {
+                Told::Acknowledged => {
+                    verdict.lost += all - present;
+                    for recall in recalls.clone().filter(|recall| place(*recall) > 0) {
+                        if place(recall) < last {
+                            sent_order += 1;
+                            seen.example(format!("account {account}: recall {recall} is behind a later one"));
+                        }
+                        last = last.max(place(recall));
+                    }
+                }
+                Told::Nothing => verdict.unanswered_published += present,
+                Told::Refused => verdict.false_recalls += present,
+            }
+            if torn || (told == Told::Acknowledged && present < all) || (told == Told::Refused && present > 0) {
+                seen.example(format!("account {account}, recalls {recalls:?}: {told:?}, {present} of {all} are there"));
+            }
+        }
+        let sent = history.told[account].len() * history.keys;
+        let never_sent = places.iter().skip(sent).filter(|place| **place > 0).count() as u64;
+        if never_sent > 0 {
+            verdict.false_recalls += never_sent;
+            seen.example(format!("account {account}: {never_sent} recalls from {sent} on were never sent"));
+        }
+    }
+    verdict.reordered = sent_order.max(seen.numbers_reordered);
+    for (spool, numbers) in &seen.spools {
+        verdict.gaps += numbers.highest().unwrap_or(0) + u64::from(numbers.contains(0)) - numbers.len();
+        let highest = numbers.highest().unwrap_or(0);
+        let missing: Vec<u64> = (1..=highest).filter(|number| !numbers.contains(*number)).take(3).collect();
+        if !missing.is_empty() {
+            verdict.examples.push(format!("spool {spool}: {missing:?} … of 1 to {highest} are missing"));
+        }
+    }
+    verdict.examples.append(&mut seen.examples);
+    verdict
+}

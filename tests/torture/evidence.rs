@@ -1,0 +1,37 @@
+//! What is kept of a run that found something.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use rdkafka::ClientConfig;
+
+use crate::cluster::{PARTITIONS, TOPIC};
+use crate::history::{History, Told};
+use crate::reader::dump;
+
+/// Writes the topic and what the senders were told beside the logs.
+pub(crate) fn keep(home: &Path, client: &ClientConfig, history: &History) -> Result<(), String> {
+    let create = |name: &str| File::create(home.join(name)).map(BufWriter::new).map_err(|error| error.to_string());
+    let mut topic = create("topic.txt")?;
+    dump(client, TOPIC, PARTITIONS, &mut topic)?;
+    topic.flush().map_err(|error| error.to_string())?;
+    let mut told = create("told.txt")?;
+    let write = |told: &mut BufWriter<File>| {
+        writeln!(told, "one letter a webhook of {} recalls: acknowledged, refused, unanswered", history.keys)?;
+        for (account, webhooks) in history.told.iter().enumerate() {
+            let letters: String = webhooks.iter().map(|told| letter(*told)).collect();
+            writeln!(told, "{account} {letters}")?;
+        }
+        told.flush()
+    };
+    write(&mut told).map_err(|error| error.to_string())
+}
+
+fn letter(told: Told) -> char {
+    match told {
+        Told::Acknowledged => 'a',
+        Told::Refused => 'r',
+        Told::Nothing => 'u',
+    }
+}

@@ -1,0 +1,303 @@
+//! Senders as the vendor's: connections kept alive, two seconds of patience, nothing sent twice.
+//!
+//! Each has accounts of its own and sends one webhook at a time, so the order of what was
+//! acknowledged for an account is known.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use recall_bridge::ingest::Outcome;
+use recall_bridge::webhook::RECALL_COMMAND;
+use serde::Deserialize;
+
+use crate::bridge::{APP, TOKEN};
+use crate::history::{History, Told};
+use crate::http::Connection;
+use crate::seed::Random;
+use crate::sender::{query_at, recall_body, unix_now};
+use crate::sighting::{account_name, msg_key};
+
+/// Accounts of one connection.
+const ACCOUNTS: usize = 8;
+/// The vendor gives up after this long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// While the bridge is away.
+const RECONNECT: Duration = Duration::from_millis(5);
+/// One of so many webhooks comes with a clock that is off.
+const CLOCK_STEP_ONE_OF: u64 = 100;
+/// By how much, in seconds: the bridge allows 60.
+const CLOCK_STEP: (u64, u64) = (70, 7200);
+/// A sender that is later than this begins its pace anew instead of catching up.
+const LATE: Duration = Duration::from_secs(1);
+/// Parts of a run for which times are kept apart.
+pub(crate) const PHASES: usize = 4;
+
+/// What is sent, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) connections: usize,
+    /// Message keys of a webhook.
+    pub(crate) keys: usize,
+    /// Webhooks in a second, of all connections together.
+    pub(crate) rate: u32,
+    /// Whether some come with a clock that is off.
+    pub(crate) clock_steps: bool,
+}
+
+/// Times of one phase, in microseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Times {
+    /// From sending to the acknowledgement.
+    pub(crate) answer: Histogram<u64>,
+    /// From the moment at which it should have been sent: a slow answer delays the next one.
+    pub(crate) due: Histogram<u64>,
+    /// Answers that never came.
+    pub(crate) unanswered: u64,
+}
+
+/// What the senders know at the end.
+pub(crate) struct Ledger {
+    pub(crate) history: History,
+    pub(crate) phases: Vec<Times>,
+    /// From a SIGKILL to the next acknowledgement.
+    pub(crate) recoveries: Vec<Duration>,
+    /// Webhooks with a clock that was off.
+    pub(crate) clock_steps: u64,
+    /// Answers that nothing explains.
+    pub(crate) strange: Vec<String>,
+}
+
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    shape: Shape,
+    threads: Vec<JoinHandle<Sent>>,
+}
+
+struct Shared {
+    target: SocketAddr,
+    stop: AtomicBool,
+    /// Acknowledged recalls.
+    acknowledged: AtomicU64,
+    phase: AtomicUsize,
+    /// The first SIGKILL since which nothing was acknowledged.
+    killed: Mutex<Option<Instant>>,
+    recoveries: Mutex<Vec<Duration>>,
+}
+
+/// What one sender knows.
+struct Sent {
+    told: Vec<Vec<Told>>,
+    phases: Vec<Times>,
+    clock_steps: u64,
+    strange: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    #[serde(rename = "ErrorCode")]
+    code: u32,
+}
+
+impl Load {
+    pub(crate) fn start(shape: Shape, target: SocketAddr, random: &mut Random) -> Self {
+        let shared = Arc::new(Shared {
+            target,
+            stop: AtomicBool::new(false),
+            acknowledged: AtomicU64::new(0),
+            phase: AtomicUsize::new(0),
+            killed: Mutex::default(),
+            recoveries: Mutex::default(),
+        });
+        let threads = (0..shape.connections).map(|number| {
+            let (shared, random) = (Arc::clone(&shared), random.fork());
+            thread::spawn(move || Sender::new(&shared, shape, number, random).run())
+        });
+        Self { threads: threads.collect(), shared, shape }
+    }
+
+    pub(crate) fn accounts(shape: Shape) -> usize {
+        shape.connections * ACCOUNTS
+    }
+
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.shared.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Times are noted under another phase from now on.
+    pub(crate) fn enter(&self, phase: usize) {
+        self.shared.phase.store(phase, Ordering::Relaxed);
+    }
+
+    /// The bridge's process is gone: how long until something is acknowledged again?
+    pub(crate) fn bridge_was_killed(&self) {
+        self.shared.killed.lock().unwrap().get_or_insert_with(Instant::now);
+    }
+
+    /// Something else keeps the bridge from answering: what is being measured is worth nothing.
+    pub(crate) fn bridge_is_hindered(&self) {
+        *self.shared.killed.lock().unwrap() = None;
+    }
+
+    /// Ends every connection after the answer that it waits for.
+    pub(crate) fn stop(self) -> Ledger {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let mut ledger = Ledger {
+            history: History { keys: self.shape.keys, told: Vec::new() },
+            phases: no_times(),
+            recoveries: Vec::new(),
+            clock_steps: 0,
+            strange: Vec::new(),
+        };
+        for thread in self.threads {
+            let sent = thread.join().expect("a sender ends");
+            ledger.history.told.extend(sent.told);
+            ledger.clock_steps += sent.clock_steps;
+            ledger.strange.extend(sent.strange);
+            for (all, one) in ledger.phases.iter_mut().zip(&sent.phases) {
+                all.answer.add(&one.answer).expect("histograms of one kind");
+                all.due.add(&one.due).expect("histograms of one kind");
+                all.unanswered += one.unanswered;
+            }
+        }
+        ledger.recoveries = std::mem::take(&mut self.shared.recoveries.lock().unwrap());
+        ledger
+    }
+}
+
+struct Sender<'a> {
+    shared: &'a Shared,
+    shape: Shape,
+    /// The first of its accounts.
+    first: usize,
+    random: Random,
+    connection: Option<(Connection, Instant)>,
+    sent: Sent,
+}
+
+impl<'a> Sender<'a> {
+    fn new(shared: &'a Shared, shape: Shape, number: usize, random: Random) -> Self {
+        let sent =
+            Sent { told: vec![Vec::new(); ACCOUNTS], phases: no_times(), clock_steps: 0, strange: Vec::new() };
+        Self { shared, shape, first: number * ACCOUNTS, random, connection: None, sent }
+    }
+
+    fn run(mut self) -> Sent {
+        let connections = u32::try_from(self.shape.connections).expect("few connections");
+        let interval = Duration::from_secs(1) * connections / self.shape.rate;
+        // Not all at once.
+        let offset = interval.mul_f64(f64::from(u32::try_from(self.random.between(0, 999)).expect("small")) / 1000.0);
+        let mut due = Instant::now() + offset;
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if self.connect() {
+                self.deliver(due);
+            }
+            due += interval;
+            if due.elapsed() > LATE {
+                due = Instant::now();
+            }
+        }
+        self.sent
+    }
+
+    /// Whether there is a connection. Where the bridge is away nothing is sent, so nothing is due.
+    fn connect(&mut self) -> bool {
+        while self.connection.is_none() && !self.shared.stop.load(Ordering::Relaxed) {
+            let opening = Instant::now();
+            match Connection::open_for(self.shared.target, PATIENCE) {
+                Ok(connection) => self.connection = Some((connection, opening)),
+                Err(_) => thread::sleep(RECONNECT),
+            }
+        }
+        self.connection.is_some()
+    }
+
+    fn deliver(&mut self, due: Instant) {
+        let own = usize::try_from(self.random.between(0, ACCOUNTS as u64 - 1)).expect("a small number");
+        let account = self.first + own;
+        let next = self.sent.told[own].len() * self.shape.keys;
+        let keys: Vec<String> = (next..next + self.shape.keys).map(|recall| msg_key(account, recall)).collect();
+        let step = self.clock_step();
+        let query = query_at(APP, TOKEN, RECALL_COMMAND, unix_now() + step);
+        let body = recall_body(&account_name(account), &keys);
+
+        let phase = self.shared.phase.load(Ordering::Relaxed);
+        let sent = Instant::now();
+        let (connection, opened) = self.connection.as_mut().expect("a connection");
+        let opened = *opened;
+        let answer = connection.exchange(&format!("/?{query}"), &body);
+        let took = sent.elapsed();
+        if answer.is_err() {
+            self.connection = None;
+        }
+        let told = self.judge(answer, step != 0);
+        let times = &mut self.sent.phases[phase];
+        match told {
+            Told::Acknowledged => {
+                note(&mut times.answer, took);
+                note(&mut times.due, due.elapsed());
+                self.shared.acknowledged.fetch_add(self.shape.keys as u64, Ordering::Relaxed);
+                self.recovered(opened);
+            }
+            Told::Nothing => times.unanswered += 1,
+            Told::Refused => {}
+        }
+        self.sent.told[own].push(told);
+    }
+
+    /// By how many seconds the clock of this webhook is off.
+    fn clock_step(&mut self) -> i64 {
+        if !self.shape.clock_steps || self.random.between(1, CLOCK_STEP_ONE_OF) != 1 {
+            return 0;
+        }
+        self.sent.clock_steps += 1;
+        let step = i64::try_from(self.random.between(CLOCK_STEP.0, CLOCK_STEP.1)).expect("some seconds");
+        if self.random.between(0, 1) == 0 { step } else { -step }
+    }
+
+    /// What an answer says about the webhook's recalls, and whether it could be expected.
+    fn judge(&mut self, answer: std::io::Result<(u16, Vec<u8>)>, is_stale: bool) -> Told {
+        let Ok((status, body)) = answer else { return Told::Nothing };
+        let code = serde_json::from_slice::<Reply>(&body).map(|reply| reply.code);
+        let is = |outcome: Outcome| {
+            status == outcome.status().as_u16() && code.as_ref().is_ok_and(|code| *code == outcome.error_code())
+        };
+        // Nobody knows what becomes of it.
+        if is(Outcome::Unavailable) {
+            return Told::Nothing;
+        }
+        let expected = [Outcome::SpoolFull, Outcome::Timeout, Outcome::Draining];
+        let told = if is(Outcome::Accepted) { Told::Acknowledged } else { Told::Refused };
+        let is_expected = match told {
+            Told::Acknowledged => !is_stale,
+            _ => expected.into_iter().any(is) || (is_stale && is(Outcome::Stale)),
+        };
+        if !is_expected {
+            let stale = if is_stale { " of a webhook with a clock that is off" } else { "" };
+            self.sent.strange.push(format!("answer{stale}: {status} {}", String::from_utf8_lossy(&body)));
+        }
+        told
+    }
+
+    /// Only a connection that was opened after the kill leads to the new process.
+    fn recovered(&self, opened: Instant) {
+        let mut killed = self.shared.killed.lock().unwrap();
+        if let Some(at) = killed.filter(|at| *at < opened) {
+            self.shared.recoveries.lock().unwrap().push(at.elapsed());
+            *killed = None;
+        }
+    }
+}
+
+fn note(histogram: &mut Histogram<u64>, took: Duration) {
+    histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+}
+
+fn no_times() -> Vec<Times> {
+    let none = || Histogram::new_with_bounds(1, 60_000_000, 3).expect("valid bounds");
+    (0..PHASES).map(|_| Times { answer: none(), due: none(), unanswered: 0 }).collect()
+}
