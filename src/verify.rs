@@ -117,20 +117,20 @@ impl Verifier {
     }
 }
 
-/// What is not in the set, as `3, 7-9, …`.
+/// What is not in the set, as `3, 7-9`; of many ranges the first ones.
 fn missing_ranges(seqs: &SeqSet, first: u64, last: u64) -> String {
-    let mut ranges: Vec<(u64, u64)> = Vec::new();
-    for seq in (first..last).filter(|seq| !seqs.contains(*seq)) {
-        let full = ranges.len() == RANGES_SHOWN;
-        match ranges.last_mut() {
-            Some((_, end)) if *end + 1 == seq => *end = seq,
-            _ if full => break,
-            _ => ranges.push((seq, seq)),
+    let mut named: Vec<String> = Vec::new();
+    let mut seq = first;
+    while let Some(from) = (seq..last).find(|seq| !seqs.contains(*seq)) {
+        let end = (from..=last).find(|seq| seqs.contains(*seq)).unwrap_or(last);
+        if named.len() == RANGES_SHOWN {
+            named.push("…".to_owned());
+            break;
         }
+        named.push(if end - from == 1 { from.to_string() } else { format!("{from}-{}", end - 1) });
+        seq = end;
     }
-    let more = if ranges.len() == RANGES_SHOWN { " …" } else { "" };
-    let named = ranges.iter().map(|&(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") });
-    named.collect::<Vec<_>>().join(", ") + more
+    named.join(", ")
 }
 
 impl Report {
@@ -206,7 +206,7 @@ mod tests {
         assert!(text.contains("3 numbers are missing: 3-4, 6;") && text.contains("quarantine list"), "{text}");
         let sparse: Vec<Value> = (0..50).map(|nth| record(nth * 2 + 1, "a", 0)).collect();
         let text = self::report(&sparse).to_string();
-        assert!(text.contains("49 numbers are missing: 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 …;"), "{text}");
+        assert!(text.contains("49 numbers are missing: 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, …;"), "{text}");
     }
 
     #[test]

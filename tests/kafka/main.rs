@@ -38,6 +38,7 @@ mod broker_restarts;
 mod end_to_end;
 mod kafka_away;
 mod late_end_txn;
+mod quarantine_requeued;
 mod record_refused;
 mod spool_copied;
 mod spool_shared;

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::Metadata;
@@ -224,6 +224,23 @@ impl Broker {
                 self.give_up(&format!("topic {name} got no leader"));
             }
             pause_between_polls();
+        }
+    }
+
+    /// Changes settings of a topic.
+    pub(crate) fn alter_topic(&self, name: &str, settings: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("rdkafka creates an admin client");
+        let mut change = AlterConfig::new(ResourceSpecifier::Topic(name));
+        for (key, value) in settings {
+            change = change.set(key, value);
+        }
+        let altered = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a tokio runtime")
+            .block_on(admin.alter_configs([&change], &AdminOptions::new()));
+        match altered.as_deref() {
+            Ok([Ok(_)]) => {}
+            refused => panic!("topic {name} was not altered: {refused:?}"),
         }
     }
 

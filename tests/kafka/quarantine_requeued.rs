@@ -1,0 +1,263 @@
+//! Records that a real Kafka refuses in the middle of a stream: the rest is there once and in order,
+//! and so are they, once requeued; whatever dies meanwhile.
+//!
+//! A policy of the broker's own (`POLICY_VIOLATION`, and `INVALID_RECORD` for anything but a record
+//! without a key in a compacted topic) takes a plugin in the broker; what the bridge does about these
+//! errors is shown with the embedded broker, `tests/bridge/quarantine_bounds.rs`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use recall_bridge::record::Event;
+use recall_bridge::spool::{Appender, Options, Spool};
+use serde_json::Value;
+
+use crate::audit::audit;
+use crate::bridge::{APP, Bridge, Setup, TOKEN};
+use crate::broker::Broker;
+use crate::load::{Delivery, Load, Told};
+use crate::scene;
+use crate::seed::Random;
+use crate::sender::{Sender, query_at, recall_body, unix_now};
+use crate::wait::{assert_accounts, count, until_drained, until_true};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Nobody listens there.
+const NO_KAFKA: &str = "127.0.0.1:1";
+
+fn acknowledged(account: &str, key: &str) -> Delivery {
+    Delivery { account: account.to_owned(), keys: vec![key.to_owned()], told: Told::Acknowledged, took: Duration::ZERO }
+}
+
+/// What a command printed, as JSON lines; it must succeed.
+#[track_caller]
+fn command(setup: &Setup, args: &[&str]) -> Vec<Value> {
+    let output = setup.run(args);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+fn list(setup: &Setup) -> Vec<Value> {
+    command(setup, &["quarantine", "list", "--json"])
+}
+
+/// Requeues all that is there, by number.
+fn requeue_all(setup: &Setup) -> Vec<Value> {
+    let ids: Vec<String> = list(setup).iter().map(|entry| entry["id"].to_string()).collect();
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    command(setup, &[&["quarantine", "requeue", "--json"][..], &ids].concat())
+}
+
+fn numbers(entries: &[Value]) -> BTreeSet<(String, u64)> {
+    entries
+        .iter()
+        .map(|entry| (entry["bridge_spool"].as_str().unwrap().to_owned(), entry["bridge_seq"].as_u64().unwrap()))
+        .collect()
+}
+
+#[test]
+fn records_too_large_for_the_topic_amid_a_stream_with_kills_harm_no_other_and_go_out_once_it_takes_them() {
+    let mut random = Random::new("too-large-requeued");
+    let broker = Broker::shared();
+    broker.create_topic("too-large-requeued", 6, &[("max.message.bytes", "6000")]);
+    let setup = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", "too-large-requeued");
+    let mut bridge = setup.start();
+    let load = Load::start("large", 3, bridge.webhook_address(), &mut random);
+    let mut poison = Vec::new();
+    for round in 0..6 {
+        load.until_acknowledged(random.between(20, 200));
+        // Nothing that compression could make small.
+        let noise: Vec<u8> = (0..1000).flat_map(|_| random.next().to_le_bytes()).collect();
+        let (account, key) = (format!("#TOA#_poison_{round}"), hex::encode(noise));
+        Sender::new(&bridge.url(), APP, TOKEN).acknowledged(&account, &[&key]);
+        poison.push(acknowledged(&account, &key));
+        if round % 2 == 1 {
+            load.until_acknowledged(random.between(1, 50));
+            bridge.kill();
+            bridge = bridge.restart();
+            load.aim(bridge.webhook_address());
+        }
+    }
+    load.until_acknowledged(50);
+    let mut ledger = load.stop();
+    until_drained(&bridge);
+    assert_accounts(&bridge);
+    let refused = list(&setup);
+    assert_eq!(refused.len(), 6, "{refused:?}");
+    assert!(refused.iter().all(|entry| entry["reason"] == "kafka_too_large"), "{refused:?}");
+    let mut before = audit(&ledger, &scene::read(broker, "too-large-requeued"));
+    assert_eq!(before.missing.iter().cloned().collect::<BTreeSet<_>>(), numbers(&refused));
+    before.forgive_gaps(6);
+    before.assert_clean();
+
+    broker.alter_topic("too-large-requeued", &[("max.message.bytes", "1048588")]);
+    // The broker takes its time to heed it: what it refuses once more is there once more.
+    until_true("all of it was requeued and published", || {
+        requeue_all(&setup);
+        until_drained(&bridge);
+        count(&bridge, "quarantine_events") == 0
+    });
+    scene::stop(&mut bridge);
+    ledger.extend(poison);
+    let mut after = audit(&ledger, &scene::read(broker, "too-large-requeued"));
+    after.forgive_gaps(after.gaps);
+    after.assert_clean();
+    assert_eq!(after.spools, 1);
+}
+
+/// Puts a recall into the spool of a stopped node, as one whose clock is wrong would.
+fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
+    let options = Options {
+        dir: dir.to_owned(),
+        max_bytes: 1 << 30,
+        quarantine_max_bytes: 1 << 20,
+        on_commit: Box::new(|_, _| ()),
+    };
+    let (spool, writer) = Spool::open(options, || ()).unwrap();
+    let event = Event {
+        sdk_app_id: APP,
+        official_account: account,
+        msg_key: "1_1_1698741698",
+        recalled_at_ms: None,
+        received_at_ms,
+        opt_platform: None,
+        client_ip: None,
+        traceparent: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        Appender::new(&spool).append(|writer| writer.event(|out| event.encode(out))).await.unwrap();
+    });
+    writer.stop().unwrap();
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
+}
+
+/// Accepts some without Kafka, and dies.
+fn accept_some(setup: &Setup, name: &str, random: &mut Random) -> Vec<Delivery> {
+    let mut bridge = setup.clone().env("KAFKA_BOOTSTRAP_SERVERS", NO_KAFKA).start();
+    let load = Load::start(name, 2, bridge.webhook_address(), random);
+    load.until_acknowledged(random.between(50, 150));
+    let ledger = load.stop();
+    bridge.kill();
+    ledger
+}
+
+#[test]
+fn records_whose_time_the_topic_refuses_harm_no_other_and_are_taken_with_the_time_of_their_requeue() {
+    let mut random = Random::new("wrong-time");
+    let broker = Broker::shared();
+    let hour = (60 * 60 * 1000).to_string();
+    let limits = [
+        ("message.timestamp.type", "CreateTime"),
+        ("message.timestamp.after.max.ms", hour.as_str()),
+        ("message.timestamp.before.max.ms", hour.as_str()),
+    ];
+    broker.create_topic("wrong-time", 6, &limits);
+    let setup = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", "wrong-time");
+    // From a clock that was a day ahead for a moment, and from an outage that was longer than the
+    // topic likes; both amid others.
+    let mut ledger = accept_some(&setup, "time-a", &mut random);
+    accept_with_clock(&setup.spool_dir(), "#TOA#_ahead", now_ms() + DAY_MS);
+    ledger.extend(accept_some(&setup, "time-b", &mut random));
+    accept_with_clock(&setup.spool_dir(), "#TOA#_behind", now_ms() - DAY_MS);
+    ledger.extend(accept_some(&setup, "time-c", &mut random));
+
+    let mut bridge = setup.start();
+    let load = Load::start("time-d", 2, bridge.webhook_address(), &mut random);
+    for _ in 0..3 {
+        load.until_acknowledged(random.between(1, 100));
+        bridge.kill();
+        bridge = bridge.restart();
+        load.aim(bridge.webhook_address());
+    }
+    load.until_acknowledged(50);
+    ledger.extend(load.stop());
+    until_drained(&bridge);
+    assert_accounts(&bridge);
+    let refused = list(&setup);
+    let accounts: BTreeSet<&str> = refused.iter().map(|entry| entry["account"].as_str().unwrap()).collect();
+    assert_eq!((refused.len(), accounts), (2, ["#TOA#_ahead", "#TOA#_behind"].into()), "{refused:?}");
+    assert!(refused.iter().all(|entry| entry["reason"] == "kafka_invalid_timestamp"), "{refused:?}");
+    let mut before = audit(&ledger, &scene::read(broker, "wrong-time"));
+    assert_eq!(before.missing.iter().cloned().collect::<BTreeSet<_>>(), numbers(&refused));
+    before.forgive_gaps(2);
+    before.assert_clean();
+
+    let exported = command(&setup, &["quarantine", "export"]);
+    let requeued_at = now_ms();
+    let done = requeue_all(&setup);
+    assert!(done.iter().all(|line| line["result"] == "requeued"), "{done:?}");
+    scene::stop(&mut bridge);
+    ledger.extend(["#TOA#_ahead", "#TOA#_behind"].map(|account| acknowledged(account, "1_1_1698741698")));
+    let records = scene::read(broker, "wrong-time");
+    let mut after = audit(&ledger, &records);
+    after.forgive_gaps(2);
+    after.assert_clean();
+    assert_eq!(after.spools, 1);
+    for record in records.iter().filter(|record| record.key == "#TOA#_ahead" || record.key == "#TOA#_behind") {
+        assert!((requeued_at..now_ms()).contains(&record.timestamp_ms), "{record:?}");
+        let was = exported.iter().find(|entry| entry["account"] == record.key.as_str()).unwrap();
+        assert_eq!(record.value, was["record"]["value"], "its time of receipt stays what it was");
+    }
+}
+
+/// Delivers a recall that comes an hour late.
+fn late(bridge: &Bridge, account: &str, key: &str) {
+    let query = query_at(APP, TOKEN, recall_bridge::webhook::RECALL_COMMAND, unix_now() - 3600);
+    let answer = Sender::new(&bridge.url(), APP, TOKEN).post(&query, recall_body(account, &[key]));
+    assert_eq!(answer.code(), 120_008, "{answer:?}");
+}
+
+#[test]
+fn what_is_requeued_while_the_bridge_is_killed_again_and_again_is_in_the_topic_once() {
+    const LATE: u64 = 300;
+    let mut random = Random::new("killed-requeueing");
+    let broker = Broker::shared();
+    let setup = scene::setup(broker, "killed-requeueing");
+    let mut bridge = setup.start();
+    let mut ledger: Vec<Delivery> = Vec::new();
+    for number in 0..LATE {
+        let (account, key) = (format!("#TOA#_late_{number}"), format!("{number}_1_1698741698"));
+        late(&bridge, &account, &key);
+        ledger.push(acknowledged(&account, &key));
+    }
+    let load = Load::start("requeueing", 3, bridge.webhook_address(), &mut random);
+    let (mut rounds, mut cut) = (0, 0);
+    loop {
+        rounds += 1;
+        assert!(rounds < 100, "it never ends");
+        load.until_acknowledged(random.between(1, 100));
+        let ids: Vec<String> = (1..=LATE).map(|id| id.to_string()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let mut client = setup.launch(&[&["quarantine", "requeue", "--json"][..], &ids].concat());
+        let (before, some) = (count(&bridge, "quarantine_events"), random.between(0, 100));
+        until_true("some are requeued", || {
+            let left = count(&bridge, "quarantine_events");
+            left == 0 || before - left >= some
+        });
+        bridge.kill();
+        let code = client.wait_exit(Duration::from_secs(70));
+        assert!(code == 0 || code == 75, "{code}: {}", client.tail());
+        cut += u64::from(code == 75);
+        bridge = bridge.restart();
+        load.aim(bridge.webhook_address());
+        if list(&setup).is_empty() {
+            break;
+        }
+    }
+    load.until_acknowledged(50);
+    ledger.extend(load.stop());
+    scene::stop(&mut bridge);
+    eprintln!("{rounds} rounds, {cut} requests cut off");
+    let audit = scene::assert_exactly_once(broker, "killed-requeueing", &ledger);
+    assert_eq!(audit.spools, 1, "it took itself for a copy");
+}
