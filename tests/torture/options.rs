@@ -22,7 +22,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// One broker, or three with replication 3 and min.insync.replicas 2
-    #[arg(long, default_value = "1", value_parser = PossibleValuesParser::new(["1", "3"]).map(|text| if text == "3" { 3 } else { 1 }))]
+    #[arg(long, default_value = "1", value_parser = PossibleValuesParser::new(["1", "3"]).map(|text| if text == "3" { 3_usize } else { 1 }))]
     pub(crate) brokers: usize,
     /// Webhooks in a second
     #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..))]
