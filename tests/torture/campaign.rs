@@ -177,11 +177,13 @@ impl Watch<'_> {
             match step.fault {
                 BridgeFault::Kill => {
                     collect(node, lives);
-                    self.arena.note("bridge: SIGKILL");
-                    node.kill();
-                    self.load.bridge_was_killed();
-                    self.arena.count("bridge_kills", 1);
-                    node.restart();
+                    self.kill(node);
+                }
+                BridgeFault::KillWhileSending(later) => {
+                    collect(node, lives);
+                    self.load.until_sending(PROGRESS);
+                    thread::sleep(later);
+                    self.kill(node);
                 }
                 BridgeFault::Freeze(length) => {
                     self.arena.note(&format!("bridge: SIGSTOP for {length:.1?}"));
@@ -194,6 +196,14 @@ impl Watch<'_> {
                 }
             }
         }
+    }
+
+    fn kill(&self, node: &mut Node) {
+        node.kill();
+        self.load.bridge_was_killed();
+        node.restart();
+        self.arena.note("bridge: SIGKILL");
+        self.arena.count("bridge_kills", 1);
     }
 
     /// A bridge that ended by itself is noted, and started again.

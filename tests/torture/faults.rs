@@ -17,7 +17,7 @@ use crate::schedule::{self, BrokerFault, DiskFull, NetworkFault};
 use crate::seed::Random;
 
 /// One of so many `EndTxn` is held.
-const LATE_ONE_OF: u64 = 10;
+const LATE_ONE_OF: u64 = 5;
 
 /// Kills and freezes brokers, one at a time; returns them, all up.
 pub(crate) fn brokers(

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -85,6 +85,9 @@ struct Shared {
     phase: AtomicUsize,
     /// The first SIGKILL since which nothing was acknowledged.
     killed: Mutex<Option<Instant>>,
+    /// Webhooks begun, for whoever waits for the next one.
+    begun: Mutex<u64>,
+    beginning: Condvar,
     recoveries: Mutex<Vec<Duration>>,
 }
 
@@ -110,6 +113,8 @@ impl Load {
             acknowledged: AtomicU64::new(0),
             phase: AtomicUsize::new(0),
             killed: Mutex::default(),
+            begun: Mutex::default(),
+            beginning: Condvar::new(),
             recoveries: Mutex::default(),
         });
         let threads = (0..shape.connections).map(|number| {
@@ -130,6 +135,13 @@ impl Load {
     /// Times are noted under another phase from now on.
     pub(crate) fn enter(&self, phase: usize) {
         self.shared.phase.store(phase, Ordering::Relaxed);
+    }
+
+    /// Waits until a webhook is about to be sent.
+    pub(crate) fn until_sending(&self, at_most: Duration) {
+        let begun = self.shared.begun.lock().unwrap();
+        let before = *begun;
+        drop(self.shared.beginning.wait_timeout_while(begun, at_most, |begun| *begun == before).unwrap());
     }
 
     /// The bridge's process is gone: how long until something is acknowledged again?
@@ -229,6 +241,8 @@ impl<'a> Sender<'a> {
         let sent = Instant::now();
         let (connection, opened) = self.connection.as_mut().expect("a connection");
         let opened = *opened;
+        *self.shared.begun.lock().unwrap() += 1;
+        self.shared.beginning.notify_all();
         let answer = connection.exchange(&format!("/?{query}"), &body);
         let took = sent.elapsed();
         if answer.is_err() {

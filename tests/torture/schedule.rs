@@ -17,6 +17,8 @@ pub(crate) struct Step<F> {
 pub(crate) enum BridgeFault {
     /// SIGKILL, and a new process at once.
     Kill,
+    /// The same, so long after a webhook began to be sent.
+    KillWhileSending(Duration),
     /// SIGSTOP for so long, then SIGCONT.
     Freeze(Duration),
 }
@@ -60,7 +62,8 @@ pub(crate) fn bridge(random: &mut Random, every: f64) -> Step<BridgeFault> {
     // Most are kills: a life begins with a fence and a reading, and ends anywhere in them.
     let fault = match random.between(1, 20) {
         1 => BridgeFault::Freeze(freeze(random, (50, 4000))),
-        _ => BridgeFault::Kill,
+        2..=8 => BridgeFault::Kill,
+        _ => BridgeFault::KillWhileSending(Duration::from_micros(random.between(0, 1500))),
     };
     Step { after: pause(random, every), fault }
 }
