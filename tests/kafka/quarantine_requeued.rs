@@ -117,6 +117,7 @@ fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
         dir: dir.to_owned(),
         max_bytes: 1 << 30,
         quarantine_max_bytes: 1 << 20,
+        repeat_window: std::time::Duration::ZERO,
         on_commit: Box::new(|_, _| ()),
     };
     let (spool, writer) = Spool::open(options, || ()).unwrap();
@@ -132,7 +133,7 @@ fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        Appender::new(&spool).append(|writer| writer.event(|out| event.encode(out))).await.unwrap();
+        Appender::new(&spool).append(|writer| writer.event(|out| Some(event.encode(out).into_bytes()))).await.unwrap();
     });
     writer.stop().unwrap();
 }

@@ -29,7 +29,10 @@ pub(crate) fn small_disk() -> Option<PathBuf> {
         if inside(flags, &mount_point, Path::new("true")).status().is_ok_and(|status| status.success()) {
             let program = std::env::current_exe().ok()?;
             // Returns only where it fails.
-            let error = inside(flags, &mount_point, &program).args(std::env::args_os().skip(1)).env(INSIDE, &mount_point).exec();
+            let error = inside(flags, &mount_point, &program)
+                .args(std::env::args_os().skip(1))
+                .env(INSIDE, &mount_point)
+                .exec();
             eprintln!("torture: no mount namespace: {error}");
             return None;
         }

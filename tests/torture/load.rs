@@ -192,8 +192,7 @@ struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     fn new(shared: &'a Shared, shape: Shape, number: usize, random: Random) -> Self {
-        let sent =
-            Sent { told: vec![Vec::new(); ACCOUNTS], phases: no_times(), clock_steps: 0, strange: Vec::new() };
+        let sent = Sent { told: vec![Vec::new(); ACCOUNTS], phases: no_times(), clock_steps: 0, strange: Vec::new() };
         Self { shared, shape, first: number * ACCOUNTS, random, connection: None, sent }
     }
 
