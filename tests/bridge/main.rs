@@ -26,6 +26,7 @@ mod random;
 mod raw;
 
 mod accounting;
+mod ack_after;
 mod bounds;
 mod commands;
 mod crash;
@@ -38,4 +39,5 @@ mod outcomes;
 mod repeats;
 mod restored;
 mod smoke;
+mod spool_failure;
 mod vectors;

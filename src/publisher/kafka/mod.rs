@@ -6,3 +6,4 @@ pub mod probe;
 pub(super) mod producer;
 pub(super) mod read_back;
 pub mod topic;
+pub(super) mod unspooled;
