@@ -13,12 +13,13 @@ use actix_web::dev::ServerHandle;
 use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 
-use crate::config::{Config, Delivery};
+use crate::config::{Config, Delivery, SpoolFailure};
 use crate::control::Control;
 use crate::ingest::{self, Limits, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
-use crate::ops::server::Panel;
+use crate::ops::server::{Panel, Probe};
 use crate::ops::status::KafkaCell;
+use crate::publisher::bypass::{self, Bypass};
 use crate::publisher::kafka::errors::KINDS;
 use crate::publisher::kafka::topic::Creation;
 use crate::publisher::{self, PublisherError, PublisherHandle};
@@ -119,8 +120,9 @@ impl App {
             kafka: kafka.clone(),
         };
         let publisher = publisher::start(options, end("publisher", &ends))?;
+        let bypass = start_bypass(config)?;
 
-        let shared = Arc::new(ingest::Shared::new(config, spool.clone(), Arc::clone(&metrics)));
+        let shared = Arc::new(ingest::Shared::new(config, spool.clone(), bypass.clone(), Arc::clone(&metrics)));
         let limits = Limits { workers: config.workers, stop_timeout: config.ack_timeout + STOP_MARGIN };
         let webhook = ingest::run(webhook_listener, Arc::clone(&shared), limits).map_err(AppError::Server)?;
         let draining = Arc::clone(&shared);
@@ -130,6 +132,8 @@ impl App {
             kafka,
             metrics,
             draining: Box::new(move || draining.is_draining()),
+            bypass: bypass
+                .map(|bypass| -> Probe { Box::new(move || bypass.probe().map_err(|error| error.to_string())) }),
         };
         let ops = crate::ops::server::run(ops_listener, panel).map_err(AppError::Server)?;
 
@@ -253,6 +257,20 @@ fn control(spool: Spool) -> Option<Control> {
             );
         })
         .ok()
+}
+
+/// The way past the spool, where it is wanted.
+fn start_bypass(config: &Config) -> Result<Option<Arc<Bypass>>, AppError> {
+    if config.spool_failure == SpoolFailure::Refuse {
+        return Ok(None);
+    }
+    let options = bypass::Options {
+        topic: config.topic.clone(),
+        config: config.kafka.client_config(),
+        timeout: config.ack_timeout,
+    };
+    let bypass = Bypass::start(options).map_err(PublisherError::Thread)?;
+    Ok(Some(Arc::new(bypass)))
 }
 
 /// Tells the process that a part has ended.

@@ -15,8 +15,9 @@
 //! 3. [`webhook::parse`] takes that proof and the body, and makes a [`webhook::Recall`].
 //! 4. [`record::Event::encode`] writes the bytes that Kafka will get, one record per message. Nothing
 //!    behind it parses or formats.
-//! 5. [`spool::Appender::append`] joins the commit that is next. Only a commit that returned, synced
-//!    to the disk, makes a [`spool::Durable`]; then the sender gets its OK.
+//! 5. [`spool::Appender::append`] joins the commit that is next, without what was accepted lately.
+//!    Only a commit that returned, synced to the disk, makes a [`spool::Durable`]; then the sender gets
+//!    its OK.
 //! 6. [`publisher`] reads the spool in sequence and publishes it in Kafka transactions.
 //!    [`publisher::machine::Machine`] decides what to do next; after any doubt it fences the old
 //!    producer, reads the topic back, and goes on with what is missing.
@@ -44,6 +45,7 @@
 //! * [`spool`]: the durable queue. Bytes in, bytes out, sequence numbers; its storage contract, with
 //!   numbers, is its documentation.
 //! * [`publisher`]: spool to Kafka: a pure state machine, a driver, and every call to librdkafka.
+//!   [`publisher::bypass`] is the one way past the spool, for when it cannot be written.
 //! * [`quarantine`]: what is done about entries in quarantine: which are meant, what they become.
 //! * [`control`]: how a command asks the running process for a change: a socket in the spool directory.
 //! * [`ops`]: metrics, health and status, on a listener of their own.
@@ -53,7 +55,7 @@
 //! * [`telemetry`]: one line per event on stderr, as JSON or as text.
 //!
 //! `webhook`, `record` and `spool` import no other room. Nothing imports `commands`, and only `app`
-//! and `commands` import across.
+//! and `commands` import across; of `publisher`, `ingest` knows the bypass.
 //!
 //! # Where to begin
 //!

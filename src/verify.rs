@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL};
+use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, BRIDGE_UNSPOOLED};
 use crate::seq_set::SeqSet;
 
 /// Faults kept with their text; further ones are counted.
@@ -20,6 +20,7 @@ const RANGES_SHOWN: usize = 10;
 #[derive(Debug, Default)]
 pub struct Verifier {
     records: u64,
+    unspooled: u64,
     spools: BTreeMap<String, Spool>,
     partitions: BTreeMap<String, i64>,
     faults: u64,
@@ -43,6 +44,8 @@ pub struct Report {
     pub duplicates: u64,
     /// Sequence numbers missing between the first and the last one of a spool.
     pub gaps: u64,
+    /// Records that were published past a spool, and so have no sequence number.
+    pub unspooled: u64,
     /// Faults of all kinds.
     pub faults: u64,
     spools: Vec<String>,
@@ -82,6 +85,13 @@ impl Verifier {
     fn number(&mut self, record: &Value) -> Result<(), String> {
         let account = record["key"].as_str().unwrap_or_default();
         let header = |name: &str| record["headers"][name].as_str();
+        if header(BRIDGE_UNSPOOLED).is_some() {
+            self.unspooled += 1;
+            return match header(BRIDGE_SPOOL).or(header(BRIDGE_SEQ)) {
+                Some(_) => Err("bridge_unspooled beside bridge_spool or bridge_seq".to_owned()),
+                None => Ok(()),
+            };
+        }
         let spool = header(BRIDGE_SPOOL).ok_or("no bridge_spool")?;
         let seq: u64 = header(BRIDGE_SEQ).and_then(|text| text.parse().ok()).ok_or("no bridge_seq")?;
         let spool = self.spools.entry(spool.to_owned()).or_default();
@@ -113,7 +123,18 @@ impl Verifier {
             duplicates += spool.duplicates;
             lines.push(format!("spool {uuid}: {first} to {last}, {missing} missing, {} doubled", spool.duplicates));
         }
-        Report { records: self.records, duplicates, gaps, faults: self.faults, spools: lines, shown: self.shown }
+        if self.unspooled > 0 {
+            lines.push(format!("past any spool: {}, without numbers", self.unspooled));
+        }
+        Report {
+            records: self.records,
+            duplicates,
+            gaps,
+            unspooled: self.unspooled,
+            faults: self.faults,
+            spools: lines,
+            shown: self.shown,
+        }
     }
 }
 
@@ -186,6 +207,25 @@ mod tests {
         let report = report(&[record(2, "b", 1), record(1, "a", 0), record(3, "a", 0), record(4, "b", 1)]);
         assert!(report.is_clean(), "{report}");
         assert_eq!(report.records, 4);
+    }
+
+    #[test]
+    fn a_record_published_past_the_spool_is_counted_and_needs_no_number() {
+        let mut unspooled = record(2, "a", 0);
+        let headers = unspooled["headers"].as_object_mut().unwrap();
+        headers.remove("bridge_seq");
+        let without_a_number = unspooled.clone();
+        let headers = unspooled["headers"].as_object_mut().unwrap();
+        headers.remove("bridge_spool");
+        headers.insert("bridge_unspooled".to_owned(), json!("1"));
+        let report = report(&[record(1, "a", 0), unspooled.clone(), unspooled.clone(), record(2, "a", 0)]);
+        assert!(report.is_clean(), "{report}");
+        assert_eq!((report.records, report.unspooled, report.gaps), (4, 2, 0));
+        assert!(report.to_string().contains("past any spool: 2"), "{report}");
+        unspooled["headers"]["bridge_spool"] = json!("s");
+        for bad in [without_a_number, unspooled] {
+            assert_eq!(self::report(&[bad]).faults, 1);
+        }
     }
 
     #[test]

@@ -51,6 +51,44 @@ impl Delivery {
     }
 }
 
+/// What becomes of a delivery while the spool cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpoolFailure {
+    /// It is refused.
+    Refuse,
+    /// It is published to Kafka directly, and acknowledged when the broker has.
+    Publish,
+}
+
+impl SpoolFailure {
+    /// The word of `BRIDGE_SPOOL_FAILURE`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Publish => "publish",
+        }
+    }
+}
+
+/// When a delivery is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AckAfter {
+    /// When it is durable in the spool.
+    Spooled,
+    /// When it is in Kafka; where that takes too long, when it is durable in the spool.
+    Published,
+}
+
+impl AckAfter {
+    /// The word of `BRIDGE_ACK_AFTER`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spooled => "spooled",
+            Self::Published => "published",
+        }
+    }
+}
+
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -93,12 +131,16 @@ pub struct Config {
     pub request_time_window_seconds: u64,
     /// How long a delivery may take to become durable (`BRIDGE_ACK_TIMEOUT_MS`).
     pub ack_timeout: Duration,
+    /// When a delivery is acknowledged (`BRIDGE_ACK_AFTER`).
+    pub ack_after: AckAfter,
     /// The directory of the spool (`BRIDGE_SPOOL_DIR`).
     pub spool_dir: PathBuf,
     /// The bound of unpublished payload, in bytes (`BRIDGE_SPOOL_MAX_BYTES`).
     pub spool_max_bytes: u64,
     /// The bound of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
     pub quarantine_max_bytes: u64,
+    /// What becomes of a delivery while the spool cannot be written (`BRIDGE_SPOOL_FAILURE`).
+    pub spool_failure: SpoolFailure,
     /// How long a delivery is recognized when the sender repeats it; zero: not at all
     /// (`BRIDGE_DEDUP_WINDOW_SECONDS`).
     pub dedup_window: Duration,

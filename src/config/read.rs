@@ -10,7 +10,7 @@ use super::kafka_names::{FROM_FILE, variable};
 use super::raw::Raw;
 use super::secret::direct_or_file;
 use super::values::{Reader, log_filter, socket_addr, topic, url_path, word};
-use super::{Config, Delivery, Fault, Faults, LogFormat, SpoolConfig};
+use super::{AckAfter, Config, Delivery, Fault, Faults, LogFormat, SpoolConfig, SpoolFailure};
 use crate::webhook::Apps;
 
 const KIB: u64 = 1024;
@@ -45,9 +45,15 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         max_body_bytes: r.number("BRIDGE_MAX_BODY_BYTES", raw.max_body_bytes.as_deref(), 65_536, KIB..=16 * MIB, "bytes"),
         request_time_window_seconds: r.number("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", raw.request_time_window_seconds.as_deref(), 60, 1..=86_400, "seconds"),
         ack_timeout: Duration::from_millis(r.number("BRIDGE_ACK_TIMEOUT_MS", raw.ack_timeout_ms.as_deref(), 1500, 50..=10_000, "milliseconds")),
+        ack_after: r.read("BRIDGE_ACK_AFTER", raw.ack_after.as_deref(), AckAfter::Spooled, |text| {
+            word(text, &[AckAfter::Spooled, AckAfter::Published].map(|it| (it.as_str(), it)))
+        }),
         spool_dir: spool.dir,
         spool_max_bytes: spool.max_bytes,
         quarantine_max_bytes: spool.quarantine_max_bytes,
+        spool_failure: r.read("BRIDGE_SPOOL_FAILURE", raw.spool_failure.as_deref(), SpoolFailure::Refuse, |text| {
+            word(text, &[SpoolFailure::Refuse, SpoolFailure::Publish].map(|it| (it.as_str(), it)))
+        }),
         dedup_window: Duration::from_secs(r.number("BRIDGE_DEDUP_WINDOW_SECONDS", raw.dedup_window_seconds.as_deref(), 600, 0..=MAX_DEDUP_WINDOW.as_secs(), "seconds")),
         topic: r.read("BRIDGE_TOPIC", raw.topic.as_deref(), "official-account.recalls".into(), topic),
         topic_create: r.flag("BRIDGE_TOPIC_CREATE", raw.topic_create.as_deref(), false),

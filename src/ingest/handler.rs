@@ -11,10 +11,11 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::body::{self, BodyError};
 use super::checks::{Verdict, check};
+use super::settle::settle;
 use super::{Outcome, Shared};
 use crate::ops::status::unix_ms;
 use crate::record::Event;
-use crate::spool::{AppendError, Appender, QuarantineEntry};
+use crate::spool::{AppendError, Appender, Published, QuarantineEntry};
 use crate::webhook::{self, Verified};
 
 /// One worker's part.
@@ -22,20 +23,22 @@ use crate::webhook::{self, Verified};
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) appender: Appender,
+    /// Where acknowledgements wait for Kafka.
+    pub(super) published: Option<Published>,
 }
 
 /// An outcome, and what to say about it.
-struct Answer {
+pub(super) struct Answer {
     outcome: Outcome,
     info: String,
 }
 
 impl Answer {
-    fn ok(outcome: Outcome) -> Self {
+    pub(super) fn ok(outcome: Outcome) -> Self {
         Self { outcome, info: String::new() }
     }
 
-    fn fail(outcome: Outcome, info: impl Into<String>) -> Self {
+    pub(super) fn fail(outcome: Outcome, info: impl Into<String>) -> Self {
         Self { outcome, info: info.into() }
     }
 }
@@ -115,16 +118,17 @@ async fn deliver(worker: &Worker, request: &HttpRequest, payload: &mut Payload, 
             return Some(Answer::fail(Outcome::Timeout, info));
         }
     };
-    let decide = decide(worker, request, &body);
+    let decide = decide(worker, request, &body, started);
     let answer = tokio::time::timeout_at(deadline, decide).await;
     Some(answer.unwrap_or_else(|_| {
-        let info = format!("the disk did not confirm it within {} ms", shared.ack_timeout.as_millis());
+        let who = if shared.bypass.is_some() { "neither disk nor Kafka confirmed" } else { "the disk did not confirm" };
+        let info = format!("{who} it within {} ms", shared.ack_timeout.as_millis());
         Answer::fail(Outcome::Unavailable, info)
     }))
 }
 
 /// The checks in their order, then the spool.
-async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8]) -> Answer {
+async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8], started: Instant) -> Answer {
     let shared = &*worker.shared;
     let received_at_ms = unix_ms(SystemTime::now());
     let query = request.query_string();
@@ -149,26 +153,17 @@ async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8]) -> Answer {
         .get("traceparent")
         .and_then(|value| value.to_str().ok())
         .filter(|text| webhook::is_valid_traceparent(text));
-    let appended = worker.appender.append(|events| {
-        for msg_key in recall.msg_keys() {
-            let event = Event {
-                sdk_app_id: verified.sdk_app_id(),
-                official_account: recall.official_account(),
-                msg_key,
-                recalled_at_ms: recall.event_time_ms(),
-                received_at_ms,
-                opt_platform: verified.opt_platform(),
-                client_ip: verified.client_ip(),
-                traceparent,
-            };
-            events.event(|out| Some(event.encode(out).into_bytes()));
-        }
+    let events = recall.msg_keys().map(|msg_key| Event {
+        sdk_app_id: verified.sdk_app_id(),
+        official_account: recall.official_account(),
+        msg_key,
+        recalled_at_ms: recall.event_time_ms(),
+        received_at_ms,
+        opt_platform: verified.opt_platform(),
+        client_ip: verified.client_ip(),
+        traceparent,
     });
-    match appended.await {
-        Ok(durable) if durable.is_repeat() => Answer::ok(Outcome::Duplicate),
-        Ok(_durable) => Answer::ok(Outcome::Accepted),
-        Err(error) => not_durable(&error),
-    }
+    settle(worker, started, events).await
 }
 
 async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &str, body: &[u8], at_ms: i64) -> Answer {
@@ -185,7 +180,7 @@ async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &s
     }
 }
 
-fn not_durable(error: &AppendError) -> Answer {
+pub(super) fn not_durable(error: &AppendError) -> Answer {
     match error {
         AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error.to_string()),
         AppendError::Failed(_) | AppendError::Overloaded { .. } | AppendError::Closed => {

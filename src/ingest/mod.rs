@@ -6,6 +6,7 @@ mod handler;
 mod outcome;
 mod refusals;
 mod server;
+mod settle;
 
 pub use outcome::Outcome;
 pub use server::{Limits, run};
@@ -15,7 +16,9 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::config::{AckAfter, Config};
 use crate::ops::metrics::Metrics;
+use crate::publisher::bypass::Bypass;
 use crate::spool::Spool;
 use crate::webhook::Apps;
 
@@ -34,6 +37,10 @@ pub struct Shared {
     pub ack_timeout: Duration,
     /// Where deliveries go.
     pub spool: Spool,
+    /// Where they go while the spool cannot be written, where that is wanted.
+    pub bypass: Option<Arc<Bypass>>,
+    /// Whether acknowledgements wait for Kafka.
+    pub ack_after_published: bool,
     /// Where they are counted.
     pub metrics: Arc<Metrics>,
     draining: AtomicBool,
@@ -42,7 +49,7 @@ pub struct Shared {
 
 impl Shared {
     /// Puts the parts together.
-    pub fn new(config: &crate::config::Config, spool: Spool, metrics: Arc<Metrics>) -> Self {
+    pub fn new(config: &Config, spool: Spool, bypass: Option<Arc<Bypass>>, metrics: Arc<Metrics>) -> Self {
         Self {
             webhook_path: config.webhook_path.clone(),
             apps: RwLock::new(Arc::new(config.apps.clone())),
@@ -50,6 +57,8 @@ impl Shared {
             request_time_window_seconds: config.request_time_window_seconds,
             ack_timeout: config.ack_timeout,
             spool,
+            bypass,
+            ack_after_published: config.ack_after == AckAfter::Published,
             metrics,
             draining: AtomicBool::new(false),
             refusals: refusals::Throttle::default(),

@@ -32,6 +32,8 @@ pub enum Outcome {
     Accepted,
     /// Every record was accepted within `BRIDGE_DEDUP_WINDOW_SECONDS` before; none is added.
     Duplicate,
+    /// The spool could not be written; every record is in Kafka (`BRIDGE_SPOOL_FAILURE=publish`).
+    AcceptedUnspooled,
     /// The spool or the quarantine is at its bound.
     SpoolFull,
     /// It could not be made durable in time.
@@ -44,7 +46,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their checks; the index of one is its place here.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Draining,
@@ -58,6 +60,7 @@ impl Outcome {
         Self::Empty,
         Self::Accepted,
         Self::Duplicate,
+        Self::AcceptedUnspooled,
         Self::SpoolFull,
         Self::Unavailable,
         Self::Timeout,
@@ -80,6 +83,7 @@ impl Outcome {
             Self::Empty => "empty",
             Self::Accepted => "accepted",
             Self::Duplicate => "duplicate",
+            Self::AcceptedUnspooled => "accepted_unspooled",
             Self::SpoolFull => "spool_full",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
@@ -96,7 +100,7 @@ impl Outcome {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadQuery | Self::Malformed => StatusCode::BAD_REQUEST,
             Self::UnknownApp | Self::BadSign | Self::Stale => StatusCode::FORBIDDEN,
-            Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate => StatusCode::OK,
+            Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled => StatusCode::OK,
             Self::Timeout | Self::ClientGone => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -105,7 +109,7 @@ impl Outcome {
     /// vendor leaves 120001 to 130000 to the receiver.
     pub const fn error_code(self) -> u32 {
         match self {
-            Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate => 0,
+            Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled => 0,
             Self::NotFound => 120_001,
             Self::MethodNotAllowed => 120_002,
             Self::Draining => 120_003,
@@ -125,7 +129,7 @@ impl Outcome {
     /// How loud one delivery of this kind is in the log.
     pub const fn log_level(self) -> Level {
         match self {
-            Self::Accepted | Self::Duplicate | Self::Empty | Self::Ignored => Level::DEBUG,
+            Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled | Self::Empty | Self::Ignored => Level::DEBUG,
             Self::NotFound
             | Self::MethodNotAllowed
             | Self::TooLarge

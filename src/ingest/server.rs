@@ -10,7 +10,7 @@ use actix_web::{App, HttpRequest, HttpServer, web};
 
 use super::Shared;
 use super::handler::{Worker, handle};
-use crate::spool::Appender;
+use crate::spool::{Appender, Published};
 
 /// Connections per worker; beyond it the kernel's queue holds new ones.
 const CONNECTIONS_PER_WORKER: usize = 8192;
@@ -32,7 +32,9 @@ pub struct Limits {
 pub fn run(listener: TcpListener, shared: Arc<Shared>, limits: Limits) -> std::io::Result<Server> {
     Ok(HttpServer::new(move || {
         // Called once on each worker's thread.
-        let worker = Rc::new(Worker { shared: Arc::clone(&shared), appender: Appender::new(&shared.spool) });
+        let appender = Appender::new(&shared.spool);
+        let published = shared.ack_after_published.then(|| Published::new(&shared.spool));
+        let worker = Rc::new(Worker { shared: Arc::clone(&shared), appender, published });
         App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
             handle(request, payload.into_inner(), Rc::clone(&worker))
         }))

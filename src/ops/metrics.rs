@@ -87,6 +87,10 @@ pub struct Metrics {
     pub read_back_found: IntCounter,
     /// New identities taken because the spool was behind the topic.
     pub identity_renewals: IntCounter,
+    /// Events published past the spool.
+    pub unspooled_events: IntCounter,
+    /// Deliveries acknowledged before they were in Kafka, against `BRIDGE_ACK_AFTER=published`.
+    pub ack_fallbacks: IntCounter,
     snapshot: std::sync::Mutex<Snapshot>,
 }
 
@@ -189,6 +193,20 @@ impl Metrics {
                 IntCounter::with_opts(options(
                     "spool_identity_renewals_total",
                     "New spool UUIDs taken because the spool was behind the topic.",
+                ))?,
+            )?,
+            unspooled_events: register(
+                r,
+                IntCounter::with_opts(options(
+                    "unspooled_events_total",
+                    "Events published directly, because the spool could not be written.",
+                ))?,
+            )?,
+            ack_fallbacks: register(
+                r,
+                IntCounter::with_opts(options(
+                    "ack_fallback_total",
+                    "Deliveries acknowledged as spooled, because Kafka did not confirm them in time.",
                 ))?,
             )?,
             snapshot: std::sync::Mutex::new(Snapshot::new(r)?),

@@ -14,6 +14,9 @@ use super::metrics::{Metrics, View};
 use super::status::{KafkaCell, KafkaState, KafkaStatus, unix_ms};
 use crate::spool::{Reader, RecentUsage, Spool, Tallies};
 
+/// Asks whether deliveries can go past the spool; blocks for a moment.
+pub type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 /// What the listener shows.
 pub struct Panel {
     /// Asked at each request.
@@ -26,6 +29,8 @@ pub struct Panel {
     pub metrics: Arc<Metrics>,
     /// Whether the process is ending.
     pub draining: Box<dyn Fn() -> bool + Send + Sync>,
+    /// The way past the spool, where deliveries take it while the spool cannot be written.
+    pub bypass: Option<Probe>,
 }
 
 /// The answer of `/status`.
@@ -48,6 +53,7 @@ pub struct Status {
     quarantine: Tallies,
     ready: bool,
     reasons: Vec<String>,
+    degraded: Vec<String>,
 }
 
 /// How far a repeat of the sender is recognized, and what that takes.
@@ -95,9 +101,10 @@ impl Panel {
         }
     }
 
-    /// Why deliveries cannot be accepted; empty while they can.
-    fn reasons(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
+    /// Why deliveries cannot be accepted, which is empty while they can; and what is broken though
+    /// they can.
+    fn reasons(&self) -> (Vec<String>, Vec<String>) {
+        let (mut reasons, mut degraded) = (Vec::new(), Vec::new());
         if (self.draining)() {
             reasons.push("draining: the process is shutting down".to_owned());
         }
@@ -106,14 +113,19 @@ impl Panel {
             reasons.push(format!("spool full: {} of {} bytes", usage.bytes, usage.max_bytes));
         }
         if let Some(fault) = self.spool.fault() {
-            reasons.push(format!("spool broken: {fault}"));
+            let broken = format!("spool broken: {fault}");
+            match self.bypass.as_ref().map(|probe| probe()) {
+                None => reasons.push(broken),
+                Some(Err(error)) => reasons.push(format!("{broken}; nor can Kafka be reached directly: {error}")),
+                Some(Ok(())) => degraded.push(format!("{broken}; recalls are published to Kafka directly")),
+            }
         }
-        reasons
+        (reasons, degraded)
     }
 
     fn status(&self) -> Status {
         let (progress, usage) = (self.spool.progress(), self.spool.usage());
-        let reasons = self.reasons();
+        let (reasons, degraded) = self.reasons();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             spool_uuid: self.spool.identities().last().map(|identity| identity.uuid).unwrap_or_default(),
@@ -130,6 +142,7 @@ impl Panel {
             quarantine: self.spool.quarantine_tallies(),
             ready: reasons.is_empty(),
             reasons,
+            degraded,
         }
     }
 }
@@ -138,6 +151,7 @@ impl Panel {
 struct Readiness {
     ready: bool,
     reasons: Vec<String>,
+    degraded: Vec<String>,
     kafka: KafkaStatus,
 }
 
@@ -145,15 +159,17 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n")
 }
 
-async fn readyz(panel: web::Data<Panel>) -> HttpResponse {
-    let reasons = panel.reasons();
-    let answer = Readiness { ready: reasons.is_empty(), reasons, kafka: panel.kafka.get() };
+// To look is to ask Kafka sometimes, which takes a moment that `/livez` does not have.
+async fn readyz(panel: web::Data<Panel>) -> actix_web::Result<HttpResponse> {
+    let kafka = panel.kafka.get();
+    let (reasons, degraded) = web::block(move || panel.reasons()).await?;
+    let answer = Readiness { ready: reasons.is_empty(), reasons, degraded, kafka };
     let mut response = if answer.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.json(answer)
+    Ok(response.json(answer))
 }
 
-async fn status(panel: web::Data<Panel>) -> HttpResponse {
-    HttpResponse::Ok().json(panel.status())
+async fn status(panel: web::Data<Panel>) -> actix_web::Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(web::block(move || panel.status()).await?))
 }
 
 async fn metrics(panel: web::Data<Panel>) -> HttpResponse {

@@ -16,8 +16,10 @@
 //! # Rooms
 //!
 //! [`machine`] decides what to do next, pure ([`events`] are what it and the driver tell each other); [`found`] holds what a reading found; `driver` does
-//! it; [`kafka`] is all that touches librdkafka.
+//! it; [`kafka`] is all that touches librdkafka. [`bypass`] is the way past the spool, for when it cannot
+//! be written.
 
+pub mod bypass;
 mod driver;
 pub mod events;
 pub mod found;

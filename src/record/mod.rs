@@ -34,5 +34,7 @@ pub mod header {
 pub const EVENT_TYPE: &str = "tencent.chat.official_account.message_recalled.v1";
 /// The header that holds the spool's UUID.
 pub const BRIDGE_SPOOL: &str = "bridge_spool";
+/// The header, `1`, of a record that was published past the spool: it has neither of the other two.
+pub const BRIDGE_UNSPOOLED: &str = "bridge_unspooled";
 /// The header that holds the sequence number within the spool, in decimal.
 pub const BRIDGE_SEQ: &str = "bridge_seq";

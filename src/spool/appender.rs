@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::group::push_event;
 use super::queue::{Decided, Decision};
 use super::recent::{EventId, NO_ID};
-use super::{AppendError, QuarantineEntry, Shared, Spool};
+use super::{AppendError, QuarantineEntry, Seq, Shared, Spool};
 
 type Waiting = Rc<RefCell<VecDeque<oneshot::Sender<Decision>>>>;
 
@@ -40,12 +40,18 @@ struct Scratch {
 pub struct Durable {
     /// Whether it was there before: the sender has repeated it.
     pub(super) repeat: bool,
+    pub(super) until: Seq,
 }
 
 impl Durable {
     /// Whether all of its events had been accepted lately, so that none of them was added.
     pub fn is_repeat(self) -> bool {
         self.repeat
+    }
+
+    /// All of its events have sequence numbers below this one.
+    pub fn until(self) -> Seq {
+        self.until
     }
 }
 

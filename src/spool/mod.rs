@@ -23,7 +23,8 @@
 //! - An event whose id was accepted within the *window* is not added again; its delivery is answered
 //!   as if it were ([`Durable::is_repeat`]). The ids lie in the file too, see `recent`.
 //! - Opening looks at the newest and the oldest row only, and at the ids of the window, which
-//!   has a bound: it costs the same for any size. The running totals that make this possible are kept in the rows (`bytes_through`).
+//!   has a bound: it costs the same for any size. The running totals that make this possible are kept
+//!   in the rows (`bytes_through`).
 //! - A sequence number belongs to an *identity*: the UUID that consumers see as `bridge_spool`.
 //!   A spool that finds itself behind the topic takes a new one from there on; `bridge_seq` then
 //!   counts from 1 again. While nothing was accepted, every opening takes a new one.
@@ -40,6 +41,7 @@ mod error;
 mod group;
 mod inspect;
 mod lock;
+mod published;
 mod quarantine;
 mod queue;
 mod reader;
@@ -55,12 +57,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use appender::{Appender, Durable, EventWriter};
 pub use check::{VerifyReport, verify};
 pub use error::{AppendError, SpoolError};
 pub use inspect::{Facts, Hold, Waiting, WaitingRow};
+pub use published::Published;
 pub use quarantine::{QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};
 pub use reader::{Batch, ReadLimit, Reader};
 pub use recent::EventId;
@@ -219,6 +223,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Signalled when events were committed, or when the spool was nudged.
     grown: Condvar,
+    /// The watermark, for those who wait for it.
+    published: watch::Sender<Seq>,
 }
 
 #[derive(Debug)]
@@ -306,6 +312,7 @@ impl Spool {
                 forgotten_at: recent.forgotten_at(),
             }),
             grown: Condvar::new(),
+            published: watch::Sender::new(found.watermark),
             dir: options.dir,
         });
         let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, recent, options.on_commit);
@@ -400,6 +407,7 @@ impl Spool {
             let mut state = self.shared.state();
             state.progress.watermark = advance.watermark;
         }
+        self.shared.published.send_replace(advance.watermark);
         let mut inbox = self.shared.queue.lock();
         let first = inbox.advance.is_none();
         match &mut inbox.advance {

@@ -8,12 +8,15 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::recent::{EventId, Repeats};
 use super::writer::Command;
-use super::{Advance, AppendError, Durable, QuarantineEntry};
+use super::{Advance, AppendError, Durable, QuarantineEntry, Seq};
 
 /// Bytes of one group before the next one is begun: a commit of this size takes a few ms.
 pub(super) const GROUP_MAX_BYTES: usize = 1 << 20;
 /// Bytes that may wait for the disk in memory; beyond it a delivery is refused at once.
 pub(super) const WAITING_MAX_BYTES: usize = 64 << 20;
+
+/// How a group ended.
+pub(super) type GroupResult = Result<(), AppendError>;
 
 /// How a delivery ended.
 pub(super) type Decision = Result<Durable, AppendError>;
@@ -197,14 +200,16 @@ impl Queue {
         }
     }
 
-    /// Tells every worker of a group how it ended: one message per worker, not per delivery.
-    pub(super) fn decide(&self, group: &Group, result: &Decision, repeats: &Repeats) {
+    /// Tells every worker of a group how it ended: one message per worker, not per delivery. All
+    /// that is durable by now has sequence numbers below `until`.
+    pub(super) fn decide(&self, group: &Group, result: &GroupResult, repeats: &Repeats, until: Seq) {
+        let decision = result.clone().map(|()| Durable { repeat: false, until });
         let inbox = self.lock();
         for (number, (worker, &deliveries)) in inbox.workers.iter().zip(&group.deliveries).enumerate() {
             if deliveries > 0 {
                 // A worker that is gone has nobody waiting.
-                let others = repeats.of(number, result);
-                let _ = worker.send(Decided { deliveries, result: result.clone(), others });
+                let others = repeats.of(number, result.is_ok(), until);
+                let _ = worker.send(Decided { deliveries, result: decision.clone(), others });
             }
         }
     }
@@ -218,7 +223,7 @@ impl Queue {
         inbox.waiting_bytes = 0;
         drop(inbox);
         for group in &groups {
-            self.decide(group, &Err(AppendError::Closed), &Repeats::default());
+            self.decide(group, &Err(AppendError::Closed), &Repeats::default(), 0);
         }
     }
 }

@@ -14,9 +14,7 @@ use super::lock::DirectoryLock;
 use super::queue::Group;
 use super::recent::Recent;
 use super::schema::{self, Found, PAGE_BYTES};
-use super::{
-    Advance, AppendError, Durable, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows,
-};
+use super::{Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows};
 
 /// A watermark waits this long for a group to ride along with. Short: what is published is removed
 /// while its pages are still in the caches, and the log holds fewer pages to copy.
@@ -172,7 +170,7 @@ impl Writer {
         if group.is_empty() {
             self.recent.committed(self.next_seq, &repeats);
             self.shared.state().recent = self.recent.usage();
-            self.shared.queue.decide(group, &Ok(Durable { repeat: true }), &repeats);
+            self.shared.queue.decide(group, &Ok(()), &repeats, self.next_seq);
             return if advance.is_some() { self.store_alone(advance) } else { Ok(()) };
         }
         let (first_seq, through) = (self.next_seq, self.bytes_through + group.payload.len() as u64);
@@ -191,7 +189,7 @@ impl Writer {
             Ok(()) => {
                 self.recent.committed(first_seq, &repeats);
                 self.appended(group, through);
-                self.shared.queue.decide(group, &Ok(Durable { repeat: false }), &repeats);
+                self.shared.queue.decide(group, &Ok(()), &repeats, self.next_seq);
                 if group.events > 0 {
                     self.shared.grown.notify_all();
                     (self.on_commit)(started.elapsed(), group.events);
@@ -204,7 +202,7 @@ impl Writer {
                 for entry in &group.quarantine {
                     self.shared.quarantine.release(entry.reason, entry.bytes());
                 }
-                self.shared.queue.decide(group, &Err(AppendError::Failed(reason)), &repeats);
+                self.shared.queue.decide(group, &Err(AppendError::Failed(reason)), &repeats, self.next_seq);
                 // The watermark that rode along is still to be stored; a newer one may wait already.
                 if let Some(advance) = advance {
                     self.keep(advance);
@@ -293,6 +291,7 @@ impl Writer {
             state.progress.watermark = seq + 1;
             state.progress.quarantined += 1;
             quarantine::count(&mut state.quarantine, entry);
+            self.shared.published.send_replace(seq + 1);
         } else {
             self.shared.quarantine.release(entry.reason, entry.bytes());
         }
@@ -323,7 +322,7 @@ impl Writer {
             Err(error) => {
                 let reason: Arc<str> = error.to_string().into();
                 if self.shared.state().fault.replace(Arc::clone(&reason)).is_none() {
-                    tracing::error!(error = %reason, "the spool cannot be written: deliveries are refused until it can");
+                    tracing::error!(error = %reason, "the spool cannot be written; it is tried again until it can");
                 }
                 // A full disk fails before anything was written where it counts; after any other
                 // failure what this connection believes about the disk is worth nothing.

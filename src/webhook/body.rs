@@ -40,7 +40,7 @@ impl Recall<'_> {
     }
 
     /// Every `MsgKey` once, in the order of first appearance; at least one, none empty.
-    pub fn msg_keys(&self) -> impl ExactSizeIterator<Item = &str> {
+    pub fn msg_keys(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.msg_keys.iter().map(AsRef::as_ref)
     }
 

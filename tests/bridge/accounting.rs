@@ -55,6 +55,8 @@ fn every_metric_and_label_known_beforehand_is_there_from_the_start() {
         "events_accepted_total",
         "duplicate_events_total",
         "dedup_ids",
+        "unspooled_events_total",
+        "ack_fallback_total",
         "records_published_total",
         "records_quarantined_total",
         "spool_events",

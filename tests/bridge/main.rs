@@ -27,6 +27,7 @@ mod random;
 mod raw;
 
 mod accounting;
+mod ack_after;
 mod alert_rules;
 mod bounds;
 mod commands;
@@ -46,5 +47,6 @@ mod restored;
 mod schema;
 mod smoke;
 mod spool_commands;
+mod spool_failure;
 mod systemd;
 mod vectors;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{fault, load};
-use crate::config::{Delivery, LogFormat};
+use crate::config::{AckAfter, Delivery, LogFormat, SpoolFailure};
 
 #[test]
 fn the_defaults_are_those_of_the_table() {
@@ -17,6 +17,8 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(config.max_body_bytes, 65_536);
     assert_eq!(config.request_time_window_seconds, 60);
     assert_eq!(config.ack_timeout, Duration::from_millis(1500));
+    assert_eq!(config.ack_after, AckAfter::Spooled);
+    assert_eq!(config.spool_failure, SpoolFailure::Refuse);
     assert_eq!(config.spool_dir.to_str(), Some("./spool"));
     assert_eq!(config.spool_max_bytes, 1_073_741_824);
     assert_eq!(config.quarantine_max_bytes, 67_108_864);
@@ -43,9 +45,11 @@ const GOOD: &[(&str, &str)] = &[
     ("BRIDGE_MAX_BODY_BYTES", "1024"),
     ("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", "86400"),
     ("BRIDGE_ACK_TIMEOUT_MS", "50"),
+    ("BRIDGE_ACK_AFTER", "published"),
     ("BRIDGE_SPOOL_DIR", "/var/lib/recall-bridge"),
     ("BRIDGE_SPOOL_MAX_BYTES", "1048576"),
     ("BRIDGE_QUARANTINE_MAX_BYTES", "65536"),
+    ("BRIDGE_SPOOL_FAILURE", "publish"),
     ("BRIDGE_DEDUP_WINDOW_SECONDS", "0"),
     ("BRIDGE_TOPIC", "recalls_v2.eu-1"),
     ("BRIDGE_TOPIC_CREATE", "true"),
@@ -72,6 +76,8 @@ fn every_row_takes_a_good_value_and_shows_it_as_given() {
     assert_eq!(config.ack_timeout, Duration::from_millis(50));
     assert_eq!(config.shutdown_grace, Duration::ZERO);
     assert_eq!(config.dedup_window, Duration::ZERO);
+    assert_eq!(config.ack_after, AckAfter::Published);
+    assert_eq!(config.spool_failure, SpoolFailure::Publish);
 
     let defaults = load(&[]).unwrap();
     assert_eq!(defaults.effective().count(), GOOD.len() + 1, "GOOD lacks a row");
@@ -94,6 +100,8 @@ const BAD: &[(&str, &[&str], &str)] = &[
     ("BRIDGE_ACK_TIMEOUT_MS", &["49", "10001"], "50 to 10000 milliseconds"),
     ("BRIDGE_SPOOL_MAX_BYTES", &["1048575", "99999999999999999999"], "outside 1048576"),
     ("BRIDGE_QUARANTINE_MAX_BYTES", &["65535"], "outside 65536"),
+    ("BRIDGE_ACK_AFTER", &["kafka", "Published"], "write spooled or published"),
+    ("BRIDGE_SPOOL_FAILURE", &["ignore"], "write refuse or publish"),
     ("BRIDGE_DEDUP_WINDOW_SECONDS", &["86401"], "0 to 86400 seconds"),
     ("BRIDGE_DEDUP_WINDOW_SECONDS", &["10m", "off"], "not a whole number of seconds"),
     ("BRIDGE_TOPIC", &["a b", ".", "..", "recalls/eu", "é"], "1 to 249 of"),

@@ -6,6 +6,7 @@ pub mod probe;
 pub(super) mod producer;
 pub(super) mod read_back;
 pub mod topic;
+pub(super) mod unspooled;
 
 /// For what a client complained of while a call failed: log lines and errors wait in one queue, and
 /// polling without waiting takes only the first of them.

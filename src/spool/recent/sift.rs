@@ -2,7 +2,7 @@
 
 use super::window::{Known, Window};
 use crate::spool::queue::{Decision, Group};
-use crate::spool::{AppendError, Durable, group};
+use crate::spool::{AppendError, Durable, Seq, group};
 
 /// What of a group does not end as the group does.
 #[derive(Debug, Default)]
@@ -21,7 +21,8 @@ struct Answer {
     /// Its place among the worker's deliveries of the group.
     place: usize,
     events: u64,
-    decision: Decision,
+    /// Why it is refused, where it is no repeat.
+    refusal: Option<AppendError>,
     /// It repeats another one of the same group: where the commit fails, it fails with it.
     shares_commit: bool,
 }
@@ -59,16 +60,16 @@ fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) 
             keep_event.extend(is_new);
         }
         let is_repeat = !of_entry.is_empty() && !of_entry.contains(&Known::New);
-        let decision = match (is_repeat, entry.probe) {
-            (true, _) => Ok(Durable { repeat: true }),
-            (false, true) => Err(full()),
+        let refusal = match (is_repeat, entry.probe) {
+            (true, _) => None,
+            (false, true) => Some(full()),
             (false, false) => {
                 repeats.partly += of_entry.iter().filter(|known| **known != Known::New).count() as u64;
                 continue;
             }
         };
         let shares_commit = is_repeat && of_entry.contains(&Known::Pending);
-        repeats.answers.push(Answer { worker, place, events: u64::from(entry.ids), decision, shares_commit });
+        repeats.answers.push(Answer { worker, place, events: u64::from(entry.ids), refusal, shares_commit });
     }
     let bytes = group.payload.len();
     group::retain(&mut group.payload, |place| keep_event[place]);
@@ -82,15 +83,17 @@ fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) 
 impl Repeats {
     /// Events that were known, of deliveries that are answered with OK.
     pub(super) fn acknowledged(&self, committed: bool) -> u64 {
-        let ok = self.answers(committed).filter(|answer| answer.decision.is_ok());
+        let ok = self.answers(committed).filter(|answer| answer.refusal.is_none());
         let events: u64 = ok.map(|answer| answer.events).sum();
         if committed { self.partly + events } else { events }
     }
 
-    /// The answers to one worker's deliveries, by their place, where the group ended with `result`.
-    pub(in crate::spool) fn of(&self, worker: usize, result: &Decision) -> Vec<(usize, Decision)> {
-        let of_worker = self.answers(result.is_ok()).filter(|answer| answer.worker == worker);
-        of_worker.map(|answer| (answer.place, answer.decision.clone())).collect()
+    /// The answers to one worker's deliveries, by their place. All that is durable by now has
+    /// sequence numbers below `until`.
+    pub(in crate::spool) fn of(&self, worker: usize, committed: bool, until: Seq) -> Vec<(usize, Decision)> {
+        let of_worker = self.answers(committed).filter(|answer| answer.worker == worker);
+        let repeat = Durable { repeat: true, until };
+        of_worker.map(|answer| (answer.place, answer.refusal.clone().map_or(Ok(repeat), Err))).collect()
     }
 
     fn answers(&self, committed: bool) -> impl Iterator<Item = &Answer> {

@@ -1,0 +1,156 @@
+//! Past the spool, into Kafka: for deliveries that come while the spool cannot be written, where
+//! `BRIDGE_SPOOL_FAILURE=publish`.
+//!
+//! A thread of its own with a producer of its own: idempotent, without transactions, made with the
+//! first delivery and thrown away when none has come for a while. What it publishes has no sequence
+//! number and is never read back: *at least once*, and in order per account only among itself.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::kafka::errors::Trouble;
+use super::kafka::unspooled::Unspooled;
+
+/// Bytes of records that may wait for Kafka in memory; beyond it a delivery is refused at once.
+const WAITING_MAX_BYTES: usize = 32 << 20;
+/// The producer is thrown away when nothing was asked of it for so long.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long to sleep while reports are awaited and nothing else is to be done.
+const POLL: Duration = Duration::from_micros(500);
+/// How long the question may take whether Kafka is there, and how long its answer is good for.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+const PROBE_VALID: Duration = Duration::from_secs(1);
+const DOING: &str = "publishing past the spool";
+
+/// How to publish past the spool.
+pub struct Options {
+    /// Where records go.
+    pub topic: String,
+    /// librdkafka's settings, without those that the publisher owns.
+    pub config: ClientConfig,
+    /// How long a delivery may take to be acknowledged.
+    pub timeout: Duration,
+}
+
+/// A handle on the thread, which ends with the last one.
+#[derive(Debug)]
+pub struct Bypass {
+    jobs: Sender<Job>,
+    room: Arc<Semaphore>,
+}
+
+/// One delivery.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    /// Encoded records.
+    pub(super) records: Vec<Vec<u8>>,
+    pub(super) reply: oneshot::Sender<Result<(), Trouble>>,
+    _room: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+enum Job {
+    Publish(Delivery),
+    Probe(Sender<Result<(), Trouble>>),
+}
+
+impl Bypass {
+    /// Starts the thread; nothing is connected yet.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn start(options: Options) -> std::io::Result<Self> {
+        let (jobs, inbox) = channel();
+        std::thread::Builder::new().name("bypass".to_owned()).spawn(move || work(&options, &inbox))?;
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(WAITING_MAX_BYTES)) })
+    }
+
+    /// Publishes the encoded records of one delivery; returns when the broker has acknowledged all of
+    /// them. Dropping the future does not take them back.
+    ///
+    /// # Errors
+    /// Not all of them were acknowledged; some may be in Kafka, or come there later.
+    pub async fn publish(&self, records: Vec<Vec<u8>>) -> Result<(), Trouble> {
+        let other = |text: &str| Trouble { kind: "other", doing: DOING, text: text.to_owned() };
+        let bytes = u32::try_from(records.iter().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
+        let room = room.map_err(|_| other("too much is waiting for Kafka"))?;
+        let (reply, published) = oneshot::channel();
+        let gone = || other("the producer was given up");
+        self.jobs.send(Job::Publish(Delivery { records, reply, _room: room })).map_err(|_| gone())?;
+        published.await.map_err(|_| gone())?
+    }
+
+    /// Whether Kafka could take a record now. Blocks for a moment.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn probe(&self) -> Result<(), Trouble> {
+        let (reply, answer) = channel();
+        let asked = self.jobs.send(Job::Probe(reply)).is_ok();
+        let late = || Trouble::timeout(DOING, "no answer to the question whether Kafka is there".to_owned());
+        if asked { answer.recv_timeout(PROBE_TIMEOUT * 2).unwrap_or_else(|_| Err(late())) } else { Err(late()) }
+    }
+}
+
+fn work(options: &Options, inbox: &Receiver<Job>) {
+    // Without a producer there is nothing to do until somebody asks.
+    while let Ok(first) = inbox.recv() {
+        match Unspooled::connect(&options.config, &options.topic, options.timeout) {
+            Ok(producer) => serve(producer, first, inbox),
+            Err(trouble) => refuse(first, trouble),
+        }
+    }
+}
+
+/// Works with one producer, until it can go on no longer or nothing is asked of it any more.
+fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>) {
+    let mut probed: Option<(Instant, Result<(), Trouble>)> = None;
+    let mut next = Some(first);
+    let mut asked_at = Instant::now();
+    let mut told = false;
+    loop {
+        match next.take() {
+            Some(Job::Publish(delivery)) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("the spool cannot be written: recalls are published to Kafka directly");
+                }
+                producer.send(delivery);
+            }
+            Some(Job::Probe(reply)) => {
+                if probed.as_ref().is_none_or(|(at, _)| at.elapsed() >= PROBE_VALID) {
+                    probed = Some((Instant::now(), producer.probe(PROBE_TIMEOUT)));
+                }
+                // Who asked may have given up.
+                let _ = reply.send(probed.as_ref().map_or(Ok(()), |(_, result)| result.clone()));
+            }
+            None => {}
+        }
+        let busy = producer.settle();
+        if let Some(trouble) = producer.fatal() {
+            tracing::warn!(error = %trouble, "the producer past the spool is given up");
+            return;
+        }
+        let wait = if busy { POLL } else { IDLE.saturating_sub(asked_at.elapsed()) };
+        match inbox.recv_timeout(wait) {
+            Ok(job) => {
+                next = Some(job);
+                asked_at = Instant::now();
+            }
+            Err(RecvTimeoutError::Timeout) if busy || asked_at.elapsed() < IDLE => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn refuse(job: Job, trouble: Trouble) {
+    // Who asked may have given up.
+    match job {
+        Job::Publish(delivery) => drop(delivery.reply.send(Err(trouble))),
+        Job::Probe(reply) => drop(reply.send(Err(trouble))),
+    }
+}

@@ -1,0 +1,165 @@
+//! The producer of records that the spool does not hold: idempotent, no transactions.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::context::Context;
+use super::errors::{Trouble, kind};
+use crate::publisher::bypass::Delivery;
+use crate::record::{BRIDGE_UNSPOOLED, Record};
+
+const DOING: &str = "publishing past the spool";
+
+/// Takes the reports of each delivery by its number.
+#[derive(Debug, Default)]
+struct Desk {
+    context: Context,
+    reports: Mutex<Vec<(usize, Result<(), KafkaError>)>>,
+}
+
+impl ClientContext for Desk {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+}
+
+impl ProducerContext for Desk {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        let result = result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone());
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
+    }
+}
+
+/// A delivery whose reports are awaited.
+struct UnderWay {
+    delivery: Delivery,
+    reports_left: usize,
+}
+
+pub(in crate::publisher) struct Unspooled {
+    client: BaseProducer<Desk>,
+    topic: String,
+    under_way: HashMap<usize, UnderWay>,
+    next: usize,
+}
+
+impl Unspooled {
+    /// Makes a producer; it connects by itself.
+    pub(in crate::publisher) fn connect(
+        config: &ClientConfig,
+        topic: &str,
+        timeout: Duration,
+    ) -> Result<Self, Trouble> {
+        let client = config
+            .clone()
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            // A delivery waits for it.
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", timeout.as_millis().to_string())
+            .create_with_context(Desk::default())
+            .map_err(|error| Trouble::new(DOING, &error))?;
+        Ok(Self { client, topic: topic.to_owned(), under_way: HashMap::new(), next: 0 })
+    }
+
+    /// Hands the records of a delivery over. It is answered when all of them are reported.
+    pub(in crate::publisher) fn send(&mut self, delivery: Delivery) {
+        if delivery.reply.is_closed() {
+            return;
+        }
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        for record in &delivery.records {
+            if let Err(trouble) = self.send_record(record, number) {
+                let _ = delivery.reply.send(Err(trouble));
+                return;
+            }
+        }
+        let reports_left = delivery.records.len();
+        self.under_way.insert(number, UnderWay { delivery, reports_left });
+    }
+
+    fn send_record(&self, encoded: &[u8], number: usize) -> Result<(), Trouble> {
+        let other = |text: String| Trouble { kind: "other", doing: DOING, text };
+        let record = Record::decode(encoded).map_err(|error| other(error.to_string()))?;
+        let mut headers = OwnedHeaders::new_with_capacity(9);
+        for (key, value) in record.headers().chain([(BRIDGE_UNSPOOLED, b"1".as_slice())]) {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let message = BaseRecord::with_opaque_to(&self.topic, number)
+            .key(record.key)
+            .payload(record.value)
+            .timestamp(record.timestamp_ms)
+            .headers(headers);
+        self.client.send(message).map_err(|(error, _)| Trouble::new(DOING, &error))
+    }
+
+    /// Answers what is reported; tells whether reports are awaited.
+    pub(in crate::publisher) fn settle(&mut self) -> bool {
+        loop {
+            self.client.poll(Duration::ZERO);
+            let desk = self.client.context();
+            let reports = std::mem::take(&mut *desk.reports.lock().unwrap_or_else(PoisonError::into_inner));
+            if reports.is_empty() {
+                return !self.under_way.is_empty();
+            }
+            for (number, result) in reports {
+                self.note(number, result);
+            }
+        }
+    }
+
+    fn note(&mut self, number: usize, result: Result<(), KafkaError>) {
+        let Some(under_way) = self.under_way.get_mut(&number) else { return };
+        under_way.reports_left -= 1;
+        if under_way.reports_left > 0 && result.is_ok() {
+            return;
+        }
+        if let Some(UnderWay { delivery, .. }) = self.under_way.remove(&number) {
+            // One failed record fails the delivery: it may be answered at once.
+            let result =
+                result.map_err(|error| super::producer::explained(DOING, &error, &self.client.context().context));
+            // Who waited may have given up.
+            let _ = delivery.reply.send(result);
+        }
+    }
+
+    /// Whether the topic is there and has a leader for every partition.
+    pub(in crate::publisher) fn probe(&self, timeout: Duration) -> Result<(), Trouble> {
+        const DOING: &str = "asking whether Kafka is there";
+        let metadata = self.client.client().fetch_metadata(Some(&self.topic), timeout);
+        let metadata =
+            metadata.map_err(|error| super::producer::explained(DOING, &error, &self.client.context().context))?;
+        let trouble = |code: RDKafkaErrorCode, text: String| Trouble { kind: kind(code), doing: DOING, text };
+        let Some(topic) = metadata.topics().first().filter(|topic| !topic.partitions().is_empty()) else {
+            return Err(trouble(RDKafkaErrorCode::UnknownTopic, format!("there is no topic {}", self.topic)));
+        };
+        let errors = topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::error).chain([topic.error()]);
+        match errors.flatten().map(RDKafkaErrorCode::from).next() {
+            Some(code) => Err(trouble(code, format!("{}: {code}", self.topic))),
+            None => Ok(()),
+        }
+    }
+
+    /// Why this producer can go on no longer.
+    pub(in crate::publisher) fn fatal(&self) -> Option<Trouble> {
+        let (code, text) = self.client.client().fatal_error()?;
+        Some(Trouble { kind: kind(code), doing: DOING, text })
+    }
+}
