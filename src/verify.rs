@@ -115,7 +115,7 @@ impl Verifier {
             if missing > 0 {
                 let named = missing_ranges(&spool.seqs, first, last);
                 self.fault(format!(
-                    "spool {uuid}: {missing} numbers are missing: {named}; on its node, `recall-bridge quarantine list` \
+                    "spool {uuid}: {missing} number(s) missing: {named}; on its node, `recall-bridge quarantine list` \
                      names those that Kafka refused, and the log those that were requeued under another number"
                 ));
             }
@@ -243,10 +243,10 @@ mod tests {
         let report = report(&[1, 2, 5, 7].map(|seq| record(seq, "a", 0)));
         assert_eq!((report.gaps, report.faults), (3, 1));
         let text = report.to_string();
-        assert!(text.contains("3 numbers are missing: 3-4, 6;") && text.contains("quarantine list"), "{text}");
+        assert!(text.contains("3 number(s) missing: 3-4, 6;") && text.contains("quarantine list"), "{text}");
         let sparse: Vec<Value> = (0..50).map(|nth| record(nth * 2 + 1, "a", 0)).collect();
         let text = self::report(&sparse).to_string();
-        assert!(text.contains("49 numbers are missing: 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, …;"), "{text}");
+        assert!(text.contains("49 number(s) missing: 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, …;"), "{text}");
     }
 
     #[test]

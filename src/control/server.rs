@@ -112,8 +112,13 @@ fn work(request: &Request, spool: &Spool, reader: &Reader) -> Answer {
     };
     for one in &changed {
         match (&one.done, request.action) {
-            (Done::Requeued { records, bridge_spool, bridge_seq }, _) => {
-                tracing::info!(entry = one.id, records, %bridge_spool, bridge_seq, "requeued from quarantine");
+            (Done::Requeued { records, bridge_spool, bridge_seq, was }, _) => {
+                let was_seq = was.map(|was| was.bridge_seq);
+                let was_spool = was.map(|was| was.bridge_spool.to_string());
+                tracing::info!(
+                    entry = one.id, records, %bridge_spool, bridge_seq, was_spool, was_seq,
+                    "requeued from quarantine"
+                );
             }
             (Done::Dropped, _) => tracing::warn!(entry = one.id, "dropped from quarantine"),
             (Done::Kept { why }, Action::Requeue) => tracing::warn!(entry = one.id, why, "not requeued"),

@@ -36,6 +36,8 @@ pub enum Done {
         bridge_spool: Uuid,
         /// The number of the first; the others follow it.
         bridge_seq: u64,
+        /// The number that the topic lacks instead, for a record that Kafka refused.
+        was: Option<Name>,
     },
     /// It is no more.
     Dropped,
@@ -48,6 +50,15 @@ pub enum Done {
     Gone,
     /// No entry ever had this number.
     Unknown,
+}
+
+/// Under which name and number a record is, or would have been, published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    /// The name.
+    pub bridge_spool: Uuid,
+    /// The number.
+    pub bridge_seq: u64,
 }
 
 /// An entry, and what became of it.
@@ -90,19 +101,26 @@ pub fn change(
                 }
             },
         };
-        batch.add(id, events);
+        let was = entry.name.map(|(bridge_spool, bridge_seq)| Name { bridge_spool, bridge_seq });
+        batch.add(Member { id, records: events.len() as u64, was }, events);
     }
     batch.commit();
     batch.done.sort_by_key(|changed| changed.id);
     Ok(batch.done)
 }
 
+/// An entry of a batch.
+struct Member {
+    id: QuarantineId,
+    records: u64,
+    was: Option<Name>,
+}
+
 /// Entries to be changed in one commit.
 struct Batch<'s> {
     spool: &'s Spool,
     action: Action,
-    /// Each with how many events it becomes.
-    entries: Vec<(QuarantineId, u64)>,
+    entries: Vec<Member>,
     events: Vec<Vec<u8>>,
     bytes: usize,
     done: Vec<Changed>,
@@ -113,8 +131,8 @@ impl Batch<'_> {
         self.done.push(Changed { id, done });
     }
 
-    fn add(&mut self, id: QuarantineId, events: Vec<Vec<u8>>) {
-        self.entries.push((id, events.len() as u64));
+    fn add(&mut self, entry: Member, events: Vec<Vec<u8>>) {
+        self.entries.push(entry);
         self.bytes += events.iter().map(Vec::len).sum::<usize>();
         self.events.extend(events);
         if self.entries.len() >= BATCH_ENTRIES || self.bytes >= BATCH_BYTES {
@@ -128,7 +146,7 @@ impl Batch<'_> {
         if entries.is_empty() {
             return;
         }
-        let taken = self.spool.take_out(entries.iter().map(|(id, _)| *id).collect(), &events);
+        let taken = self.spool.take_out(entries.iter().map(|entry| entry.id).collect(), &events);
         let mut next = match taken {
             Ok(first_seq) => first_seq,
             Err(error) => {
@@ -137,19 +155,19 @@ impl Batch<'_> {
                     TakeOutError::Gone => "an entry beside it left the quarantine meanwhile; repeat it".to_owned(),
                     TakeOutError::Spool(fault) => format!("{fault}; repeat it"),
                 };
-                for (id, _) in entries {
-                    self.note(id, Done::Kept { why: why.clone() });
+                for entry in entries {
+                    self.note(entry.id, Done::Kept { why: why.clone() });
                 }
                 return;
             }
         };
-        for (id, records) in entries {
+        for Member { id, records, was } in entries {
             let done = match self.action {
                 Action::Drop => Done::Dropped,
                 Action::Requeue => {
                     let name = Identity::name(&self.spool.identities(), next);
                     let (bridge_spool, bridge_seq) = name.unwrap_or((Uuid::nil(), next));
-                    Done::Requeued { records, bridge_spool, bridge_seq }
+                    Done::Requeued { records, bridge_spool, bridge_seq, was }
                 }
             };
             next += records;

@@ -9,7 +9,7 @@ mod filter;
 mod revive;
 pub mod view;
 
-pub use change::{Action, Changed, Done, change};
+pub use change::{Action, Changed, Done, Name, change};
 pub use filter::Filter;
 pub use revive::{Unfit, revive};
 

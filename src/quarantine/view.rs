@@ -73,6 +73,11 @@ pub fn put_bytes(fields: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
     };
 }
 
+/// `1 entry`, `2 entries`.
+pub fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
+}
+
 /// Text that somebody else wrote, on one line and without what a terminal would obey.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

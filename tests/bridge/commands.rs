@@ -165,7 +165,7 @@ fn tail_names_the_number_of_a_record_that_kafka_refused_and_where_it_is() {
     let found = bridge.setup().run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);
     expect(&found, 1);
     let said = stdout(&found);
-    assert!(said.contains("1 numbers are missing: 3;") && said.contains("recall-bridge quarantine list"), "{said}");
+    assert!(said.contains("1 number(s) missing: 3;") && said.contains("recall-bridge quarantine list"), "{said}");
     let listed = bridge.setup().run(&["quarantine", "list", "--json"]);
     let entry: Value = serde_json::from_str(stdout(&listed).trim()).unwrap();
     assert_eq!(entry["bridge_seq"], 3);

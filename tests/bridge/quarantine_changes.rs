@@ -52,7 +52,7 @@ fn what_came_late_is_published_when_the_operator_vouches_for_it_and_only_once() 
     let setup = only_spool(bridge.setup());
     let said = run(&setup, 0, &["quarantine", "requeue", "1"]);
     let uuid = bridge.status()["spool_uuid"].as_str().unwrap().to_owned();
-    assert!(said.contains(&format!("requeued as bridge_seq 1 of {uuid}, 2 record(s)")), "{said}");
+    assert!(said.contains(&format!("requeued as bridge_seq 1-2 of {uuid}\n")), "{said}");
     bridge.wait_published();
     assert_accounts(&bridge);
     assert_eq!((bridge.metric("events_accepted_total"), bridge.metric("records_published_total")), (2.0, 2.0));
@@ -103,7 +103,11 @@ fn a_record_that_kafka_refused_goes_out_as_it_was_once_the_cause_is_gone() {
     stop(&mut bridge);
 
     bridge = small.without("KAFKA_MESSAGE_MAX_BYTES").start();
-    run(bridge.setup(), 0, &["quarantine", "requeue", "2"]);
+    let said = run(bridge.setup(), 0, &["quarantine", "requeue", "2"]);
+    let uuid = refused["bridge_spool"].as_str().unwrap();
+    assert!(said.contains(&format!("requeued as bridge_seq 6 of {uuid}; was 4 of {uuid}")), "{said}");
+    let logged = bridge.process.wait_for_line("requeued from quarantine");
+    assert_eq!((&logged["was_seq"], &logged["bridge_seq"]), (&4.into(), &6.into()), "who misses 4 finds it");
     bridge.wait_published();
     assert_accounts(&bridge);
     let records = kafka.records();

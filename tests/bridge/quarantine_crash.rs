@@ -33,6 +33,11 @@ fn requeue_all(setup: &Setup) -> crate::bridge::Process {
     setup.launch(&[&["quarantine", "requeue", "--json"][..], &ids].concat())
 }
 
+/// As metrics have it.
+fn whole(count: impl TryInto<u32>) -> f64 {
+    count.try_into().ok().expect("a few hundred").into()
+}
+
 /// Each key of each entry once, and no record of anything else twice.
 fn assert_once(records: &[Record], others: &BTreeSet<String>) {
     prove(records);
@@ -71,13 +76,13 @@ fn a_node_that_is_killed_again_and_again_while_it_requeues_under_load_publishes_
                 }
                 keys
             });
-            let before = entries(bridge.setup()).len() as u64;
+            let before = whole(entries(bridge.setup()).len());
             let mut client = requeue_all(bridge.setup());
             // Some are through, or it has ended by itself.
-            let enough = random.pick(0..150);
+            let enough = whole(random.pick(0..150));
             eventually("some are requeued", || {
                 let left = bridge.metric("quarantine_events");
-                (left == 0.0 || before as f64 - left >= enough as f64).then_some(())
+                (left == 0.0 || before - left >= enough).then_some(())
             });
             // Now and then it is the command that dies.
             if random.pick(0..3) == 0 {

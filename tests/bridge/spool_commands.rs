@@ -70,7 +70,7 @@ fn the_status_is_that_of_the_node_and_is_there_when_the_node_is_not() {
     assert!(running["files"]["spool.db"].as_u64().unwrap() + running["files"]["spool.db-wal"].as_u64().unwrap() > 0);
     let text = run(&setup, 0, &["spool", "status"]);
     for part in
-        [format!("running (pid {})", bridge.process.pid()), "10 events".to_owned(), "stale: 1 entries".to_owned()]
+        [format!("running (pid {})", bridge.process.pid()), "10 event(s)".to_owned(), "stale: 1 entry,".to_owned()]
     {
         assert!(text.contains(&part), "{part:?} is not in {text}");
     }
@@ -166,7 +166,7 @@ fn what_the_disk_has_changed_is_found_by_verify_and_does_not_keep_export_from_th
     send(&bridge, 0..5);
     bridge.kill();
     let sound = run(&setup, 0, &["spool", "verify"]);
-    assert!(sound.contains("5 rows, 10 events") && sound.contains("sound"), "{sound}");
+    assert!(sound.contains("5 row(s), 10 event(s)") && sound.contains("sound"), "{sound}");
     let damage = "UPDATE event_group SET payload = zeroblob(length(payload)) WHERE first_seq = 5";
     assert_eq!(database(&setup).execute(damage, []).unwrap(), 1);
 
@@ -179,7 +179,7 @@ fn what_the_disk_has_changed_is_found_by_verify_and_does_not_keep_export_from_th
 
     let exported = setup.run(&["spool", "export"]);
     expect(&exported, 70);
-    assert!(stderr(&exported).contains("1 rows are damaged"), "{exported:?}");
+    assert!(stderr(&exported).contains("1 row(s) are damaged"), "{exported:?}");
     let lines: Vec<Value> = stdout(&exported).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let seqs: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [1, 2, 3, 4, 5, 7, 8, 9, 10]);

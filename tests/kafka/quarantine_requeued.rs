@@ -63,6 +63,7 @@ fn numbers(entries: &[Value]) -> BTreeSet<(String, u64)> {
 
 #[test]
 fn records_too_large_for_the_topic_amid_a_stream_with_kills_harm_no_other_and_go_out_once_it_takes_them() {
+    const POISONS: u64 = 3;
     let mut random = Random::new("too-large-requeued");
     let broker = Broker::shared();
     broker.create_topic("too-large-requeued", 6, &[("max.message.bytes", "6000")]);
@@ -70,30 +71,28 @@ fn records_too_large_for_the_topic_amid_a_stream_with_kills_harm_no_other_and_go
     let mut bridge = setup.start();
     let load = Load::start("large", 3, bridge.webhook_address(), &mut random);
     let mut poison = Vec::new();
-    for round in 0..6 {
+    for round in 0..POISONS {
         load.until_acknowledged(random.between(20, 200));
         // Nothing that compression could make small.
         let noise: Vec<u8> = (0..1000).flat_map(|_| random.next().to_le_bytes()).collect();
         let (account, key) = (format!("#TOA#_poison_{round}"), hex::encode(noise));
         Sender::new(&bridge.url(), APP, TOKEN).acknowledged(&account, &[&key]);
         poison.push(acknowledged(&account, &key));
-        if round % 2 == 1 {
-            load.until_acknowledged(random.between(1, 50));
-            bridge.kill();
-            bridge = bridge.restart();
-            load.aim(bridge.webhook_address());
-        }
+        load.until_acknowledged(random.between(1, 50));
+        bridge.kill();
+        bridge = bridge.restart();
+        load.aim(bridge.webhook_address());
     }
     load.until_acknowledged(50);
     let mut ledger = load.stop();
     until_drained(&bridge);
     assert_accounts(&bridge);
     let refused = list(&setup);
-    assert_eq!(refused.len(), 6, "{refused:?}");
+    assert_eq!(refused.len() as u64, POISONS, "{refused:?}");
     assert!(refused.iter().all(|entry| entry["reason"] == "kafka_too_large"), "{refused:?}");
     let mut before = audit(&ledger, &scene::read(broker, "too-large-requeued"));
     assert_eq!(before.missing.iter().cloned().collect::<BTreeSet<_>>(), numbers(&refused));
-    before.forgive_gaps(6);
+    before.forgive_gaps(POISONS);
     before.assert_clean();
 
     broker.alter_topic("too-large-requeued", &[("max.message.bytes", "1048588")]);

@@ -16,7 +16,7 @@ use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
 use crate::control;
 use crate::ops::status::unix_ms;
-use crate::quarantine::view::plain;
+use crate::quarantine::view::{entries, plain};
 use crate::quarantine::{Action, Changed, Done, change};
 use crate::spool::{Options, QuarantineId, Spool, SpoolError};
 
@@ -83,8 +83,10 @@ impl Alter {
         } else {
             let count = lines.count;
             output.line(format_args!(
-                "\n{count} entries; nothing was changed. To {} exactly these:\n  {}",
+                "\n{}; nothing was changed. To {} exactly {}:\n  {}",
+                entries(count),
                 word(action),
+                if count == 1 { "this one" } else { "these" },
                 quoted(&confirm)
             ));
         }
@@ -162,8 +164,11 @@ impl Results {
     fn put(&mut self, changed: &[Changed]) {
         for one in changed {
             let (place, text) = match &one.done {
-                Done::Requeued { records, bridge_spool, bridge_seq } => {
-                    (0, format!("requeued as bridge_seq {bridge_seq} of {bridge_spool}, {records} record(s)"))
+                Done::Requeued { records, bridge_spool, bridge_seq, was } => {
+                    let was = was.map(|was| format!("; was {} of {}", was.bridge_seq, was.bridge_spool));
+                    let last = bridge_seq + records.saturating_sub(1);
+                    let numbers = if last > *bridge_seq { format!("{bridge_seq}-{last}") } else { last.to_string() };
+                    (0, format!("requeued as bridge_seq {numbers} of {bridge_spool}{}", was.unwrap_or_default()))
                 }
                 Done::Dropped => (1, "dropped".to_owned()),
                 Done::Kept { why } => (2, format!("kept: {}", plain(why))),
@@ -185,11 +190,12 @@ impl Results {
         let written = self.output.finish();
         changed?;
         let done = requeued + dropped;
-        eprintln!("{done} of {} entries: {} done", done + kept + gone + unknown, word(self.action));
+        let past = if self.action == Action::Requeue { "requeued" } else { "dropped" };
+        eprintln!("{past}: {done} of {}", entries(done + kept + gone + unknown));
         written?;
         if kept + unknown == 0 {
             return Ok(());
         }
-        Err(CommandError::Negative(anyhow!("{} entries were not changed", kept + unknown)))
+        Err(CommandError::Negative(anyhow!("not {past}: {}", entries(kept + unknown))))
     }
 }

@@ -43,7 +43,7 @@ impl Export {
             return Ok(());
         }
         let (count, some) = (damaged.len(), damaged[..damaged.len().min(ROWS_NAMED)].join(", "));
-        let text = format!("{count} rows are damaged, and exported as they are; they begin with event {some}");
+        let text = format!("{count} row(s) are damaged, and exported as they are; they begin with event {some}");
         Err(CommandError::Damaged(anyhow!(text)))
     }
 }

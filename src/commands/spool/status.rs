@@ -11,7 +11,7 @@ use crate::commands::output::Output;
 use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
 use crate::ops::status::unix_ms;
-use crate::quarantine::view::{plain, time};
+use crate::quarantine::view::{entries, plain, time};
 use crate::spool::{Facts, Hold, Positions, Reader, Seq, Tallies, Tally};
 
 /// The database, its log, and the log's index.
@@ -114,19 +114,21 @@ fn print(output: &mut Output, report: &Report, running: Option<&str>) {
     }
     line("accepted", format_args!("events up to {}", report.accepted_seq));
     line("published", format_args!("events up to {}, as stored; Kafka may be a little further", report.published_seq));
-    line("waiting", format_args!("{} events, {} of {} bytes", report.depth, report.bytes, report.capacity_bytes));
+    line("waiting", format_args!("{} event(s), {} of {} bytes", report.depth, report.bytes, report.capacity_bytes));
     if let Some(at) = &report.oldest_accepted_at {
         line("oldest", format_args!("accepted {at}, {:.1} s ago", report.oldest_age_seconds));
     }
     line(
         "quarantine",
         format_args!(
-            "{} entries, {} of {} bytes",
-            report.quarantine_events, report.quarantine_bytes, report.quarantine_capacity_bytes
+            "{}, {} of {} bytes",
+            entries(report.quarantine_events),
+            report.quarantine_bytes,
+            report.quarantine_capacity_bytes
         ),
     );
     for (reason, tally) in &report.quarantine {
-        line("", format_args!("{}: {} entries, {} bytes", plain(reason), tally.events, tally.bytes));
+        line("", format_args!("{}: {}, {} bytes", plain(reason), entries(tally.events), tally.bytes));
     }
     for (topic, positions) in &report.positions {
         let positions: Vec<String> = positions.iter().map(|(partition, next)| format!("{partition}@{next}")).collect();

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::commands::output::Output;
 use crate::commands::{CommandError, Place};
-use crate::quarantine::view::plain;
+use crate::quarantine::view::{entries, plain};
 use crate::spool::{Hold, verify};
 
 /// How to tell.
@@ -47,18 +47,18 @@ impl Verify {
                 output.line(format_args!("and {unnamed} faults more"));
             }
             output.line(format_args!(
-                "{} rows, {} events from {} up to {}, {} bytes; published up to {}; {} entries in quarantine",
+                "{} row(s), {} event(s) from {} up to {}, {} bytes; published up to {}; {} in quarantine",
                 report.rows,
                 report.events,
                 report.first_seq,
                 report.next_seq - 1,
                 report.bytes,
                 report.watermark - 1,
-                report.quarantine_entries
+                entries(report.quarantine_entries)
             ));
             output.line(match report.faults_total {
                 0 => "the spool is sound".to_owned(),
-                faults => format!("NOT sound: {faults} faults"),
+                faults => format!("NOT sound: {faults} fault(s)"),
             });
         }
         output.finish()?;
