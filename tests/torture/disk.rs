@@ -1,6 +1,6 @@
-//! A small file system for the spool, so that it can be filled: a tmpfs in a mount namespace of the
-//! run's own. It takes rights that not every machine gives; without them the spool lies in the run's
-//! directory, and the disk is not filled.
+//! A small file system for the spool, so that it can be filled, in a mount namespace of the run's
+//! own: an ext4 in a file where that is permitted, with real syncs; a tmpfs elsewhere; and where not
+//! even that is, none: then the disk is not filled.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -9,43 +9,52 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Far above the spool's own bound.
-const SIZE: &str = "512m";
+const SIZE: &str = "640M";
 /// Says to the process inside where the file system is.
 const INSIDE: &str = "BRIDGE_TORTURE_DISK";
-/// Mounts, then becomes the command behind it.
-const SCRIPT: &str = r#"mount -t tmpfs -o size="$1" torture "$2" && shift 2 && exec "$@""#;
+/// What it takes to enter, and to mount at `$1` a file system of `$2`; the better ones first.
+const WAYS: [(&str, &[&str], &str); 3] = [
+    (
+        "ext4",
+        &["--mount"],
+        r#"image=$(mktemp -p "${1%/*}") && truncate -s "$2" "$image" && mkfs.ext4 -q "$image" &&
+           mount -o loop "$image" "$1"; code=$?; rm -f "$image"; [ $code = 0 ]"#,
+    ),
+    ("tmpfs", &["--mount"], r#"mount -t tmpfs -o size="$2" torture "$1""#),
+    ("tmpfs", &["--mount", "--user", "--map-root-user"], r#"mount -t tmpfs -o size="$2" torture "$1""#),
+];
 
 /// The small file system, after this process was started anew with one of its own; none where
 /// that is not permitted.
 pub(crate) fn small_disk() -> Option<PathBuf> {
     if let Some(disk) = std::env::var_os(INSIDE) {
-        return Some(PathBuf::from(disk)).filter(|disk| !disk.as_os_str().is_empty());
+        return Some(PathBuf::from(disk));
     }
     // Runs at the same time each have a file system of their own there.
     let mount_point = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torture-disk");
     fs::create_dir_all(&mount_point).ok()?;
-    // Root needs no namespace of users; others get one in which they may mount.
-    for flags in [&["--mount"][..], &["--mount", "--user", "--map-root-user"]] {
-        if inside(flags, &mount_point, Path::new("true")).status().is_ok_and(|status| status.success()) {
+    for (kind, flags, mount) in WAYS {
+        let mut trial = inside(flags, mount, &mount_point);
+        trial.arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+        if trial.status().is_ok_and(|status| status.success()) {
+            eprintln!("torture: the spool's disk is {kind}, {SIZE}");
             let program = std::env::current_exe().ok()?;
+            let mut anew = inside(flags, mount, &mount_point);
             // Returns only where it fails.
-            let error = inside(flags, &mount_point, &program)
-                .args(std::env::args_os().skip(1))
-                .env(INSIDE, &mount_point)
-                .exec();
-            eprintln!("torture: no mount namespace: {error}");
+            let error = anew.arg(program).args(std::env::args_os().skip(1)).env(INSIDE, &mount_point).exec();
+            eprintln!("torture: {error}");
             return None;
         }
     }
+    eprintln!("torture: no file system may be mounted here: the disk will not be full");
     None
 }
 
-fn inside(flags: &[&str], mount_point: &Path, program: &Path) -> Command {
+/// A shell that mounts, then becomes the command whose words are added.
+fn inside(flags: &[&str], mount: &str, mount_point: &Path) -> Command {
+    let script = format!("{mount} && shift 2 && exec \"$@\"");
     let mut command = Command::new("unshare");
-    command.args(flags).args(["sh", "-c", SCRIPT, "sh", SIZE]).arg(mount_point).arg(program).stdin(Stdio::null());
-    if program == Path::new("true") {
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-    }
+    command.args(flags).args(["sh", "-c", &script, "sh"]).arg(mount_point).arg(SIZE).stdin(Stdio::null());
     command
 }
 

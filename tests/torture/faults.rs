@@ -1,19 +1,17 @@
-//! Carries out the plans of broker, network and disk, each in a thread of its own. The bridge's
-//! plan is carried out by the thread that owns its process, see `campaign`.
+//! Carries out the plans of brokers and network, each in a thread of its own. The bridge's plan is
+//! carried out by the thread that owns its process, see `torment`.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
 use crate::arena::Arena;
 use crate::broker::Broker;
 use crate::cluster::{PARTITIONS, leader};
-use crate::disk::Ballast;
 use crate::proxy::{EndTxn, Proxy};
-use crate::schedule::{self, BrokerFault, DiskFull, NetworkFault};
+use crate::schedule::{self, BrokerFault, NetworkFault};
 use crate::seed::Random;
 
 /// One of so many `EndTxn` is held.
@@ -87,7 +85,7 @@ pub(crate) fn network(arena: &Arc<Arena>, proxies: &Arc<Vec<Proxy>>, mut random:
                     proxy.delay(at_most);
                     arena.count("network_delays", 1);
                     arena.pause(lasts);
-                    proxy.delay(std::time::Duration::ZERO);
+                    proxy.delay(Duration::ZERO);
                 }
                 NetworkFault::Stall(lasts) => {
                     arena.note(&format!("network of broker {}: nothing passes for {lasts:.1?}", at + 1));
@@ -99,44 +97,5 @@ pub(crate) fn network(arena: &Arc<Arena>, proxies: &Arc<Vec<Proxy>>, mut random:
             }
         }
         proxies.iter().for_each(|proxy| proxy.set(EndTxn::Pass));
-    })
-}
-
-/// Whether the spool's disk is full now, for whoever has to know why a bridge does not start.
-#[derive(Default)]
-pub(crate) struct DiskState {
-    full: AtomicBool,
-    was_full: Mutex<Option<std::time::Duration>>,
-}
-
-impl DiskState {
-    /// Whether it is full, or was until a moment ago.
-    pub(crate) fn excuses(&self, arena: &Arena) -> bool {
-        let was_full = *self.was_full.lock().unwrap();
-        let moment = std::time::Duration::from_secs(3);
-        self.full.load(Ordering::SeqCst) || was_full.is_some_and(|until| arena.since_start() < until + moment)
-    }
-}
-
-/// Fills the spool's file system; ends with room in it.
-pub(crate) fn disk(arena: &Arc<Arena>, disk: &Path, state: &Arc<DiskState>, mut random: Random) -> JoinHandle<()> {
-    let (arena, disk, state): (_, PathBuf, _) = (Arc::clone(arena), disk.to_owned(), Arc::clone(state));
-    thread::spawn(move || {
-        loop {
-            let step = schedule::disk(&mut random);
-            if !arena.pause(step.after) {
-                return;
-            }
-            let DiskFull(lasts) = step.fault;
-            arena.note(&format!("disk: full for {lasts:.1?}"));
-            state.full.store(true, Ordering::SeqCst);
-            let ballast = Ballast::fill(&disk);
-            arena.count("disk_full", 1);
-            arena.pause(lasts);
-            drop(ballast);
-            *state.was_full.lock().unwrap() = Some(arena.since_start());
-            state.full.store(false, Ordering::SeqCst);
-            arena.note("disk: has room again");
-        }
     })
 }

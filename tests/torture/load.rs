@@ -67,6 +67,8 @@ pub(crate) struct Ledger {
     pub(crate) recoveries: Vec<Duration>,
     /// Webhooks with a clock that was off.
     pub(crate) clock_steps: u64,
+    /// Webhooks answered `unavailable`: the disk was full, or too slow.
+    pub(crate) unavailable: u64,
     /// Answers that nothing explains.
     pub(crate) strange: Vec<String>,
 }
@@ -96,6 +98,7 @@ struct Sent {
     told: Vec<Vec<Told>>,
     phases: Vec<Times>,
     clock_steps: u64,
+    unavailable: u64,
     strange: Vec<String>,
 }
 
@@ -162,12 +165,14 @@ impl Load {
             phases: no_times(),
             recoveries: Vec::new(),
             clock_steps: 0,
+            unavailable: 0,
             strange: Vec::new(),
         };
         for thread in self.threads {
             let sent = thread.join().expect("a sender ends");
             ledger.history.told.extend(sent.told);
             ledger.clock_steps += sent.clock_steps;
+            ledger.unavailable += sent.unavailable;
             ledger.strange.extend(sent.strange);
             for (all, one) in ledger.phases.iter_mut().zip(&sent.phases) {
                 all.answer.add(&one.answer).expect("histograms of one kind");
@@ -192,7 +197,8 @@ struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     fn new(shared: &'a Shared, shape: Shape, number: usize, random: Random) -> Self {
-        let sent = Sent { told: vec![Vec::new(); ACCOUNTS], phases: no_times(), clock_steps: 0, strange: Vec::new() };
+        let told = vec![Vec::new(); ACCOUNTS];
+        let sent = Sent { told, phases: no_times(), clock_steps: 0, unavailable: 0, strange: Vec::new() };
         Self { shared, shape, first: number * ACCOUNTS, random, connection: None, sent }
     }
 
@@ -281,6 +287,7 @@ impl<'a> Sender<'a> {
         };
         // Nobody knows what becomes of it.
         if is(Outcome::Unavailable) {
+            self.sent.unavailable += 1;
             return Told::Nothing;
         }
         let expected = [Outcome::SpoolFull, Outcome::Timeout, Outcome::Draining];

@@ -53,6 +53,7 @@ mod report;
 mod schedule;
 mod seen;
 mod sighting;
+mod torment;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -69,9 +70,6 @@ fn main() -> ExitCode {
     let disk = if options.mode == Mode::Faults { disk::small_disk() } else { None };
     let seed = options.seed.unwrap_or_else(new_seed);
     eprintln!("torture: seed {seed}");
-    if options.mode == Mode::Faults && disk.is_none() {
-        eprintln!("torture: no mount namespace is permitted here: the disk will not be full");
-    }
     let prefix = format!("torture-{seed}-");
     let home = tempfile::Builder::new().prefix(&prefix).tempdir_in(env!("CARGO_TARGET_TMPDIR"));
     let home = home.expect("a directory below target/tmp");

@@ -18,6 +18,7 @@ pub(crate) struct Tally {
     pub(crate) end_txn_answered: u64,
     pub(crate) end_txn_accepted: u64,
     pub(crate) clock_steps: u64,
+    pub(crate) unavailable: u64,
     pub(crate) doubts: u64,
     pub(crate) found: u64,
     pub(crate) refused_starts: u64,
@@ -85,6 +86,7 @@ impl Report {
             "gaps": verdict.gaps, "false_recalls": verdict.false_recalls, "torn": verdict.torn,
             "moved": verdict.moved, "spools": verdict.spools,
             "injected": tally.counts, "clock_steps": tally.clock_steps,
+            "webhooks_unavailable": tally.unavailable,
             "end_txn_held": tally.end_txn_held, "end_txn_answered": tally.end_txn_answered,
             "end_txn_accepted": tally.end_txn_accepted,
             "doubts": tally.doubts, "read_back_found": tally.found,
@@ -104,11 +106,21 @@ impl Report {
             self.seed.to_string(),
             format!("{}, {}", self.brokers, self.minutes),
             verdict.acknowledged.to_string(),
-            format!("{}, {}", tally.of("bridge_kills"), tally.of("bridge_freezes")),
+            format!(
+                "{}, {}, {}",
+                tally.of("bridge_kills"),
+                tally.of("bridge_freezes"),
+                tally.of("bridge_stops")
+            ),
             format!("{}, {}", tally.of("broker_kills"), tally.of("broker_freezes")),
             tally.of("broker_leader_kills").to_string(),
             format!("{}, {}, {}", tally.end_txn_held, tally.end_txn_answered, tally.end_txn_accepted),
-            format!("{}, {}, {}", tally.of("connections_cut"), tally.of("network_delays"), tally.of("network_stalls")),
+            format!(
+                "{}, {}, {}",
+                tally.of("connections_cut"),
+                tally.of("network_delays"),
+                tally.of("network_stalls")
+            ),
             tally.of("disk_full").to_string(),
             tally.clock_steps.to_string(),
             verdict.lost.to_string(),
@@ -154,8 +166,9 @@ impl fmt::Display for Report {
         row("connections cut", tally.of("connections_cut").to_string())?;
         row("network slow", tally.of("network_delays").to_string())?;
         row("network silent", tally.of("network_stalls").to_string())?;
-        row("disk full (starts of the bridge that it refused)", {
-            format!("{} ({})", tally.of("disk_full"), tally.refused_starts)
+        row("SIGTERM of the bridge", tally.of("bridge_stops").to_string())?;
+        row("disk full (webhooks answered `unavailable`; starts of the bridge that it refused)", {
+            format!("{} ({}; {})", tally.of("disk_full"), tally.unavailable, tally.refused_starts)
         })?;
         row("webhooks with a clock that is off", tally.clock_steps.to_string())?;
         row("transactions in doubt, at least", tally.doubts.to_string())?;

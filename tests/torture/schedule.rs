@@ -21,6 +21,9 @@ pub(crate) enum BridgeFault {
     KillWhileSending(Duration),
     /// SIGSTOP for so long, then SIGCONT.
     Freeze(Duration),
+    /// SIGTERM and a new process, then a full disk for so long, whatever else happens meanwhile. A
+    /// clean stop removes SQLite's log, so the next process needs new room at once.
+    StopAndFillDisk(Duration),
 }
 
 /// One broker's process.
@@ -37,16 +40,17 @@ pub(crate) enum BrokerFault {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum NetworkFault {
     /// One of so many connections is cut.
-    Cut { one_of: u64 },
+    Cut {
+        one_of: u64,
+    },
     /// Requests and answers are delayed, each by another time.
-    Delay { at_most: Duration, lasts: Duration },
+    Delay {
+        at_most: Duration,
+        lasts: Duration,
+    },
     /// Nothing passes; what was sent is delivered afterwards.
     Stall(Duration),
 }
-
-/// The file system of the spool has no room left for so long.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct DiskFull(pub(crate) Duration);
 
 /// Longer than the 15 s after which a broker aborts an open transaction.
 const BEYOND_A_TRANSACTION_MS: (u64, u64) = (16_000, 19_000);
@@ -55,9 +59,10 @@ const LONG_FREEZE_ONE_OF: u64 = 12;
 
 pub(crate) fn bridge(random: &mut Random, every: f64) -> Step<BridgeFault> {
     // Most are kills: a life begins with a fence and a reading, and ends anywhere in them.
-    let fault = match random.between(1, 20) {
+    let fault = match random.between(1, 24) {
         1 => BridgeFault::Freeze(freeze(random, (50, 4000))),
-        2..=8 => BridgeFault::Kill,
+        2 => BridgeFault::StopAndFillDisk(millis(random, (200, 4000))),
+        3..=10 => BridgeFault::Kill,
         _ => BridgeFault::KillWhileSending(Duration::from_micros(random.between(0, 1500))),
     };
     Step { after: pause(random, every), fault }
@@ -79,10 +84,6 @@ pub(crate) fn network(random: &mut Random) -> Step<NetworkFault> {
         _ => NetworkFault::Stall(freeze(random, (100, 3000))),
     };
     Step { after: pause(random, 2.0), fault }
-}
-
-pub(crate) fn disk(random: &mut Random) -> Step<DiskFull> {
-    Step { after: pause(random, 30.0), fault: DiskFull(millis(random, (200, 3000))) }
 }
 
 /// Between nothing and twice the mean.
