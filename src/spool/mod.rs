@@ -33,6 +33,7 @@
 
 mod appender;
 mod bound;
+mod check;
 mod error;
 mod group;
 mod lock;
@@ -52,6 +53,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 pub use appender::{Appender, Durable, EventWriter};
+pub use check::{VerifyReport, verify};
 pub use error::{AppendError, SpoolError};
 pub use reader::{Batch, ReadLimit, Reader};
 

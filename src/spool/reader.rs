@@ -90,7 +90,7 @@ impl Reader {
             if first_seq > batch.until {
                 return Err(self.corrupt(format!("events {} to {} are missing", batch.until, first_seq - 1)));
             }
-            if group::checksum(first_seq, &payload) != checksum || group::events(&payload).count() as u64 != events {
+            if group::fault(first_seq, events, checksum, &payload).is_some() {
                 return Err(self.corrupt(format!("the row of events {first_seq} to {} is damaged", end - 1)));
             }
             bytes += payload.len();

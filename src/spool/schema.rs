@@ -16,7 +16,7 @@ const APPLICATION_ID: i32 = 0x7263_6272;
 /// Raised with every change of the tables below.
 const SCHEMA_VERSION: i32 = 1;
 /// How long a connection waits for a lock of another one of this process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
 CREATE TABLE progress (
@@ -148,7 +148,7 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
 }
 
 /// Whether the file is a spool that this release can read.
-fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> {
+pub(super) fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> {
     let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let application = read("application_id").map_err(|error| as_fault(file, error))?;
     let version = read("user_version").map_err(|error| as_fault(file, error))?;

@@ -1,0 +1,253 @@
+//! The full check of a spool's file: all that opening it does not look at.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+
+use super::{Seq, SpoolError, group, schema};
+
+/// Faults told one by one; further ones are counted.
+const FAULTS_MAX: usize = 100;
+/// What one read transaction looks at: a long one would keep a running node's log from starting anew.
+const STEP_ROWS: u32 = 512;
+const STEP_BYTES: u64 = 8 << 20;
+
+/// What [`verify`] has seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Rows looked at: those not yet published, and published ones not yet removed.
+    pub rows: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Bytes of their payload.
+    pub bytes: u64,
+    /// The first sequence number that is there; `next_seq` where there is none.
+    pub first_seq: Seq,
+    /// The next sequence number to give out.
+    pub next_seq: Seq,
+    /// The next sequence number to publish, as stored.
+    pub watermark: Seq,
+    /// Entries in quarantine.
+    pub quarantine_entries: u64,
+    /// What is wrong, a sentence each; the first 100.
+    pub faults: Vec<String>,
+    /// How many there are in all; 0 means that the spool is sound.
+    pub faults_total: u64,
+}
+
+/// Checks the whole file of the spool in `dir`: SQLite's own structure, the checksum of every row, the
+/// sequence without a gap from the watermark on, the running totals, the counters of the quarantine.
+///
+/// Changes nothing and takes no lock on the directory: it works on a stopped node and on a running one.
+/// Rows are read in short transactions; SQLite's own check is one, which a running node's log outgrows
+/// meanwhile. What the node removes or adds while it is checked is no fault.
+///
+/// # Errors
+/// There is no spool, or the file cannot be opened as one. Whatever else is wrong is in the report.
+pub fn verify(dir: &Path) -> Result<VerifyReport, SpoolError> {
+    let file = schema::database_file(dir);
+    let connection = open(dir, &file)?;
+    let mut check = Check { report: VerifyReport::default(), connection: &connection };
+    check.part("SQLite's structure", Check::structure);
+    check.part("the identities", Check::identities);
+    check.part("the quarantine", Check::quarantine);
+    check.part("the rows", Check::rows);
+    Ok(check.report)
+}
+
+fn open(dir: &Path, file: &Path) -> Result<Connection, SpoolError> {
+    if !file.is_file() {
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {}", file.display()));
+        return Err(SpoolError::Directory { dir: dir.to_owned(), source });
+    }
+    let as_fault = |error| schema::as_fault(file, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(as_fault)?;
+    connection.busy_timeout(schema::BUSY_TIMEOUT).map_err(as_fault)?;
+    schema::check_format(&connection, file)?;
+    Ok(connection)
+}
+
+struct Check<'c> {
+    connection: &'c Connection,
+    report: VerifyReport,
+}
+
+/// How far the walk along the rows has come.
+#[derive(Default)]
+struct Walk {
+    /// The key of the last row seen.
+    last: Option<i64>,
+    /// What the next row must begin with; 0 before the first.
+    expected: Option<Seq>,
+    /// The running total so far, where the last row said it.
+    through: Option<u64>,
+}
+
+struct Row {
+    events: u64,
+    bytes_through: u64,
+    checksum: u32,
+    payload: Vec<u8>,
+}
+
+impl Check<'_> {
+    fn fault(&mut self, text: String) {
+        self.report.faults_total += 1;
+        if self.report.faults.len() < FAULTS_MAX {
+            self.report.faults.push(text);
+        }
+    }
+
+    /// A part that cannot be looked at is a fault like any other.
+    fn part(&mut self, what: &str, look: impl FnOnce(&mut Self) -> rusqlite::Result<()>) {
+        if let Err(error) = look(self) {
+            self.fault(format!("{what} cannot be read: {error}"));
+        }
+    }
+
+    fn structure(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(&format!("PRAGMA integrity_check({FAULTS_MAX})"))?;
+        let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for line in lines.into_iter().filter(|line| line != "ok") {
+            self.fault(format!("SQLite: {}", line.trim_end()));
+        }
+        Ok(())
+    }
+
+    fn identities(&mut self) -> rusqlite::Result<()> {
+        let tx = self.connection.unchecked_transaction()?;
+        let watermark = watermark(&tx)?;
+        let first: Option<Seq> = tx.query_row("SELECT min(first_seq) FROM identity", [], |row| row.get(0))?;
+        if first.is_none_or(|first| first > watermark) {
+            let from = first.map_or("nowhere".to_owned(), |first| format!("event {first}"));
+            self.fault(format!("the spool has a UUID from {from} on, and event {watermark} needs one"));
+        }
+        tx.prepare("SELECT uuid FROM identity")?
+            .query_map([], |row| row.get::<_, uuid::Uuid>(0))?
+            .try_for_each(|uuid| uuid.map(drop))
+    }
+
+    fn quarantine(&mut self) -> rusqlite::Result<()> {
+        let tx = self.connection.unchecked_transaction()?;
+        let pair = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?));
+        let said = tx.query_row("SELECT quarantine_events, quarantine_bytes FROM progress WHERE id = 1", [], pair)?;
+        let held = tx.query_row(
+            "SELECT count(*), coalesce(sum(octet_length(detail) + octet_length(query) + octet_length(body)), 0)
+             FROM quarantine",
+            [],
+            pair,
+        )?;
+        self.report.quarantine_entries = held.0;
+        if said != held {
+            self.fault(format!(
+                "the quarantine holds {} entries of {} bytes, and is counted as {} of {}",
+                held.0, held.1, said.0, said.1
+            ));
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self) -> rusqlite::Result<()> {
+        let mut walk = Walk { expected: Some(0), ..Walk::default() };
+        while self.step(&mut walk)? {}
+        Ok(())
+    }
+
+    /// Looks at the next rows, within one read transaction; tells whether there were any.
+    fn step(&mut self, walk: &mut Walk) -> rusqlite::Result<bool> {
+        let tx = self.connection.unchecked_transaction()?;
+        let watermark = watermark(&tx)?;
+        let newest: Option<Seq> = tx
+            .query_row("SELECT first_seq + events FROM event_group ORDER BY first_seq DESC LIMIT 1", [], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        self.report.watermark = watermark;
+        self.report.next_seq = newest.unwrap_or(watermark);
+        let keys: Vec<i64> = tx
+            .prepare_cached("SELECT first_seq FROM event_group WHERE first_seq > ?1 ORDER BY first_seq LIMIT ?2")?
+            .query_map(params![walk.last.unwrap_or(i64::MIN), STEP_ROWS], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        if keys.is_empty() {
+            self.end(walk, watermark);
+        }
+        let more = !keys.is_empty();
+        let until = self.report.bytes + STEP_BYTES;
+        for key in keys {
+            self.row(&tx, walk, key, watermark);
+            walk.last = Some(key);
+            if self.report.bytes >= until {
+                break;
+            }
+        }
+        Ok(more)
+    }
+
+    fn end(&mut self, walk: &Walk, watermark: Seq) {
+        if walk.last.is_none() {
+            self.report.first_seq = self.report.next_seq;
+        }
+        if self.report.next_seq < watermark {
+            self.fault(format!(
+                "events below {} were given out, and all below {watermark} are said to be published",
+                self.report.next_seq
+            ));
+        }
+    }
+
+    fn row(&mut self, tx: &Transaction<'_>, walk: &mut Walk, key: i64, watermark: Seq) {
+        let Ok(first_seq) = Seq::try_from(key) else {
+            self.fault(format!("a row has the number {key}"));
+            return;
+        };
+        if self.report.rows == 0 {
+            self.report.first_seq = first_seq;
+        }
+        self.report.rows += 1;
+        // Rows below the watermark may have been removed meanwhile.
+        let expected = walk.expected.map(|expected| expected.max(watermark.min(first_seq)));
+        match expected {
+            Some(expected) if expected < first_seq => {
+                self.fault(format!("events {expected} to {} are missing", first_seq - 1));
+            }
+            Some(expected) if expected > first_seq => {
+                self.fault(format!("the row of event {first_seq} begins within the row before it"));
+            }
+            _ => {}
+        }
+        let follows = walk.expected == Some(first_seq);
+        let through = walk.through.take().filter(|_| follows);
+        walk.expected = None;
+        let row = match read_row(tx, key) {
+            Ok(row) => row,
+            Err(error) => {
+                self.fault(format!("the row of event {first_seq} cannot be read: {error}"));
+                return;
+            }
+        };
+        let (bytes, end) = (row.payload.len() as u64, first_seq.saturating_add(row.events));
+        if let Some(reason) = group::fault(first_seq, row.events, row.checksum, &row.payload) {
+            self.fault(format!("the row of event {first_seq} is damaged: {reason}"));
+        }
+        let before = row.bytes_through.checked_sub(bytes);
+        if before.is_none() || through.is_some_and(|through| before != Some(through)) {
+            self.fault(format!("the running total of bytes is wrong at event {first_seq}: {}", row.bytes_through));
+        }
+        self.report.events = self.report.events.saturating_add(row.events);
+        self.report.bytes += bytes;
+        walk.expected = Some(end);
+        walk.through = Some(row.bytes_through);
+    }
+}
+
+fn watermark(tx: &Transaction<'_>) -> rusqlite::Result<Seq> {
+    tx.query_row("SELECT watermark FROM progress WHERE id = 1", [], |row| row.get(0))
+}
+
+fn read_row(tx: &Transaction<'_>, key: i64) -> rusqlite::Result<Row> {
+    tx.prepare_cached("SELECT events, bytes_through, checksum, payload FROM event_group WHERE first_seq = ?1")?
+        .query_row([key], |row| {
+            Ok(Row { events: row.get(0)?, bytes_through: row.get(1)?, checksum: row.get(2)?, payload: row.get(3)? })
+        })
+}
