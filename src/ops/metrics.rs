@@ -239,7 +239,10 @@ impl Snapshot {
         Ok(Self {
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
-            quarantined: counter("records_quarantined_total", "Records that Kafka refused for good, since the start.")?,
+            quarantined: counter(
+                "records_quarantined_total",
+                "Records moved to quarantine since the start: refused by Kafka for good, or damaged on the disk.",
+            )?,
             spool_events: gauge("spool_events", "Events waiting to be published.")?,
             recovered: gauge("spool_recovered_events", "Events that waited when the process started.")?,
             bytes: gauge("spool_bytes", "Bytes of unpublished payload in the spool.")?,

@@ -1,5 +1,6 @@
 //! The one thread that writes: takes what waits, commits it, tells who waited.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,7 +29,7 @@ const COMMIT_OVERHEAD_BYTES: u64 = 6 * 4096;
 #[derive(Debug)]
 pub(super) enum Command {
     Begin { advance: Advance, reply: SyncSender<Result<(), SpoolError>> },
-    Quarantine { seq: Seq, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
+    Quarantine { events: Range<Seq>, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
     Renew { first_seq: Seq, reply: SyncSender<Result<(), SpoolError>> },
 }
 
@@ -118,7 +119,7 @@ impl Writer {
                 // Whether it can be written again must not wait for a delivery: who is not ready
                 // gets none.
                 let _ = self.transact(|writer, tx| {
-                    tx.execute("UPDATE progress SET watermark = ?1 WHERE id = 1", [writer.stored_watermark])?;
+                    rows::touch(tx)?;
                     Ok(Effect { removable: writer.removable, ..Effect::default() })
                 })?;
             } else if advance.is_some() || (is_due && self.removable) {
@@ -204,10 +205,10 @@ impl Writer {
                 })?;
                 (reply, result)
             }
-            Command::Quarantine { seq, entry, reply } => {
+            Command::Quarantine { events, entry, reply } => {
                 let result = match self.shared.quarantine.reserve(entry.bytes()) {
-                    Err(full) => Err(full.to_string().into()),
-                    Ok(()) => self.quarantine_record(seq, &entry)?,
+                    Err(full) => Err(format!("{full}: {} bytes more do not fit", entry.bytes()).into()),
+                    Ok(()) => self.quarantine_events(&events, &entry)?,
                 };
                 (reply, result)
             }
@@ -230,25 +231,42 @@ impl Writer {
         Ok(())
     }
 
-    fn quarantine_record(&mut self, seq: Seq, entry: &QuarantineEntry) -> Result<Result<(), Arc<str>>, SpoolError> {
+    fn quarantine_events(
+        &mut self,
+        events: &Range<Seq>,
+        entry: &QuarantineEntry,
+    ) -> Result<Result<(), Arc<str>>, SpoolError> {
         let name = {
             let state = self.shared.state();
             state
                 .identities
                 .iter()
                 .rev()
-                .find(|identity| identity.first_seq <= seq)
-                .map(|identity| (identity.uuid, seq - identity.first_seq + 1))
+                .find(|identity| identity.first_seq <= events.start)
+                .map(|identity| (identity.uuid, events.start - identity.first_seq + 1))
         };
-        let behind = Advance { watermark: seq + 1, topic: "".into(), positions: super::Positions::new() };
+        let behind = Advance { watermark: events.end, topic: "".into(), positions: super::Positions::new() };
+        let mut fits = false;
         let result = self.transact(|writer, tx| {
+            // Of a damaged row the end is worked out; what was accepted meanwhile must not be taken for it.
+            fits = events.end <= writer.next_seq && !rows::begins_within(tx, events)?;
+            if !fits {
+                return Ok(Effect { removable: writer.removable, ..Effect::default() });
+            }
             rows::insert_quarantine(tx, entry, name)?;
             writer.store(tx, Some(&behind), 0)
         })?;
+        let result = result.and_then(|()| {
+            if fits {
+                Ok(())
+            } else {
+                Err(format!("other rows begin between events {} and {}", events.start, events.end).into())
+            }
+        });
         if result.is_ok() {
             let mut state = self.shared.state();
-            state.progress.watermark = seq + 1;
-            state.progress.quarantined += 1;
+            state.progress.watermark = events.end;
+            state.progress.quarantined += events.end - events.start;
             state.quarantine_events += 1;
         } else {
             self.shared.quarantine.release(entry.bytes());
@@ -282,10 +300,14 @@ impl Writer {
                 if self.shared.state().fault.replace(Arc::clone(&reason)).is_none() {
                     tracing::error!(error = %reason, "the spool cannot be written: deliveries are refused until it can");
                 }
-                // A full disk fails before anything was written where it counts; after any other
-                // failure what this connection believes about the disk is worth nothing.
-                if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull)) {
+                // A full disk, or a lock that does not come, fails before anything was written where it
+                // counts; after any other failure what this connection believes about the disk is
+                // worth nothing. It is opened anew before anybody is told.
+                if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)) {
                     self.connection = Some(connection);
+                } else {
+                    drop(connection);
+                    self.connection = self.reopen()?;
                 }
                 Ok(Err(reason))
             }
@@ -298,7 +320,7 @@ impl Writer {
             self.stored_watermark = watermark;
         }
         if let Some(released) = effect.bytes_released {
-            self.shared.capacity.release(released - self.bytes_released);
+            self.shared.capacity.release(released.saturating_sub(self.bytes_released));
             self.bytes_released = released;
         }
         self.removable = effect.removable;
@@ -340,9 +362,6 @@ impl Writer {
                 return Ok(None);
             }
         };
-        if found.next_seq > self.next_seq {
-            connection.execute("DELETE FROM event_group WHERE first_seq >= ?1", [self.next_seq])?;
-        }
         if found.next_seq < self.next_seq {
             return Err(SpoolError::Corrupt {
                 file: schema::database_file(&self.shared.dir),
@@ -352,6 +371,17 @@ impl Writer {
                     self.next_seq - 1
                 ),
             });
+        }
+        // What failed may be whole in the log all the same, and would count after a crash: it is removed,
+        // and its place in the log overwritten.
+        let undone = connection.unchecked_transaction().and_then(|tx| {
+            tx.execute("DELETE FROM event_group WHERE first_seq >= ?1", [self.next_seq])?;
+            rows::touch(&tx)?;
+            tx.commit()
+        });
+        if let Err(error) = undone {
+            self.shared.state().fault = Some(error.to_string().into());
+            return Ok(None);
         }
         tracing::warn!("the spool was opened again after a failed write");
         Ok(Some(connection))
