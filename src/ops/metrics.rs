@@ -262,7 +262,10 @@ impl Snapshot {
         Ok(Self {
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
-            quarantined: counter("records_quarantined_total", "Records that Kafka refused for good, since the start.")?,
+            quarantined: counter(
+                "records_quarantined_total",
+                "Records moved to quarantine since the start: refused by Kafka for good, or damaged on the disk.",
+            )?,
             duplicates: counter("duplicate_events_total", "Events not added, as they had been accepted lately.")?,
             dedup_ids: gauge("dedup_ids", "Events remembered as accepted lately.")?,
             dedup_covers: register(

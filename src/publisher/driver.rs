@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::ClientConfig;
 
+use super::damaged;
 use super::found::{Found, print};
 use super::kafka::errors::Trouble;
 use super::kafka::producer::{Failure, Producer};
@@ -16,7 +17,7 @@ use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
 use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
 use crate::record::Record;
-use crate::spool::{Advance, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError};
+use crate::spool::{Advance, Damage, Positions, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError};
 
 /// Payload of one transaction, after which no further row is read.
 const TRANSACTION_BYTES: usize = 8 << 20;
@@ -45,13 +46,14 @@ pub(super) struct Driver {
     failing: Option<&'static str>,
 }
 
-/// A commit to the spool that failed may be tried again; a writer that has ended may not.
-fn kept(result: Result<(), SpoolError>) -> Result<Result<(), Trouble>, PublisherError> {
+/// What failed and may be tried again is trouble; a writer that has ended, or a file that cannot be
+/// trusted, is the end.
+fn kept<T>(result: Result<T, SpoolError>) -> Result<Result<T, Trouble>, PublisherError> {
+    let trouble = |doing, text| Ok(Err(Trouble { kind: "other", doing, text }));
     match result {
-        Ok(()) => Ok(Ok(())),
-        Err(SpoolError::NotWritten(reason)) => {
-            Ok(Err(Trouble { kind: "other", doing: "writing to the spool", text: reason.to_string() }))
-        }
+        Ok(value) => Ok(Ok(value)),
+        Err(SpoolError::NotWritten(reason)) => trouble("writing to the spool", reason.to_string()),
+        Err(SpoolError::Sqlite(error)) => trouble("reading the spool", error.to_string()),
         Err(error) => Err(error.into()),
     }
 }
@@ -131,7 +133,7 @@ impl Driver {
             Action::ListOffsets => self.list_offsets(),
             Action::Begin(positions) => kept(self.spool.begin(&self.topic_name, positions))?.map(|()| Event::Done),
             Action::ReadBack { ranges, found } => match self.read_back(&ranges, found) {
-                Ok(found) => Ok(self.compare(found)?),
+                Ok(found) => self.compare(found)?,
                 Err(trouble) => Err(trouble),
             },
             Action::Renew { first_seq } => {
@@ -148,7 +150,7 @@ impl Driver {
                 );
                 Ok(Event::Renewed(identities))
             }
-            Action::Quarantine { seq, reason } => self.quarantine(seq, reason),
+            Action::Quarantine { seq, reason } => self.quarantine(seq, reason)?,
             Action::Publish { from, below, records } => self.publish(from, below, records)?,
         })
     }
@@ -193,13 +195,23 @@ impl Driver {
         })
     }
 
-    /// What was found must be what this spool holds under these numbers.
-    fn compare(&mut self, mut found: Found) -> Result<Event, PublisherError> {
+    /// What was found must be what this spool holds under these numbers; a damaged row holds nothing
+    /// to compare with.
+    fn compare(&mut self, mut found: Found) -> Result<Result<Event, Trouble>, PublisherError> {
         let below = found.highest().map_or(0, |highest| highest + 1);
         let mut from = self.machine.watermark();
         'compared: while from < below {
             let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
-            let batch = self.reader.read(from, below, limit)?;
+            let batch = match self.reader.read(from, below, limit) {
+                Err(SpoolError::Damaged(damage)) => {
+                    from = damage.until;
+                    continue;
+                }
+                result => match kept(result)? {
+                    Ok(batch) => batch,
+                    Err(trouble) => return Ok(Err(trouble)),
+                },
+            };
             if batch.is_empty() {
                 found.disown(from);
                 break;
@@ -214,13 +226,18 @@ impl Driver {
         }
         self.metrics.read_back_found.inc_by(found.count());
         tracing::info!(found = found.count(), "the topic was read back");
-        Ok(Event::ReadBack(found))
+        Ok(Ok(Event::ReadBack(found)))
     }
 
-    fn quarantine(&mut self, seq: Seq, refusal: Refusal) -> Result<Event, Trouble> {
-        let trouble = |error: String| Trouble { kind: "other", doing: "moving a record to quarantine", text: error };
+    fn quarantine(&mut self, seq: Seq, refusal: Refusal) -> Result<Result<Event, Trouble>, PublisherError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
-        let batch = self.reader.read(seq, seq + 1, limit).map_err(|error| trouble(error.to_string()))?;
+        let batch = match self.reader.read(seq, seq + 1, limit) {
+            Err(SpoolError::Damaged(damage)) => return self.set_aside(seq, *damage),
+            result => match kept(result)? {
+                Ok(batch) => batch,
+                Err(trouble) => return Ok(Err(trouble)),
+            },
+        };
         let body = batch.events().next().map(|(_, event)| event.to_vec()).unwrap_or_default();
         let entry = QuarantineEntry {
             at_ms: unix_ms(SystemTime::now()),
@@ -230,8 +247,21 @@ impl Driver {
             body,
         };
         tracing::error!(seq, reason = entry.reason, detail = entry.detail, "Kafka refused a record for good");
-        self.spool.quarantine_record(seq, entry).map_err(|error| trouble(error.to_string()))?;
-        Ok(Event::Quarantined)
+        Ok(kept(self.spool.quarantine_record(seq, entry))?.map(|()| Event::Quarantined { until: seq + 1 }))
+    }
+
+    /// Moves a damaged row out of the way of its successors. Nothing of it is published: which of its
+    /// events are still whole cannot be told.
+    fn set_aside(&mut self, from: Seq, damage: Damage) -> Result<Result<Event, Trouble>, PublisherError> {
+        let until = damage.until;
+        let found = (from..until).filter(|&seq| self.machine.is_published(seq)).count() as u64;
+        if found == until - from {
+            tracing::warn!(%damage, "a damaged row of the spool is left out: Kafka has all of it");
+            return Ok(Ok(Event::Committed { until, next: Positions::new() }));
+        }
+        tracing::error!(%damage, "a row of the spool is damaged: it goes to quarantine, what follows goes on");
+        let entry = damaged::entry(damage, from, found, |seq| self.machine.name(seq));
+        Ok(kept(self.spool.quarantine_events(from..until, entry))?.map(|()| Event::Quarantined { until }))
     }
 
     fn publish(&mut self, from: Seq, below: Seq, records: u64) -> Result<Result<Event, Trouble>, PublisherError> {
@@ -242,7 +272,13 @@ impl Driver {
             return Ok(self.idle());
         }
         let limit = ReadLimit { events: records, bytes: TRANSACTION_BYTES };
-        let batch = self.reader.read(from, below, limit)?;
+        let batch = match self.reader.read(from, below, limit) {
+            Err(SpoolError::Damaged(damage)) => return self.set_aside(from, *damage),
+            result => match kept(result)? {
+                Ok(batch) => batch,
+                Err(trouble) => return Ok(Err(trouble)),
+            },
+        };
         if batch.is_empty() {
             if self.spool.progress().next_seq > from {
                 return Err(PublisherError::Missing(from));
@@ -261,7 +297,7 @@ impl Driver {
         }
         let until = batch.until();
         if missing.is_empty() {
-            return Ok(Ok(Event::Committed { until, next: crate::spool::Positions::new() }));
+            return Ok(Ok(Event::Committed { until, next: Positions::new() }));
         }
         let count = missing.len() as u64;
         let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();

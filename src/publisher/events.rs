@@ -68,8 +68,11 @@ pub enum Event {
     ReadBack(Found),
     /// The spool has these identities now.
     Renewed(Vec<Identity>),
-    /// The record is in quarantine.
-    Quarantined,
+    /// What stood at the watermark is in quarantine.
+    Quarantined {
+        /// The sequence number behind it.
+        until: Seq,
+    },
     /// There was nothing to publish.
     Idle,
     /// All events below `until` are committed; `next` names the offset after the last record of

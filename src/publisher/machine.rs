@@ -133,12 +133,13 @@ impl Machine {
                 // Fenced under the name that publishes next, and read back once more.
                 self.step = Step::Connect;
             }
-            Event::Quarantined => {
-                self.condemned = None;
-                // The cause is found: full transactions again.
-                self.refused = None;
-                self.records = TRANSACTION_MAX_RECORDS;
-                self.advance(self.watermark + 1);
+            Event::Quarantined { until } => {
+                if self.condemned.take().is_some() {
+                    // The cause is found: full transactions again.
+                    self.refused = None;
+                    self.records = TRANSACTION_MAX_RECORDS;
+                }
+                self.advance(until);
             }
             Event::Idle => self.failures = 0,
             Event::Committed { until, next } => {

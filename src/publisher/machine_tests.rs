@@ -183,7 +183,7 @@ fn a_refused_record_is_found_by_halving_and_quarantined_alone() {
             }
             Action::Quarantine { seq, .. } => {
                 assert_eq!(seq, poison);
-                machine.on(Event::Quarantined);
+                machine.on(Event::Quarantined { until: seq + 1 });
             }
             _ => ready(&mut machine, &[(0, offset)], &[]),
         }

@@ -15,11 +15,13 @@
 //!
 //! # Rooms
 //!
-//! [`machine`] decides what to do next, pure ([`events`] are what it and the driver tell each other); [`found`] holds what a reading found; `driver` does
-//! it; [`kafka`] is all that touches librdkafka. [`bypass`] is the way past the spool, for when it cannot
-//! be written.
+//! [`machine`] decides what to do next, pure ([`events`] are what it and the driver tell each other); [`found`] holds
+//! what a reading found; `driver` does it; `damaged` says what is kept of a row that the disk has damaged;
+//! [`kafka`] is all that touches librdkafka. [`bypass`] is the way past the spool, for when it cannot be
+//! written.
 
 pub mod bypass;
+mod damaged;
 mod driver;
 pub mod events;
 pub mod found;

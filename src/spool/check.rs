@@ -1,7 +1,9 @@
 //! The full check of a spool's file: all that opening it does not look at.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::{Seq, SpoolError, group, schema};
@@ -46,7 +48,20 @@ pub struct VerifyReport {
 /// There is no spool, or the file cannot be opened as one. Whatever else is wrong is in the report.
 pub fn verify(dir: &Path) -> Result<VerifyReport, SpoolError> {
     let file = schema::database_file(dir);
-    let connection = open(dir, &file)?;
+    if !schema::is_there(dir, &file)? {
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {}", file.display()));
+        return Err(SpoolError::Directory { dir: dir.to_owned(), source });
+    }
+    let log = schema::log_file(dir);
+    let stopped = !log.exists();
+    let report = verify_file(&file, stopped)?;
+    // A node that was started meanwhile may have written below the reading.
+    if stopped && log.exists() { verify_file(&file, false) } else { Ok(report) }
+}
+
+fn verify_file(file: &Path, stopped: bool) -> Result<VerifyReport, SpoolError> {
+    let connection = open(file, stopped).map_err(|error| schema::as_fault(file, error))?;
+    schema::check_format(&connection, file)?;
     let mut check = Check { report: VerifyReport::default(), connection: &connection };
     check.part("SQLite's structure", Check::structure);
     check.part("the identities", Check::identities);
@@ -55,16 +70,14 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, SpoolError> {
     Ok(check.report)
 }
 
-fn open(dir: &Path, file: &Path) -> Result<Connection, SpoolError> {
-    if !file.is_file() {
-        let source = std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {}", file.display()));
-        return Err(SpoolError::Directory { dir: dir.to_owned(), source });
-    }
-    let as_fault = |error| schema::as_fault(file, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(as_fault)?;
-    connection.busy_timeout(schema::BUSY_TIMEOUT).map_err(as_fault)?;
-    schema::check_format(&connection, file)?;
+/// Without a log nobody has the file open, and it is read as it is: otherwise SQLite would make a log
+/// and leave it there.
+fn open(file: &Path, stopped: bool) -> rusqlite::Result<Connection> {
+    let path = percent_encode(file.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    let uri = format!("file:{path}{}", if stopped { "?immutable=1" } else { "" });
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    connection.busy_timeout(schema::BUSY_TIMEOUT)?;
     Ok(connection)
 }
 
@@ -108,9 +121,12 @@ impl Check<'_> {
 
     fn structure(&mut self) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(&format!("PRAGMA integrity_check({FAULTS_MAX})"))?;
-        let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        for line in lines.into_iter().filter(|line| line != "ok") {
-            self.fault(format!("SQLite: {}", line.trim_end()));
+        let mut lines = statement.query([])?;
+        while let Some(line) = lines.next()? {
+            let line: String = line.get(0)?;
+            if line != "ok" {
+                self.fault(format!("SQLite: {}", line.trim_end()));
+            }
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::Seq;
+
 /// A fault of the spool.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
@@ -39,6 +41,9 @@ pub enum SpoolError {
         /// What was found.
         reason: String,
     },
+    /// A row does not hold what was written; the file as a whole is sound.
+    #[error("{0}")]
+    Damaged(Box<Damage>),
     /// SQLite failed: a full disk, an I/O error.
     #[error("spool: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -48,6 +53,23 @@ pub enum SpoolError {
     /// The writer thread is gone; the process is about to end.
     #[error("the spool's writer has stopped")]
     Stopped,
+}
+
+/// A row that does not hold what was written: its checksum says so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the row of events {first_seq} to {} in {file} is damaged: {reason}", .until - 1)]
+pub struct Damage {
+    /// The database file.
+    pub file: PathBuf,
+    /// Its first sequence number.
+    pub first_seq: Seq,
+    /// The number after its last one.
+    pub until: Seq,
+    /// What was found.
+    pub reason: &'static str,
+    /// The row's payload as it is on the disk: events in sequence, each behind its length (u32,
+    /// little-endian), where it is not damaged.
+    pub bytes: Vec<u8>,
 }
 
 /// Why a delivery was not made durable. Nothing of it is in the spool, unless said otherwise.

@@ -23,9 +23,9 @@ pub(super) fn checksum(first_seq: u64, payload: &[u8]) -> u32 {
 /// What is wrong with a row, if anything is.
 pub(super) fn fault(first_seq: u64, events: u64, sum: u32, payload: &[u8]) -> Option<&'static str> {
     if checksum(first_seq, payload) != sum {
-        return Some("its checksum does not match");
+        return Some("the checksum does not match");
     }
-    (self::events(payload).count() as u64 != events).then_some("it holds another number of events than it says")
+    (self::events(payload).count() as u64 != events).then_some("the number of events is not the one it says")
 }
 
 /// The events of a payload, in order. Ends early on a length that does not fit; compare the count.

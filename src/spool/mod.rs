@@ -12,6 +12,7 @@
 //!   committed at once. At most 64 MiB wait for the disk in memory.
 //! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row
 //!   holds the events `first_seq .. first_seq + events`, each behind its length, under one CRC-32.
+//!   A row that does not match it is never read as events ([`SpoolError::Damaged`]).
 //! - The *watermark* is the next sequence number to publish. It is stored lazily (with the next
 //!   group after 20 ms, or on its own then) together with the next offset of every partition, so
 //!   it may lag behind Kafka, never run ahead of it.
@@ -46,11 +47,13 @@ mod quarantine;
 mod queue;
 mod reader;
 mod recent;
+mod row;
 mod rows;
 mod schema;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -62,7 +65,7 @@ use uuid::Uuid;
 
 pub use appender::{Appender, Durable, EventWriter};
 pub use check::{VerifyReport, verify};
-pub use error::{AppendError, SpoolError};
+pub use error::{AppendError, Damage, SpoolError};
 pub use inspect::{Facts, Hold, Waiting, WaitingRow};
 pub use published::Published;
 pub use quarantine::{QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};
@@ -439,7 +442,13 @@ impl Spool {
 
     /// Moves the record at the watermark to quarantine and the watermark behind it, in one commit.
     pub fn quarantine_record(&self, seq: Seq, entry: QuarantineEntry) -> Result<(), SpoolError> {
-        self.command(|reply| Command::Quarantine { seq, entry: Box::new(entry), reply })
+        self.quarantine_events(seq..seq + 1, entry)
+    }
+
+    /// Moves the events from the watermark up to the end of a row to quarantine, as one entry, and the
+    /// watermark behind them, in one commit.
+    pub fn quarantine_events(&self, events: Range<Seq>, entry: QuarantineEntry) -> Result<(), SpoolError> {
+        self.command(|reply| Command::Quarantine { events, entry: Box::new(entry), reply })
     }
 
     /// Gives the events from `first_seq` on a new identity; durable when it returns.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Positions, Seq, SpoolError, group, schema};
+use super::row::Row;
+use super::{Damage, Positions, Seq, SpoolError, group, schema};
 
 /// How much one read may bring. At least one row is always read: up to 1 MiB and one delivery.
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +25,6 @@ pub struct Batch {
     rows: Vec<Row>,
     from: Seq,
     until: Seq,
-}
-
-#[derive(Debug)]
-struct Row {
-    first_seq: Seq,
-    payload: Vec<u8>,
 }
 
 impl Batch {
@@ -76,39 +71,20 @@ impl Reader {
     /// Reads events from `from` on, in sequence, within `limit` and below `below`.
     ///
     /// # Errors
-    /// [`SpoolError::Corrupt`] where a row does not hold what was written.
+    /// [`SpoolError::Damaged`] where the row of `from` does not hold what was written: the rows before
+    /// such a row are read without it. [`SpoolError::Corrupt`] where events are missing, or SQLite
+    /// finds the file itself damaged.
     pub fn read(&mut self, from: Seq, below: Seq, limit: ReadLimit) -> Result<Batch, SpoolError> {
         let below = below.min(from.saturating_add(limit.events));
-        let mut batch = Batch { rows: Vec::new(), from, until: from };
-        let mut statement = self.connection.prepare_cached(
-            "SELECT first_seq, events, checksum, payload FROM event_group
-             WHERE first_seq >= coalesce((SELECT max(first_seq) FROM event_group WHERE first_seq <= ?1), ?1)
-               AND first_seq < ?2
-             ORDER BY first_seq",
-        )?;
-        let mut rows = statement.query(params![from, below])?;
-        let mut bytes = 0;
-        while let Some(row) = rows.next().map_err(|error| schema::as_fault(&self.file, error))? {
-            let (first_seq, events, checksum): (Seq, u64, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let payload: Vec<u8> = row.get(3)?;
-            let end = first_seq + events;
-            if end <= from {
-                continue;
+        let (batch, stop) =
+            read(&self.connection, from, below, limit.bytes).map_err(|error| schema::as_fault(&self.file, error))?;
+        match stop {
+            Stop::Damaged(row, until) if batch.is_empty() => Err(self.damaged(row, until)),
+            Stop::Gap(next) if batch.is_empty() => {
+                Err(self.corrupt(format!("events {from} to {} are missing", next - 1)))
             }
-            if first_seq > batch.until {
-                return Err(self.corrupt(format!("events {} to {} are missing", batch.until, first_seq - 1)));
-            }
-            if group::fault(first_seq, events, checksum, &payload).is_some() {
-                return Err(self.corrupt(format!("the row of events {first_seq} to {} is damaged", end - 1)));
-            }
-            bytes += payload.len();
-            batch.rows.push(Row { first_seq, payload });
-            batch.until = end.min(below);
-            if batch.until == below || bytes >= limit.bytes {
-                break;
-            }
+            _ => Ok(batch),
         }
-        Ok(batch)
     }
 
     /// The stored positions in a topic; empty where nothing was ever published to it.
@@ -128,7 +104,71 @@ impl Reader {
         Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
     }
 
+    fn damaged(&self, row: Row, until: Option<Seq>) -> SpoolError {
+        let Some(until) = until else {
+            return self.corrupt(format!("the row of event {} is damaged, and the one behind it", row.first_seq));
+        };
+        SpoolError::Damaged(Box::new(Damage {
+            file: self.file.clone(),
+            first_seq: row.first_seq,
+            until,
+            reason: row.fault.unwrap_or_default(),
+            bytes: row.payload,
+        }))
+    }
+
     fn corrupt(&self, reason: String) -> SpoolError {
         SpoolError::Corrupt { file: self.file.clone(), reason }
     }
+}
+
+/// Why a read went no further.
+enum Stop {
+    /// It has what was asked for, or all there is.
+    Enough,
+    /// This row does not hold what was written; the next one begins there.
+    Damaged(Row, Option<Seq>),
+    /// The next row begins with this event.
+    Gap(Seq),
+}
+
+fn read(connection: &Connection, from: Seq, below: Seq, max_bytes: usize) -> rusqlite::Result<(Batch, Stop)> {
+    let mut batch = Batch { rows: Vec::new(), from, until: from };
+    let mut statement = connection.prepare_cached(
+        "SELECT first_seq, events, checksum, payload FROM event_group
+         WHERE first_seq >= coalesce((SELECT max(first_seq) FROM event_group WHERE first_seq <= ?1), ?1)
+           AND first_seq < ?2
+         ORDER BY first_seq",
+    )?;
+    let mut rows = statement.query(params![from, below])?;
+    let mut bytes = 0;
+    loop {
+        let row = match rows.next() {
+            Ok(Some(row)) => Row::read(row)?,
+            Ok(None) => break,
+            // What could be read comes first; the fault is found again behind it.
+            Err(_) if !batch.is_empty() => break,
+            Err(error) => return Err(error),
+        };
+        if row.first_seq > batch.until {
+            let next = row.first_seq;
+            return Ok((batch, Stop::Gap(next)));
+        }
+        if row.fault.is_some() {
+            let until = row.trusted_end(connection)?;
+            if until.is_none_or(|until| until > from) {
+                return Ok((batch, Stop::Damaged(row, until)));
+            }
+        }
+        if row.end <= from {
+            continue;
+        }
+        bytes += row.payload.len();
+        batch.until = row.end.min(below);
+        batch.rows.push(row);
+        if batch.until == below || bytes >= max_bytes {
+            break;
+        }
+    }
+    Ok((batch, Stop::Enough))
 }

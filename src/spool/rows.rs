@@ -1,6 +1,7 @@
 //! The changes that one transaction of the writer is made of.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use uuid::Uuid;
@@ -100,6 +101,23 @@ pub(super) fn take_out(
     )?
     .execute(params![left.len() as u64, bytes])?;
     Ok(Some(left))
+}
+
+/// Writes a page and changes nothing: SQLite leaves out an update that changes no byte.
+pub(super) fn touch(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    for _ in 0..2 {
+        tx.execute("UPDATE progress SET watermark = -watermark WHERE id = 1", [])?;
+    }
+    Ok(())
+}
+
+/// Whether a row begins behind the first of these events.
+pub(super) fn begins_within(tx: &Transaction<'_>, events: &Range<Seq>) -> rusqlite::Result<bool> {
+    tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM event_group WHERE first_seq > ?1 AND first_seq < ?2)",
+        [events.start, events.end],
+        |row| row.get(0),
+    )
 }
 
 /// Removes rows below the watermark, oldest first, up to `budget` bytes; tells whether some are left.

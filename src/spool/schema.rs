@@ -69,6 +69,11 @@ pub(super) fn database_file(dir: &Path) -> PathBuf {
     dir.join("spool.db")
 }
 
+/// The name of its log.
+pub(super) fn log_file(dir: &Path) -> PathBuf {
+    dir.join("spool.db-wal")
+}
+
 /// What one O(1) look at the file tells.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -92,33 +97,53 @@ pub(super) struct Found {
 /// does not depend on its size.
 pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError> {
     let file = database_file(dir);
-    create_private(&file).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
+    if !is_there(dir, &file)? {
+        make(dir, &file)?;
+    }
     let connection = Connection::open(&file).map_err(|error| as_fault(&file, error))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    let blank = is_blank(&connection).map_err(|error| as_fault(&file, error))?;
-    if !blank {
-        // Before anything is changed: it may be another program's file.
-        check_format(&connection, &file)?;
-    }
-    if blank {
-        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    }
+    // Before anything is changed: it may be another program's file.
+    check_format(&connection, &file)?;
     prepare(&connection).map_err(|error| as_fault(&file, error))?;
-    if blank {
-        create(&connection)?;
-        sync_directory(dir).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
-    }
     let found = check(&connection, &file)?;
     Ok((connection, found))
 }
 
-/// Who sent what, and from where, is for the bridge alone to read; SQLite gives its other files the
-/// mode of this one.
-fn create_private(file: &Path) -> std::io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+/// Whether there is a database. An empty file is none, and was one: SQLite would delete its log.
+pub(super) fn is_there(dir: &Path, file: &Path) -> Result<bool, SpoolError> {
+    match std::fs::metadata(file) {
+        Ok(metadata) if metadata.len() > 0 => Ok(true),
+        Ok(_) => Err(corrupt(file, "it is empty: something has cut it off".to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(SpoolError::Directory { dir: dir.to_owned(), source }),
     }
+}
+
+/// Makes a new spool under another name and gives it its own when it is complete and synced: what is
+/// found under that name and holds no spool was damaged, and is not taken for a new one.
+fn make(dir: &Path, file: &Path) -> Result<(), SpoolError> {
+    let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
+    let log = log_file(dir);
+    if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0) {
+        return Err(corrupt(file, format!("it is missing, and its log {} is there", log.display())));
+    }
+    let new = dir.join("spool.db.new");
+    for leftover in [&new, &dir.join("spool.db.new-journal")] {
+        match std::fs::remove_file(leftover) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fault(error)),
+            _ => {}
+        }
+    }
+    // Who sent what, and from where, is for the bridge alone to read; SQLite gives its other files the
+    // mode of this one.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(fault)?;
+    let connection = Connection::open(&new)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    create(&connection)?;
+    connection.close().map_err(|(_, error)| error)?;
+    std::fs::rename(&new, file).map_err(fault)?;
+    sync_directory(dir).map_err(fault)
 }
 
 /// Opens the database for reading, on a connection of its own.
@@ -140,11 +165,6 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(())
-}
-
-/// A file that a crash left before its first commit holds no table at all.
-fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
 fn create(connection: &Connection) -> Result<(), SpoolError> {
@@ -190,7 +210,11 @@ pub(super) fn check_format(connection: &Connection, file: &Path) -> Result<(), S
         }
         _ => "it is a SQLite file, but not a spool".to_owned(),
     };
-    Err(SpoolError::Corrupt { file: file.to_owned(), reason })
+    Err(corrupt(file, reason))
+}
+
+fn corrupt(file: &Path, reason: String) -> SpoolError {
+    SpoolError::Corrupt { file: file.to_owned(), reason }
 }
 
 /// Takes a new name where nothing was ever accepted under the present one: nobody knows it but a copy
@@ -209,16 +233,27 @@ pub(super) fn rename_unused(connection: &Connection, found: &mut Found) -> rusql
 
 /// Reads the head and the tail of the spool.
 pub(super) fn check(connection: &Connection, file: &Path) -> Result<Found, SpoolError> {
-    let corrupt = |reason: String| SpoolError::Corrupt { file: file.to_owned(), reason };
     let found = look(connection).map_err(|error| as_fault(file, error))?;
     let Some(first) = found.identities.first() else {
-        return Err(corrupt("it has no identity".to_owned()));
+        return Err(corrupt(file, "it has no identity".to_owned()));
     };
     if found.watermark < 1 || found.next_seq < found.watermark || first.first_seq > found.watermark {
-        return Err(corrupt(format!(
-            "its numbers contradict each other: identity from {}, published below {}, given out below {}",
-            first.first_seq, found.watermark, found.next_seq
-        )));
+        return Err(corrupt(
+            file,
+            format!(
+                "its numbers contradict each other: identity from {}, published below {}, given out below {}",
+                first.first_seq, found.watermark, found.next_seq
+            ),
+        ));
+    }
+    if found.bytes_released > found.bytes_through {
+        return Err(corrupt(
+            file,
+            format!(
+                "its totals contradict each other: {} bytes published of {}",
+                found.bytes_released, found.bytes_through
+            ),
+        ));
     }
     Ok(found)
 }
@@ -290,12 +325,10 @@ pub(super) fn as_fault(file: &Path, error: rusqlite::Error) -> SpoolError {
     };
     match error.sqlite_error_code() {
         // `Unknown` is what a missing table or column gives.
-        Some(DatabaseCorrupt | NotADatabase | Unknown) => {
-            SpoolError::Corrupt { file: file.to_owned(), reason: error.to_string() }
-        }
+        Some(DatabaseCorrupt | NotADatabase | Unknown) => corrupt(file, error.to_string()),
         Some(CannotOpen | ReadOnly) => directory(error.to_string()),
         _ if matches!(error, rusqlite::Error::SqliteFailure(..)) => SpoolError::Sqlite(error),
         // A value of another type, no row where one must be: the file holds something else.
-        _ => SpoolError::Corrupt { file: file.to_owned(), reason: error.to_string() },
+        _ => corrupt(file, error.to_string()),
     }
 }

@@ -146,7 +146,8 @@ fn a_flipped_bit_is_found_when_the_row_is_read() {
         .execute("UPDATE event_group SET payload = CAST(x'0500000045' || substr(payload, 6) AS BLOB)", [])
         .unwrap();
     let result = spool.reader().unwrap().read(1, Seq::MAX, ReadLimit { events: 1, bytes: 1 });
-    assert!(matches!(result, Err(SpoolError::Corrupt { .. })), "{result:?}");
+    let Err(SpoolError::Damaged(damage)) = result else { panic!("{result:?}") };
+    assert_eq!((damage.first_seq, damage.until, damage.bytes), (1, 2, b"\x05\0\0\0Event".to_vec()));
 }
 
 #[test]
@@ -286,3 +287,6 @@ fn sqlite_file() -> Vec<u8> {
     rusqlite::Connection::open(&file).unwrap().execute_batch("CREATE TABLE other (id INTEGER)").unwrap();
     std::fs::read(&file).unwrap()
 }
+
+mod check;
+mod damage;

@@ -3,6 +3,7 @@
 mod take_out;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -33,7 +34,7 @@ const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 #[derive(Debug)]
 pub(super) enum Command {
     Begin { advance: Advance, reply: SyncSender<Result<(), SpoolError>> },
-    Quarantine { seq: Seq, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
+    Quarantine { events: Range<Seq>, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
     Renew { first_seq: Seq, reply: SyncSender<Result<(), SpoolError>> },
     TakeOut { ids: BTreeSet<QuarantineId>, group: Box<Group>, reply: SyncSender<Result<Option<Seq>, SpoolError>> },
 }
@@ -65,6 +66,13 @@ struct Effect {
     removable: bool,
     /// Rows of the events accepted lately are gone up to this one.
     forgotten: Option<Seq>,
+}
+
+/// Why a transaction failed.
+struct Failure {
+    reason: Arc<str>,
+    /// Whether the connection was closed for it.
+    distrusted: bool,
 }
 
 impl Writer {
@@ -134,7 +142,7 @@ impl Writer {
                 // Whether it can be written again must not wait for a delivery: who is not ready
                 // gets none.
                 let _ = self.transact(|writer, tx| {
-                    tx.execute("UPDATE progress SET watermark = ?1 WHERE id = 1", [writer.stored_watermark])?;
+                    rows::touch(tx)?;
                     Ok(Effect { removable: writer.removable, ..Effect::default() })
                 })?;
             } else if advance.is_some() || (is_due && removable) {
@@ -253,10 +261,10 @@ impl Writer {
                 let _ = reply.send(taken.map_err(SpoolError::NotWritten));
                 return Ok(());
             }
-            Command::Quarantine { seq, entry, reply } => {
+            Command::Quarantine { events, entry, reply } => {
                 let result = match self.shared.quarantine.reserve(&entry) {
-                    Err(full) => Err(full.to_string().into()),
-                    Ok(()) => self.quarantine_record(seq, &entry)?,
+                    Err(full) => Err(format!("{full}: {} bytes more do not fit", entry.bytes()).into()),
+                    Ok(()) => self.quarantine_events(&events, &entry)?,
                 };
                 (reply, result)
             }
@@ -279,19 +287,36 @@ impl Writer {
         Ok(())
     }
 
-    fn quarantine_record(&mut self, seq: Seq, entry: &QuarantineEntry) -> Result<Result<(), Arc<str>>, SpoolError> {
-        let name = Identity::name(&self.shared.state().identities, seq);
-        let behind = Advance { watermark: seq + 1, topic: "".into(), positions: super::Positions::new() };
+    fn quarantine_events(
+        &mut self,
+        events: &Range<Seq>,
+        entry: &QuarantineEntry,
+    ) -> Result<Result<(), Arc<str>>, SpoolError> {
+        let name = Identity::name(&self.shared.state().identities, events.start);
+        let behind = Advance { watermark: events.end, topic: "".into(), positions: super::Positions::new() };
+        let mut fits = false;
         let result = self.transact(|writer, tx| {
+            // Of a damaged row the end is worked out; what was accepted meanwhile must not be taken for it.
+            fits = events.end <= writer.next_seq && !rows::begins_within(tx, events)?;
+            if !fits {
+                return Ok(Effect { removable: writer.removable, ..Effect::default() });
+            }
             rows::insert_quarantine(tx, entry, name)?;
             writer.store(tx, Some(&behind), 0)
         })?;
+        let result = result.and_then(|()| {
+            if fits {
+                Ok(())
+            } else {
+                Err(format!("other rows begin between events {} and {}", events.start, events.end).into())
+            }
+        });
         if result.is_ok() {
             let mut state = self.shared.state();
-            state.progress.watermark = seq + 1;
-            state.progress.quarantined += 1;
+            state.progress.watermark = events.end;
+            state.progress.quarantined += events.end - events.start;
             quarantine::count(&mut state.quarantine, entry);
-            self.shared.published.send_replace(seq + 1);
+            self.shared.published.send_replace(events.end);
         } else {
             self.shared.quarantine.release(entry.reason, entry.bytes());
         }
@@ -304,9 +329,27 @@ impl Writer {
         &mut self,
         change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
     ) -> Result<Result<(), Arc<str>>, SpoolError> {
+        Ok(match self.attempt(change)? {
+            Ok(()) => Ok(()),
+            Err(failure) => {
+                if failure.distrusted {
+                    // Before anybody is told.
+                    self.connection = self.reopen()?;
+                }
+                Err(failure.reason)
+            }
+        })
+    }
+
+    /// Runs one transaction; where it fails, it may have left something in the log until the file is
+    /// opened anew.
+    fn attempt(
+        &mut self,
+        change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
+    ) -> Result<Result<(), Failure>, SpoolError> {
         let Some(mut connection) = self.connection.take().map_or_else(|| self.reopen(), |open| Ok(Some(open)))? else {
             let reason = self.shared.state().fault.clone().unwrap_or_else(|| "the spool is broken".into());
-            return Ok(Err(reason));
+            return Ok(Err(Failure { reason, distrusted: false }));
         };
         let result = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
             let effect = change(self, &tx)?;
@@ -324,12 +367,12 @@ impl Writer {
                 if self.shared.state().fault.replace(Arc::clone(&reason)).is_none() {
                     tracing::error!(error = %reason, "the spool cannot be written; it is tried again until it can");
                 }
-                // A full disk fails before anything was written where it counts; after any other
-                // failure what this connection believes about the disk is worth nothing.
-                if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull)) {
-                    self.connection = Some(connection);
-                }
-                Ok(Err(reason))
+                // A full disk, or a lock that does not come, fails before anything was written where it
+                // counts; after any other failure what this connection believes about the disk is
+                // worth nothing.
+                let harmless = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy));
+                self.connection = harmless.then_some(connection);
+                Ok(Err(Failure { reason, distrusted: !harmless }))
             }
         }
     }
@@ -340,7 +383,7 @@ impl Writer {
             self.stored_watermark = watermark;
         }
         if let Some(released) = effect.bytes_released {
-            self.shared.capacity.release(released - self.bytes_released);
+            self.shared.capacity.release(released.saturating_sub(self.bytes_released));
             self.bytes_released = released;
         }
         self.removable = effect.removable;
@@ -393,12 +436,6 @@ impl Writer {
             self.shared.state().fault = Some(error.to_string().into());
             return Ok(None);
         }
-        if found.next_seq > self.next_seq
-            && let Err(error) = self.discard_unacknowledged(&mut connection)
-        {
-            self.shared.state().fault = Some(error.to_string().into());
-            return Ok(None);
-        }
         if found.next_seq < self.next_seq {
             return Err(SpoolError::Corrupt {
                 file: schema::database_file(&self.shared.dir),
@@ -409,16 +446,23 @@ impl Writer {
                 ),
             });
         }
+        // What failed may be whole in the log all the same, and would count after a crash: it is removed,
+        // and its place in the log overwritten.
+        if let Err(error) = self.undo_unacknowledged(&mut connection) {
+            self.shared.state().fault = Some(error.to_string().into());
+            return Ok(None);
+        }
         tracing::warn!("the spool was opened again after a failed write");
         Ok(Some(connection))
     }
 
     /// With the events goes the memory of them: else the sender's next attempt would be taken for a
     /// repeat, and lost.
-    fn discard_unacknowledged(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+    fn undo_unacknowledged(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("DELETE FROM event_group WHERE first_seq >= ?1", [self.next_seq])?;
         tx.execute("DELETE FROM recent WHERE first_seq >= ?1", [self.next_seq])?;
+        rows::touch(&tx)?;
         tx.commit()
     }
 

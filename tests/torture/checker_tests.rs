@@ -159,10 +159,7 @@ fn a_record_of_nobody_is_found() {
     for record in records().into_iter().map(Ok).chain([Err("no key".to_owned())]) {
         seen.note(record);
     }
-    assert_found(
-        judge(&history(), seen),
-        &clean_but(|verdict| (verdict.published, verdict.false_recalls) = (11, 1)),
-    );
+    assert_found(judge(&history(), seen), &clean_but(|verdict| (verdict.published, verdict.false_recalls) = (11, 1)));
 }
 
 #[test]
@@ -172,8 +169,7 @@ fn a_webhook_that_is_there_in_part_is_found() {
     for (at, record) in records.iter_mut().enumerate() {
         record.seq = at as u64 + 1;
     }
-    let expected =
-        clean_but(|verdict| (verdict.published, verdict.unanswered_published, verdict.torn) = (9, 1, 1));
+    let expected = clean_but(|verdict| (verdict.published, verdict.unanswered_published, verdict.torn) = (9, 1, 1));
     assert_found(verdict(records), &expected);
 }
 

@@ -106,21 +106,11 @@ impl Report {
             self.seed.to_string(),
             format!("{}, {}", self.brokers, self.minutes),
             verdict.acknowledged.to_string(),
-            format!(
-                "{}, {}, {}",
-                tally.of("bridge_kills"),
-                tally.of("bridge_freezes"),
-                tally.of("bridge_stops")
-            ),
+            format!("{}, {}, {}", tally.of("bridge_kills"), tally.of("bridge_freezes"), tally.of("bridge_stops")),
             format!("{}, {}", tally.of("broker_kills"), tally.of("broker_freezes")),
             tally.of("broker_leader_kills").to_string(),
             format!("{}, {}, {}", tally.end_txn_held, tally.end_txn_answered, tally.end_txn_accepted),
-            format!(
-                "{}, {}, {}",
-                tally.of("connections_cut"),
-                tally.of("network_delays"),
-                tally.of("network_stalls")
-            ),
+            format!("{}, {}, {}", tally.of("connections_cut"), tally.of("network_delays"), tally.of("network_stalls")),
             tally.of("disk_full").to_string(),
             tally.clock_steps.to_string(),
             verdict.lost.to_string(),

@@ -40,14 +40,9 @@ pub(crate) enum BrokerFault {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum NetworkFault {
     /// One of so many connections is cut.
-    Cut {
-        one_of: u64,
-    },
+    Cut { one_of: u64 },
     /// Requests and answers are delayed, each by another time.
-    Delay {
-        at_most: Duration,
-        lasts: Duration,
-    },
+    Delay { at_most: Duration, lasts: Duration },
     /// Nothing passes; what was sent is delivered afterwards.
     Stall(Duration),
 }

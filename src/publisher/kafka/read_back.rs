@@ -42,7 +42,22 @@ pub(in crate::publisher) fn read_back(
     mut found: Found,
     stop: impl Fn() -> bool,
 ) -> Result<Found, Trouble> {
-    let consumer: BaseConsumer<Context> = config
+    let mut ranges = ranges.to_vec();
+    for _ in 0..2 {
+        // A client of its own for each: one that is given other partitions while it lets go of the
+        // first may abort the process (librdkafka issue 5573).
+        let consumer = connect(config)?;
+        wait_until_stable(&consumer, topic, &ranges, &stop)?;
+        ranges = read(&consumer, topic, &ranges, &mut found, &stop)?;
+        if ranges.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn connect(config: &ClientConfig) -> Result<BaseConsumer<Context>, Trouble> {
+    config
         .clone()
         .set("isolation.level", "read_committed")
         // librdkafka wants a name to assign partitions by hand; nothing joins or commits.
@@ -55,16 +70,7 @@ pub(in crate::publisher) fn read_back(
         .set("fetch.wait.max.ms", "10")
         .set("queued.max.messages.kbytes", "16384")
         .create_with_context(Context::default())
-        .map_err(|error| Trouble::new(DOING, &error))?;
-    let mut ranges = ranges.to_vec();
-    for _ in 0..2 {
-        wait_until_stable(&consumer, topic, &ranges, &stop)?;
-        ranges = read(&consumer, topic, &ranges, &mut found, &stop)?;
-        if ranges.is_empty() {
-            break;
-        }
-    }
-    Ok(found)
+        .map_err(|error| Trouble::new(DOING, &error))
 }
 
 /// Reads every range once; returns what is left of those that the end of their partition ended.

@@ -35,7 +35,7 @@ impl Writer {
         let started = Instant::now();
         let bytes = group.payload.len() as u64;
         let mut left = None;
-        let committed = self.transact(|writer, tx| {
+        let committed = self.attempt(|writer, tx| {
             left = rows::take_out(tx, ids)?;
             if left.is_some() && group.events > 0 {
                 rows::insert_group(tx, writer.next_seq, &group, unix_ms(), writer.bytes_through + bytes)?;
@@ -53,13 +53,17 @@ impl Writer {
                 }
                 Ok(Ok(Some(first_seq)))
             }
-            (Err(reason), Some(taken)) if self.connection.is_none() => {
-                self.unsure = Some(taken);
-                Ok(Err(reason))
+            (Err(failure), taken) if failure.distrusted => {
+                if taken.is_none() {
+                    self.shared.capacity.release(bytes);
+                }
+                self.unsure = taken;
+                self.connection = self.reopen()?;
+                Ok(Err(failure.reason))
             }
             (committed, _) => {
                 self.shared.capacity.release(bytes);
-                Ok(committed.map(|()| None))
+                Ok(committed.map(|()| None).map_err(|failure| failure.reason))
             }
         }
     }

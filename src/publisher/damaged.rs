@@ -1,0 +1,73 @@
+//! What is kept of a damaged row, and what the operator is told about it.
+
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use uuid::Uuid;
+
+use crate::ops::status::unix_ms;
+use crate::spool::{Damage, QuarantineEntry, Seq};
+
+/// The entry for a row of which the events from `from` on were not published, but for `found` of them;
+/// `name` tells `bridge_spool` and `bridge_seq` of an event.
+pub(super) fn entry(damage: Damage, from: Seq, found: u64, name: impl Fn(Seq) -> (Uuid, u64)) -> QuarantineEntry {
+    let ((first_spool, first), (last_spool, last)) = (name(from), name(damage.until - 1));
+    let of_another = if first_spool == last_spool { String::new() } else { format!(" of spool {last_spool}") };
+    let mut detail = format!(
+        "bridge_seq {first} to {last}{of_another} ({} records) were not published: in the row {}. The body is the row \
+         as it was read: records in sequence, each behind its length (u32, little-endian)",
+        damage.until - from,
+        damage.reason,
+    );
+    if damage.first_seq < from {
+        let _ = write!(detail, ". The {} records before them in the row are in Kafka", from - damage.first_seq);
+    }
+    if found > 0 {
+        let _ = write!(detail, ". {found} of them are in Kafka after all");
+    }
+    QuarantineEntry {
+        at_ms: unix_ms(SystemTime::now()),
+        reason: "damaged",
+        detail,
+        query: String::new(),
+        body: damage.bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: Uuid = Uuid::from_u128(1);
+    const NEW: Uuid = Uuid::from_u128(2);
+
+    fn detail(from: Seq, found: u64, new_from: Seq) -> String {
+        let damage = Damage {
+            file: "spool.db".into(),
+            first_seq: 5,
+            until: 10,
+            reason: "the checksum does not match",
+            bytes: b"row".to_vec(),
+        };
+        let name = |seq| if seq < new_from { (OLD, seq) } else { (NEW, seq - new_from + 1) };
+        let entry = entry(damage, from, found, name);
+        assert_eq!((entry.reason, entry.body.as_slice()), ("damaged", b"row".as_slice()));
+        entry.detail
+    }
+
+    #[test]
+    fn the_entry_names_the_numbers_that_the_topic_lacks() {
+        let whole = detail(5, 0, 100);
+        assert!(whole.starts_with("bridge_seq 5 to 9 (5 records) were not published: "), "{whole}");
+        assert!(!whole.contains("in Kafka"), "{whole}");
+        let rest = detail(7, 1, 100);
+        assert!(rest.starts_with("bridge_seq 7 to 9 (3 records)"), "{rest}");
+        assert!(rest.contains("The 2 records before them in the row are in Kafka. 1 of them"), "{rest}");
+    }
+
+    #[test]
+    fn numbers_of_two_spool_uuids_are_told_apart() {
+        let both = detail(5, 0, 8);
+        assert!(both.starts_with(&format!("bridge_seq 5 to 2 of spool {NEW} (5 records)")), "{both}");
+    }
+}
