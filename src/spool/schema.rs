@@ -128,10 +128,11 @@ fn make(dir: &Path, file: &Path) -> Result<(), SpoolError> {
     // Who sent what, and from where, is for the bridge alone to read; SQLite gives its other files the
     // mode of this one.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(fault)?;
-    let connection = Connection::open(&new)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    create(&connection)?;
-    connection.close().map_err(|(_, error)| error)?;
+    let as_fault = |error| as_fault(file, error);
+    let connection = Connection::open(&new).map_err(as_fault)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(as_fault)?;
+    create(&connection).map_err(as_fault)?;
+    connection.close().map_err(|(_, error)| as_fault(error))?;
     std::fs::rename(&new, file).map_err(fault)?;
     sync_directory(dir).map_err(fault)
 }
@@ -156,7 +157,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn create(connection: &Connection) -> Result<(), SpoolError> {
+fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          PRAGMA application_id = {APPLICATION_ID};
@@ -279,7 +280,7 @@ pub(super) fn released(connection: &Connection, watermark: Seq) -> rusqlite::Res
 
 /// A damaged file is named as such; every other fault stays what it is.
 pub(super) fn as_fault(file: &Path, error: rusqlite::Error) -> SpoolError {
-    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, Unknown};
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, Unknown};
     let directory = |text: String| SpoolError::Directory {
         dir: file.parent().unwrap_or(file).to_owned(),
         source: std::io::Error::other(text),
@@ -287,7 +288,7 @@ pub(super) fn as_fault(file: &Path, error: rusqlite::Error) -> SpoolError {
     match error.sqlite_error_code() {
         // `Unknown` is what a missing table or column gives.
         Some(DatabaseCorrupt | NotADatabase | Unknown) => corrupt(file, error.to_string()),
-        Some(CannotOpen | ReadOnly) => directory(error.to_string()),
+        Some(CannotOpen | DiskFull | ReadOnly) => directory(error.to_string()),
         _ if matches!(error, rusqlite::Error::SqliteFailure(..)) => SpoolError::Sqlite(error),
         // A value of another type, no row where one must be: the file holds something else.
         _ => corrupt(file, error.to_string()),
