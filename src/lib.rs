@@ -46,6 +46,7 @@
 //! * [`ops`]: metrics, health and status, on a listener of their own.
 //! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
 //! * [`seq_set`]: sets of sequence numbers.
+//! * [`supervisor`]: what systemd is told.
 //! * [`telemetry`]: one line per event on stderr, as JSON or as text.
 //!
 //! `webhook`, `record` and `spool` import no other room. Nothing imports `commands`, and only `app`
@@ -65,6 +66,7 @@ pub mod publisher;
 pub mod record;
 pub mod seq_set;
 pub mod spool;
+pub mod supervisor;
 pub mod telemetry;
 pub mod verify;
 pub mod webhook;

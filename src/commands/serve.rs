@@ -9,6 +9,7 @@ use super::CommandError;
 use crate::app::{App, AppError};
 use crate::config::{Config, LogFormat, read_secret_file};
 use crate::ingest;
+use crate::supervisor;
 use crate::telemetry;
 use crate::webhook::Apps;
 
@@ -40,6 +41,7 @@ async fn serve(config: &Config) -> Result<(), CommandError> {
     let app = App::start(config)?;
     tracing::info!(address = %app.webhook_address(), path = config.webhook_path, "webhook listener ready");
     tracing::info!(address = %app.ops_address(), "operations listener ready");
+    supervisor::ready();
     let reload = reload(hangup, config, Arc::clone(app.shared()));
 
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
@@ -47,14 +49,19 @@ async fn serve(config: &Config) -> Result<(), CommandError> {
         let _ = stopping.await;
     });
     tokio::pin!(running);
+    let watchdog = supervisor::feed_watchdog();
+    tokio::pin!(watchdog);
     tokio::select! {
         result = &mut running => return Ok(result?),
         () = reload => {}
+        () = &mut watchdog => {}
         name = stops.next() => tracing::info!(signal = name, "signal"),
     }
+    supervisor::stopping();
     drop(stop);
     tokio::select! {
         result = running => Ok(result?),
+        () = watchdog => Ok(()),
         _ = stops.next() => Err(CommandError::Forced),
     }
 }

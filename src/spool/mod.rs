@@ -14,7 +14,7 @@
 //!   holds the events `first_seq .. first_seq + events`, each behind its length, under one CRC-32.
 //!   A row that does not match it is never read as events ([`SpoolError::Damaged`]).
 //! - The *watermark* is the next sequence number to publish. It is stored lazily (with the next
-//!   group after 100 ms, or on its own then) together with the next offset of every partition, so
+//!   group after 20 ms, or on its own then) together with the next offset of every partition, so
 //!   it may lag behind Kafka, never run ahead of it.
 //! - Rows below the stored watermark are removed in bulk, at most 1 MiB per commit while
 //!   deliveries wait, 8 MiB otherwise; freed pages are used again, the file does not grow with
@@ -27,8 +27,9 @@
 //!   A spool that finds itself behind the topic takes a new one from there on; `bridge_seq` then
 //!   counts from 1 again. While nothing was accepted, every opening takes a new one.
 //! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
-//!   connection: the file is opened and checked again, what was not acknowledged is removed, and
-//!   where that cannot be done the writer ends, and with it the process.
+//!   connection: the file is opened and checked again, what was not acknowledged is removed (from
+//!   the log, too, before anybody is told that it failed), and where that cannot be done the writer
+//!   ends, and with it the process. So it does where the file was removed or replaced.
 //!
 //! Not promised: what is acknowledged and not yet published is gone with the disk.
 

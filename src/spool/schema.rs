@@ -1,7 +1,7 @@
 //! The database file: how it is made, opened and checked.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +17,12 @@ const APPLICATION_ID: i32 = 0x7263_6272;
 const SCHEMA_VERSION: i32 = 1;
 /// How long a connection waits for a lock of another one of this process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pages of a file made by this release. A group of some tens of events fills one or two: fewer
+/// writes for a commit than SQLite's 4 KiB. A file made with other pages keeps them.
+pub(super) const PAGE_BYTES: u32 = 16 << 10;
+/// The writer's page cache: holds what is on its way to Kafka, so that removing it reads nothing.
+const CACHE_KIB: i64 = 8 << 10;
 
 const TABLES: &str = "
 CREATE TABLE progress (
@@ -63,6 +69,14 @@ pub(super) fn database_file(dir: &Path) -> PathBuf {
 /// The name of its log.
 pub(super) fn log_file(dir: &Path) -> PathBuf {
     dir.join("spool.db-wal")
+}
+
+/// Tells a file from another one that has its name: device and inode.
+pub(super) type FileId = (u64, u64);
+
+/// The database that has the name now, if there is one.
+pub(super) fn file_id(dir: &Path) -> Option<FileId> {
+    std::fs::metadata(database_file(dir)).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// What one O(1) look at the file tells.
@@ -130,6 +144,7 @@ fn make(dir: &Path, file: &Path) -> Result<(), SpoolError> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(fault)?;
     let as_fault = |error| as_fault(file, error);
     let connection = Connection::open(&new).map_err(as_fault)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(as_fault)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(as_fault)?;
     create(&connection).map_err(as_fault)?;
     connection.close().map_err(|(_, error)| as_fault(error))?;
@@ -154,6 +169,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // The writer decides when to checkpoint; the log shrinks back to this after a burst.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(())
 }
 

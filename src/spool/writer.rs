@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::lock::DirectoryLock;
 use super::queue::Group;
-use super::schema::{self, Found};
+use super::schema::{self, FileId, Found, PAGE_BYTES};
 use super::{Advance, AppendError, Identity, QuarantineEntry, Seq, Shared, SpoolError, rows};
 
-/// A watermark waits this long for a group to ride along with.
-const ADVANCE_DELAY: Duration = Duration::from_millis(100);
+/// A watermark waits this long for a group to ride along with. Short: what is published is removed
+/// while its pages are still in the caches, and the log holds fewer pages to copy.
+const ADVANCE_DELAY: Duration = Duration::from_millis(20);
 /// How often a spool that could not be written is tried again while nothing else comes.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Published payload removed with one commit while deliveries wait, and while none does.
@@ -22,8 +23,8 @@ const REMOVE_BUSY_BYTES: u64 = 1 << 20;
 const REMOVE_IDLE_BYTES: u64 = 8 << 20;
 /// The log is copied into the database once it holds about this much.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
-/// A page of the log, and what a commit writes besides its payload, roughly.
-const COMMIT_OVERHEAD_BYTES: u64 = 6 * 4096;
+/// What a commit writes besides its payload, roughly.
+const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
 /// What the publisher asks of the writer; it waits for the reply.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct Writer {
     removable: bool,
     stored_at: Instant,
     log_bytes: u64,
+    /// The file that was opened, whatever has its name now.
+    file_id: Option<FileId>,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
 
@@ -65,6 +68,7 @@ impl Writer {
         found: &Found,
         on_commit: Box<dyn Fn(Duration, u64) + Send>,
     ) -> Self {
+        let file_id = schema::file_id(&shared.dir);
         Self {
             shared,
             _lock: lock,
@@ -76,6 +80,7 @@ impl Writer {
             removable: true,
             stored_at: Instant::now(),
             log_bytes: 0,
+            file_id,
             on_commit,
         }
     }
@@ -141,9 +146,22 @@ impl Writer {
         }
     }
 
+    /// What is written to a file that was removed, or has another in its place, is gone with this
+    /// process: nothing more may be acknowledged. What it holds is published as far as may be.
+    fn still_there(&self) -> Result<(), SpoolError> {
+        if schema::file_id(&self.shared.dir) == self.file_id {
+            return Ok(());
+        }
+        Err(SpoolError::Gone { file: schema::database_file(&self.shared.dir) })
+    }
+
     /// Commits a group and tells its deliveries how it went.
     fn commit_group(&mut self, group: &Group, advance: Option<&Advance>) -> Result<(), SpoolError> {
         let started = Instant::now();
+        if let Err(gone) = self.still_there() {
+            self.shared.queue.decide(group, &Err(AppendError::Closed));
+            return Err(gone);
+        }
         let (first_seq, through) = (self.next_seq, self.bytes_through + group.payload.len() as u64);
         let committed = self.transact(|writer, tx| {
             if group.events > 0 {
@@ -303,11 +321,17 @@ impl Writer {
                 // A full disk, or a lock that does not come, fails before anything was written where it
                 // counts; after any other failure what this connection believes about the disk is
                 // worth nothing. It is opened anew before anybody is told.
-                if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)) {
-                    self.connection = Some(connection);
-                } else {
-                    drop(connection);
-                    self.connection = self.reopen()?;
+                match error.sqlite_error_code() {
+                    Some(ErrorCode::DiskFull) => {
+                        self.connection = Some(connection);
+                        // It may be the log that fills it.
+                        self.log_bytes = CHECKPOINT_BYTES;
+                    }
+                    Some(ErrorCode::DatabaseBusy) => self.connection = Some(connection),
+                    _ => {
+                        drop(connection);
+                        self.connection = self.reopen()?;
+                    }
                 }
                 Ok(Err(reason))
             }
@@ -354,6 +378,7 @@ impl Writer {
     /// Opens the file anew after a failure, and removes what was never acknowledged. `None`: not
     /// now, try again with the next transaction.
     fn reopen(&mut self) -> Result<Option<Connection>, SpoolError> {
+        self.still_there()?;
         let (connection, found) = match schema::open_writer(&self.shared.dir) {
             Ok(opened) => opened,
             Err(corrupt @ SpoolError::Corrupt { .. }) => return Err(corrupt),
@@ -398,11 +423,14 @@ impl Writer {
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
         match result {
             Ok((log, copied)) => {
-                self.log_bytes = u64::try_from(log - copied).unwrap_or(0) * 4096;
+                self.log_bytes = u64::try_from(log - copied).unwrap_or(0) * u64::from(PAGE_BYTES);
             }
             Err(error) => {
                 tracing::warn!(%error, "the spool's log could not be copied into the database");
                 self.log_bytes = 0;
+                if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
+                    self.connection = None;
+                }
             }
         }
     }

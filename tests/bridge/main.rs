@@ -26,6 +26,7 @@ mod random;
 mod raw;
 
 mod accounting;
+mod alert_rules;
 mod bounds;
 mod commands;
 mod crash;
@@ -36,5 +37,7 @@ mod http;
 mod lifecycle;
 mod outcomes;
 mod restored;
+mod schema;
 mod smoke;
+mod systemd;
 mod vectors;

@@ -32,6 +32,7 @@ mod seed;
 mod wait;
 
 mod at_least_once;
+mod authorization;
 mod bridge_killed;
 mod broker_restarts;
 mod end_to_end;

@@ -6,3 +6,7 @@ pub mod probe;
 pub(super) mod producer;
 pub(super) mod read_back;
 pub mod topic;
+
+/// For what a client complained of while a call failed: log lines and errors wait in one queue, and
+/// polling without waiting takes only the first of them.
+const COMPLAINTS: std::time::Duration = std::time::Duration::from_millis(5);

@@ -74,7 +74,7 @@ impl Producer {
             Self { client, transactional: transactional_id.is_some(), topic: topic.to_owned(), committed_at: None };
         if producer.transactional {
             let result = producer.client.init_transactions(CONNECT_TIMEOUT);
-            producer.client.poll(Duration::ZERO);
+            producer.client.poll(super::COMPLAINTS);
             result.map_err(|error| producer.trouble(DOING, &error))?;
         }
         Ok(producer)

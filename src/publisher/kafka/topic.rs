@@ -61,8 +61,8 @@ impl Topic {
     pub(in crate::publisher) fn partitions(&self) -> Result<Vec<i32>, Trouble> {
         const DOING: &str = "asking for the topic";
         let result = self.client.fetch_metadata(Some(&self.name), TIMEOUT);
-        // Serves the complaints that explain a time-out.
-        let _ = self.client.poll(Duration::ZERO);
+        // Serves what explains a time-out.
+        let _ = self.client.poll(super::COMPLAINTS);
         let metadata = result.map_err(|error| explained(DOING, &error, self.client.context()))?;
         let missing = || Trouble {
             kind: "unknown_topic",

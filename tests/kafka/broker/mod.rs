@@ -61,6 +61,23 @@ impl Broker {
         Self::launch(settings, None)
     }
 
+    /// Starts a broker that asks who it is at [`Broker::guarded`], and lets in only whom an ACL names:
+    /// `users` with their passwords (SASL PLAIN). Who comes by [`Broker::bootstrap`] may do all.
+    pub(crate) fn start_with_acls(users: &[(&str, &str)]) -> Self {
+        let users: String = users.iter().map(|(user, password)| format!(" user_{user}=\"{password}\"")).collect();
+        let login = format!("org.apache.kafka.common.security.plain.PlainLoginModule required{users};");
+        Self::launch(
+            &[
+                ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:SASL_PLAINTEXT"),
+                ("listener.name.proxied.sasl.enabled.mechanisms", "PLAIN"),
+                ("listener.name.proxied.plain.sasl.jaas.config", &login),
+                ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+                ("super.users", "User:ANONYMOUS"),
+            ],
+            Some(0),
+        )
+    }
+
     /// Starts a broker that can be reached through a proxy of the test, too: the proxy listens at
     /// `127.0.0.1:port` and forwards to [`Broker::upstream`], and there the broker gives the
     /// proxy's address as its own. [`Broker::bootstrap`] still goes past the proxy.
@@ -86,6 +103,24 @@ impl Broker {
     /// What clients connect to.
     pub(crate) fn bootstrap(&self) -> String {
         address(self.ports.clients).to_string()
+    }
+
+    /// What clients that have to prove who they are connect to.
+    pub(crate) fn guarded(&self) -> String {
+        address(self.ports.proxied).to_string()
+    }
+
+    /// Lets `user` do `operations` on what `resource` names, as arguments of Kafka's own
+    /// `kafka-acls` (`["--topic", "name"]`).
+    pub(crate) fn allow(&self, user: &str, operations: &[&str], resource: &[&str]) {
+        let mut command = java();
+        command.args(["org.apache.kafka.tools.AclCommand", "--bootstrap-server", &self.bootstrap(), "--add"]);
+        command.args(["--allow-principal", &format!("User:{user}")]).args(resource);
+        for operation in operations {
+            command.args(["--operation", operation]);
+        }
+        let output = command.output().expect("java starts (Debian package default-jre-headless)");
+        assert!(output.status.success(), "no ACL: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Where the proxy of [`Broker::start_behind_proxy`] forwards to.

@@ -15,6 +15,8 @@ pub(super) fn properties(dir: &Path, ports: Ports, proxy: Option<u16>, settings:
     let mut listeners = format!("PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}");
     let mut advertised = format!("PLAINTEXT://127.0.0.1:{clients}");
     if let Some(port) = proxy {
+        // Port 0: nobody in between.
+        let port = if port == 0 { proxied } else { port };
         write!(listeners, ",PROXIED://127.0.0.1:{proxied}").expect("a string takes text");
         write!(advertised, ",PROXIED://127.0.0.1:{port}").expect("a string takes text");
     }

@@ -1,0 +1,36 @@
+//! What systemd is told: ready, reloading nothing, stopping, still alive.
+//!
+//! Outside of a unit of `Type=notify` (no `NOTIFY_SOCKET`) all of it does nothing. Source:
+//! `sd_notify(3)`, `sd_watchdog_enabled(3)`.
+
+use sd_notify::NotifyState;
+
+/// Tells that both listeners are open.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// Tells that no further delivery is taken.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Feeds the watchdog at half its period (`WATCHDOG_USEC`), as long as the runtime that it runs on
+/// gets anything done. Never ends; does nothing where no watchdog was asked for.
+pub async fn feed_watchdog() {
+    if let Some(period) = sd_notify::watchdog_enabled() {
+        let mut ticks = tokio::time::interval((period / 2).max(std::time::Duration::from_millis(1)));
+        loop {
+            ticks.tick().await;
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    // Whoever asked for it and cannot be reached will act on the silence.
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}

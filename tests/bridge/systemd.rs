@@ -1,0 +1,37 @@
+//! What a unit of `Type=notify` with a watchdog is told, over a socket like systemd's own.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::bridge::{PATIENCE, Setup};
+
+/// The next datagram.
+fn hear(socket: &UnixDatagram) -> String {
+    let mut text = [0; 256];
+    let length = socket.recv(&mut text).expect("systemd is told something");
+    String::from_utf8_lossy(&text[..length]).trim().to_owned()
+}
+
+#[test]
+fn systemd_is_told_when_it_is_ready_that_it_lives_and_when_it_stops() {
+    let setup = Setup::new("127.0.0.1:1").env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 1);
+    let path = setup.home().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut bridge = setup.env("NOTIFY_SOCKET", path.display()).env("WATCHDOG_USEC", 20_000).start();
+    assert_eq!(hear(&socket), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(hear(&socket), "WATCHDOG=1");
+    }
+    bridge.process.signal(Signal::TERM);
+    let mut told = hear(&socket);
+    while told == "WATCHDOG=1" {
+        told = hear(&socket);
+    }
+    assert_eq!(told, "STOPPING=1");
+    // As systemd does: a socket that nobody reads would fill.
+    std::thread::spawn(move || while socket.recv(&mut [0; 256]).is_ok() {});
+    assert_eq!(bridge.process.wait_exit(Duration::from_secs(20)), 0);
+}
