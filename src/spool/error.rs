@@ -41,6 +41,14 @@ pub enum SpoolError {
         /// What was found.
         reason: String,
     },
+    /// The file has lost its name while it was in use: what is written to it is gone with the process.
+    #[error(
+        "the spool file {file} was removed or replaced while it was in use; nothing more is accepted. A new start begins with what is there then"
+    )]
+    Gone {
+        /// The database file.
+        file: PathBuf,
+    },
     /// A row does not hold what was written; the file as a whole is sound.
     #[error("{0}")]
     Damaged(Box<Damage>),

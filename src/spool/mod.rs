@@ -30,8 +30,9 @@
 //!   A spool that finds itself behind the topic takes a new one from there on; `bridge_seq` then
 //!   counts from 1 again. While nothing was accepted, every opening takes a new one.
 //! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
-//!   connection: the file is opened and checked again, what was not acknowledged is removed, and
-//!   where that cannot be done the writer ends, and with it the process.
+//!   connection: the file is opened and checked again, what was not acknowledged is removed (from
+//!   the log, too, before anybody is told that it failed), and where that cannot be done the writer
+//!   ends, and with it the process. So it does where the file was removed or replaced.
 //!
 //! Not promised: what is acknowledged and not yet published is gone with the disk.
 

@@ -75,7 +75,8 @@ impl Reader {
     /// such a row are read without it. [`SpoolError::Corrupt`] where events are missing, or SQLite
     /// finds the file itself damaged.
     pub fn read(&mut self, from: Seq, below: Seq, limit: ReadLimit) -> Result<Batch, SpoolError> {
-        let below = below.min(from.saturating_add(limit.events));
+        // SQLite's numbers are signed.
+        let below = below.min(from.saturating_add(limit.events)).min(Seq::MAX >> 1);
         let (batch, stop) =
             read(&self.connection, from, below, limit.bytes).map_err(|error| schema::as_fault(&self.file, error))?;
         match stop {

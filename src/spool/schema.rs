@@ -1,7 +1,7 @@
 //! The database file: how it is made, opened and checked.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -74,6 +74,14 @@ pub(super) fn log_file(dir: &Path) -> PathBuf {
     dir.join("spool.db-wal")
 }
 
+/// Tells a file from another one that has its name: device and inode.
+pub(super) type FileId = (u64, u64);
+
+/// The database that has the name now, if there is one.
+pub(super) fn file_id(dir: &Path) -> Option<FileId> {
+    std::fs::metadata(database_file(dir)).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
 /// What one O(1) look at the file tells.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -137,11 +145,12 @@ fn make(dir: &Path, file: &Path) -> Result<(), SpoolError> {
     // Who sent what, and from where, is for the bridge alone to read; SQLite gives its other files the
     // mode of this one.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(fault)?;
-    let connection = Connection::open(&new)?;
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    create(&connection)?;
-    connection.close().map_err(|(_, error)| error)?;
+    let as_fault = |error| as_fault(file, error);
+    let connection = Connection::open(&new).map_err(as_fault)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(as_fault)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(as_fault)?;
+    create(&connection).map_err(as_fault)?;
+    connection.close().map_err(|(_, error)| as_fault(error))?;
     std::fs::rename(&new, file).map_err(fault)?;
     sync_directory(dir).map_err(fault)
 }
@@ -167,7 +176,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn create(connection: &Connection) -> Result<(), SpoolError> {
+fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          PRAGMA application_id = {APPLICATION_ID};
@@ -318,7 +327,7 @@ pub(super) fn released(connection: &Connection, watermark: Seq) -> rusqlite::Res
 
 /// A damaged file is named as such; every other fault stays what it is.
 pub(super) fn as_fault(file: &Path, error: rusqlite::Error) -> SpoolError {
-    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, Unknown};
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, Unknown};
     let directory = |text: String| SpoolError::Directory {
         dir: file.parent().unwrap_or(file).to_owned(),
         source: std::io::Error::other(text),
@@ -326,7 +335,7 @@ pub(super) fn as_fault(file: &Path, error: rusqlite::Error) -> SpoolError {
     match error.sqlite_error_code() {
         // `Unknown` is what a missing table or column gives.
         Some(DatabaseCorrupt | NotADatabase | Unknown) => corrupt(file, error.to_string()),
-        Some(CannotOpen | ReadOnly) => directory(error.to_string()),
+        Some(CannotOpen | DiskFull | ReadOnly) => directory(error.to_string()),
         _ if matches!(error, rusqlite::Error::SqliteFailure(..)) => SpoolError::Sqlite(error),
         // A value of another type, no row where one must be: the file holds something else.
         _ => corrupt(file, error.to_string()),

@@ -290,3 +290,4 @@ fn sqlite_file() -> Vec<u8> {
 
 mod check;
 mod damage;
+mod model;

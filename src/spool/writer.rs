@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::lock::DirectoryLock;
 use super::queue::Group;
-use super::recent::Recent;
-use super::schema::{self, Found, PAGE_BYTES};
+use super::recent::{Recent, Repeats};
+use super::schema::{self, FileId, Found, PAGE_BYTES};
 use super::{Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows};
 
 /// A watermark waits this long for a group to ride along with. Short: what is published is removed
@@ -55,6 +55,8 @@ pub(super) struct Writer {
     recent: Recent,
     /// A change of the quarantine of which it is not known whether it is durable.
     unsure: Option<take_out::Taken>,
+    /// The file that was opened, whatever has its name now.
+    file_id: Option<FileId>,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
 
@@ -84,6 +86,7 @@ impl Writer {
         recent: Recent,
         on_commit: Box<dyn Fn(Duration, u64) + Send>,
     ) -> Self {
+        let file_id = schema::file_id(&shared.dir);
         Self {
             shared,
             _lock: lock,
@@ -97,6 +100,7 @@ impl Writer {
             log_bytes: 0,
             recent,
             unsure: None,
+            file_id,
             on_commit,
         }
     }
@@ -170,9 +174,22 @@ impl Writer {
         Ok(())
     }
 
+    /// What is written to a file that was removed, or has another in its place, is gone with this
+    /// process: nothing more may be acknowledged. What it holds is published as far as may be.
+    fn still_there(&self) -> Result<(), SpoolError> {
+        if schema::file_id(&self.shared.dir) == self.file_id {
+            return Ok(());
+        }
+        Err(SpoolError::Gone { file: schema::database_file(&self.shared.dir) })
+    }
+
     /// Commits a group and tells its deliveries how it went.
     fn commit_group(&mut self, group: &mut Group, advance: Option<Advance>) -> Result<(), SpoolError> {
         let started = Instant::now();
+        if let Err(gone) = self.still_there() {
+            self.shared.queue.decide(group, &Err(AppendError::Closed), &Repeats::default(), self.next_seq);
+            return Err(gone);
+        }
         let repeats = self.recent.sift(group, || self.shared.capacity.refusal());
         self.shared.capacity.release(repeats.bytes);
         if group.is_empty() {
@@ -370,7 +387,12 @@ impl Writer {
                 // A full disk, or a lock that does not come, fails before anything was written where it
                 // counts; after any other failure what this connection believes about the disk is
                 // worth nothing.
-                let harmless = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy));
+                let full = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull));
+                if full {
+                    // It may be the log that fills it.
+                    self.log_bytes = CHECKPOINT_BYTES;
+                }
+                let harmless = full || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
                 self.connection = harmless.then_some(connection);
                 Ok(Err(Failure { reason, distrusted: !harmless }))
             }
@@ -424,6 +446,7 @@ impl Writer {
     /// Opens the file anew after a failure, and removes what was never acknowledged. `None`: not
     /// now, try again with the next transaction.
     fn reopen(&mut self) -> Result<Option<Connection>, SpoolError> {
+        self.still_there()?;
         let (mut connection, found) = match schema::open_writer(&self.shared.dir) {
             Ok(opened) => opened,
             Err(corrupt @ SpoolError::Corrupt { .. }) => return Err(corrupt),
@@ -482,6 +505,9 @@ impl Writer {
             Err(error) => {
                 tracing::warn!(%error, "the spool's log could not be copied into the database");
                 self.log_bytes = 0;
+                if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
+                    self.connection = None;
+                }
             }
         }
     }

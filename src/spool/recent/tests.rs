@@ -3,7 +3,7 @@
 use crate::spool::tests::{join_all, open, read, with_appender};
 use crate::spool::{AppendError, Durable, Seq, Spool};
 
-/// Appends events under ids, all of the deliveries at once while nothing can be committed; `meanwhile`
+/// Appends events under ids, the first delivery and then all others at once, while nothing can be committed; `meanwhile`
 /// ends that. Tells of each delivery whether it was a repeat.
 fn append_together(
     spool: &Spool,
@@ -23,12 +23,21 @@ fn append_together(
                 }
             })
         };
-        let all = deliveries.iter().map(|ids| one(Vec::leak(ids.to_vec()))).collect();
-        let mut all = Box::pin(join_all(all));
-        // Polled once, every delivery is handed over.
-        std::future::poll_fn(|cx| std::task::Poll::Ready(all.as_mut().poll(cx).is_ready())).await;
+        let mut all: Vec<_> = deliveries.iter().map(|ids| one(Vec::leak(ids.to_vec()))).collect();
+        let rest = all.split_off(1);
+        let (mut first, mut rest) = (Box::pin(join_all(all)), Box::pin(join_all(rest)));
+        // Polled once, a delivery is handed over. The first is a group of its own: the writer has it
+        // before the others come.
+        std::future::poll_fn(|cx| std::task::Poll::Ready(first.as_mut().poll(cx).is_ready())).await;
+        while !spool.shared().queue.lock().is_idle() {
+            std::thread::yield_now();
+        }
+        if deliveries.len() > 1 {
+            std::future::poll_fn(|cx| std::task::Poll::Ready(rest.as_mut().poll(cx).is_ready())).await;
+        }
         meanwhile(held);
-        all.await.into_iter().map(|result| result.map(Durable::is_repeat)).collect()
+        let results = first.await.into_iter().chain(rest.await);
+        results.map(|result| result.map(Durable::is_repeat)).collect()
     })
 }
 

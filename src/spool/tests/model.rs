@@ -1,0 +1,423 @@
+//! The spool against a model in memory: whatever is done to it, and wherever it crashes, what was
+//! acknowledged is there, in order, byte for byte, and nothing else is.
+
+#![allow(clippy::trivially_copy_pass_by_ref, reason = "places in a list are handed on as they were drawn")]
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Op {
+    /// Deliveries that arrive together, each of some events of these sizes.
+    Append(Vec<Vec<usize>>),
+    Quarantine(usize),
+    /// The watermark moves over a part of what waits.
+    Advance(Index, i32, i64),
+    Begin(i32, i64),
+    /// Kafka refuses the record at the watermark.
+    Refuse(usize),
+    Renew(Index),
+    Read(Index, Index, u64, usize),
+    /// The log is copied into the database, and perhaps begun anew.
+    Checkpoint(&'static str),
+    Reopen,
+    /// While deliveries are under way; then of the log's part that was not yet synced something is lost.
+    Crash(Vec<Vec<usize>>, Index, Loss),
+}
+
+#[derive(Debug, Clone)]
+enum Loss {
+    Nothing,
+    Cut(Index),
+    /// Sectors of 512 bytes that never reached the disk, and what is there instead.
+    Sectors(Vec<Index>, u8),
+    Garbage(Vec<u8>),
+}
+
+fn delivery() -> impl Strategy<Value = Vec<usize>> {
+    vec(prop_oneof![9 => 0..700_usize, 1 => 700..40_000_usize], 1..5)
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let loss = prop_oneof![
+        Just(Loss::Nothing),
+        any::<Index>().prop_map(Loss::Cut),
+        (vec(any::<Index>(), 1..10), any::<u8>()).prop_map(|(sectors, byte)| Loss::Sectors(sectors, byte)),
+        vec(any::<u8>(), 1..5000).prop_map(Loss::Garbage),
+    ];
+    prop_oneof![
+        8 => vec(delivery(), 1..6).prop_map(Op::Append),
+        2 => (0..3000_usize).prop_map(Op::Quarantine),
+        4 => (any::<Index>(), 0..3_i32, 0..1000_i64).prop_map(|(by, partition, offset)| Op::Advance(by, partition, offset)),
+        2 => (0..3_i32, 0..1000_i64).prop_map(|(partition, offset)| Op::Begin(partition, offset)),
+        1 => (0..2000_usize).prop_map(Op::Refuse),
+        1 => any::<Index>().prop_map(Op::Renew),
+        3 => (any::<Index>(), any::<Index>(), 1..20_u64, 0..50_000_usize)
+            .prop_map(|(from, below, events, bytes)| Op::Read(from, below, events, bytes)),
+        2 => prop_oneof![Just("PASSIVE"), Just("FULL"), Just("RESTART"), Just("TRUNCATE")].prop_map(Op::Checkpoint),
+        2 => Just(Op::Reopen),
+        4 => (vec(delivery(), 0..5), any::<Index>(), loss).prop_map(|(under_way, moment, loss)| Op::Crash(under_way, moment, loss)),
+    ]
+}
+
+/// What a watermark is stored with.
+type Stored = (Seq, Positions);
+
+/// What must be there.
+#[derive(Debug, Default)]
+struct Model {
+    /// Event `seq` is at `seq - 1`.
+    events: Vec<Vec<u8>>,
+    /// What may be stored of the watermark, oldest first: the first is durable, the last is the present one.
+    stored: Vec<Stored>,
+    quarantine: Vec<(String, Vec<u8>)>,
+    identities: BTreeMap<Seq, Uuid>,
+    /// For bytes that tell each event from all others.
+    made: u64,
+}
+
+impl Model {
+    fn next_seq(&self) -> Seq {
+        self.events.len() as u64 + 1
+    }
+
+    fn watermark(&self) -> Seq {
+        self.stored.last().unwrap().0
+    }
+
+    fn make(&mut self, size: usize) -> Vec<u8> {
+        self.made += 1;
+        let mut bytes = format!("{}:", self.made).into_bytes();
+        bytes.resize(bytes.len() + size, b'a' + u8::try_from(self.made % 26).unwrap());
+        bytes
+    }
+
+    fn deliveries(&mut self, sizes: &[Vec<usize>]) -> Vec<Vec<Vec<u8>>> {
+        sizes.iter().map(|sizes| sizes.iter().map(|size| self.make(*size)).collect()).collect()
+    }
+
+    /// The present state of the watermark is on the disk.
+    fn settle(&mut self) {
+        self.stored.drain(..self.stored.len() - 1);
+        self.forget_identities();
+    }
+
+    fn forget_identities(&mut self) {
+        forget_behind(&mut self.identities, self.stored[0].0);
+    }
+}
+
+/// What lies behind the watermark needs no name. The spool forgets it with the next watermark.
+fn forget_behind(identities: &mut BTreeMap<Seq, Uuid>, watermark: Seq) {
+    let current = identities.range(..=watermark).next_back().map_or(1, |(first_seq, _)| *first_seq);
+    identities.retain(|first_seq, _| *first_seq >= current);
+}
+
+struct Run {
+    dir: tempfile::TempDir,
+    spool: Spool,
+    writer: WriterHandle,
+    model: Model,
+}
+
+fn open_at(dir: &Path) -> (Spool, WriterHandle) {
+    let options = Options {
+        dir: dir.to_owned(),
+        max_bytes: 1 << 30,
+        quarantine_max_bytes: 1 << 30,
+        repeat_window: Duration::ZERO,
+        on_commit: Box::new(|_, _| ()),
+    };
+    Spool::open(options, || ()).unwrap()
+}
+
+/// Where the log's synced part ends: its salts, which change when it begins anew, and its length.
+fn synced(dir: &Path) -> (Vec<u8>, u64) {
+    let connection = rusqlite::Connection::open(dir.join("spool.db")).unwrap();
+    let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap();
+    let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    let log = std::fs::read(dir.join("spool.db-wal")).unwrap();
+    let end = u64::try_from(frames).map_or(0, |frames| if frames == 0 { 0 } else { 32 + frames * (24 + page) });
+    (salts(&log), end)
+}
+
+fn salts(log: &[u8]) -> Vec<u8> {
+    log.get(16..24).unwrap_or_default().to_vec()
+}
+
+fn lose(log: &mut Vec<u8>, synced: usize, loss: &Loss) {
+    let open = log.len() - synced;
+    match loss {
+        Loss::Nothing => {}
+        Loss::Cut(at) => log.truncate(synced + at.index(open + 1)),
+        Loss::Sectors(_, _) if open == 0 => {}
+        Loss::Sectors(sectors, byte) => {
+            for at in sectors {
+                let start = (synced + at.index(open)) / 512 * 512;
+                let end = (start + 512).min(log.len());
+                log[start.max(synced)..end].fill(*byte);
+            }
+        }
+        Loss::Garbage(bytes) => log.extend_from_slice(bytes),
+    }
+}
+
+impl Run {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, writer) = open_at(dir.path());
+        let mut model = Model { stored: vec![(1, Positions::new())], ..Model::default() };
+        model.identities.insert(1, spool.identities()[0].uuid);
+        Self { dir, spool, writer, model }
+    }
+
+    fn apply(mut self, op: &Op) -> Self {
+        let model = &mut self.model;
+        match op {
+            Op::Append(sizes) => {
+                let deliveries = model.deliveries(sizes);
+                with_appender(&self.spool, async |appender| {
+                    let all = deliveries.iter().map(|events| appender.append(|writer| put(writer, events)));
+                    for result in join_all(all.collect()).await {
+                        result.unwrap();
+                    }
+                });
+                model.events.extend(deliveries.into_iter().flatten());
+            }
+            Op::Quarantine(size) => {
+                let body = model.make(*size);
+                let entry = entry("malformed", body.clone());
+                with_appender(&self.spool, async |appender| appender.quarantine(entry).await).unwrap();
+                model.quarantine.push(("malformed".into(), body));
+            }
+            Op::Advance(by, partition, offset) => {
+                let waiting = model.next_seq() - model.watermark();
+                let watermark = model.watermark() + by.index(usize::try_from(waiting).unwrap() + 1) as u64;
+                let positions: Positions = [(*partition, *offset)].into();
+                let mut all = model.stored.last().unwrap().1.clone();
+                all.extend(&positions);
+                self.spool.advance(Advance { watermark, topic: TOPIC.into(), positions });
+                model.stored.push((watermark, all));
+            }
+            Op::Begin(partition, offset) => {
+                let positions: Positions = [(*partition, *offset)].into();
+                self.spool.begin(&TOPIC.into(), positions.clone()).unwrap();
+                model.stored.push((model.watermark(), positions));
+                model.settle();
+                self.audit();
+            }
+            Op::Refuse(size) => {
+                let seq = model.watermark();
+                if seq < model.next_seq() {
+                    let body = model.make(*size);
+                    self.spool.quarantine_record(seq, entry("kafka_invalid", body.clone())).unwrap();
+                    model.quarantine.push(("kafka_invalid".into(), body));
+                    model.stored.push((seq + 1, model.stored.last().unwrap().1.clone()));
+                    model.settle();
+                }
+            }
+            Op::Renew(at) => {
+                let waiting = usize::try_from(model.next_seq() - model.watermark()).unwrap();
+                let first_seq = model.watermark() + at.index(waiting + 1) as u64;
+                self.spool.renew_identity(first_seq).unwrap();
+                let uuid =
+                    self.spool.identities().iter().find(|identity| identity.first_seq == first_seq).unwrap().uuid;
+                assert!(!model.identities.values().any(|known| *known == uuid), "a UUID is used twice");
+                model.identities.insert(first_seq, uuid);
+            }
+            Op::Read(from, below, events, bytes) => {
+                self.read(from, below, ReadLimit { events: *events, bytes: *bytes });
+            }
+            Op::Checkpoint(mode) => {
+                let connection = rusqlite::Connection::open(self.dir.path().join("spool.db")).unwrap();
+                connection.busy_timeout(Duration::from_secs(5)).unwrap();
+                connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).unwrap();
+            }
+            Op::Reopen => {
+                self.model.settle();
+                let (dir, model) = self.stop();
+                return Self::reopen(dir, model);
+            }
+            Op::Crash(sizes, moment, loss) => return self.crash(sizes, moment, loss),
+        }
+        self.count();
+        self
+    }
+
+    /// The writer is told to stop, as at a clean end.
+    fn stop(self) -> (tempfile::TempDir, Model) {
+        self.writer.stop().unwrap();
+        (self.dir, self.model)
+    }
+
+    fn crash(mut self, sizes: &[Vec<usize>], moment: &Index, loss: &Loss) -> Self {
+        let under_way = self.model.deliveries(sizes);
+        let copy = tempfile::tempdir().unwrap();
+        let log = with_appender(&self.spool, async |appender| {
+            let (before, end) = synced(self.dir.path());
+            // What this transaction sees cannot leave the log: so the files fit together, although they
+            // are copied one after the other while the writer works.
+            let reader = rusqlite::Connection::open(self.dir.path().join("spool.db")).unwrap();
+            let hold = reader.unchecked_transaction().unwrap();
+            hold.query_row("SELECT count(*) FROM event_group", [], |_| Ok(())).unwrap();
+            let all = under_way.iter().map(|events| appender.append(|writer| put(writer, events)));
+            let mut all = Box::pin(join_all(all.collect()));
+            let over = std::future::poll_fn(|cx| std::task::Poll::Ready(all.as_mut().poll(cx).is_ready())).await;
+            for _ in 0..moment.index(20) {
+                std::thread::yield_now();
+            }
+            std::fs::copy(self.dir.path().join("spool.db"), copy.path().join("spool.db")).unwrap();
+            let mut log = std::fs::read(self.dir.path().join("spool.db-wal")).unwrap();
+            drop(hold);
+            let synced = if salts(&log) == before { usize::try_from(end).unwrap() } else { 0 };
+            lose(&mut log, synced, loss);
+            if !over {
+                all.await;
+            }
+            log
+        });
+        std::fs::write(copy.path().join("spool.db-wal"), log).unwrap();
+        let (_, mut model) = self.stop();
+        let (spool, writer) = open_at(copy.path());
+        // What was under way may have become durable: whole deliveries, in their order.
+        for delivery in under_way {
+            if spool.progress().next_seq > model.next_seq() {
+                model.events.extend(delivery);
+            }
+        }
+        let watermark = spool.progress().watermark;
+        let positions = spool.reader().unwrap().positions(TOPIC).unwrap();
+        let found = model.stored.iter().position(|stored| *stored == (watermark, positions.clone()));
+        let found =
+            found.unwrap_or_else(|| panic!("{watermark} with {positions:?} was never stored: {:?}", model.stored));
+        model.stored = vec![model.stored.swap_remove(found)];
+        model.forget_identities();
+        Self::check(copy, spool, writer, model)
+    }
+
+    fn reopen(dir: tempfile::TempDir, model: Model) -> Self {
+        let (spool, writer) = open_at(dir.path());
+        Self::check(dir, spool, writer, model)
+    }
+
+    fn check(dir: tempfile::TempDir, spool: Spool, writer: WriterHandle, mut model: Model) -> Self {
+        let mut identities: BTreeMap<Seq, Uuid> =
+            spool.identities().iter().map(|identity| (identity.first_seq, identity.uuid)).collect();
+        if let (1, Some((first_seq, uuid))) = (identities.len(), identities.iter_mut().next())
+            && *first_seq >= model.next_seq()
+        {
+            // Nobody knows a name under which nothing was accepted: each opening takes a new one.
+            let known = model.identities.insert(*first_seq, *uuid);
+            assert!(known.is_some_and(|known| known != *uuid), "the name was kept");
+        }
+        forget_behind(&mut identities, model.watermark());
+        assert_eq!(identities, model.identities);
+        let progress = spool.progress();
+        assert_eq!((progress.opened_next_seq, progress.opened_watermark), (model.next_seq(), model.watermark()));
+        let run = Self { dir, spool, writer, model };
+        run.count();
+        run.audit();
+        run
+    }
+
+    /// What status and metrics show.
+    fn count(&self) {
+        let progress = self.spool.progress();
+        assert_eq!((progress.next_seq, progress.watermark), (self.model.next_seq(), self.model.watermark()));
+        let usage = self.spool.usage();
+        let bytes: usize = self.model.quarantine.iter().map(|(_, body)| body.len() + DETAIL.len() + QUERY.len()).sum();
+        assert_eq!(
+            (usage.quarantine_events, usage.quarantine_bytes),
+            (self.model.quarantine.len() as u64, bytes as u64)
+        );
+        assert!(self.spool.fault().is_none(), "{:?}", self.spool.fault());
+    }
+
+    /// Everything in the file; the watermark was just stored.
+    fn audit(&self) {
+        let (model, watermark) = (&self.model, self.model.watermark());
+        let report = verify(self.dir.path()).unwrap();
+        assert_eq!(report.faults, Vec::<String>::new());
+        assert_eq!((report.next_seq, report.watermark), (model.next_seq(), watermark));
+        let connection = rusqlite::Connection::open(self.dir.path().join("spool.db")).unwrap();
+        let mut used = 0;
+        let mut statement =
+            connection.prepare("SELECT first_seq, events, payload FROM event_group ORDER BY first_seq").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        for row in rows {
+            let (first_seq, events, payload): (usize, usize, Vec<u8>) = row.unwrap();
+            let mut expected = Vec::new();
+            for event in &model.events[first_seq - 1..first_seq - 1 + events] {
+                group::push_event(&mut expected, |out| out.extend_from_slice(event));
+            }
+            assert!(payload == expected, "the row of event {first_seq}");
+            if (first_seq + events) as u64 > watermark {
+                used += payload.len() as u64;
+            }
+        }
+        assert_eq!(self.spool.usage().bytes, used);
+        let mut statement = connection.prepare("SELECT reason, body FROM quarantine ORDER BY id").unwrap();
+        let entries = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let entries: Vec<(String, Vec<u8>)> = entries.collect::<Result<_, _>>().unwrap();
+        assert!(entries == model.quarantine, "the quarantine");
+        let positions = self.spool.reader().unwrap().positions(TOPIC).unwrap();
+        assert_eq!(positions, model.stored.last().unwrap().1);
+        let everything = ReadLimit { events: u64::MAX, bytes: usize::MAX };
+        let batch = self.spool.reader().unwrap().read(watermark, Seq::MAX, everything).unwrap();
+        assert_eq!(batch.until(), model.next_seq());
+    }
+
+    fn read(&self, from: &Index, below: &Index, limit: ReadLimit) {
+        let (model, watermark) = (&self.model, self.model.watermark());
+        let waiting = usize::try_from(model.next_seq() - watermark).unwrap();
+        let from = watermark + from.index(waiting + 1) as u64;
+        let below = from + below.index(waiting + 5) as u64;
+        let mut reader = self.spool.reader().unwrap();
+        let batch = reader.read(from, below, limit).unwrap();
+        let end = model.next_seq().min(below).min(from + limit.events).max(from);
+        assert!(batch.until() <= end && (batch.until() > from || end == from), "{batch:?} from {from} below {below}");
+        assert_eq!(batch.is_empty(), batch.until() == from);
+        let read: Vec<(Seq, &[u8])> = batch.events().collect();
+        let at = |seq: Seq| usize::try_from(seq - 1).unwrap();
+        let expected: Vec<(Seq, &[u8])> =
+            (from..batch.until()).map(|seq| (seq, model.events[at(seq)].as_slice())).collect();
+        assert!(read == expected, "from {from}: {:?}", read.iter().map(|(seq, _)| seq).collect::<Vec<_>>());
+        assert_eq!(reader.accepted_at_ms(from).unwrap().is_some(), from < model.next_seq());
+    }
+}
+
+const DETAIL: &str = "why, in a sentence";
+const QUERY: &str = "SdkAppid=1";
+
+fn entry(reason: &'static str, body: Vec<u8>) -> QuarantineEntry {
+    QuarantineEntry { at_ms: 5, reason, detail: DETAIL.into(), query: QUERY.into(), body }
+}
+
+fn put(writer: &mut EventWriter<'_>, events: &[Vec<u8>]) {
+    for event in events {
+        writer.event(|out| {
+            out.extend_from_slice(event);
+            None
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn it_does_what_a_model_in_memory_does_through_crashes_and_reopenings(
+        ops in vec(op(), 1..30), moment in any::<Index>(),
+    ) {
+        let mut run = Run::new();
+        for op in &ops {
+            run = run.apply(op);
+        }
+        run.apply(&Op::Crash(vec![], moment, Loss::Nothing)).apply(&Op::Reopen);
+    }
+}
