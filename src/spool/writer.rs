@@ -150,9 +150,11 @@ impl Writer {
     /// Commits a group and tells its deliveries how it went.
     fn commit_group(&mut self, group: &Group, advance: Option<&Advance>) -> Result<(), SpoolError> {
         let started = Instant::now();
-        let (first_seq, through) = (self.next_seq, self.bytes_through + group.payload.len() as u64);
+        let bytes = group.payload.len() as u64;
         let committed = self.transact(|writer, tx| {
             if group.events > 0 {
+                // Not before: opening the file anew may have moved them.
+                let (first_seq, through) = (writer.next_seq, writer.bytes_through + bytes);
                 rows::insert_group(tx, first_seq, group, unix_ms(), through)?;
             }
             for entry in &group.quarantine {
@@ -162,7 +164,7 @@ impl Writer {
         })?;
         match committed {
             Ok(()) => {
-                self.appended(group, through);
+                self.appended(group);
                 self.shared.queue.decide(group, &Ok(()));
                 if group.events > 0 {
                     self.shared.grown.notify_all();
@@ -184,10 +186,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes note of a group that is durable; `through` is the running total with it.
-    fn appended(&mut self, group: &Group, through: u64) {
+    /// Takes note of a group that is durable.
+    fn appended(&mut self, group: &Group) {
         self.next_seq += group.events;
-        self.bytes_through = through;
+        self.bytes_through += group.payload.len() as u64;
         self.log_bytes += group.payload.len() as u64;
         let mut state = self.shared.state();
         state.progress.next_seq = self.next_seq;
