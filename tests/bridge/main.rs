@@ -29,6 +29,7 @@ mod raw;
 mod accounting;
 mod bounds;
 mod commands;
+mod control_socket;
 mod crash;
 mod delivery;
 mod doubt;
