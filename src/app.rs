@@ -194,7 +194,7 @@ impl App {
         let until = Instant::now() + self.grace;
         tracing::info!(grace_seconds = self.grace.as_secs(), "stopping: no new deliveries");
         self.shared.drain();
-        if let Some(control) = self.control {
+        if let Some(control) = &self.control {
             control.stop();
         }
         self.webhook.stop(true).await;
@@ -209,6 +209,11 @@ impl App {
             tracing::warn!(left, "the grace time is over; the next start publishes what is left");
             Ok(())
         };
+        // A command that is at work gets its answer, and its connection to the file is closed.
+        let answered = Instant::now() + STOP_MARGIN;
+        while self.control.as_ref().is_some_and(|control| !control.is_finished()) && Instant::now() < answered {
+            tokio::time::sleep(STOP_POLL).await;
+        }
         // Last: until here the publisher may have had something to store.
         let written = self.writer.stop().map_err(AppError::from);
         self.ops.stop(false).await;

@@ -5,6 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Answer, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request, socket};
@@ -15,7 +16,7 @@ use crate::spool::{Reader, Spool};
 /// How long a command may take to say what it wants, or to take the answer: it is a program, and
 /// others wait for their turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After a fault of the listener itself, such as too many open files.
+/// After a fault of the listener itself, such as too many open files; and what a stop waits for it.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The socket of a running process; closed by [`stop`](Self::stop).
@@ -23,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Control {
     dir: PathBuf,
     stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
 }
 
 impl Control {
@@ -36,21 +38,26 @@ impl Control {
         let listener = socket::serve(&dir)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || run(&listener, &spool, &reader, &stopping))?;
-        Ok(Self { dir, stop })
+        Ok(Self { dir, stop, thread })
     }
 
     /// Removes the socket, and takes no further request. Must be called before the directory's lock
     /// is given back: behind it, the socket may be another process's.
-    pub fn stop(self) {
+    pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         // Ends the wait for a connection; where it fails there is nothing to wait for.
-        drop(socket::open(&self.dir, PATIENCE));
+        drop(socket::open(&self.dir, PAUSE));
         if let Err(error) = socket::remove(&self.dir) {
             tracing::warn!(%error, "the control socket could not be removed");
         }
+    }
+
+    /// Whether the request that was under way when it was stopped is answered.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
     }
 }
 

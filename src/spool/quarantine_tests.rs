@@ -9,15 +9,15 @@ fn entry(reason: &'static str, size: usize) -> QuarantineEntry {
     QuarantineEntry { at_ms: 5, reason, detail: "d".into(), query: "q".into(), body: vec![7; size - 2] }
 }
 
-fn put(spool: &Spool, reason: &'static str, size: usize) -> Result<Durable, AppendError> {
+pub(super) fn put(spool: &Spool, reason: &'static str, size: usize) -> Result<Durable, AppendError> {
     with_appender(spool, async |appender| appender.quarantine(entry(reason, size)).await)
 }
 
-fn ids(ids: &[QuarantineId]) -> BTreeSet<QuarantineId> {
+pub(super) fn ids(ids: &[QuarantineId]) -> BTreeSet<QuarantineId> {
     ids.iter().copied().collect()
 }
 
-fn kept(spool: &Spool) -> Vec<QuarantineId> {
+pub(super) fn kept(spool: &Spool) -> Vec<QuarantineId> {
     spool.reader().unwrap().quarantine_after(0).unwrap().into_iter().map(|entry| entry.id).collect()
 }
 
@@ -105,57 +105,4 @@ fn stale_entries_have_a_quarter_and_push_nothing_else_out() {
     put(&spool, STALE, 40).unwrap();
     spool.take_out(ids(&[6]), &[]).unwrap();
     put(&spool, STALE, 60).unwrap();
-}
-
-/// A spool whose writer is not a thread but in the test's hands, with one entry in quarantine.
-fn in_hands(dir: &Path) -> (Arc<Shared>, Writer) {
-    let (spool, writer) = open(dir);
-    put(&spool, "malformed", 100).unwrap();
-    writer.stop().unwrap();
-    drop(spool);
-    Spool::prepare(options(dir, 1 << 20)).unwrap()
-}
-
-fn group() -> queue::Group {
-    let mut group = queue::Group { events: 1, ..queue::Group::default() };
-    group::push_event(&mut group.payload, |out| out.push(b'a'));
-    group
-}
-
-#[test]
-fn a_commit_that_failed_and_is_on_the_disk_all_the_same_is_taken_as_it_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let (shared, mut writer) = in_hands(dir.path());
-    shared.capacity.reserve(5).unwrap();
-    writer.fail_after_commit();
-    let failed = writer.take_out(&ids(&[1]), group().into()).unwrap();
-    assert!(failed.is_err(), "{failed:?}");
-    assert!(shared.state().fault.is_some());
-    // The file was opened anew, and that is what was found.
-    assert_eq!((shared.state().progress.next_seq, shared.capacity.used()), (2, 5));
-    let again = writer.take_out(&ids(&[1]), group().into()).unwrap();
-    assert_eq!(again, Ok(None), "it is not there a second time");
-    let state = shared.state();
-    assert_eq!((state.progress.next_seq, state.quarantine.len(), shared.quarantine.used()), (2, 0, 0));
-    drop(state);
-    drop(writer);
-    let (spool, _writer) = open(dir.path());
-    assert_eq!((read(&spool, 1), kept(&spool)), (vec![(1, "a".into())], vec![]));
-}
-
-#[test]
-fn a_commit_that_failed_and_left_nothing_leaves_the_entry() {
-    let dir = tempfile::tempdir().unwrap();
-    let (shared, mut writer) = in_hands(dir.path());
-    shared.capacity.reserve(5).unwrap();
-    writer.fail_before_commit();
-    let failed = writer.take_out(&ids(&[1]), group().into()).unwrap();
-    assert!(failed.is_err(), "{failed:?}");
-    assert_eq!(shared.capacity.used(), 0, "the file was opened anew, and nothing of it was there");
-    shared.capacity.reserve(5).unwrap();
-    assert_eq!(writer.take_out(&ids(&[1]), group().into()).unwrap(), Ok(Some(1)));
-    assert_eq!((shared.capacity.used(), shared.state().progress.next_seq, shared.quarantine.used()), (5, 2, 0));
-    drop(writer);
-    let (spool, _writer) = open(dir.path());
-    assert_eq!((read(&spool, 1), kept(&spool)), (vec![(1, "a".into())], vec![]));
 }

@@ -49,12 +49,19 @@ pub(super) fn store_watermark(tx: &Transaction<'_>, watermark: Seq, advance: &Ad
     Ok(())
 }
 
-/// Keeps an entry, with the name of the record where it is one.
+/// Keeps an entry, with the name of the record where it is one. A record that is there already, by a
+/// commit that was reported as failed, is there once: two entries would be requeued twice.
 pub(super) fn insert_quarantine(
     tx: &Transaction<'_>,
     entry: &QuarantineEntry,
     name: Option<(Uuid, u64)>,
 ) -> rusqlite::Result<()> {
+    if let Some((uuid, seq)) = name {
+        let query = "SELECT EXISTS (SELECT 1 FROM quarantine WHERE spool_uuid = ?1 AND bridge_seq = ?2)";
+        if tx.query_row(query, params![uuid, seq], |row| row.get(0))? {
+            return Ok(());
+        }
+    }
     tx.prepare_cached(
         "INSERT INTO quarantine (at_ms, reason, detail, query, body, spool_uuid, bridge_seq)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

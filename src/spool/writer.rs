@@ -198,10 +198,12 @@ impl Writer {
             self.shared.queue.decide(group, &Ok(()), &repeats, self.next_seq);
             return if advance.is_some() { self.store_alone(advance) } else { Ok(()) };
         }
-        let (first_seq, through) = (self.next_seq, self.bytes_through + group.payload.len() as u64);
+        let bytes = group.payload.len() as u64;
         let committed = self.transact(|writer, tx| {
             if group.events > 0 {
                 let now = unix_ms();
+                // Not before: opening the file anew may have moved them.
+                let (first_seq, through) = (writer.next_seq, writer.bytes_through + bytes);
                 rows::insert_group(tx, first_seq, group, now, through)?;
                 Recent::insert(tx, first_seq, now, group)?;
             }
@@ -212,8 +214,8 @@ impl Writer {
         })?;
         match committed {
             Ok(()) => {
-                self.recent.committed(first_seq, &repeats);
-                self.appended(group, through);
+                self.recent.committed(self.next_seq, &repeats);
+                self.appended(group);
                 self.shared.queue.decide(group, &Ok(()), &repeats, self.next_seq);
                 if group.events > 0 {
                     self.shared.grown.notify_all();
@@ -237,10 +239,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes note of a group that is durable; `through` is the running total with it.
-    fn appended(&mut self, group: &Group, through: u64) {
+    /// Takes note of a group that is durable.
+    fn appended(&mut self, group: &Group) {
         self.next_seq += group.events;
-        self.bytes_through = through;
+        self.bytes_through += group.payload.len() as u64;
         self.log_bytes += group.payload.len() as u64;
         let mut state = self.shared.state();
         state.progress.next_seq = self.next_seq;

@@ -2,9 +2,10 @@
 
 use std::process::Output;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::bridge::{APP, Bridge, Setup, TOKEN};
+use crate::bridge::{APP, Bridge, PATIENCE, Setup, TOKEN};
 use crate::sender::{Sender, query_at, recall_body, signed_query, unix_now};
 
 pub fn stdout(output: &Output) -> String {
@@ -39,6 +40,13 @@ pub fn only_spool(setup: &Setup) -> Setup {
     ["BRIDGE_APPS", "BRIDGE_LISTEN", "BRIDGE_OPS_LISTEN", "BRIDGE_TOPIC", "KAFKA_BOOTSTRAP_SERVERS"]
         .into_iter()
         .fold(setup.clone(), Setup::without)
+}
+
+/// Ends a bridge as an operator does.
+#[track_caller]
+pub fn stop(bridge: &mut Bridge) {
+    bridge.process.signal(Signal::TERM);
+    assert_eq!(bridge.process.wait_exit(PATIENCE), 0);
 }
 
 /// Numbers and reasons of all entries.

@@ -31,6 +31,7 @@ mod ack_after;
 mod alert_rules;
 mod bounds;
 mod commands;
+mod control_socket;
 mod crash;
 mod delivery;
 mod doubt;

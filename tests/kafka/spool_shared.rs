@@ -13,7 +13,8 @@ use crate::sender::Sender;
 use crate::wait::until_drained;
 
 fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap());
+    // The control socket is no file, and holds nothing.
+    let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap()).filter(|file| file.path().is_file());
     files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect()
 }
 

@@ -46,14 +46,14 @@ impl Verify {
             if unnamed > 0 {
                 output.line(format_args!("and {unnamed} faults more"));
             }
+            let last = report.next_seq.saturating_sub(1);
+            let span = if report.rows > 0 { format!(" from {} to {last}", report.first_seq) } else { String::new() };
             output.line(format_args!(
-                "{} row(s), {} event(s) from {} up to {}, {} bytes; published up to {}; {} in quarantine",
+                "{} row(s), {} event(s){span}, {} bytes; accepted up to {last}, published up to {}; {} in quarantine",
                 report.rows,
                 report.events,
-                report.first_seq,
-                report.next_seq - 1,
                 report.bytes,
-                report.watermark - 1,
+                report.watermark.saturating_sub(1),
                 entries(report.quarantine_entries)
             ));
             output.line(match report.faults_total {

@@ -27,7 +27,7 @@ pub(super) struct Taken {
 impl Writer {
     /// Moves entries out of quarantine and events in, in one commit; returns the number of the
     /// first event. The inner `None`: an entry is not there, and nothing was changed.
-    pub(in crate::spool) fn take_out(
+    pub(super) fn take_out(
         &mut self,
         ids: &BTreeSet<QuarantineId>,
         group: Box<Group>,
@@ -85,7 +85,7 @@ impl Writer {
 
     /// Takes note of a change that is durable.
     fn took_out(&mut self, taken: &Taken) {
-        self.appended(&taken.group, self.bytes_through + taken.group.payload.len() as u64);
+        self.appended(&taken.group);
         quarantine::discount(&mut self.shared.state().quarantine, &taken.left);
         for (reason, bytes) in &taken.left {
             self.shared.quarantine.release(reason, *bytes);
@@ -97,15 +97,5 @@ impl Writer {
 }
 
 #[cfg(test)]
-impl Writer {
-    /// The next commit is on the disk and reported as failed, as one whose sync fails.
-    pub(in crate::spool) fn fail_after_commit(&mut self) {
-        let fail = |_: &mut rusqlite::hooks::Wal, _| Err(rusqlite::Error::InvalidQuery);
-        self.connection.as_mut().unwrap().wal_hook(Some(fail)).unwrap();
-    }
-
-    /// The next commit fails and leaves nothing.
-    pub(in crate::spool) fn fail_before_commit(&mut self) {
-        self.connection.as_mut().unwrap().commit_hook(Some(|| true)).unwrap();
-    }
-}
+#[path = "take_out_tests.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+//! A commit that failed: what is on the disk decides.
+
+use std::path::Path;
+
+use super::super::super::group::push_event;
+use super::super::super::quarantine_tests::{ids, kept, put};
+use super::super::super::tests::{append, open, options, read};
+use super::super::super::{QuarantineEntry, Shared, Spool};
+use super::*;
+
+/// A spool whose writer is not a thread but in the test's hands, with one entry in quarantine.
+fn in_hands(dir: &Path) -> (Arc<Shared>, Writer) {
+    let (spool, writer) = open(dir);
+    put(&spool, "malformed", 100).unwrap();
+    writer.stop().unwrap();
+    drop(spool);
+    Spool::prepare(options(dir, 1 << 20)).unwrap()
+}
+
+/// The next commit is on the disk and reported as failed, as one whose sync fails.
+fn fail_after_commit(writer: &mut Writer) {
+    let fail = |_: &mut rusqlite::hooks::Wal, _| Err(rusqlite::Error::InvalidQuery);
+    writer.connection.as_mut().unwrap().wal_hook(Some(fail)).unwrap();
+}
+
+/// The next commit fails and leaves nothing.
+fn fail_before_commit(writer: &mut Writer) {
+    writer.connection.as_mut().unwrap().commit_hook(Some(|| true)).unwrap();
+}
+
+fn group() -> Group {
+    let mut group = Group { events: 1, ..Group::default() };
+    push_event(&mut group.payload, |out| out.push(b'a'));
+    group
+}
+
+#[test]
+fn a_commit_that_failed_and_is_on_the_disk_all_the_same_is_taken_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shared, mut writer) = in_hands(dir.path());
+    shared.capacity.reserve(5).unwrap();
+    fail_after_commit(&mut writer);
+    let failed = writer.take_out(&ids(&[1]), group().into()).unwrap();
+    assert!(failed.is_err(), "{failed:?}");
+    assert!(shared.state().fault.is_some());
+    // The file was opened anew, and that is what was found; whatever comes next goes behind it.
+    assert_eq!((shared.state().progress.next_seq, shared.capacity.used()), (2, 5));
+    shared.capacity.reserve(5).unwrap();
+    writer.commit_group(&mut group(), None).unwrap();
+    assert_eq!((shared.state().progress.next_seq, shared.capacity.used()), (3, 10));
+    let again = writer.take_out(&ids(&[1]), group().into()).unwrap();
+    assert_eq!(again, Ok(None), "it is not there a second time");
+    let state = shared.state();
+    assert_eq!((state.progress.next_seq, state.quarantine.len(), shared.quarantine.used()), (3, 0, 0));
+    drop(state);
+    drop(writer);
+    let (spool, _writer) = open(dir.path());
+    assert_eq!((read(&spool, 1), kept(&spool)), (vec![(1, "a".into()), (2, "a".into())], vec![]));
+}
+
+#[test]
+fn a_record_whose_way_into_quarantine_failed_and_is_on_the_disk_is_there_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, writer) = open(dir.path());
+    append(&spool, &[&["a", "b"]]);
+    writer.stop().unwrap();
+    drop(spool);
+    let (shared, mut writer) = Spool::prepare(options(dir.path(), 1 << 20)).unwrap();
+    let entry = QuarantineEntry {
+        at_ms: 1,
+        reason: "kafka_too_large",
+        detail: String::new(),
+        query: String::new(),
+        body: b"a".to_vec(),
+    };
+    fail_after_commit(&mut writer);
+    for failed in [true, false] {
+        shared.quarantine.reserve(&entry).unwrap();
+        assert_eq!(writer.quarantine_events(&(1..2), &entry).unwrap().is_err(), failed);
+    }
+    let state = shared.state();
+    assert_eq!((state.progress.watermark, state.progress.quarantined, shared.quarantine.used()), (2, 1, 1));
+    drop(state);
+    drop(writer);
+    let (spool, _writer) = open(dir.path());
+    assert_eq!((kept(&spool), spool.usage().quarantine_events, spool.usage().quarantine_bytes), (vec![1], 1, 1));
+    assert!(super::super::super::verify(dir.path()).unwrap().faults.is_empty());
+}
+
+#[test]
+fn a_commit_that_failed_and_left_nothing_leaves_the_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shared, mut writer) = in_hands(dir.path());
+    shared.capacity.reserve(5).unwrap();
+    fail_before_commit(&mut writer);
+    let failed = writer.take_out(&ids(&[1]), group().into()).unwrap();
+    assert!(failed.is_err(), "{failed:?}");
+    assert_eq!(shared.capacity.used(), 0, "the file was opened anew, and nothing of it was there");
+    shared.capacity.reserve(5).unwrap();
+    assert_eq!(writer.take_out(&ids(&[1]), group().into()).unwrap(), Ok(Some(1)));
+    assert_eq!((shared.capacity.used(), shared.state().progress.next_seq, shared.quarantine.used()), (5, 2, 0));
+    drop(writer);
+    let (spool, _writer) = open(dir.path());
+    assert_eq!((read(&spool, 1), kept(&spool)), (vec![(1, "a".into())], vec![]));
+}
