@@ -106,21 +106,11 @@ impl Report {
             self.seed.to_string(),
             format!("{}, {}", self.brokers, self.minutes),
             verdict.acknowledged.to_string(),
-            format!(
-                "{}, {}, {}",
-                tally.of("bridge_kills"),
-                tally.of("bridge_freezes"),
-                tally.of("bridge_stops")
-            ),
+            format!("{}, {}, {}", tally.of("bridge_kills"), tally.of("bridge_freezes"), tally.of("bridge_stops")),
             format!("{}, {}", tally.of("broker_kills"), tally.of("broker_freezes")),
             tally.of("broker_leader_kills").to_string(),
             format!("{}, {}, {}", tally.end_txn_held, tally.end_txn_answered, tally.end_txn_accepted),
-            format!(
-                "{}, {}, {}",
-                tally.of("connections_cut"),
-                tally.of("network_delays"),
-                tally.of("network_stalls")
-            ),
+            format!("{}, {}, {}", tally.of("connections_cut"), tally.of("network_delays"), tally.of("network_stalls")),
             tally.of("disk_full").to_string(),
             tally.clock_steps.to_string(),
             verdict.lost.to_string(),
@@ -166,6 +156,9 @@ impl fmt::Display for Report {
         row("connections cut", tally.of("connections_cut").to_string())?;
         row("network slow", tally.of("network_delays").to_string())?;
         row("network silent", tally.of("network_stalls").to_string())?;
+        row("of all that stood still, longer than a transaction may last", {
+            tally.of("outlasting_a_transaction").to_string()
+        })?;
         row("SIGTERM of the bridge", tally.of("bridge_stops").to_string())?;
         row("disk full (webhooks answered `unavailable`; starts of the bridge that it refused)", {
             format!("{} ({}; {})", tally.of("disk_full"), tally.unavailable, tally.refused_starts)

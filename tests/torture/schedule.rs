@@ -40,14 +40,9 @@ pub(crate) enum BrokerFault {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum NetworkFault {
     /// One of so many connections is cut.
-    Cut {
-        one_of: u64,
-    },
+    Cut { one_of: u64 },
     /// Requests and answers are delayed, each by another time.
-    Delay {
-        at_most: Duration,
-        lasts: Duration,
-    },
+    Delay { at_most: Duration, lasts: Duration },
     /// Nothing passes; what was sent is delivered afterwards.
     Stall(Duration),
 }
@@ -56,6 +51,11 @@ pub(crate) enum NetworkFault {
 const BEYOND_A_TRANSACTION_MS: (u64, u64) = (16_000, 19_000);
 /// Of so many freezes, one is that long.
 const LONG_FREEZE_ONE_OF: u64 = 12;
+
+/// Whether a freeze lasts longer than a transaction may.
+pub(crate) fn outlasts_a_transaction(length: Duration) -> bool {
+    length >= Duration::from_millis(BEYOND_A_TRANSACTION_MS.0)
+}
 
 pub(crate) fn bridge(random: &mut Random, every: f64) -> Step<BridgeFault> {
     // Most are kills: a life begins with a fence and a reading, and ends anywhere in them.

@@ -32,12 +32,7 @@ struct State {
 
 impl Network {
     pub(super) fn new(random: Random) -> Self {
-        Self {
-            clients: Mutex::default(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            random: Mutex::new(random),
-        }
+        Self { clients: Mutex::default(), state: Mutex::default(), changed: Condvar::new(), random: Mutex::new(random) }
     }
 
     /// A number of `from ..= to`.
