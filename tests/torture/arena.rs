@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::schedule::outlasts_a_transaction;
+
 pub(crate) struct Arena {
     started: Instant,
     over: Mutex<bool>,
@@ -45,6 +47,12 @@ impl Arena {
 
     pub(crate) fn count(&self, what: &'static str, more: u64) {
         *self.counts.lock().unwrap().entry(what).or_default() += more;
+    }
+
+    /// Counts a silence that may be longer than a transaction.
+    pub(crate) fn count_silence(&self, what: &'static str, length: Duration) {
+        self.count(what, 1);
+        self.count("outlasting_a_transaction", u64::from(outlasts_a_transaction(length)));
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {

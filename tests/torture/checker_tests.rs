@@ -1,13 +1,27 @@
-//! The checker of the torture finds what it looks for: made-up histories, each with one fault.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub, reason = "a test fails by panicking")]
+//! The checker of the torture finds what it looks for: made-up histories, each with one fault. And
+//! the plan of faults is a function of its seed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
 mod checker;
 mod history;
+mod schedule;
+#[path = "../kafka/seed.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod seed;
 mod seen;
 
 use checker::{Verdict, judge};
 use history::{History, Told};
 use proptest::prelude::*;
+use schedule::{BridgeFault, BrokerFault, NetworkFault, outlasts_a_transaction};
+use seed::Random;
 use seen::{Seen, Sighting};
 use uuid::Uuid;
 
@@ -204,4 +218,36 @@ proptest! {
         prop_assert!(!found.is_clean(), "{:?}", found);
         prop_assert!(correct.is_clean());
     }
+}
+
+#[test]
+fn a_seed_gives_the_same_plan_again_and_another_seed_another_one() {
+    let plan = |seed| {
+        let random = &mut Random::with(seed);
+        let step = |_| (schedule::bridge(random, 2.0), schedule::broker(random, 15.0), schedule::network(random));
+        (0..1000).map(step).collect::<Vec<_>>()
+    };
+    assert_eq!(plan(7), plan(7));
+    assert_ne!(plan(7), plan(8));
+}
+
+#[test]
+fn a_plan_has_faults_of_every_kind() {
+    let random = &mut Random::with(7);
+    let bridge: Vec<BridgeFault> = (0..1000).map(|_| schedule::bridge(random, 2.0).fault).collect();
+    let long = |length: &std::time::Duration| outlasts_a_transaction(*length);
+    assert!(bridge.iter().any(|fault| matches!(fault, BridgeFault::Kill)));
+    assert!(bridge.iter().any(|fault| matches!(fault, BridgeFault::KillWhileSending(_))));
+    assert!(bridge.iter().any(|fault| matches!(fault, BridgeFault::Freeze(length) if !long(length))));
+    assert!(bridge.iter().any(|fault| matches!(fault, BridgeFault::Freeze(length) if long(length))));
+    assert!(bridge.iter().any(|fault| matches!(fault, BridgeFault::StopAndFillDisk(_))));
+    let broker: Vec<BrokerFault> = (0..1000).map(|_| schedule::broker(random, 15.0).fault).collect();
+    assert!(broker.iter().any(|fault| matches!(fault, BrokerFault::Kill { .. })));
+    assert!(broker.iter().any(|fault| matches!(fault, BrokerFault::Freeze(length) if !long(length))));
+    assert!(broker.iter().any(|fault| matches!(fault, BrokerFault::Freeze(length) if long(length))));
+    let network: Vec<NetworkFault> = (0..1000).map(|_| schedule::network(random).fault).collect();
+    assert!(network.iter().any(|fault| matches!(fault, NetworkFault::Cut { .. })));
+    assert!(network.iter().any(|fault| matches!(fault, NetworkFault::Delay { .. })));
+    assert!(network.iter().any(|fault| matches!(fault, NetworkFault::Stall(length) if !long(length))));
+    assert!(network.iter().any(|fault| matches!(fault, NetworkFault::Stall(length) if long(length))));
 }

@@ -3,7 +3,7 @@
 //! even that is, none: then the disk is not filled.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -65,15 +65,26 @@ impl Ballast {
     pub(crate) fn fill(disk: &Path) -> Self {
         let ballast = Self(disk.join("ballast"));
         let mut file = File::create(&ballast.0).expect("a file on the small disk");
-        let mut piece = vec![0_u8; 1 << 20];
-        // Ever smaller pieces, until not even a page fits.
-        while piece.len() >= 4096 {
-            if file.write_all(&piece).is_err() {
-                piece.truncate(piece.len() / 2);
+        // Room is taken without writing it, in ever smaller pieces; what is left then, by writing.
+        let (mut offset, mut piece) = (0_u64, 256_u64 << 20);
+        while piece >= 1 << 16 {
+            if allocate(&ballast.0, offset, piece) {
+                offset += piece;
+            } else {
+                piece /= 2;
             }
         }
+        file.seek(SeekFrom::End(0)).expect("an end of the file");
+        while file.write_all(&[0; 512]).is_ok() {}
         ballast
     }
+}
+
+/// Gives a file so much more room, or not.
+fn allocate(file: &Path, offset: u64, length: u64) -> bool {
+    let mut fallocate = Command::new("fallocate");
+    fallocate.args(["-o", &offset.to_string(), "-l", &length.to_string()]).arg(file);
+    fallocate.stderr(Stdio::null()).status().expect("fallocate starts (Debian package util-linux)").success()
 }
 
 impl Drop for Ballast {

@@ -52,7 +52,7 @@ pub(crate) fn brokers(
                 BrokerFault::Freeze(length) => {
                     arena.note(&format!("broker {}{leads}: SIGSTOP for {length:.1?}", at + 1));
                     brokers[at].pause();
-                    arena.count("broker_freezes", 1);
+                    arena.count_silence("broker_freezes", length);
                     arena.pause(length);
                     brokers[at].resume();
                     arena.note(&format!("broker {}: SIGCONT", at + 1));
@@ -90,7 +90,7 @@ pub(crate) fn network(arena: &Arc<Arena>, proxies: &Arc<Vec<Proxy>>, mut random:
                 NetworkFault::Stall(lasts) => {
                     arena.note(&format!("network of broker {}: nothing passes for {lasts:.1?}", at + 1));
                     proxy.stall(true);
-                    arena.count("network_stalls", 1);
+                    arena.count_silence("network_stalls", lasts);
                     arena.pause(lasts);
                     proxy.stall(false);
                 }

@@ -154,7 +154,7 @@ impl Outage {
 
     /// Lowest and highest resident memory of a phase, in MB.
     fn memory(&self, phase: usize) -> (f64, f64) {
-        let megabytes = |kib: Option<u64>| Duration::from_millis(kib.unwrap_or(0)).as_secs_f64() * 1.024;
+        let megabytes = |kib: Option<u64>| f64::from(u32::try_from(kib.unwrap_or(0)).unwrap_or(u32::MAX)) * 1024e-6;
         let values = || self.samples(phase).map(|sample| sample.memory);
         (megabytes(values().min()), megabytes(values().max()))
     }

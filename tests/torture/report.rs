@@ -156,6 +156,9 @@ impl fmt::Display for Report {
         row("connections cut", tally.of("connections_cut").to_string())?;
         row("network slow", tally.of("network_delays").to_string())?;
         row("network silent", tally.of("network_stalls").to_string())?;
+        row("of all that stood still, longer than a transaction may last", {
+            tally.of("outlasting_a_transaction").to_string()
+        })?;
         row("SIGTERM of the bridge", tally.of("bridge_stops").to_string())?;
         row("disk full (webhooks answered `unavailable`; starts of the bridge that it refused)", {
             format!("{} ({}; {})", tally.of("disk_full"), tally.unavailable, tally.refused_starts)

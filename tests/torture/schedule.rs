@@ -52,6 +52,11 @@ const BEYOND_A_TRANSACTION_MS: (u64, u64) = (16_000, 19_000);
 /// Of so many freezes, one is that long.
 const LONG_FREEZE_ONE_OF: u64 = 12;
 
+/// Whether a freeze lasts longer than a transaction may.
+pub(crate) fn outlasts_a_transaction(length: Duration) -> bool {
+    length >= Duration::from_millis(BEYOND_A_TRANSACTION_MS.0)
+}
+
 pub(crate) fn bridge(random: &mut Random, every: f64) -> Step<BridgeFault> {
     // Most are kills: a life begins with a fence and a reading, and ends anywhere in them.
     let fault = match random.between(1, 24) {

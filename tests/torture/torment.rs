@@ -124,7 +124,7 @@ impl<'a> Torment<'a> {
                 self.arena.note(&format!("bridge: SIGSTOP for {length:.1?}"));
                 self.load.bridge_is_hindered();
                 self.node.signal(Signal::STOP);
-                self.arena.count("bridge_freezes", 1);
+                self.arena.count_silence("bridge_freezes", length);
                 self.arena.pause(length);
                 self.node.signal(Signal::CONT);
                 self.arena.note("bridge: SIGCONT");

@@ -44,8 +44,8 @@ pub(in crate::publisher) fn read_back(
 ) -> Result<Found, Trouble> {
     let mut ranges = ranges.to_vec();
     for _ in 0..2 {
-        // A client of its own for each: one that is given other partitions while it lets go of the
-        // first may abort the process (librdkafka issue 5573).
+        // A client of its own for each pass: librdkafka 2.12 ends the process where one is closed while it
+        // still stops fetching a partition that it was assigned a second time (its issue 5573).
         let consumer = connect(config)?;
         wait_until_stable(&consumer, topic, &ranges, &stop)?;
         ranges = read(&consumer, topic, &ranges, &mut found, &stop)?;
@@ -173,4 +173,31 @@ fn name_of(message: &rdkafka::message::BorrowedMessage<'_>) -> Option<(Uuid, u64
         }
     }
     Some((spool?, seq?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    /// librdkafka ends the process where partitions are given up that are still being given up.
+    #[test]
+    fn a_reading_that_is_given_up_at_any_step_ends_nothing_but_itself() {
+        let kafka = MockCluster::new(1).expect("a mock cluster");
+        kafka.create_topic("recalls", 6, 1).expect("a topic");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", kafka.bootstrap_servers());
+        // Nothing to read: the end of each partition ends the first pass, and there is a second one.
+        let ranges: Vec<Range> = (0..6).map(|partition| Range { partition, from: 0, to: 0 }).collect();
+        let mut given_up = 0;
+        for steps in (0..20).cycle().take(100) {
+            let asked = Cell::new(0);
+            let stop = || asked.replace(asked.get() + 1) >= steps;
+            given_up += u32::from(read_back(&config, "recalls", &ranges, Found::default(), stop).is_err());
+        }
+        assert!((50..100).contains(&given_up), "{given_up} of 100 were given up");
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) use ports::{Ports, free_port};
 use process::{Process, java};
 
 /// How long a broker may take to start or to stop: far more than it needs, for slow machines.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// How often a start is tried anew because somebody took one of the ports in between.
 const START_ATTEMPTS: u32 = 10;
