@@ -220,9 +220,9 @@ fn late(bridge: &Bridge, account: &str, key: &str) {
 #[test]
 fn what_is_requeued_while_the_bridge_is_killed_again_and_again_is_in_the_topic_once() {
     const LATE: u64 = 300;
-    let mut random = Random::new("killed-requeueing");
+    let mut random = Random::new("killed-requeuing");
     let broker = Broker::shared();
-    let setup = scene::setup(broker, "killed-requeueing");
+    let setup = scene::setup(broker, "killed-requeuing");
     let mut bridge = setup.start();
     let mut ledger: Vec<Delivery> = Vec::new();
     for number in 0..LATE {
@@ -230,7 +230,7 @@ fn what_is_requeued_while_the_bridge_is_killed_again_and_again_is_in_the_topic_o
         late(&bridge, &account, &key);
         ledger.push(acknowledged(&account, &key));
     }
-    let load = Load::start("requeueing", 3, bridge.webhook_address(), &mut random);
+    let load = Load::start("requeuing", 3, bridge.webhook_address(), &mut random);
     let (mut rounds, mut cut) = (0, 0);
     loop {
         rounds += 1;
@@ -258,6 +258,6 @@ fn what_is_requeued_while_the_bridge_is_killed_again_and_again_is_in_the_topic_o
     ledger.extend(load.stop());
     scene::stop(&mut bridge);
     eprintln!("{rounds} rounds, {cut} requests cut off");
-    let audit = scene::assert_exactly_once(broker, "killed-requeueing", &ledger);
+    let audit = scene::assert_exactly_once(broker, "killed-requeuing", &ledger);
     assert_eq!(audit.spools, 1, "it took itself for a copy");
 }
