@@ -145,7 +145,10 @@ impl Machine {
             Event::Committed { until, next } => {
                 self.failures = 0;
                 self.given_out = self.given_out.max(until);
-                self.positions.extend(next);
+                // What was found ahead may lie before these offsets, and must be found again after a crash.
+                if self.found.highest().is_none_or(|highest| highest < until) {
+                    self.positions.extend(next);
+                }
                 self.grow();
                 self.advance(until);
             }

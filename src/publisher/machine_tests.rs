@@ -240,3 +240,15 @@ fn a_number_that_a_copy_of_the_spool_used_first_is_given_up_with_all_behind_it()
     machine.on(Event::ReadBack(found));
     assert_eq!(machine.next(), Action::Renew { first_seq: 14 });
 }
+
+/// A late commit has put records ahead of the watermark into the topic. Were positions behind them
+/// stored before the watermark has passed them, the start after a crash would not find them.
+#[test]
+fn positions_stay_before_what_was_found_ahead_until_the_watermark_has_passed_it() {
+    let mut machine = machine(1, 200, &[(0, 10), (1, 10)]);
+    ready(&mut machine, &[(0, 50), (0, 50)], &[100]);
+    machine.on(committed(64, &[(0, 60)]));
+    assert_eq!(machine.positions(), &Positions::from([(0, 10), (1, 10)]));
+    machine.on(committed(128, &[(1, 70)]));
+    assert_eq!(machine.positions(), &Positions::from([(0, 50), (1, 70)]));
+}
