@@ -93,30 +93,6 @@ fn a_spool_file_that_cannot_be_trusted_ends_with_70_and_stays_as_it_is() {
     }
 }
 
-#[test]
-fn a_row_that_was_damaged_on_the_disk_ends_the_process_with_70_and_nothing_is_skipped() {
-    let kafka = Kafka::start();
-    kafka.down();
-    let mut bridge = kafka.setup().start();
-    let sender = Sender::new(&bridge.url(), APP, TOKEN);
-    sender.acknowledged("#TOA#_1", &["1_1_1"]);
-    sender.acknowledged("#TOA#_1", &["2_1_1"]);
-    sender.acknowledged("#TOA#_1", &["3_1_1"]);
-    bridge.kill();
-    let file = bridge.setup().spool_dir().join("spool.db");
-    let damage = "UPDATE event_group SET payload = zeroblob(length(payload)) WHERE first_seq = 2";
-    assert_eq!(Connection::open(&file).unwrap().execute(damage, []).unwrap(), 1);
-    kafka.up();
-    let (code, said) = serve(bridge.setup());
-    assert_eq!(code, 70, "{said}");
-    assert!(said.contains(&file.display().to_string()) && said.contains("events 2 to 2"), "{said}");
-    let published = kafka.records();
-    assert!(published.iter().all(|record| record.seq() < 2), "{published:?}");
-    let rows = "SELECT count(*) FROM event_group WHERE first_seq >= 2";
-    let kept: u32 = Connection::open(&file).unwrap().query_row(rows, [], |row| row.get(0)).unwrap();
-    assert_eq!(kept, 2, "what cannot be published is kept");
-}
-
 /// Leaves a sound spool with some events, its log emptied into the file.
 fn spool(setup: &Setup) {
     let mut bridge = setup.clone().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();

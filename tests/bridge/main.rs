@@ -30,6 +30,7 @@ mod alert_rules;
 mod bounds;
 mod commands;
 mod crash;
+mod damage;
 mod delivery;
 mod doubt;
 mod faults;

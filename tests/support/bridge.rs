@@ -48,6 +48,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub struct Setup {
     env: BTreeMap<String, String>,
     home: Arc<TempDir>,
+    wrapper: Vec<String>,
 }
 
 /// Held while a process is started: until it is, the child has every socket of this one, and a port
@@ -61,7 +62,7 @@ impl Setup {
     /// A bridge for [`APP`], on ports of its own, that publishes to `bootstrap_servers`.
     pub fn new(bootstrap_servers: &str) -> Self {
         let home = Arc::new(TempDir::with_prefix("bridge-test-").unwrap());
-        let setup = Self { env: BTreeMap::new(), home };
+        let setup = Self { env: BTreeMap::new(), home, wrapper: Vec::new() };
         let spool = setup.home().join("spool").display().to_string();
         setup
             .env("BRIDGE_APPS", format!("{APP}:{TOKEN}"))
@@ -87,6 +88,12 @@ impl Setup {
         self
     }
 
+    /// Runs the binary through a command that ends by executing what its arguments name.
+    pub fn inside(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().copied().map(str::to_owned).collect();
+        self
+    }
+
     /// A directory for this test's files, removed with the last clone.
     pub fn home(&self) -> &Path {
         self.home.path()
@@ -99,8 +106,9 @@ impl Setup {
 
     /// The command with this environment and nothing of the test's own.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_recall-bridge"));
-        command.args(args).env_clear().envs(&self.env).current_dir(self.home()).stdin(Stdio::null());
+        let mut line = self.wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_recall-bridge")]);
+        let mut command = Command::new(line.next().expect("a program"));
+        command.args(line).args(args).env_clear().envs(&self.env).current_dir(self.home()).stdin(Stdio::null());
         command
     }
 
