@@ -333,17 +333,11 @@ impl Writer {
                 // A full disk, or a lock that does not come, fails before anything was written where it
                 // counts; after any other failure what this connection believes about the disk is
                 // worth nothing. It is opened anew before anybody is told.
-                match error.sqlite_error_code() {
-                    Some(ErrorCode::DiskFull) => {
-                        self.connection = Some(connection);
-                        // It may be the log that fills it.
-                        self.log_bytes = CHECKPOINT_BYTES;
-                    }
-                    Some(ErrorCode::DatabaseBusy) => self.connection = Some(connection),
-                    _ => {
-                        drop(connection);
-                        self.connection = self.reopen()?;
-                    }
+                if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)) {
+                    self.connection = Some(connection);
+                } else {
+                    drop(connection);
+                    self.connection = self.reopen()?;
                 }
                 Ok(Err(reason))
             }

@@ -21,6 +21,7 @@ mod sender;
 mod topic;
 
 mod mock;
+mod namespace;
 mod promtext;
 mod random;
 mod raw;
@@ -32,6 +33,7 @@ mod commands;
 mod crash;
 mod damage;
 mod delivery;
+mod disk;
 mod doubt;
 mod faults;
 mod http;
