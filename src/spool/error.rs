@@ -43,7 +43,7 @@ pub enum SpoolError {
     },
     /// The file has lost its name while it was in use: what is written to it is gone with the process.
     #[error(
-        "the spool file {file} was removed or replaced while it was in use; nothing more is accepted. A new start begins with what is there then"
+        "the spool file {file} was removed or replaced while it was in use: nothing more is accepted. The next start goes on with what is there then"
     )]
     Gone {
         /// The database file.

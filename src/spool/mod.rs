@@ -38,7 +38,8 @@
 //! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
 //!   connection: the file is opened and checked again, what was not acknowledged is removed (from
 //!   the log, too, before anybody is told that it failed), and where that cannot be done the writer
-//!   ends, and with it the process. So it does where the file was removed or replaced.
+//!   ends, and with it the process. So it does, once all is published, where the file was removed or
+//!   replaced.
 //!
 //! Not promised: what is acknowledged and not yet published is gone with the disk.
 

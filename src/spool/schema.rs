@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -110,10 +111,13 @@ pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError>
     }
     let connection = Connection::open(&file).map_err(|error| as_fault(&file, error))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // What is refused stays as it is: otherwise SQLite empties the log into the file as it closes it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Before anything is changed: it may be another program's file.
     check_format(&connection, &file)?;
     prepare(&connection).map_err(|error| as_fault(&file, error))?;
     let found = check(&connection, &file)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok((connection, found))
 }
 

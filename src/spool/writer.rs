@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::lock::DirectoryLock;
 use super::queue::Group;
-use super::recent::{Recent, Repeats};
+use super::recent::Recent;
 use super::schema::{self, FileId, Found, PAGE_BYTES};
 use super::{Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows};
 
@@ -57,6 +57,7 @@ pub(super) struct Writer {
     unsure: Option<take_out::Taken>,
     /// The file that was opened, whatever has its name now.
     file_id: Option<FileId>,
+    gone: bool,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
 
@@ -101,6 +102,7 @@ impl Writer {
             recent,
             unsure: None,
             file_id,
+            gone: false,
             on_commit,
         }
     }
@@ -158,6 +160,9 @@ impl Writer {
             if !more {
                 self.checkpoint();
             }
+            if self.gone && (stop || self.shared.state().progress.depth() == 0) {
+                return Err(self.gone_error());
+            }
             if stop {
                 return Ok(());
             }
@@ -174,22 +179,25 @@ impl Writer {
         Ok(())
     }
 
-    /// What is written to a file that was removed, or has another in its place, is gone with this
-    /// process: nothing more may be acknowledged. What it holds is published as far as may be.
-    fn still_there(&self) -> Result<(), SpoolError> {
-        if schema::file_id(&self.shared.dir) == self.file_id {
-            return Ok(());
+    /// Whether the file was removed, or another one has its name: what is written to it is gone with
+    /// this process, so nothing more may be acknowledged. What it holds is published before the end.
+    fn is_gone(&mut self) -> bool {
+        if !self.gone && schema::file_id(&self.shared.dir) != self.file_id {
+            self.gone = true;
+            let gone = self.gone_error();
+            tracing::error!(error = %gone, "deliveries are refused; once all is published the process ends");
+            self.shared.state().fault = Some(gone.to_string().into());
         }
-        Err(SpoolError::Gone { file: schema::database_file(&self.shared.dir) })
+        self.gone
+    }
+
+    fn gone_error(&self) -> SpoolError {
+        SpoolError::Gone { file: schema::database_file(&self.shared.dir) }
     }
 
     /// Commits a group and tells its deliveries how it went.
     fn commit_group(&mut self, group: &mut Group, advance: Option<Advance>) -> Result<(), SpoolError> {
         let started = Instant::now();
-        if let Err(gone) = self.still_there() {
-            self.shared.queue.decide(group, &Err(AppendError::Closed), &Repeats::default(), self.next_seq);
-            return Err(gone);
-        }
         let repeats = self.recent.sift(group, || self.shared.capacity.refusal());
         self.shared.capacity.release(repeats.bytes);
         if group.is_empty() {
@@ -199,19 +207,23 @@ impl Writer {
             return if advance.is_some() { self.store_alone(advance) } else { Ok(()) };
         }
         let bytes = group.payload.len() as u64;
-        let committed = self.transact(|writer, tx| {
-            if group.events > 0 {
-                let now = unix_ms();
-                // Not before: opening the file anew may have moved them.
-                let (first_seq, through) = (writer.next_seq, writer.bytes_through + bytes);
-                rows::insert_group(tx, first_seq, group, now, through)?;
-                Recent::insert(tx, first_seq, now, group)?;
-            }
-            for entry in &group.quarantine {
-                rows::insert_quarantine(tx, entry, None)?;
-            }
-            writer.store(tx, advance.as_ref(), REMOVE_BUSY_BYTES)
-        })?;
+        let committed = if self.is_gone() {
+            Err(self.gone_error().to_string().into())
+        } else {
+            self.transact(|writer, tx| {
+                if group.events > 0 {
+                    let now = unix_ms();
+                    // Not before: opening the file anew may have moved them.
+                    let (first_seq, through) = (writer.next_seq, writer.bytes_through + bytes);
+                    rows::insert_group(tx, first_seq, group, now, through)?;
+                    Recent::insert(tx, first_seq, now, group)?;
+                }
+                for entry in &group.quarantine {
+                    rows::insert_quarantine(tx, entry, None)?;
+                }
+                writer.store(tx, advance.as_ref(), REMOVE_BUSY_BYTES)
+            })?
+        };
         match committed {
             Ok(()) => {
                 self.recent.committed(self.next_seq, &repeats);
@@ -420,7 +432,7 @@ impl Writer {
             let superseded = state.identities.iter().skip(1).take_while(|next| next.first_seq <= watermark).count();
             state.identities.drain(..superseded);
         }
-        if state.fault.take().is_some() {
+        if !self.gone && state.fault.take().is_some() {
             tracing::info!("the spool can be written again");
         }
     }
@@ -448,7 +460,9 @@ impl Writer {
     /// Opens the file anew after a failure, and removes what was never acknowledged. `None`: not
     /// now, try again with the next transaction.
     fn reopen(&mut self) -> Result<Option<Connection>, SpoolError> {
-        self.still_there()?;
+        if self.is_gone() {
+            return Err(self.gone_error());
+        }
         let (mut connection, found) = match schema::open_writer(&self.shared.dir) {
             Ok(opened) => opened,
             Err(corrupt @ SpoolError::Corrupt { .. }) => return Err(corrupt),

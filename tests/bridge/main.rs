@@ -22,6 +22,8 @@ mod topic;
 
 mod cli;
 mod mock;
+#[cfg(feature = "real-disk")]
+mod namespace;
 mod promtext;
 mod random;
 mod raw;
@@ -33,7 +35,10 @@ mod bounds;
 mod commands;
 mod control_socket;
 mod crash;
+mod damage;
 mod delivery;
+#[cfg(feature = "real-disk")]
+mod disk;
 mod doubt;
 mod faults;
 mod http;

@@ -49,7 +49,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub struct Setup {
     env: BTreeMap<String, String>,
     home: Arc<TempDir>,
-    breakable: bool,
+    wrapper: Vec<String>,
 }
 
 /// Held while a process is started: until it is, the child has every socket of this one, and a port
@@ -63,7 +63,7 @@ impl Setup {
     /// A bridge for [`APP`], on ports of its own, that publishes to `bootstrap_servers`.
     pub fn new(bootstrap_servers: &str) -> Self {
         let home = Arc::new(TempDir::with_prefix("bridge-test-").unwrap());
-        let setup = Self { env: BTreeMap::new(), home, breakable: false };
+        let setup = Self { env: BTreeMap::new(), home, wrapper: Vec::new() };
         let spool = setup.home().join("spool").display().to_string();
         setup
             .env("BRIDGE_APPS", format!("{APP}:{TOKEN}"))
@@ -91,8 +91,13 @@ impl Setup {
 
     /// Ignores the signal that comes with a file that may not grow: what is left is the error, as a
     /// disk gives it. See [`Bridge::break_disk`].
-    pub fn breakable(mut self) -> Self {
-        self.breakable = true;
+    pub fn breakable(self) -> Self {
+        self.inside(&["/bin/sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+    }
+
+    /// Runs the binary through a command that ends by executing what its arguments name.
+    pub fn inside(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().copied().map(str::to_owned).collect();
         self
     }
 
@@ -108,12 +113,9 @@ impl Setup {
 
     /// The command with this environment and nothing of the test's own.
     pub fn command(&self, args: &[&str]) -> Command {
-        const BINARY: &str = env!("CARGO_BIN_EXE_recall-bridge");
-        let mut command = Command::new(if self.breakable { "/bin/sh" } else { BINARY });
-        if self.breakable {
-            command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]);
-        }
-        command.args(args).env_clear().envs(&self.env).current_dir(self.home()).stdin(Stdio::null());
+        let mut line = self.wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_recall-bridge")]);
+        let mut command = Command::new(line.next().expect("a program"));
+        command.args(line).args(args).env_clear().envs(&self.env).current_dir(self.home()).stdin(Stdio::null());
         command
     }
 
@@ -227,7 +229,7 @@ impl Bridge {
     /// From now on every write to a file fails, as on a disk that is gone; reading works. Needs
     /// [`Setup::breakable`].
     pub fn break_disk(&self) {
-        assert!(self.setup.breakable);
+        assert!(!self.setup.wrapper.is_empty());
         self.limit_files(Some(0));
     }
 

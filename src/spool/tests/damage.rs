@@ -78,6 +78,23 @@ fn sound() -> &'static [u8] {
     FILE.get_or_init(|| std::fs::read(spool_of(12, true).0.path().join("spool.db")).unwrap())
 }
 
+/// A crashed spool of which the file holds the first events, and the log the rest; made once.
+fn with_both() -> &'static tempfile::TempDir {
+    static CRASHED: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    CRASHED.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, _writer) = open(dir.path());
+        for seq in 1..=12 {
+            append(&spool, &[&[event(seq).as_str()]]);
+            if seq == 7 {
+                let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+            }
+        }
+        copy_of(dir.path())
+    })
+}
+
 fn page_size(file: &[u8]) -> usize {
     // 1 stands for 65536.
     match u16::from_be_bytes([file[16], file[17]]) {
@@ -133,6 +150,31 @@ proptest! {
                 let read = survey(dir.path());
                 prop_assert!(!matches!(read, Ok((12, _))), "{} of {}: {:?}", at, bytes.len(), read);
             }
+        }
+    }
+
+    #[test]
+    fn a_file_cut_off_beside_its_log_makes_no_event_another_one_and_what_is_refused_stays_as_it_is(
+        at in any::<prop::sample::Index>(),
+    ) {
+        let crashed = with_both();
+        let dir = copy_of(crashed.path());
+        let (file, log) = (dir.path().join("spool.db"), dir.path().join("spool.db-wal"));
+        let whole = std::fs::read(&file).unwrap();
+        let cut = &whole[..at.index(whole.len())];
+        std::fs::write(&file, cut).unwrap();
+        let verified = verify(dir.path());
+        match Spool::open(options(dir.path(), 1 << 30), || ()) {
+            Ok((_, writer)) => drop(writer.stop()),
+            Err(error) => {
+                prop_assert!(matches!(error, SpoolError::Corrupt { .. }), "{}", error);
+                prop_assert!(std::fs::read(&file).unwrap() == cut, "the file was changed");
+                prop_assert!(std::fs::read(&log).unwrap() == std::fs::read(crashed.path().join("spool.db-wal")).unwrap());
+            }
+        }
+        let read = survey(dir.path());
+        if verified.is_ok_and(|report| report.faults_total == 0) {
+            prop_assert!(matches!(read, Ok((12, 0))), "{} bytes: {:?}", cut.len(), read);
         }
     }
 

@@ -408,7 +408,7 @@ fn put(writer: &mut EventWriter<'_>, events: &[Vec<u8>]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::with_cases(40) })]
 
     #[test]
     fn it_does_what_a_model_in_memory_does_through_crashes_and_reopenings(
