@@ -18,7 +18,9 @@ use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
 use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
 use crate::record::Record;
-use crate::spool::{Advance, Damage, Positions, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError};
+use crate::spool::{
+    Advance, Batch, Damage, Identity, Positions, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError,
+};
 
 /// Payload of one transaction, after which no further row is read.
 const TRANSACTION_BYTES: usize = 8 << 20;
@@ -138,7 +140,7 @@ impl Driver {
                 Err(trouble) => Err(trouble),
             },
             Action::Renew { first_seq } => {
-                if let Err(trouble) = kept(self.spool.renew_identity(first_seq))? {
+                if let Err(trouble) = self.renew(first_seq)? {
                     return Ok(Err(trouble));
                 }
                 self.metrics.identity_renewals.inc();
@@ -154,6 +156,21 @@ impl Driver {
             Action::Quarantine { seq, reason } => self.quarantine(seq, reason)?,
             Action::Publish { from, below, records } => self.publish(from, below, records)?,
         })
+    }
+
+    fn renew(&mut self, first_seq: Seq) -> Result<Result<(), Trouble>, PublisherError> {
+        let limit = ReadLimit { events: 1, bytes: 0 };
+        let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
+            // A name that no copy takes; of the row nothing is published anyway.
+            Err(SpoolError::Damaged(_)) => Batch::default(),
+            result => match kept(result)? {
+                Ok(batch) => batch,
+                Err(trouble) => return Ok(Err(trouble)),
+            },
+        };
+        let event = batch.events().next().map(|(_, event)| event);
+        let uuid = Identity::renewed(&self.spool.identities(), first_seq, event);
+        kept(self.spool.renew_identity(Identity { first_seq, uuid }))
     }
 
     fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, Trouble> {

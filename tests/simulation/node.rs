@@ -162,8 +162,13 @@ impl World {
             Action::ReadBack { ranges, found } => self.read_back(node, &ranges, found)?,
             Action::Renew { first_seq } => {
                 self.spool_commit(node)?;
-                let uuid = self.fresh_uuid();
+                let fresh = self.fresh_uuid();
                 let disk = &mut self.nodes[node].disk;
+                // A random name in a simulation that is to be the same each time comes from its seed.
+                let event = disk.read(first_seq, first_seq + 1, 1).ok().and_then(|events| events.first().copied());
+                let uuid = event.map_or(fresh, |(_, event)| {
+                    Identity::renewed(&disk.stored.known_identities(), first_seq, Some(&event.id.to_be_bytes()))
+                });
                 disk.renew(Identity { first_seq, uuid });
                 let identities = disk.stored.known_identities();
                 self.counts.count(Kind::Renewed);
