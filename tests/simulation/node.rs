@@ -466,7 +466,7 @@ impl World {
                 });
                 if own && older && !betrayed {
                     self.ledger.excused.insert(record.id);
-                } else if own {
+                } else if own && !self.ledger.excused.contains(&record.id) {
                     self.ledger.violation = Some(format!(
                         "OVERLOOKED: bridge {node} reads partition {at} from {from}, and {record:?} lies before"
                     ));
