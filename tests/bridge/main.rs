@@ -21,6 +21,7 @@ mod sender;
 mod topic;
 
 mod cli;
+mod faulty_disk;
 mod mock;
 #[cfg(feature = "real-disk")]
 mod namespace;
@@ -42,6 +43,8 @@ mod disk;
 mod doubt;
 mod faults;
 mod http;
+mod io_campaign;
+mod io_errors;
 mod lifecycle;
 mod outcomes;
 mod quarantine_bounds;
