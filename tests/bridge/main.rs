@@ -44,6 +44,7 @@ mod faults;
 mod http;
 mod lifecycle;
 mod outcomes;
+mod packaging;
 mod quarantine_bounds;
 mod quarantine_changes;
 mod quarantine_commands;
