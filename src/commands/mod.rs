@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod check_config;
+pub mod completions;
 pub mod demo;
 pub mod explain;
 pub mod health;

@@ -47,6 +47,7 @@ mod io_campaign;
 mod io_errors;
 mod lifecycle;
 mod outcomes;
+mod packaging;
 mod quarantine_bounds;
 mod quarantine_changes;
 mod quarantine_commands;
