@@ -52,6 +52,7 @@
 //! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
 //! * [`seq_set`]: sets of sequence numbers.
 //! * [`supervisor`]: what systemd is told.
+//! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
 //! * [`telemetry`]: one line per event on stderr, as JSON or as text.
 //!
 //! `webhook`, `record` and `spool` import no other room. Nothing imports `commands`, and only `app`
@@ -75,5 +76,6 @@ pub mod seq_set;
 pub mod spool;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tls;
 pub mod verify;
 pub mod webhook;

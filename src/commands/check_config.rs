@@ -31,6 +31,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let config = Config::from_env()?;
     print(&config, args.json);
+    super::check_tls::lines(&config).iter().for_each(|line| eprintln!("tls        {line}"));
     let mut problems = Vec::new();
     match Spool::probe(&config.spool_dir) {
         Ok(()) => eprintln!("spool      {}: ok", config.spool_dir.display()),
