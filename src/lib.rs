@@ -53,6 +53,7 @@
 //! * [`seq_set`]: sets of sequence numbers.
 //! * [`supervisor`]: what systemd is told.
 //! * [`version`]: which release this is, and from which commit.
+//! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
 //! * [`telemetry`]: one line per event on stderr, as JSON or as text.
 //!
 //! `webhook`, `record` and `spool` import no other room. Nothing imports `commands`, and only `app`
@@ -76,6 +77,7 @@ pub mod seq_set;
 pub mod spool;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tls;
 pub mod verify;
 pub mod version;
 pub mod webhook;

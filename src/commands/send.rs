@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::CommandError;
+use super::http_client::{self, Tls};
 use crate::ops::status::unix_ms;
 use crate::webhook::{RECALL_COMMAND, Token};
 
@@ -45,6 +46,8 @@ pub struct Args {
     /// Official accounts to spread them over.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     accounts: u64,
+    #[command(flatten)]
+    tls: Tls,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -94,7 +97,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 
 async fn send(args: &Args) -> anyhow::Result<Summary> {
     let token = args.token.as_deref().map(str::parse::<Token>).transpose().context("--token")?;
-    let webhook = Arc::new(Webhook::new(args.url.clone(), args.app, token)?);
+    let webhook = Arc::new(Webhook::new(args.url.clone(), args.app, token, &args.tls)?);
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(args.count) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);
     let next = Arc::new(AtomicU64::new(0));
@@ -184,8 +187,8 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).build()?;
+    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>, tls: &Tls) -> anyhow::Result<Self> {
+        let client = http_client::for_url(&url, tls)?.timeout(TIMEOUT).tcp_nodelay(true).build()?;
         Ok(Self { client, url, app, token })
     }
 
@@ -202,8 +205,7 @@ impl Webhook {
                 }
             }
             Err(error) if error.is_timeout() => "no answer within 2 s".to_owned(),
-            Err(error) if error.is_connect() => "connection refused".to_owned(),
-            Err(_) => "connection broken".to_owned(),
+            Err(error) => http_client::failure(&error),
         }
     }
 

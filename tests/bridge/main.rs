@@ -13,6 +13,9 @@
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod bridge;
+#[path = "../support/pki.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod pki;
 #[path = "../support/sender.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod sender;
@@ -59,4 +62,7 @@ mod smoke;
 mod spool_commands;
 mod spool_failure;
 mod systemd;
+mod tls;
+mod tls_faults;
+mod tls_reload;
 mod vectors;
