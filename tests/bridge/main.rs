@@ -36,6 +36,7 @@ mod commands;
 mod control_socket;
 mod crash;
 mod damage;
+mod dashboard;
 mod delivery;
 #[cfg(feature = "real-disk")]
 mod disk;
@@ -44,6 +45,8 @@ mod faults;
 mod http;
 mod lifecycle;
 mod outcomes;
+#[cfg(feature = "real-prometheus")]
+mod prometheus;
 mod quarantine_bounds;
 mod quarantine_changes;
 mod quarantine_commands;
