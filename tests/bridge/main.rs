@@ -13,6 +13,9 @@
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod bridge;
+#[cfg(feature = "real-prometheus")]
+#[path = "../support/get.rs"]
+mod get;
 #[path = "../support/sender.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod sender;

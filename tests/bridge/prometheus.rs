@@ -2,8 +2,6 @@
 //! every rule, and alerts. Needs `prometheus` on the PATH (a package of Debian).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -15,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::bridge::{APP, Bridge, PATIENCE, Process, TOKEN, eventually, spawning};
 use crate::dashboard;
+use crate::get::get;
 use crate::mock::Kafka;
 use crate::sender::{Sender, query_at, recall_body, signed_query, unix_now};
 
@@ -60,24 +59,16 @@ impl Prometheus {
             address.next().and_then(|address| address.as_str().map(str::to_owned))
         });
         let prometheus = Self { home, address, _process: process };
-        eventually("Prometheus is ready", || (prometheus.get("/-/ready").0 == 200).then_some(()));
+        eventually("Prometheus is ready", || {
+            get(&prometheus.address, "/-/ready").is_ok_and(|(status, _)| status == 200).then_some(())
+        });
         prometheus
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
-        (head.split(' ').nth(1).expect("a status").parse().unwrap(), body.to_owned())
     }
 
     /// `data` of the answer; panics where it is an error.
     #[track_caller]
     fn data(&self, path: &str) -> Value {
-        let (status, text) = self.get(path);
+        let (status, text) = get(&self.address, path).expect("an answer");
         let mut answer: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path}: {status} {text}"));
         assert_eq!((status, &answer["status"]), (200, &Value::from("success")), "{path}: {text}");
         answer["data"].take()
