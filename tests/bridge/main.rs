@@ -49,6 +49,8 @@ mod http;
 mod io_campaign;
 mod io_errors;
 mod lifecycle;
+mod metric_catalogue;
+mod moved;
 mod outcomes;
 mod packaging;
 mod quarantine_bounds;
