@@ -16,6 +16,9 @@ mod bridge;
 #[path = "../support/pki.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod pki;
+#[cfg(feature = "real-prometheus")]
+#[path = "../support/get.rs"]
+mod get;
 #[path = "../support/sender.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod sender;
@@ -40,6 +43,7 @@ mod commands;
 mod control_socket;
 mod crash;
 mod damage;
+mod dashboard;
 mod delivery;
 #[cfg(feature = "real-disk")]
 mod disk;
@@ -53,6 +57,8 @@ mod metric_catalogue;
 mod moved;
 mod outcomes;
 mod packaging;
+#[cfg(feature = "real-prometheus")]
+mod prometheus;
 mod quarantine_bounds;
 mod quarantine_changes;
 mod quarantine_commands;
