@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,16 @@ def the_check_can_fail(objects, version):
     sys.exit("a mistyped field was not found: the schemas are not strict")
 
 
+def the_renderer_can_fail(renderer):
+    with tempfile.TemporaryDirectory() as home:
+        wrong = pathlib.Path(home, "kubernetes")
+        shutil.copytree(ROOT / "deploy/kubernetes", wrong)
+        monitor = wrong / "components/prometheus-operator/pod-monitor.yaml"
+        monitor.write_text(monitor.read_text().replace("interval:", "intervall:"))
+        rendered = subprocess.run([renderer, wrong / "overlays/example"], capture_output=True, text=True)
+    check(rendered.returncode != 0 and "intervall" in rendered.stderr, "a mistyped field of a PodMonitor was not found")
+
+
 def environment(objects, container):
     env = dict(one(objects, "ConfigMap")["data"])
     for variable in container["env"]:
@@ -102,6 +113,9 @@ def run_for_real(binary, objects, pod, container):
         }
         asked = subprocess.run([binary, "check-config", "--offline"], env=env, capture_output=True, text=True)
         check(asked.returncode == 0, f"check-config does not take the environment:\n{asked.stdout}{asked.stderr}")
+        wrong = env | {"BRIDGE_TOPICK": "x"}
+        asked = subprocess.run([binary, "check-config", "--offline"], env=wrong, capture_output=True, text=True)
+        check(asked.returncode == 78 and "BRIDGE_TOPICK" in asked.stderr, "an unknown variable was not found")
         env |= {"BRIDGE_LOG_FORMAT": "json", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
         bridge = subprocess.Popen([binary, "serve"], env=env, stderr=subprocess.PIPE, text=True)
         try:
@@ -137,6 +151,7 @@ def main():
     check(PROMETHEUS_RULE.read_text() == prometheus_rule(),
           "the PrometheusRule is not that of deploy/prometheus: tests/kubernetes/check.py --write-rules")
     rendered = subprocess.run([renderer, EXAMPLE], stdout=subprocess.PIPE, check=True, text=True).stdout
+    the_renderer_can_fail(renderer)
     objects = list(yaml.safe_load_all(rendered))
     for version in versions:
         schemas(objects, version)

@@ -129,8 +129,7 @@ impl World {
         say!(self, "bridge {node}: stops cleanly");
         self.counts.count(Kind::CleanStop);
         if let Some(partitions) = &self.kafka.partitions {
-            let ends: Positions =
-                partitions.iter().enumerate().map(|(at, p)| (index(at), offset(p.high()))).collect();
+            let ends: Positions = partitions.iter().enumerate().map(|(at, p)| (index(at), offset(p.high()))).collect();
             let origins = ends.keys().map(|&at| (at, self.kafka.incarnation())).collect();
             let watermark = self.nodes[node].disk.watermark;
             self.nodes[node].disk.advance(Advance { watermark, positions: ends, origins });

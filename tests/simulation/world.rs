@@ -382,7 +382,13 @@ impl World {
             return;
         }
         let (of, copy) = self.copies[self.random.below(self.copies.len())].clone();
-        say!(self, "bridge {}: a copy of that of bridge {of}, {} of {}", self.nodes.len(), copy.watermark, copy.next_seq());
+        say!(
+            self,
+            "bridge {}: a copy of that of bridge {of}, {} of {}",
+            self.nodes.len(),
+            copy.watermark,
+            copy.next_seq()
+        );
         self.nodes.push(Node::new(Disk::of(copy)));
     }
 
