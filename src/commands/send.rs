@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CommandError;
 use super::http_client::{self, Tls};
+use crate::config::read_secret_file;
 use crate::ops::status::unix_ms;
 use crate::webhook::{RECALL_COMMAND, Token};
 
@@ -28,9 +30,12 @@ pub struct Args {
     /// The SdkAppid to send as.
     #[arg(long)]
     app: u64,
-    /// Its token; without one, webhooks are not signed.
-    #[arg(long)]
+    /// Its token; without one, webhooks are not signed. Whoever may list processes sees it.
+    #[arg(long, conflicts_with = "token_file")]
     token: Option<String>,
+    /// A file that holds its token.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Webhooks per second over all connections; as fast as answers come when not given.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
@@ -96,7 +101,14 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 async fn send(args: &Args) -> anyhow::Result<Summary> {
-    let token = args.token.as_deref().map(str::parse::<Token>).transpose().context("--token")?;
+    let token = match (&args.token, &args.token_file) {
+        (Some(token), _) => Some(token.parse::<Token>().context("--token")?),
+        (None, Some(file)) => {
+            let text = read_secret_file("--token-file", file).map_err(|fault| anyhow!("{fault}"))?;
+            Some(text.expose().parse::<Token>().context("--token-file")?)
+        }
+        (None, None) => None,
+    };
     let webhook = Arc::new(Webhook::new(args.url.clone(), args.app, token, &args.tls)?);
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(args.count) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);

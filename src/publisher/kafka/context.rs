@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
+use super::complaint::Complaint;
 use super::errors::{is_refusal, refusal_reason};
 use crate::publisher::machine::Refusal;
 use crate::spool::{Positions, Seq};
@@ -39,8 +40,7 @@ impl Reports {
 #[derive(Debug, Default)]
 pub(in crate::publisher) struct Context {
     reports: Mutex<Reports>,
-    /// The last thing the client complained of: often the cause behind a time-out.
-    complaint: Mutex<Option<KafkaError>>,
+    complaint: Mutex<Option<Complaint>>,
 }
 
 impl Context {
@@ -55,8 +55,8 @@ impl Context {
         reports.failed.is_some() || reports.refused.is_some()
     }
 
-    /// The last complaint since the last call.
-    pub(in crate::publisher) fn take_complaint(&self) -> Option<KafkaError> {
+    /// The complaint since the last call that says most.
+    pub(in crate::publisher) fn take_complaint(&self) -> Option<Complaint> {
         self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -71,9 +71,9 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        // "All brokers are down" says less than what came before it.
-        if complaint.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *complaint = Some(error);
+        let new = Complaint::new(&error, reason);
+        if complaint.as_ref().is_none_or(|before| new.outweighs(before)) {
+            *complaint = Some(new);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The thin side: every call to librdkafka.
 
+mod complaint;
 pub(super) mod context;
 pub mod errors;
 pub mod probe;

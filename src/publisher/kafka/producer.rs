@@ -201,9 +201,12 @@ pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Conte
     if let Some(complaint) = context.take_complaint()
         && matches!(trouble.kind, "timeout" | "transport" | "other")
     {
-        let cause = Trouble::new(doing, &complaint);
-        trouble.kind = cause.kind;
-        trouble.text = format!("{} ({})", trouble.text, cause.text);
+        trouble.kind = complaint.kind;
+        trouble.text = match complaint.kind {
+            // What failed by it says nothing beside it.
+            "authentication" => complaint.reason,
+            _ => format!("{} ({})", trouble.text, complaint.reason),
+        };
     }
     trouble
 }
