@@ -85,18 +85,18 @@ fn no_secret_and_no_sign_comes_out_anywhere_whatever_goes_wrong() {
     let stale = query_at(APP, TOKENS[0], RECALL_COMMAND, now - 3600);
     let body = recall_body("#TOA#_1", &["1_1_1"]);
     let twice = format!("{good}&Sign=00");
-    for (query, body, status) in [
-        (good.as_str(), body.as_str(), 200),
-        (&forged, &body, 403),
-        (&stale, &body, 403),
-        (&good, "{", 400),
-        (&good, "{}", 400),
-        (&twice, &body, 403),
-        (&good.replace(&APP.to_string(), "7"), &body, 403),
-        (&good.replace("SdkAppid", "Sdk"), &body, 400),
+    for (query, body, is_ok) in [
+        (good.as_str(), body.as_str(), true),
+        (&forged, &body, false),
+        (&stale, &body, false),
+        (&good, "{", false),
+        (&good, "{}", false),
+        (&twice, &body, false),
+        (&good.replace(&APP.to_string(), "7"), &body, false),
+        (&good.replace("SdkAppid", "Sdk"), &body, false),
     ] {
         let answer = sender.post(query, body.to_owned());
-        assert!(answer.status == status || query == twice, "{query}: {answer:?}");
+        assert_eq!(answer.is_ok(), is_ok, "{query}: {answer:?}");
         search.take(&format!("{answer:?}"));
     }
 

@@ -1,5 +1,6 @@
 //! What librdkafka calls back with.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -41,6 +42,8 @@ impl Reports {
 pub(in crate::publisher) struct Context {
     reports: Mutex<Reports>,
     complaint: Mutex<Option<Complaint>>,
+    /// Log lines and errors so far.
+    heard: AtomicU64,
 }
 
 impl Context {
@@ -55,6 +58,11 @@ impl Context {
         reports.failed.is_some() || reports.refused.is_some()
     }
 
+    /// How much the client has said so far.
+    pub(in crate::publisher) fn heard(&self) -> u64 {
+        self.heard.load(Relaxed)
+    }
+
     /// The complaint since the last call that says most.
     pub(in crate::publisher) fn take_complaint(&self) -> Option<Complaint> {
         self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -65,10 +73,12 @@ impl ClientContext for Context {
     // The publisher logs one line per change of state; librdkafka's own lines, one or more per
     // attempt, are for those who ask for them.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.fetch_add(1, Relaxed);
         tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.heard.fetch_add(1, Relaxed);
         tracing::debug!(target: "librdkafka", %error, "{reason}");
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         let new = Complaint::new(&error, reason);

@@ -74,7 +74,7 @@ impl Producer {
             Self { client, transactional: transactional_id.is_some(), topic: topic.to_owned(), committed_at: None };
         if producer.transactional {
             let result = producer.client.init_transactions(CONNECT_TIMEOUT);
-            producer.client.poll(super::COMPLAINTS);
+            super::hear_complaints(producer.client.context(), |time| producer.client.poll(time));
             result.map_err(|error| producer.trouble(DOING, &error))?;
         }
         Ok(producer)

@@ -62,7 +62,7 @@ impl Topic {
         const DOING: &str = "asking for the topic";
         let result = self.client.fetch_metadata(Some(&self.name), TIMEOUT);
         // Serves what explains a time-out.
-        let _ = self.client.poll(super::COMPLAINTS);
+        super::hear_complaints(self.client.context(), |time| drop(self.client.poll(time)));
         let metadata = result.map_err(|error| explained(DOING, &error, self.client.context()))?;
         let missing = || Trouble {
             kind: "unknown_topic",
