@@ -2,6 +2,7 @@
 
 pub mod check_config;
 mod check_tls;
+pub mod completions;
 pub mod demo;
 pub mod explain;
 pub mod health;

@@ -163,8 +163,11 @@ impl Metrics {
         for kind in labels.kafka_errors {
             kafka_errors.with_label_values(&[kind]);
         }
-        let build = prometheus::IntGaugeVec::new(options("build_info", "1, labelled with the version."), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build = prometheus::IntGaugeVec::new(
+            options("build_info", "1, labelled with version and commit."),
+            &["version", "commit"],
+        )?;
+        build.with_label_values(&[crate::version::VERSION, crate::version::COMMIT]).set(1);
         registry.register(Box::new(build))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let ms = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0];

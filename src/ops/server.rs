@@ -40,6 +40,7 @@ pub struct Panel {
 #[derive(Debug, Serialize)]
 pub struct Status {
     version: &'static str,
+    commit: &'static str,
     spool_uuid: Uuid,
     depth: u64,
     bytes: u64,
@@ -135,7 +136,8 @@ impl Panel {
         let (progress, usage) = (self.spool.progress(), self.spool.usage());
         let (reasons, degraded) = self.reasons();
         Status {
-            version: env!("CARGO_PKG_VERSION"),
+            version: crate::version::VERSION,
+            commit: crate::version::COMMIT,
             spool_uuid: self.spool.identities().last().map(|identity| identity.uuid).unwrap_or_default(),
             depth: progress.depth(),
             bytes: usage.bytes,

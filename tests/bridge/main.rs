@@ -13,6 +13,9 @@
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod bridge;
+#[cfg(feature = "real-prometheus")]
+#[path = "../support/get.rs"]
+mod get;
 #[path = "../support/pki.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod pki;
@@ -24,6 +27,7 @@ mod sender;
 mod topic;
 
 mod cli;
+mod faulty_disk;
 mod mock;
 #[cfg(feature = "real-disk")]
 mod namespace;
@@ -39,14 +43,20 @@ mod commands;
 mod control_socket;
 mod crash;
 mod damage;
+mod dashboard;
 mod delivery;
 #[cfg(feature = "real-disk")]
 mod disk;
 mod doubt;
 mod faults;
 mod http;
+mod io_campaign;
+mod io_errors;
 mod lifecycle;
 mod outcomes;
+mod packaging;
+#[cfg(feature = "real-prometheus")]
+mod prometheus;
 mod quarantine_bounds;
 mod quarantine_changes;
 mod quarantine_commands;

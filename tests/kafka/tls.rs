@@ -157,7 +157,11 @@ fn scram_over_tls_a_wrong_password_and_missing_rights_lose_nothing() {
     let scene = Scene::shared();
     let setup = scene.setup("SCRAM", TOPIC);
 
-    let mut bridge = scene.with_password(setup.clone(), "wrong", "wr0ng-pa55word").start();
+    let wrong = scene.with_password(setup.clone(), "wrong", "wr0ng-pa55word");
+    let check = wrong.run(&["check-config"]);
+    assert_eq!(check.status.code(), Some(75));
+    assert!(String::from_utf8_lossy(&check.stderr).contains("invalid credentials"), "{check:?}");
+    let mut bridge = wrong.start();
     accept(&bridge, "a");
     assert_told(&bridge, "authentication", "invalid credentials", 1);
     bridge.kill();

@@ -2,6 +2,7 @@
 
 mod complaint;
 pub(super) mod context;
+pub mod describe;
 pub mod errors;
 pub mod probe;
 pub(super) mod producer;
