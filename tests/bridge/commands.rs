@@ -51,6 +51,8 @@ fn health_says_whether_the_bridge_of_this_host_can_accept() {
     assert!(stdout(&healthy).contains("\"ready\":true"), "{healthy:?}");
     let anywhere = format!("0.0.0.0:{}", bridge.ops_address().port());
     expect(&setup.clone().env("BRIDGE_OPS_LISTEN", anywhere).run(&["health"]), 0);
+    // What the running bridge would not take again is no illness of it.
+    expect(&ask.clone().without("BRIDGE_APPS").env("BRIDGE_TLS_CERT", "/gone").run(&["health"]), 0);
     expect(&setup.run(&["health", "--url", &format!("http://{}/readyz", bridge.ops_address())]), 0);
     bridge.kill();
     let dead = ask.run(&["health"]);
