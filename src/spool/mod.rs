@@ -108,6 +108,20 @@ impl Identity {
         let identity = identities.iter().rev().find(|identity| identity.first_seq <= seq)?;
         Some((identity.uuid, seq - identity.first_seq + 1))
     }
+
+    /// The UUID that events from `first_seq` on get when they cannot keep their name. It follows from the
+    /// name and the first event, so that copies of a spool that hold the same events take the same one, and
+    /// go on fencing each other and finding each other's records. Where there is no event yet, there is
+    /// nothing that both could publish.
+    pub fn renewed(identities: &[Self], first_seq: Seq, event: Option<&[u8]>) -> Uuid {
+        match (Self::name(identities, first_seq), event) {
+            (Some((uuid, _)), Some(event)) => {
+                let name = [&first_seq.to_be_bytes(), event].concat();
+                Uuid::new_v5(&uuid, &name)
+            }
+            _ => Uuid::new_v4(),
+        }
+    }
 }
 
 /// How to open a spool.
@@ -460,9 +474,9 @@ impl Spool {
         self.command(|reply| Command::Quarantine { events, entry: Box::new(entry), reply })
     }
 
-    /// Gives the events from `first_seq` on a new identity; durable when it returns.
-    pub fn renew_identity(&self, first_seq: Seq) -> Result<(), SpoolError> {
-        self.command(|reply| Command::Renew { first_seq, reply })
+    /// Gives the events from its `first_seq` on a new identity; durable when it returns.
+    pub fn renew_identity(&self, identity: Identity) -> Result<(), SpoolError> {
+        self.command(|reply| Command::Renew { identity, reply })
     }
 
     fn command<T>(&self, make: impl FnOnce(SyncSender<Result<T, SpoolError>>) -> Command) -> Result<T, SpoolError> {
