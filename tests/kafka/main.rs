@@ -42,6 +42,8 @@ mod quarantine_requeued;
 mod record_refused;
 mod spool_copied;
 mod spool_shared;
+#[cfg(feature = "real-stores")]
+mod stores;
 mod topic_missing;
 mod two_bridges;
 mod watermark_lags;
