@@ -30,6 +30,17 @@ pub(super) struct Consumer {
 impl Consumer {
     /// Starts one. Its group has the topic's name.
     pub(super) fn start(kind: Kind, broker: &Broker, topic: &str, store: &Store) -> Self {
+        Self::start_with(kind, broker, topic, store, &[])
+    }
+
+    /// The same with further variables.
+    pub(super) fn start_with(
+        kind: Kind,
+        broker: &Broker,
+        topic: &str,
+        store: &Store,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut command = match kind {
             Kind::RustRedis => Command::new(rust_example("purge_redis")),
             Kind::PythonRedis => python_example("purge_redis.py"),
@@ -46,6 +57,7 @@ impl Consumer {
             .env("RECALL_TOPIC", topic)
             .env("GROUP_ID", topic)
             .env(variable, url)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -56,6 +56,14 @@ fn killed_at_random_moments_it_misses_nothing_when_it_is_started_again(kind: Kin
     other.stop();
 }
 
+/// It keeps its partitions while no broker answers, and the one that comes after it under its name gets
+/// them at once.
+const PATIENT: &[(&str, &str)] = &[
+    ("KAFKA_SESSION_TIMEOUT_MS", "60000"),
+    ("KAFKA_MAX_POLL_INTERVAL_MS", "60000"),
+    ("KAFKA_GROUP_INSTANCE_ID", "one"),
+];
+
 fn killed_between_purge_and_commit_it_purges_again(kind: Kind) {
     let mut broker = Broker::start_with(QUICK_GROUPS);
     let topic = "between";
@@ -64,7 +72,7 @@ fn killed_between_purge_and_commit_it_purges_again(kind: Kind) {
     let mut store = Store::for_consumer(kind);
     let copies = copies(3);
     store.keep(&copies);
-    let mut consumer = Consumer::start(kind, &broker, topic, &store);
+    let mut consumer = Consumer::start_with(kind, &broker, topic, &store, PATIENT);
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged(&copies[0].account, &[&copies[0].msg_key]);
     until_true("the first is committed", || done(&broker, topic).len() == 1);
@@ -83,7 +91,7 @@ fn killed_between_purge_and_commit_it_purges_again(kind: Kind) {
     broker.restart();
     assert_eq!(committed(&broker, topic), before, "committed before it was known that it is purged");
 
-    let consumer = Consumer::start(kind, &broker, topic, &store);
+    let consumer = Consumer::start_with(kind, &broker, topic, &store, PATIENT);
     until_true("all is committed", || done(&broker, topic).len() == 3);
     let again = consumer.stop();
     for copy in &copies[1..] {

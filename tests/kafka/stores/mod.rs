@@ -7,6 +7,7 @@
 mod archive;
 mod consumer;
 mod copies;
+mod documented;
 mod killed;
 mod postgres;
 mod purged;

@@ -97,7 +97,7 @@ fn again_as_from_another_node(broker: &Broker, topic: &str, copies: &[Copy]) {
 }
 
 /// Records of a transaction that is given up after they were written.
-fn aborted(broker: &Broker, topic: &str, copies: &[Copy]) {
+pub(super) fn aborted(broker: &Broker, topic: &str, copies: &[Copy]) {
     let mut client = broker.client();
     client.set("partitioner", "murmur2_random").set("transactional.id", topic);
     let producer: BaseProducer = client.create().unwrap();
