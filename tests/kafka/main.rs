@@ -47,6 +47,8 @@ mod secrets;
 mod spool_copied;
 mod spool_shared;
 mod tls;
+#[cfg(feature = "real-stores")]
+mod stores;
 mod topic_missing;
 mod two_bridges;
 mod watermark_lags;

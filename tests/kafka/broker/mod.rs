@@ -27,7 +27,8 @@ use tempfile::TempDir;
 
 use ports::address;
 pub(crate) use ports::{Ports, free_port};
-use process::{Process, java};
+use process::Process;
+pub(crate) use process::java;
 
 /// How long a broker may take to start or to stop: far more than it needs, for slow machines.
 const DEADLINE: Duration = Duration::from_secs(180);
