@@ -38,6 +38,7 @@ mod at_least_once;
 mod authorization;
 mod bridge_killed;
 mod broker_restarts;
+mod check_config;
 mod end_to_end;
 mod kafka_away;
 mod late_end_txn;
