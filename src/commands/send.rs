@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::CommandError;
+use super::http_client::{self, Tls};
 use crate::config::Config;
 use crate::ops::status::unix_ms;
 use crate::webhook::{RECALL_COMMAND, Token};
@@ -46,6 +47,8 @@ pub struct Args {
     /// Official accounts to spread them over.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     accounts: u64,
+    #[command(flatten)]
+    tls: Tls,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -106,7 +109,7 @@ fn identity(args: &Args) -> Result<(u64, Option<Token>), CommandError> {
 }
 
 async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Summary> {
-    let webhook = Arc::new(Webhook::new(args.url.clone(), app, token)?);
+    let webhook = Arc::new(Webhook::new(args.url.clone(), app, token, &args.tls)?);
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(args.count) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);
     let next = Arc::new(AtomicU64::new(0));
@@ -196,8 +199,8 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).build()?;
+    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>, tls: &Tls) -> anyhow::Result<Self> {
+        let client = http_client::for_url(&url, tls)?.timeout(TIMEOUT).tcp_nodelay(true).build()?;
         Ok(Self { client, url, app, token })
     }
 
@@ -214,8 +217,7 @@ impl Webhook {
                 }
             }
             Err(error) if error.is_timeout() => "no answer within 2 s".to_owned(),
-            Err(error) if error.is_connect() => "connection refused".to_owned(),
-            Err(_) => "connection broken".to_owned(),
+            Err(error) => http_client::failure(&error),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::ClientConfig;
 
+use super::compare::{Held, compare};
 use super::damaged;
 use super::found::{Found, print};
 use super::kafka::errors::Trouble;
@@ -17,7 +18,9 @@ use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
 use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
 use crate::record::Record;
-use crate::spool::{Advance, Damage, Positions, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError};
+use crate::spool::{
+    Advance, Batch, Damage, Identity, Positions, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError,
+};
 
 /// Payload of one transaction, after which no further row is read.
 const TRANSACTION_BYTES: usize = 8 << 20;
@@ -137,7 +140,7 @@ impl Driver {
                 Err(trouble) => Err(trouble),
             },
             Action::Renew { first_seq } => {
-                if let Err(trouble) = kept(self.spool.renew_identity(first_seq))? {
+                if let Err(trouble) = self.renew(first_seq)? {
                     return Ok(Err(trouble));
                 }
                 self.metrics.identity_renewals.inc();
@@ -153,6 +156,21 @@ impl Driver {
             Action::Quarantine { seq, reason } => self.quarantine(seq, reason)?,
             Action::Publish { from, below, records } => self.publish(from, below, records)?,
         })
+    }
+
+    fn renew(&mut self, first_seq: Seq) -> Result<Result<(), Trouble>, PublisherError> {
+        let limit = ReadLimit { events: 1, bytes: 0 };
+        let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
+            // A name that no copy takes; of the row nothing is published anyway.
+            Err(SpoolError::Damaged(_)) => Batch::default(),
+            result => match kept(result)? {
+                Ok(batch) => batch,
+                Err(trouble) => return Ok(Err(trouble)),
+            },
+        };
+        let event = batch.events().next().map(|(_, event)| event);
+        let uuid = Identity::renewed(&self.spool.identities(), first_seq, event);
+        kept(self.spool.renew_identity(Identity { first_seq, uuid }))
     }
 
     fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, Trouble> {
@@ -195,34 +213,25 @@ impl Driver {
         })
     }
 
-    /// What was found must be what this spool holds under these numbers; a damaged row holds nothing
-    /// to compare with.
+    /// What was found must be what this spool holds under these numbers.
     fn compare(&mut self, mut found: Found) -> Result<Result<Event, Trouble>, PublisherError> {
-        let below = found.highest().map_or(0, |highest| highest + 1);
-        let mut from = self.machine.watermark();
-        'compared: while from < below {
-            let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
-            let batch = match self.reader.read(from, below, limit) {
-                Err(SpoolError::Damaged(damage)) => {
-                    from = damage.until;
-                    continue;
-                }
-                result => match kept(result)? {
-                    Ok(batch) => batch,
-                    Err(trouble) => return Ok(Err(trouble)),
-                },
+        let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
+        let reader = &mut self.reader;
+        let compared = compare(&mut found, self.machine.watermark(), |from, below| {
+            let batch = match reader.read(from, below, limit) {
+                Err(SpoolError::Damaged(damage)) => return Ok(Held::Damaged(damage.until)),
+                result => kept(result).map_err(Err)?.map_err(Ok)?,
             };
-            if batch.is_empty() {
-                found.disown(from);
-                break;
-            }
-            for (seq, event) in batch.events() {
-                let record = Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?;
-                if !found.compare(seq, print(record.key, record.value)) {
-                    break 'compared;
-                }
-            }
-            from = batch.until();
+            let prints = batch.events().map(|(seq, event)| {
+                let record = Record::decode(event).map_err(|_| Err(PublisherError::Undecodable(seq)))?;
+                Ok(print(record.key, record.value))
+            });
+            Ok(Held::Events(prints.collect::<Result<_, _>>()?))
+        });
+        match compared {
+            Ok(()) => {}
+            Err(Ok(trouble)) => return Ok(Err(trouble)),
+            Err(Err(error)) => return Err(error),
         }
         self.metrics.read_back_found.inc_by(found.count());
         tracing::info!(found = found.count(), "the topic was read back");

@@ -46,7 +46,7 @@ pub struct Machine {
     identities: Vec<Identity>,
     /// The identity the present producer is connected for.
     connected: Option<Uuid>,
-    /// Whether [`Action::Begin`] was done.
+    /// Whether [`Action::Begin`] was done, for this topic.
     begun: bool,
     /// Whether no record of this spool can be anywhere, as long as it has not begun.
     unused: bool,
@@ -117,6 +117,7 @@ impl Machine {
             Event::Done => {
                 if self.step == Step::Begin {
                     self.begun = true;
+                    self.unused = false;
                     self.step = Step::Publish;
                 } else {
                     self.step = Step::Connect;
@@ -145,6 +146,11 @@ impl Machine {
             Event::Committed { until, next } => {
                 self.failures = 0;
                 self.given_out = self.given_out.max(until);
+                if next.iter().any(|(at, next)| self.positions.get(at).is_some_and(|known| next < known)) {
+                    // The topic was made anew: no offset of the old one says anything about this one.
+                    self.positions.values_mut().for_each(|position| *position = 0);
+                    self.read_through = None;
+                }
                 // What was found ahead may lie before these offsets, and must be found again after a crash.
                 if self.found.highest().is_none_or(|highest| highest < until) {
                     self.positions.extend(next);
@@ -228,19 +234,23 @@ impl Machine {
     /// Decides what must be read back.
     fn plan(&mut self, offsets: &[PartitionOffsets]) {
         let ends: Positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
-        if self.unused && !self.begun {
+        if self.unused {
             self.positions = ends;
             self.take(Found::default());
             return;
+        }
+        if self.positions.iter().any(|(at, position)| ends.get(at).is_none_or(|end| position > end)) {
+            // The topic was made anew: no offset of the old one says anything about this one, also where it
+            // has grown beyond. What is stored must not outlive the next transaction.
+            self.positions.clear();
+            self.begun = false;
         }
         self.positions = offsets
             .iter()
             .map(|at| {
                 // Nothing stored (a copy of this spool may have published), a partition that is new
-                // since then, offsets that retention removed, a topic that was made anew: from the
-                // earliest record on.
-                let stored = self.positions.get(&at.partition).copied().unwrap_or(at.low);
-                (at.partition, if (at.low..=at.high).contains(&stored) { stored } else { at.low })
+                // since then, offsets that retention removed: from the earliest record on.
+                (at.partition, self.positions.get(&at.partition).map_or(at.low, |stored| at.low.max(*stored)))
             })
             .collect();
         let ranges: Vec<Range> = ends

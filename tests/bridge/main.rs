@@ -13,6 +13,9 @@
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod bridge;
+#[path = "../support/pki.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod pki;
 #[cfg(feature = "real-prometheus")]
 #[path = "../support/get.rs"]
 mod get;
@@ -24,6 +27,7 @@ mod sender;
 mod topic;
 
 mod cli;
+mod faulty_disk;
 mod mock;
 #[cfg(feature = "real-disk")]
 mod namespace;
@@ -46,8 +50,11 @@ mod disk;
 mod doubt;
 mod faults;
 mod http;
+mod io_campaign;
+mod io_errors;
 mod lifecycle;
 mod outcomes;
+mod packaging;
 #[cfg(feature = "real-prometheus")]
 mod prometheus;
 mod quarantine_bounds;
@@ -61,4 +68,7 @@ mod smoke;
 mod spool_commands;
 mod spool_failure;
 mod systemd;
+mod tls;
+mod tls_faults;
+mod tls_reload;
 mod vectors;
