@@ -16,7 +16,7 @@ const KEYS: usize = 6;
 /// Times that the client sends a request before it gives up.
 const ATTEMPTS: usize = 8;
 /// Steps within which all must be published once nothing fails any more.
-const CALM_STEPS: usize = 600;
+const CALM_STEPS: usize = 3_000;
 
 /// Writes a line of the trace, where one is wanted.
 #[macro_export]
