@@ -109,7 +109,7 @@ impl World {
     /// # Errors
     /// What is not as promised.
     pub fn run(&mut self) -> Result<(), String> {
-        let steps = 20 + self.random.below(50);
+        let steps = 30 + self.random.below(60);
         for _ in 0..steps {
             let node = self.random.below(self.nodes.len());
             match self.random.below(8) {
@@ -185,13 +185,13 @@ impl World {
         if self.calm {
             return Ok(());
         }
-        if self.chaos(Kind::CrashedBusy, 25) {
+        if self.chaos(Kind::CrashedBusy, 50) {
             return Err(Stop::Crash);
         }
         if self.random.one_in(3) {
             self.disturb(node);
         }
-        if self.depth == 0 && self.nodes.len() > 1 && self.random.one_in(4) {
+        if self.depth == 0 && self.nodes.len() > 1 && self.random.one_in(6) {
             // Another bridge goes on while this one waits.
             self.depth += 1;
             for _ in 0..1 + self.random.below(6) {
@@ -292,7 +292,7 @@ impl World {
             4 if self.enabled[Kind::TimedOut as usize] => self.time_out(),
             5 if self.chaos(Kind::CoordinatorMoved, 2) => self.kafka.coordinator_away = self.some(12),
             6 if self.chaos(Kind::LeaderMoved, 2) => self.kafka.leaders_away = self.some(12),
-            7 | 8 => self.other_node(),
+            7 | 8 if self.enabled[Kind::OtherOpened as usize] => self.other_node(),
             9 if self.enabled[Kind::Retention as usize] => self.retention(),
             10 if self.random.one_in(3) => self.add_partition(),
             11 | 12 if self.kafka.partitions.is_none() => self.make_topic_anew(),
@@ -302,11 +302,11 @@ impl World {
                 let name = self.kafka.transactions.keys().nth(self.random.below(4)).copied();
                 let _ = name.is_some_and(|name| self.kafka.write_marker(&name));
             }
-            17 => {
+            17 | 18 => {
                 let node = self.random.below(self.nodes.len());
                 self.operate(node);
             }
-            18 => self.copy(node),
+            10 if self.random.one_in(2) => self.copy(node),
             _ => {
                 let node = self.random.below(self.nodes.len());
                 self.accept(node);
@@ -349,7 +349,7 @@ impl World {
             return;
         }
         match self.random.below(5) {
-            0 if self.chaos(Kind::CleanStop, 2) => self.stop_cleanly(node),
+            0 if self.enabled[Kind::CleanStop as usize] => self.stop_cleanly(node),
             1 if self.chaos(Kind::Restored, 2) => self.restore(node),
             2 if self.chaos(Kind::CopyStarted, 2) => self.start_copy(),
             3 if self.chaos(Kind::Damaged, 3) => self.damage(node),
