@@ -405,15 +405,9 @@ impl Driver {
         }
     }
 
-    /// After a clean end nothing is in doubt: the next start need not read what lies before it.
-    fn finish(&mut self) {
-        if self.machine.is_ready()
-            && let Some(offsets) = self.topic.as_ref().and_then(|topic| topic.offsets().ok())
-        {
-            let positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
-            let watermark = self.machine.watermark();
-            self.spool.advance(Advance { watermark, topic: Arc::clone(&self.topic_name), positions });
-        }
+    /// The positions stay what they are. The present ends of the topic are no better: a copy of the spool
+    /// may have published before them since the last transaction, and would never be noticed.
+    fn finish(&self) {
         self.kafka.set(KafkaState::Stopped);
         let left = self.spool.progress().depth();
         if left > 0 {

@@ -100,3 +100,30 @@ fn all_that_was_accepted_is_committed_once_and_in_order_whatever_happens() {
         assert_eq!(counts.missing(), Vec::<&str>::new(), "these never happened");
     }
 }
+
+#[test]
+fn what_a_copy_published_while_its_original_stopped_is_found_by_the_next_start() {
+    for seed in 1..200 {
+        World::new(seed, None, false).run_copy_while_the_original_stops().unwrap();
+    }
+    let broken = |seed| World::new(seed, Some(Breakage::EndsAtStop), false).run_copy_while_the_original_stops();
+    assert!((1..200).any(|seed| broken(seed).is_err()), "the ends of the topic are no safe positions");
+}
+
+/// A check that cannot fail proves nothing: each of these drivers has one fault.
+#[test]
+fn a_driver_that_is_broken_on_purpose_is_found_out() {
+    let breakages = [
+        Breakage::NoReadingBack,
+        Breakage::NoFence,
+        Breakage::ToStableOnly,
+        Breakage::WatermarkFirst,
+        Breakage::NotCompared,
+    ];
+    for broken in breakages {
+        let (_, found) = campaign(1, 20_000, Some(broken));
+        let seed = found.unwrap_or_else(|| panic!("{broken:?} was not found"));
+        let fault = schedule(seed, Some(broken), false).1.expect_err("a seed determines its schedule");
+        println!("{broken:?}: seed {seed}: {fault}");
+    }
+}

@@ -115,16 +115,23 @@ impl World {
         self.nodes[node].process = None;
     }
 
-    /// As the driver ends: only where nothing waits and nothing is in doubt.
+    /// As the driver ends: it publishes what waits, but not for ever.
     pub fn stop_cleanly(&mut self, node: usize) {
+        for _ in 0..20 {
+            if self.nodes[node].busy || self.nodes[node].is_done() {
+                break;
+            }
+            self.step(node);
+        }
         if self.nodes[node].busy || !self.nodes[node].is_done() {
             return;
         }
         say!(self, "bridge {node}: stops cleanly");
         self.counts.count(Kind::CleanStop);
-        if let Some(partitions) = &self.kafka.partitions {
-            let ends: Positions =
-                partitions.iter().enumerate().map(|(at, p)| (index(at), offset(p.high()))).collect();
+        if self.broken == Some(Breakage::EndsAtStop)
+            && let Some(partitions) = &self.kafka.partitions
+        {
+            let ends: Positions = partitions.iter().enumerate().map(|(at, p)| (index(at), offset(p.high()))).collect();
             let origins = ends.keys().map(|&at| (at, self.kafka.incarnation())).collect();
             let watermark = self.nodes[node].disk.watermark;
             self.nodes[node].disk.advance(Advance { watermark, positions: ends, origins });
