@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
-use super::CommandError;
+use super::{CommandError, http_client};
 use crate::config::Config;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,7 +29,7 @@ pub fn run(url: Option<String>) -> Result<(), CommandError> {
 }
 
 async fn ask(url: &str) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+    let client = http_client::plain()?.timeout(TIMEOUT).build()?;
     let answer = client.get(url).send().await.with_context(|| format!("{url} does not answer"))?;
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();

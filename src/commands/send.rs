@@ -12,6 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::CommandError;
+use super::http_client::{self, Tls};
+use crate::config::Config;
 use crate::ops::status::unix_ms;
 use crate::webhook::{RECALL_COMMAND, Token};
 
@@ -24,11 +26,11 @@ pub struct Args {
     /// Where to: the webhook URL of the bridge, without a query.
     #[arg(long)]
     url: reqwest::Url,
-    /// The SdkAppid to send as.
+    /// The SdkAppid to send as; without it, the first one of `BRIDGE_APPS`, with its first token.
     #[arg(long)]
-    app: u64,
+    app: Option<u64>,
     /// Its token; without one, webhooks are not signed.
-    #[arg(long)]
+    #[arg(long, requires = "app")]
     token: Option<String>,
     /// Webhooks per second over all connections; as fast as answers come when not given.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
@@ -45,6 +47,8 @@ pub struct Args {
     /// Official accounts to spread them over.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     accounts: u64,
+    #[command(flatten)]
+    tls: Tls,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -82,7 +86,8 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         .enable_all()
         .build()
         .map_err(|error| CommandError::Outside(error.into()))?;
-    let summary = runtime.block_on(send(args)).map_err(CommandError::Outside)?;
+    let (app, token) = identity(args)?;
+    let summary = runtime.block_on(send(args, app, token)).map_err(CommandError::Outside)?;
     print(args, &summary).map_err(CommandError::Outside)?;
     if summary.acknowledged == summary.sent {
         Ok(())
@@ -92,9 +97,19 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     }
 }
 
-async fn send(args: &Args) -> anyhow::Result<Summary> {
-    let token = args.token.as_deref().map(str::parse::<Token>).transpose().context("--token")?;
-    let webhook = Arc::new(Webhook::new(args.url.clone(), args.app, token)?);
+/// Who sends: as the command line says, or as the bridge with this environment expects it.
+fn identity(args: &Args) -> Result<(u64, Option<Token>), CommandError> {
+    if let Some(app) = args.app {
+        let token = args.token.as_deref().map(str::parse::<Token>).transpose().context("--token");
+        return Ok((app, token.map_err(CommandError::Outside)?));
+    }
+    let config = Config::from_env_with(&[("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
+    let app = config.apps.ids().next().context("BRIDGE_APPS names no app").map_err(CommandError::Outside)?;
+    Ok((app, config.apps.get(app).and_then(<[Token]>::first).cloned()))
+}
+
+async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Summary> {
+    let webhook = Arc::new(Webhook::new(args.url.clone(), app, token, &args.tls)?);
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(args.count) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);
     let next = Arc::new(AtomicU64::new(0));
@@ -184,8 +199,8 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).build()?;
+    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>, tls: &Tls) -> anyhow::Result<Self> {
+        let client = http_client::for_url(&url, tls)?.timeout(TIMEOUT).tcp_nodelay(true).build()?;
         Ok(Self { client, url, app, token })
     }
 
@@ -202,8 +217,7 @@ impl Webhook {
                 }
             }
             Err(error) if error.is_timeout() => "no answer within 2 s".to_owned(),
-            Err(error) if error.is_connect() => "connection refused".to_owned(),
-            Err(_) => "connection broken".to_owned(),
+            Err(error) => http_client::failure(&error),
         }
     }
 

@@ -17,6 +17,7 @@ mod secret;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use crate::webhook::Apps;
@@ -31,6 +32,7 @@ pub use kafka::KafkaProperties;
 pub use read::MAX_DEDUP_WINDOW;
 pub use secret::{Secret, read_secret_file};
 pub use spool::SpoolConfig;
+pub use tls::Tls;
 
 /// How far the promise goes on the way into Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +124,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics, health and status are served (`BRIDGE_OPS_LISTEN`).
     pub ops_listen: SocketAddr,
+    /// TLS on the webhook listener (`BRIDGE_TLS_CERT`, `BRIDGE_TLS_KEY`, `BRIDGE_TLS_CLIENT_CA`).
+    pub tls: Option<Tls>,
     /// The path of the webhook, from its `/` (`BRIDGE_WEBHOOK_PATH`).
     pub webhook_path: String,
     /// The largest body accepted, in bytes (`BRIDGE_MAX_BODY_BYTES`).

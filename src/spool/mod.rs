@@ -38,7 +38,8 @@
 //! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
 //!   connection: the file is opened and checked again, what was not acknowledged is removed (from
 //!   the log, too, before anybody is told that it failed), and where that cannot be done the writer
-//!   ends, and with it the process. So it does, once all is published, where the file was removed or
+//!   ends, and with it the process. A log that another process left is written anew at the start: a
+//!   sync of it may have failed, and only what is written again is synced again. So it does, once all is published, where the file was removed or
 //!   replaced.
 //!
 //! Not promised: what is acknowledged and not yet published is gone with the disk.
@@ -307,7 +308,7 @@ impl Spool {
     /// All of [`open`](Self::open) but the thread.
     fn prepare(options: Options) -> Result<(Arc<Shared>, Writer), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
-        let (connection, mut found) = schema::open_writer(&options.dir)?;
+        let (connection, mut found) = schema::open_first(&options.dir)?;
         schema::migrate(&connection)?;
         schema::rename_unused(&connection, &mut found)?;
         let recent = Recent::open(&connection, options.repeat_window, found.next_seq)
@@ -351,7 +352,7 @@ impl Spool {
     pub fn probe(dir: &Path) -> Result<(), SpoolError> {
         let _lock = DirectoryLock::acquire(dir)?;
         if schema::database_file(dir).exists() {
-            schema::open_writer(dir)?;
+            schema::open_first(dir)?;
         }
         Ok(())
     }

@@ -7,29 +7,36 @@ use crate::cli::{expect, stderr, stdout};
 use crate::mock::Kafka;
 use crate::sender::Sender;
 
+/// What this tree is a checkout of; nothing where it is none.
+fn commit() -> String {
+    if !std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".git").exists() {
+        return String::new();
+    }
+    let head = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().unwrap();
+    format!(" ({})", stdout(&head).trim())
+}
+
 #[test]
-fn version_and_help_are_there_and_every_commands_help_has_an_example() {
+fn version_and_help_are_there() {
     let setup = Setup::new("unused:1");
     let version = setup.run(&["--version"]);
     expect(&version, 0);
-    assert_eq!(stdout(&version).trim(), format!("recall-bridge {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(stdout(&version).trim(), format!("recall-bridge {}", env!("CARGO_PKG_VERSION")) + &commit());
     let help = setup.run(&["--help"]);
     expect(&help, 0);
     let help = stdout(&help);
     let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     let commands: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    for expected in ["serve", "demo", "send", "tail", "check-config", "health", "explain", "spool", "quarantine"] {
+    for expected in
+        ["serve", "demo", "send", "tail", "check-config", "health", "explain", "spool", "quarantine", "completions"]
+    {
         assert!(commands.contains(&expected), "{expected} is not among {commands:?}");
     }
-    let of_spool = ["spool status", "spool verify", "spool export"];
-    let of_quarantine = ["list", "show", "requeue", "drop", "export"].map(|command| format!("quarantine {command}"));
-    let commands = commands.into_iter().filter(|command| *command != "help").chain(of_spool);
-    for command in commands.map(str::to_owned).chain(of_quarantine) {
-        let help = setup.run(&[&command.split(' ').collect::<Vec<_>>()[..], &["--help"]].concat());
+    // That each has an example, and that examples are right, is tested beside the command line.
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let help = setup.run(&[command, "--help"]);
         expect(&help, 0);
-        let help = stdout(&help);
-        let example = help.split("Example:").nth(1).unwrap_or_else(|| panic!("no example: {help}"));
-        assert!(example.contains(&format!("recall-bridge {command}")), "{help}");
+        assert!(stdout(&help).contains("Example:"), "{help:?}");
     }
     expect(&setup.run(&["no-such-command"]), 2);
 }

@@ -1,6 +1,7 @@
 //! The thin side: every call to librdkafka.
 
 pub(super) mod context;
+pub mod describe;
 pub mod errors;
 pub mod probe;
 pub(super) mod producer;

@@ -1,0 +1,258 @@
+//! Purges recalled messages from Redis: a whole consumer in one file, to copy.
+//!
+//! ```sh
+//! KAFKA_BOOTSTRAP_SERVERS=localhost:9094 REDIS_URL=redis://127.0.0.1:6379/ cargo run --example purge_redis
+//! ```
+//!
+//! For each record it removes the key `message:{official_account}:{msg_key}`. The offset is committed
+//! after that, never before: whatever dies in between, the purge is repeated, which does no harm.
+//! While Redis is away it holds what it has read, reads no more, and tries again; it stays in its
+//! group meanwhile. Start it as often as the topic has partitions to share the work.
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `KAFKA_BOOTSTRAP_SERVERS` | required | |
+//! | `KAFKA_X_Y` | | librdkafka's property `x.y` |
+//! | `RECALL_TOPIC` | `official-account.recalls` | |
+//! | `REDIS_URL` | `redis://127.0.0.1:6379/` | |
+//! | `GROUP_ID` | `purge-redis` | |
+
+use std::collections::BTreeMap;
+use std::env;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use serde::Deserialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Records that are purged, and then committed, together.
+const BATCH_RECORDS: usize = 500;
+/// How long to wait for a record; so often it looks whether it is to stop.
+const POLL: Duration = Duration::from_millis(100);
+/// Redis has to connect, and to answer a batch, within this. Far below max.poll.interval.ms (5
+/// minutes), after which Kafka would give the partitions to another consumer.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two attempts while Redis is away: at first, and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+fn main() -> anyhow::Result<()> {
+    let setting = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+    let topic = setting("RECALL_TOPIC", "official-account.recalls");
+    let redis = redis::Client::open(setting("REDIS_URL", "redis://127.0.0.1:6379/")).context("REDIS_URL")?;
+    let stop = stop_on_signal()?;
+    let consumer = consumer(&setting("GROUP_ID", "purge-redis"))?;
+    consumer.subscribe(&[&topic])?;
+    eprintln!("purge-redis: waiting for recalls from {topic}");
+    run(&consumer, Redis { client: redis, connection: None }, &stop)?;
+    // Dropping the consumer leaves the group, so that its partitions go to the others at once.
+    eprintln!("purge-redis: stopped");
+    Ok(())
+}
+
+/// What is needed of a record's value. Unknown fields are ignored: the bridge may add some.
+#[derive(Deserialize)]
+struct Recall {
+    schema_version: u64,
+    official_account: String,
+    msg_key: String,
+}
+
+/// A record that is read and not committed yet.
+struct Pending {
+    partition: i32,
+    offset: i64,
+    /// What to remove; nothing for a record that was not understood.
+    key: Option<String>,
+}
+
+/// Reads, purges, commits, until it is told to stop. What is pending then is not committed, and is
+/// read again after the next start.
+fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) -> anyhow::Result<()> {
+    let topic = consumer.subscription()?.elements().first().context("no topic")?.topic().to_owned();
+    let mut pending: Vec<Pending> = Vec::new();
+    // When to try again, while Redis is away, and how long to wait after that.
+    let mut away: Option<(Instant, Duration)> = None;
+    while !stop.load(Ordering::Relaxed) {
+        if away.is_some() {
+            // Each time: partitions may have come meanwhile.
+            consumer.pause(&consumer.assignment()?)?;
+        }
+        // Whoever does not poll is taken for dead, so this goes on while Redis is away.
+        let polled = consumer.poll(if pending.is_empty() || away.is_some() { POLL } else { Duration::ZERO });
+        // What others read now, they will purge. Done before the record that has just come is
+        // added: it was read after the partitions had changed hands.
+        let lost = consumer.context().take_revoked();
+        pending.retain(|record| !lost.contains(&record.partition));
+        match polled {
+            Some(Ok(message)) => {
+                pending.push(understand(&message));
+                if pending.len() < BATCH_RECORDS && away.is_none() {
+                    continue;
+                }
+            }
+            // librdkafka connects again by itself.
+            Some(Err(error)) => match consumer.client().fatal_error() {
+                Some((code, text)) => anyhow::bail!("Kafka: {code}: {text}"),
+                None => eprintln!("purge-redis: Kafka: {error}"),
+            },
+            None => {}
+        }
+        if away.is_some_and(|(again, _)| Instant::now() < again) {
+            continue;
+        }
+        match redis.purge(&pending) {
+            Ok(removed) => {
+                for (key, removed) in removed {
+                    println!("purged {key} ({removed} removed)");
+                }
+                commit(consumer, &topic, &pending);
+                pending.clear();
+                if away.take().is_some() {
+                    eprintln!("purge-redis: going on");
+                    consumer.resume(&consumer.assignment()?)?;
+                }
+            }
+            Err(error) => {
+                let delay = away.map_or(RETRY.0, |(_, delay)| (delay * 2).min(RETRY.1));
+                eprintln!("purge-redis: Redis: {error}; {} records wait, again in {delay:?}", pending.len());
+                away = Some((Instant::now() + delay, delay));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A record that cannot be understood is no recall that could be purged now or later, and to stop at
+/// it would keep every later recall visible. So it is reported, with the place where it can be
+/// looked at, and passed over. Alert on this line.
+fn understand(message: &BorrowedMessage<'_>) -> Pending {
+    let (partition, offset) = (message.partition(), message.offset());
+    let recall = serde_json::from_slice::<Recall>(message.payload().unwrap_or_default());
+    let key = match recall {
+        // Raised only when a field changes its meaning or goes away.
+        Ok(recall) if recall.schema_version != 1 => Err(format!("schema_version is {}", recall.schema_version)),
+        Ok(recall) => Ok(format!("message:{}:{}", recall.official_account, recall.msg_key)),
+        Err(error) => Err(error.to_string()),
+    };
+    let key = key.inspect_err(|fault| eprintln!("purge-redis: SKIPPED record {partition}@{offset}: {fault}"));
+    Pending { partition, offset, key: key.ok() }
+}
+
+struct Redis {
+    client: redis::Client,
+    connection: Option<redis::Connection>,
+}
+
+impl Redis {
+    /// Removes the keys, and says of each whether it was there. After an error some may be removed;
+    /// all are tried again.
+    fn purge<'p>(&mut self, pending: &'p [Pending]) -> redis::RedisResult<Vec<(&'p str, u64)>> {
+        let keys: Vec<&str> = pending.iter().filter_map(|record| record.key.as_deref()).collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for key in &keys {
+            pipe.cmd("UNLINK").arg(*key);
+        }
+        // Taken out, and put back only where it worked: after an error it is in doubt.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let removed: Vec<u64> = pipe.query(&mut connection)?;
+        self.connection = Some(connection);
+        Ok(keys.into_iter().zip(removed).collect())
+    }
+
+    fn connect(&self) -> redis::RedisResult<redis::Connection> {
+        let connection = self.client.get_connection_with_timeout(REDIS_TIMEOUT)?;
+        connection.set_read_timeout(Some(REDIS_TIMEOUT))?;
+        connection.set_write_timeout(Some(REDIS_TIMEOUT))?;
+        Ok(connection)
+    }
+}
+
+/// Where this fails, the next commit says it too; until then, at worst, a purge is repeated.
+fn commit(consumer: &BaseConsumer<Context>, topic: &str, pending: &[Pending]) {
+    // The offset of the record to read next; the last one of each partition is the highest.
+    let next: BTreeMap<i32, i64> = pending.iter().map(|record| (record.partition, record.offset + 1)).collect();
+    let mut offsets = TopicPartitionList::new();
+    let added = next
+        .iter()
+        .try_for_each(|(partition, offset)| offsets.add_partition_offset(topic, *partition, Offset::Offset(*offset)));
+    if next.is_empty() {
+        return;
+    }
+    if let Err(error) = added.and_then(|()| consumer.commit(&offsets, CommitMode::Sync)) {
+        eprintln!("purge-redis: offsets not committed: {error}");
+    }
+}
+
+fn consumer(group: &str) -> anyhow::Result<BaseConsumer<Context>> {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "purge-redis");
+    for (name, value) in env::vars() {
+        if let Some(property) = name.strip_prefix("KAFKA_") {
+            config.set(property.to_lowercase().replace('_', "."), value);
+        }
+    }
+    anyhow::ensure!(config.get("bootstrap.servers").is_some(), "KAFKA_BOOTSTRAP_SERVERS is missing");
+    config
+        .set("group.id", group)
+        // Records of aborted transactions are none.
+        .set("isolation.level", "read_committed")
+        // Only what is purged is committed.
+        .set("enable.auto.commit", "false")
+        // A new group purges what was recalled before it came.
+        .set("auto.offset.reset", "earliest");
+    config.create_with_context(Context::default()).context("KAFKA_… variables")
+}
+
+/// Remembers which partitions were taken away.
+#[derive(Default)]
+struct Context {
+    revoked: Mutex<Vec<i32>>,
+}
+
+impl Context {
+    fn take_revoked(&self) -> Vec<i32> {
+        std::mem::take(&mut self.revoked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientContext for Context {}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+            revoked.extend(partitions.elements().iter().map(TopicPartitionListElem::partition));
+        }
+    }
+}
+
+/// True after SIGTERM or SIGINT.
+fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut term, mut int) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        });
+        flag.store(true, Ordering::Relaxed);
+    });
+    Ok(stop)
+}
