@@ -1,8 +1,8 @@
 //! The commands, one file each.
 
 pub mod check_config;
-pub mod completions;
 mod check_tls;
+pub mod completions;
 pub mod demo;
 pub mod explain;
 pub mod health;

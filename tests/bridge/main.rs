@@ -13,12 +13,12 @@
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod bridge;
-#[path = "../support/pki.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod pki;
 #[cfg(feature = "real-prometheus")]
 #[path = "../support/get.rs"]
 mod get;
+#[path = "../support/pki.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod pki;
 #[path = "../support/sender.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod sender;

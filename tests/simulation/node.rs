@@ -97,8 +97,7 @@ impl World {
             self.counts.count(Kind::Unused);
         }
         let stored = &disk.stored;
-        let machine =
-            Machine::new(unused, stored.watermark, stored.known_identities(), stored.positions.clone());
+        let machine = Machine::new(unused, stored.watermark, stored.known_identities(), stored.positions.clone());
         let origins = stored.origins.clone();
         say!(self, "bridge {node}: started at {} of {}", machine.watermark(), self.nodes[node].disk.next_seq());
         self.nodes[node].process = Some(Process { machine, producer: None, origins, into: 0 });

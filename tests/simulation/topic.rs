@@ -52,9 +52,11 @@ impl World {
             let disks = self.nodes.iter().map(|node| &node.disk.stored);
             disks.chain(self.copies.iter().map(|(_, copy)| copy)).any(|stored| {
                 let of = |identity: &&recall_bridge::spool::Identity| identity.uuid == record.spool;
-                stored.identities.iter().find(of).is_some_and(|identity| {
-                    identity.first_seq + record.seq > stored.watermark
-                })
+                stored
+                    .identities
+                    .iter()
+                    .find(of)
+                    .is_some_and(|identity| identity.first_seq + record.seq > stored.watermark)
             })
         };
         let low = partitions[at].low;

@@ -27,7 +27,7 @@ macro_rules! say {
     ($world:expr, $($text:tt)*) => {
         if $world.trace.is_some() {
             let line = format!($($text)*);
-            $world.trace.as_mut().expect("a trace").push(line);
+            $world.trace.get_or_insert_default().push(line);
         }
     };
 }
@@ -97,7 +97,7 @@ impl World {
             depth: 0,
             uuids: 0,
         };
-        for _ in 0..1 + usize::from(world.random.one_in(4)) {
+        for _ in 0..=usize::from(world.random.one_in(4)) {
             let uuid = world.fresh_uuid();
             world.nodes.push(Node::new(Disk::new(uuid)));
         }
@@ -196,7 +196,7 @@ impl World {
             return;
         }
         let mut events = Vec::new();
-        for _ in 0..1 + self.random.below(4) {
+        for _ in 0..=self.random.below(4) {
             let id = self.ledger.next_id();
             if self.enabled[Kind::Poisoned as usize] && self.random.one_in(12) {
                 self.kafka.poison.insert(id);
@@ -222,7 +222,7 @@ impl World {
         if self.depth == 0 && self.nodes.len() > 1 && self.random.one_in(6) {
             // Another bridge goes on while this one waits.
             self.depth += 1;
-            for _ in 0..1 + self.random.below(6) {
+            for _ in 0..=self.random.below(6) {
                 let other = self.random.below(self.nodes.len());
                 self.step(other);
             }
@@ -410,7 +410,13 @@ impl World {
             return;
         }
         let (of, copy) = self.copies[self.random.below(self.copies.len())].clone();
-        say!(self, "bridge {}: a copy of that of bridge {of}, {} of {}", self.nodes.len(), copy.watermark, copy.next_seq());
+        say!(
+            self,
+            "bridge {}: a copy of that of bridge {of}, {} of {}",
+            self.nodes.len(),
+            copy.watermark,
+            copy.next_seq()
+        );
         self.nodes.push(Node::new(Disk::of(copy)));
     }
 

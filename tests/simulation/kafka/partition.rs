@@ -16,7 +16,11 @@ pub enum State {
 
 #[derive(Debug, Clone, Copy)]
 pub enum Entry {
-    Record { producer: ProducerId, record: Record, state: State },
+    Record {
+        producer: ProducerId,
+        record: Record,
+        state: State,
+    },
     /// The end of a transaction, in the log as a record is.
     Marker,
 }
@@ -120,7 +124,9 @@ impl Partition {
             let end = if commit { State::Committed } else { State::Aborted };
             for entry in &mut self.log[from..] {
                 match entry {
-                    Entry::Record { producer: of, state, .. } if *of == producer && *state == State::Open => *state = end,
+                    Entry::Record { producer: of, state, .. } if *of == producer && *state == State::Open => {
+                        *state = end;
+                    }
                     _ => {}
                 }
             }
