@@ -140,7 +140,7 @@ impl Files {
         (authorities, shown): (Vec<CertificateDer<'static>>, Vec<Certificate>),
     ) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Certificate>), TlsFault> {
         let path = self.client_ca.as_deref().unwrap_or(Path::new(""));
-        let unusable = |_| {
+        let unusable = |()| {
             TlsFault::new(
                 CLIENT_CA,
                 path,
@@ -182,6 +182,8 @@ fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
+    use rustls::pki_types::pem::Error;
+
     let text = contents(KEY, path)?;
     let has = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
     if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
@@ -189,7 +191,6 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
             "write it without a password (openssl pkey -in KEY -out PLAIN) into a file that only the bridge may read";
         return Err(TlsFault::new(KEY, path, "holds an encrypted key, which cannot be used", fix));
     }
-    use rustls::pki_types::pem::Error;
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         Error::NoItemsFound => {
             TlsFault::new(KEY, path, "holds no private key", "put BEGIN PRIVATE KEY to END PRIVATE KEY into it")
