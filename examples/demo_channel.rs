@@ -57,12 +57,11 @@ fn main() -> anyhow::Result<()> {
                 None
             }
         };
-        match gone {
-            Some(time) => println!("{account:<14} {recalled:<24} recalled, purged after {time:.1?}"),
-            None => {
-                println!("{account:<14} {recalled:<24} STILL VISIBLE");
-                still_there += 1;
-            }
+        if let Some(time) = gone {
+            println!("{account:<14} {recalled:<24} recalled, purged after {time:.1?}");
+        } else {
+            println!("{account:<14} {recalled:<24} STILL VISIBLE");
+            still_there += 1;
         }
         thread::sleep(pause);
     }

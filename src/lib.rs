@@ -56,7 +56,7 @@
 //! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
 //! * [`telemetry`]: one line per event on stderr, as JSON or as text.
 //!
-//! `webhook`, `record` and `spool` import no other room. Nothing imports `commands`, and only `app`
+//! `webhook`, `record`, `spool` and `tls` import no other room. Nothing imports `commands`, and only `app`
 //! and `commands` import across; of `publisher`, `ingest` knows the bypass.
 //!
 //! # Where to begin

@@ -2,19 +2,14 @@
 
 mod topic;
 
-use std::time::Duration;
-
 use anyhow::anyhow;
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use self::topic::{Findings, Warning};
 use super::CommandError;
 use crate::config::{Config, Delivery};
 use crate::publisher::kafka::probe;
 use crate::spool::{Spool, SpoolError};
-
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to leave out.
 #[derive(Debug, clap::Args)]
@@ -95,11 +90,7 @@ fn print(config: &Config) {
 fn ask_broker(config: &Config) -> anyhow::Result<Findings> {
     let client: ClientConfig = config.kafka.client_config();
     let servers = config.kafka.bootstrap_servers();
-    let consumer: BaseConsumer = client.create()?;
-    let metadata = consumer
-        .fetch_metadata(None, TIMEOUT)
-        .map_err(|error| anyhow!("{servers} cannot be reached within {} s: {error}", TIMEOUT.as_secs()))?;
-    let brokers = metadata.brokers().len();
+    let brokers = probe::brokers(&client).map_err(|trouble| anyhow!("{servers} cannot be reached: {trouble}"))?;
     let mut found = Findings::default();
     found.lines.push(format!("{servers}: reachable, {brokers} broker(s)"));
     if let Some(partitions) = probe::partitions(&client, &config.topic)? {

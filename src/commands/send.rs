@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CommandError;
 use super::http_client::{self, Tls};
-use crate::config::Config;
+use crate::config::{Config, read_secret_file};
 use crate::ops::status::unix_ms;
 use crate::webhook::{RECALL_COMMAND, Token};
 
@@ -29,9 +30,12 @@ pub struct Args {
     /// The SdkAppid to send as; without it, the first one of `BRIDGE_APPS`, with its first token.
     #[arg(long)]
     app: Option<u64>,
-    /// Its token; without one, webhooks are not signed.
-    #[arg(long, requires = "app")]
+    /// Its token; without one, webhooks are not signed. Whoever may list processes sees it.
+    #[arg(long, requires = "app", conflicts_with = "token_file")]
     token: Option<String>,
+    /// A file that holds its token.
+    #[arg(long, value_name = "FILE", requires = "app")]
+    token_file: Option<PathBuf>,
     /// Webhooks per second over all connections; as fast as answers come when not given.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
@@ -100,12 +104,19 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 /// Who sends: as the command line says, or as the bridge with this environment expects it.
 fn identity(args: &Args) -> Result<(u64, Option<Token>), CommandError> {
     if let Some(app) = args.app {
-        let token = args.token.as_deref().map(str::parse::<Token>).transpose().context("--token");
-        return Ok((app, token.map_err(CommandError::Outside)?));
+        return Ok((app, given_token(args).map_err(CommandError::Outside)?));
     }
     let config = Config::from_env_with(&[("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
     let app = config.apps.ids().next().context("BRIDGE_APPS names no app").map_err(CommandError::Outside)?;
     Ok((app, config.apps.get(app).and_then(<[Token]>::first).cloned()))
+}
+
+fn given_token(args: &Args) -> anyhow::Result<Option<Token>> {
+    if let Some(file) = &args.token_file {
+        let text = read_secret_file("--token-file", file).map_err(|fault| anyhow!("{fault}"))?;
+        return Ok(Some(text.expose().parse().context("--token-file")?));
+    }
+    args.token.as_deref().map(str::parse).transpose().context("--token")
 }
 
 async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Summary> {

@@ -28,7 +28,7 @@ pub const MAX_DEDUP_WINDOW: Duration = Duration::from_secs(86_400);
 pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -> Option<Config> {
     let (apps, allow_unsigned) = read_apps(raw, r);
     let listen = read_listen("BRIDGE_LISTEN", raw.listen.as_deref(), ([0, 0, 0, 0], 8080), r);
-    let ops_listen = read_listen("BRIDGE_OPS_LISTEN", raw.ops_listen.as_deref(), ([127, 0, 0, 1], 9100), r);
+    let ops_listen = read_ops_listen(raw.ops_listen.as_deref(), r);
     refuse_same_port(listen, ops_listen, &mut r.faults);
     let tls = read_tls(raw, r);
     let most_workers = usize::from(MOST_WORKERS);
@@ -123,6 +123,11 @@ fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Apps>, bool) {
         }
     });
     (apps, allow_unsigned)
+}
+
+/// Where metrics, health and status are.
+pub(super) fn read_ops_listen(text: Option<&str>, r: &mut Reader) -> SocketAddr {
+    read_listen("BRIDGE_OPS_LISTEN", text, ([127, 0, 0, 1], 9100), r)
 }
 
 fn read_listen(name: &'static str, text: Option<&str>, default: ([u8; 4], u16), r: &mut Reader) -> SocketAddr {

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_http::Request;
+use actix_web::HttpServer;
+use actix_web::dev::{Server, fn_service};
 
 use super::Shared;
 use super::handler::{Worker, handle};
@@ -45,9 +46,8 @@ pub fn run(
         let appender = Appender::new(&shared.spool);
         let published = shared.ack_after_published.then(|| Published::new(&shared.spool));
         let worker = Rc::new(Worker { shared: Arc::clone(&shared), appender, published });
-        App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
-            handle(request, payload.into_inner(), Rc::clone(&worker))
-        }))
+        // One handler for every path needs no router, no extractors and no boxed body.
+        fn_service(move |request: Request| handle(request, Rc::clone(&worker)))
     })
     .workers(limits.workers)
     .max_connections(CONNECTIONS_PER_WORKER)

@@ -68,7 +68,6 @@ impl Driver {
         let machine = Machine::new(
             options.spool.was_unused(),
             options.spool.progress().watermark,
-            options.spool.progress().opened_next_seq,
             options.spool.identities(),
             reader.positions(&topic_name)?,
         );
@@ -101,7 +100,7 @@ impl Driver {
                 Ok(event) => event,
                 Err(trouble) => {
                     self.report(&trouble);
-                    Event::Doubt { until: None, records: 0 }
+                    Event::Doubt { records: 0 }
                 }
             };
             self.note(event);
@@ -135,7 +134,7 @@ impl Driver {
             Action::Connect { spool } => self.connect(spool),
             Action::ListOffsets => self.list_offsets(),
             Action::Begin(positions) => kept(self.spool.begin(&self.topic_name, positions))?.map(|()| Event::Done),
-            Action::ReadBack { ranges, found } => match self.read_back(&ranges, found) {
+            Action::ReadBack(ranges) => match self.read_back(&ranges) {
                 Ok(found) => self.compare(found)?,
                 Err(trouble) => Err(trouble),
             },
@@ -202,7 +201,8 @@ impl Driver {
         Ok(Event::Offsets(result?))
     }
 
-    fn read_back(&mut self, ranges: &[Range], found: Found) -> Result<Found, Trouble> {
+    fn read_back(&mut self, ranges: &[Range]) -> Result<Found, Trouble> {
+        let found = self.machine.nothing_found(self.spool.progress().next_seq);
         self.show(KafkaState::ReadingBack);
         let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
         tracing::info!(offsets, partitions = ranges.len(), "reading the topic back");
@@ -311,7 +311,7 @@ impl Driver {
         let count = missing.len() as u64;
         let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();
         let Some(producer) = self.producer.as_mut() else {
-            return Ok(Ok(Event::Doubt { until: None, records: 0 }));
+            return Ok(Ok(Event::Doubt { records: 0 }));
         };
         let started = Instant::now();
         let result = producer.publish(missing.into_iter());
@@ -330,12 +330,12 @@ impl Driver {
                 self.metrics.count_kafka_error("refused");
                 let (seq, reason) =
                     reports.refused.unwrap_or((from, Refusal { reason: "kafka_invalid", detail: String::new() }));
-                Event::Refused { seq, records: count, until, reason }
+                Event::Refused { seq, records: count, reason }
             }
             Err(Failure::Doubt(trouble)) => {
                 self.metrics.count_transaction(TransactionResult::Doubt);
                 self.report(&trouble);
-                Event::Doubt { until: Some(until), records: count }
+                Event::Doubt { records: count }
             }
         }))
     }
@@ -405,15 +405,9 @@ impl Driver {
         }
     }
 
-    /// After a clean end nothing is in doubt: the next start need not read what lies before it.
-    fn finish(&mut self) {
-        if self.machine.is_ready()
-            && let Some(offsets) = self.topic.as_ref().and_then(|topic| topic.offsets().ok())
-        {
-            let positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
-            let watermark = self.machine.watermark();
-            self.spool.advance(Advance { watermark, topic: Arc::clone(&self.topic_name), positions });
-        }
+    /// The positions stay what they are. The present ends of the topic are no better: a copy of the spool
+    /// may have published before them since the last transaction, and would never be noticed.
+    fn finish(&self) {
         self.kafka.set(KafkaState::Stopped);
         let left = self.spool.progress().depth();
         if left > 0 {

@@ -41,8 +41,6 @@ pub struct Machine {
     /// Failures since Kafka was last reached.
     failures: u32,
     watermark: Seq,
-    /// At or above this a sequence number in the topic was not published by this spool's file.
-    given_out: Seq,
     identities: Vec<Identity>,
     /// The identity the present producer is connected for.
     connected: Option<Uuid>,
@@ -69,14 +67,13 @@ struct RefusedSize {
 }
 
 impl Machine {
-    /// A machine for a spool as it was opened: numbers below `given_out` may be in the topic, and
-    /// their content is compared; `positions` are those stored for it; `unused` says that no record of it can be anywhere.
-    pub fn new(unused: bool, watermark: Seq, given_out: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
+    /// A machine for a spool as it was opened: `positions` are those stored for it; `unused` says that no
+    /// record of it can be anywhere.
+    pub fn new(unused: bool, watermark: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
         Self {
             step: Step::Connect,
             failures: 0,
             watermark,
-            given_out,
             identities,
             connected: None,
             begun: false,
@@ -96,10 +93,7 @@ impl Machine {
             Step::Backoff => Action::Backoff(backoff(self.failures)),
             Step::Connect => Action::Connect { spool: self.identity().0 },
             Step::ListOffsets => Action::ListOffsets,
-            Step::ReadBack(ranges) => Action::ReadBack {
-                ranges: ranges.clone(),
-                found: Found::new(self.watermark, self.given_out, &self.identities),
-            },
+            Step::ReadBack(ranges) => Action::ReadBack(ranges.clone()),
             Step::Begin => Action::Begin(self.positions.clone()),
             Step::Renew(first_seq) => Action::Renew { first_seq: *first_seq },
             Step::Publish => {
@@ -145,7 +139,6 @@ impl Machine {
             Event::Idle => self.failures = 0,
             Event::Committed { until, next } => {
                 self.failures = 0;
-                self.given_out = self.given_out.max(until);
                 if next.iter().any(|(at, next)| self.positions.get(at).is_some_and(|known| next < known)) {
                     // The topic was made anew: no offset of the old one says anything about this one.
                     self.positions.values_mut().for_each(|position| *position = 0);
@@ -158,8 +151,7 @@ impl Machine {
                 self.grow();
                 self.advance(until);
             }
-            Event::Refused { seq, records, until, reason } => {
-                self.given_out = self.given_out.max(until);
+            Event::Refused { seq, records, reason } => {
                 if records <= 1 {
                     self.condemned = Some((seq, reason));
                 }
@@ -169,10 +161,7 @@ impl Machine {
                 self.failures = 0;
                 self.fail();
             }
-            Event::Doubt { until, records } => {
-                if let Some(until) = until {
-                    self.given_out = self.given_out.max(until);
-                }
+            Event::Doubt { records } => {
                 if records > 0 {
                     let floor = TRANSACTION_MIN_RECORDS.min(self.records);
                     self.records = (records / 2).max(floor);
@@ -190,6 +179,11 @@ impl Machine {
     /// Offsets below which no record at or above the watermark is.
     pub fn positions(&self) -> &Positions {
         &self.positions
+    }
+
+    /// Where a reading notes what it finds; from `next_seq` on the spool has given out no number.
+    pub fn nothing_found(&self, next_seq: Seq) -> Found {
+        Found::new(self.watermark, next_seq, &self.identities)
     }
 
     /// Whether a record was found in the topic when it was last read.

@@ -51,6 +51,8 @@ fn health_says_whether_the_bridge_of_this_host_can_accept() {
     assert!(stdout(&healthy).contains("\"ready\":true"), "{healthy:?}");
     let anywhere = format!("0.0.0.0:{}", bridge.ops_address().port());
     expect(&setup.clone().env("BRIDGE_OPS_LISTEN", anywhere).run(&["health"]), 0);
+    // What the running bridge would not take again is no illness of it.
+    expect(&ask.clone().without("BRIDGE_APPS").env("BRIDGE_TLS_CERT", "/gone").run(&["health"]), 0);
     expect(&setup.run(&["health", "--url", &format!("http://{}/readyz", bridge.ops_address())]), 0);
     bridge.kill();
     let dead = ask.run(&["health"]);
@@ -78,6 +80,10 @@ fn check_config_shows_what_is_effective_hides_secrets_and_asks_the_broker() {
     assert_eq!((&settings["BRIDGE_APPS"], &settings["sasl.password"]), (&"***".into(), &"***".into()));
     assert!(!settings.to_string().contains("passw0rd") && !settings.to_string().contains(TOKEN), "{settings}");
 
+    // The mock knows no settings of topics.
+    assert!(said.contains("settings could not be looked at"), "{said}");
+    assert_eq!(said.matches("warning ").count(), 1, "the mock's topics have one replica: {said}");
+
     let missing = setup.clone().env("BRIDGE_TOPIC", "no-such-topic").run(&["check-config"]);
     expect(&missing, 75);
     assert!(stderr(&missing).contains("no-such-topic"), "{missing:?}");
@@ -87,6 +93,20 @@ fn check_config_shows_what_is_effective_hides_secrets_and_asks_the_broker() {
     assert!(stderr(&away).contains("cannot be reached"), "{away:?}");
     expect(&setup.run(&["check-config", "--offline"]), 0);
     expect(&setup.env("BRIDGE_DELIVERY", "never").run(&["check-config"]), 78);
+}
+
+#[test]
+fn check_config_says_what_a_broker_without_transactions_means() {
+    let kafka = Kafka::start();
+    kafka.without_transactions();
+    // The client looks again until its time is up.
+    let setup = kafka.setup();
+    let output = setup.run(&["check-config"]);
+    expect(&output, 75);
+    let said = stderr(&output);
+    assert!(said.contains("BRIDGE_DELIVERY=at_least_once"), "{said}");
+    assert!(said.contains("4 partition(s)"), "what else was found is told: {said}");
+    expect(&setup.env("BRIDGE_DELIVERY", "at_least_once").run(&["check-config"]), 0);
 }
 
 #[test]

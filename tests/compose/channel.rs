@@ -21,6 +21,10 @@ fn is_cached(stack: &Stack, msg_key: &str) -> Option<bool> {
     redis::cmd("EXISTS").arg(cached(msg_key)).query(&mut stack.redis().ok()?).ok()
 }
 
+pub fn wait_purged(stack: &Stack, msg_key: &str) {
+    eventually(&format!("{msg_key} is purged"), || (is_cached(stack, msg_key) == Some(false)).then_some(()));
+}
+
 impl Channel {
     fn message(&mut self) -> String {
         self.next += 1;
@@ -49,15 +53,11 @@ impl Channel {
         self.recall(stack, msg_key);
     }
 
-    pub fn wait_purged(&self, stack: &Stack, msg_key: &str) {
-        eventually(&format!("{msg_key} is purged"), || (is_cached(stack, msg_key) == Some(false)).then_some(()));
-    }
-
     /// What is recalled goes, and what is not stays.
     pub fn purges(&mut self, stack: &Stack) {
         let (recalled, kept) = (self.publish(stack), self.publish(stack));
         self.recall(stack, recalled.clone());
-        self.wait_purged(stack, &recalled);
+        wait_purged(stack, &recalled);
         assert_eq!(is_cached(stack, &kept), Some(true), "{kept} was not recalled");
     }
 }

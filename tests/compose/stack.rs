@@ -57,8 +57,8 @@ impl Stack {
             ("COMPOSE_PROJECT_NAME", project),
         ];
         // All taken at once, so that no two are the same.
-        let taken = PORTS.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
-        env.extend(taken.iter().map(|(name, port)| (*name, port.local_addr().unwrap().port().to_string())));
+        let ports = PORTS.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+        env.extend(ports.iter().map(|(name, port)| (*name, port.local_addr().unwrap().port().to_string())));
         Self { compose: compose_command(), env, token }
     }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Instant;
 
-use crate::channel::Channel;
+use crate::channel::{Channel, wait_purged};
 use crate::stack::{Stack, eventually};
 use crate::topic::prove;
 
@@ -41,7 +41,7 @@ fn a_recall_goes_from_the_webhook_to_an_empty_cache_and_none_is_lost_whatever_re
     channel.recall(&stack, waiting.clone());
     stack.down();
     stack.up("");
-    channel.wait_purged(&stack, &waiting);
+    wait_purged(&stack, &waiting);
     channel.purges(&stack);
     nothing_is_lost(&stack, &channel);
 

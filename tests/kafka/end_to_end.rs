@@ -16,7 +16,7 @@ use crate::topic::{Record, prove};
 use crate::wait::until;
 
 const PARTITIONS: i32 = 6;
-const EVENTS: &str = "155042e4-d14e-51a0-9d89-925f36014ef8";
+pub(crate) const EVENTS: &str = "155042e4-d14e-51a0-9d89-925f36014ef8";
 
 /// What Kafka's Java client does with the bytes of a key (`Utils.murmur2`), written from there.
 fn murmur2(data: &[u8]) -> u32 {

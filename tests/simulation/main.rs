@@ -7,8 +7,14 @@
 //! `SIMULATION_SCHEDULES=100000` runs so many, `SIMULATION_SEED=7` begins at another seed. A schedule
 //! that finds something is named, and run again with a trace: `SIMULATION_SCHEDULES=1` and its seed.
 
-#![allow(unreachable_pub)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking, and reports on its terminal"
+)]
 
 mod disk;
 mod faults;
@@ -29,7 +35,7 @@ use world::{Breakage, World};
 /// Schedules of a plain `cargo test`.
 const SCHEDULES: u64 = 5_000;
 /// Below this number of schedules a kind of fault may not have happened.
-const ENOUGH_SCHEDULES: u64 = 5_000;
+const ENOUGH_SCHEDULES: u64 = 20_000;
 
 fn variable(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
@@ -98,5 +104,32 @@ fn all_that_was_accepted_is_committed_once_and_in_order_whatever_happens() {
     }
     if schedules >= ENOUGH_SCHEDULES {
         assert_eq!(counts.missing(), Vec::<&str>::new(), "these never happened");
+    }
+}
+
+#[test]
+fn what_a_copy_published_while_its_original_stopped_is_found_by_the_next_start() {
+    for seed in 1..200 {
+        World::new(seed, None, false).run_copy_while_the_original_stops().unwrap();
+    }
+    let broken = |seed| World::new(seed, Some(Breakage::EndsAtStop), false).run_copy_while_the_original_stops();
+    assert!((1..200).any(|seed| broken(seed).is_err()), "the ends of the topic are no safe positions");
+}
+
+/// A check that cannot fail proves nothing: each of these drivers has one fault.
+#[test]
+fn a_driver_that_is_broken_on_purpose_is_found_out() {
+    let breakages = [
+        Breakage::NoReadingBack,
+        Breakage::NoFence,
+        Breakage::ToStableOnly,
+        Breakage::WatermarkFirst,
+        Breakage::NotCompared,
+    ];
+    for broken in breakages {
+        let (_, found) = campaign(1, 20_000, Some(broken));
+        let seed = found.unwrap_or_else(|| panic!("{broken:?} was not found"));
+        let fault = schedule(seed, Some(broken), false).1.expect_err("a seed determines its schedule");
+        println!("{broken:?}: seed {seed}: {fault}");
     }
 }

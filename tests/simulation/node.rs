@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use recall_bridge::publisher::compare::compare;
-use recall_bridge::publisher::found::Found;
 use recall_bridge::publisher::machine::{Action, Event, Machine, PartitionOffsets, Range, Refusal};
 use recall_bridge::spool::{Identity, Positions, Seq};
 use uuid::Uuid;
@@ -83,7 +82,7 @@ impl World {
         say!(self, "bridge {node}: {}", brief(&action));
         match self.execute(node, action) {
             Ok(event) => self.note(node, event),
-            Err(Failed::Trouble) => self.note(node, Event::Doubt { until: None, records: 0 }),
+            Err(Failed::Trouble) => self.note(node, Event::Doubt { records: 0 }),
             Err(Failed::Stopped(Stop::Crash)) => self.crash(node),
         }
         self.nodes[node].busy = false;
@@ -98,13 +97,7 @@ impl World {
             self.counts.count(Kind::Unused);
         }
         let stored = &disk.stored;
-        let machine = Machine::new(
-            unused,
-            stored.watermark,
-            stored.next_seq(),
-            stored.known_identities(),
-            stored.positions.clone(),
-        );
+        let machine = Machine::new(unused, stored.watermark, stored.known_identities(), stored.positions.clone());
         let origins = stored.origins.clone();
         say!(self, "bridge {node}: started at {} of {}", machine.watermark(), self.nodes[node].disk.next_seq());
         self.nodes[node].process = Some(Process { machine, producer: None, origins, into: 0 });
@@ -121,14 +114,22 @@ impl World {
         self.nodes[node].process = None;
     }
 
-    /// As the driver ends: only where nothing waits and nothing is in doubt.
+    /// As the driver ends: it publishes what waits, but not for ever.
     pub fn stop_cleanly(&mut self, node: usize) {
+        for _ in 0..20 {
+            if self.nodes[node].busy || self.nodes[node].is_done() {
+                break;
+            }
+            self.step(node);
+        }
         if self.nodes[node].busy || !self.nodes[node].is_done() {
             return;
         }
         say!(self, "bridge {node}: stops cleanly");
         self.counts.count(Kind::CleanStop);
-        if let Some(partitions) = &self.kafka.partitions {
+        if self.broken == Some(Breakage::EndsAtStop)
+            && let Some(partitions) = &self.kafka.partitions
+        {
             let ends: Positions = partitions.iter().enumerate().map(|(at, p)| (index(at), offset(p.high()))).collect();
             let origins = ends.keys().map(|&at| (at, self.kafka.incarnation())).collect();
             let watermark = self.nodes[node].disk.watermark;
@@ -158,7 +159,7 @@ impl World {
                 self.nodes[node].disk.begin(positions, origins);
                 Event::Done
             }
-            Action::ReadBack { ranges, found } => self.read_back(node, &ranges, found)?,
+            Action::ReadBack(ranges) => self.read_back(node, &ranges)?,
             Action::Renew { first_seq } => {
                 self.spool_commit(node)?;
                 let fresh = self.fresh_uuid();
@@ -249,7 +250,9 @@ impl World {
         if offsets.is_empty() { Err(Failed::Trouble) } else { Ok(Event::Offsets(offsets)) }
     }
 
-    fn read_back(&mut self, node: usize, ranges: &[Range], mut found: Found) -> Result<Event, Failed> {
+    fn read_back(&mut self, node: usize, ranges: &[Range]) -> Result<Event, Failed> {
+        let next_seq = self.nodes[node].disk.next_seq();
+        let mut found = self.machine(node).nothing_found(next_seq);
         if self.broken == Some(Breakage::NoReadingBack) {
             return Ok(Event::ReadBack(found));
         }
@@ -340,9 +343,9 @@ impl World {
             Err(Ended::Stopped(stop)) => Err(stop.into()),
             Err(Ended::Refused(seq)) => {
                 let reason = Refusal { reason: "kafka_too_large", detail: String::new() };
-                Ok(Event::Refused { seq, records: count, until, reason })
+                Ok(Event::Refused { seq, records: count, reason })
             }
-            Err(Ended::Doubt) => Ok(Event::Doubt { until: Some(until), records: count }),
+            Err(Ended::Doubt) => Ok(Event::Doubt { records: count }),
         }
     }
 
@@ -521,7 +524,7 @@ pub fn offset(at: usize) -> i64 {
 
 fn brief(action: &Action) -> String {
     match action {
-        Action::ReadBack { ranges, .. } => {
+        Action::ReadBack(ranges) => {
             let ranges: Vec<String> =
                 ranges.iter().map(|range| format!("{}: {}..{}", range.partition, range.from, range.to)).collect();
             format!("ReadBack {}", ranges.join(", "))

@@ -23,7 +23,7 @@ impl World {
         let transaction = self.kafka.transactions.entry(name).or_insert_with(|| Transaction::new(fresh));
         let record = Record { spool: name, seq: 0, id: u32::MAX, key: 0 };
         match transaction.state {
-            CoordinatorState::Ongoing(_) if self.random.one_in(2) => {
+            CoordinatorState::Ongoing(_) if !self.random.one_in(4) => {
                 let (producer, epoch) = (transaction.producer, transaction.epoch);
                 let _ = transaction.end(producer, epoch, !self.random.one_in(3));
                 self.counts.count(Kind::OtherEnded);

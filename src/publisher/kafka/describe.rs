@@ -45,5 +45,10 @@ pub fn settings(config: &ClientConfig, topic: &str) -> Result<Settings, Trouble>
     let described = runtime.block_on(admin.describe_configs([&resource], &options)).map_err(fault)?;
     let described = described.into_iter().next().ok_or_else(|| other("no answer".to_owned()))?;
     let described = described.map_err(|code| fault(KafkaError::AdminOp(code)))?;
+    // The client library passes a refusal on as an answer without settings.
+    if described.entries.is_empty() {
+        let text = "the broker tells none".to_owned();
+        return Err(Trouble { kind: "authorization", doing: DOING, text });
+    }
     Ok(described.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
 }

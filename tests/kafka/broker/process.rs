@@ -57,7 +57,7 @@ impl Process {
     }
 }
 
-pub(super) fn java() -> Command {
+pub(crate) fn java() -> Command {
     let mut command = Command::new("java");
     command.args(JVM_OPTIONS).arg("-cp").arg(libs().join("*"));
     command

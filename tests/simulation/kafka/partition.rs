@@ -125,7 +125,7 @@ impl Partition {
             for entry in &mut self.log[from..] {
                 match entry {
                     Entry::Record { producer: of, state, .. } if *of == producer && *state == State::Open => {
-                        *state = end
+                        *state = end;
                     }
                     _ => {}
                 }

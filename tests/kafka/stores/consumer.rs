@@ -1,0 +1,142 @@
+//! A consumer of `examples/` as a process, and what it has committed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+use rustix::process::Signal;
+
+use super::Store;
+use crate::bridge::{PATIENCE, Process, spawning};
+use crate::broker::Broker;
+use crate::topic::{Record, Topic};
+use crate::wait::{DEADLINE, ends, until};
+
+/// Which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    RustRedis,
+    PythonRedis,
+    PythonArchive,
+}
+
+/// One that runs; killed on drop.
+pub(super) struct Consumer {
+    pub(super) process: Process,
+}
+
+impl Consumer {
+    /// Starts one. Its group has the topic's name.
+    pub(super) fn start(kind: Kind, broker: &Broker, topic: &str, store: &Store) -> Self {
+        Self::start_with(kind, broker, topic, store, &[])
+    }
+
+    /// The same with further variables.
+    pub(super) fn start_with(
+        kind: Kind,
+        broker: &Broker,
+        topic: &str,
+        store: &Store,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = match kind {
+            Kind::RustRedis => Command::new(rust_example("purge_redis")),
+            Kind::PythonRedis => python_example("purge_redis.py"),
+            Kind::PythonArchive => python_example("mark_archive.py"),
+        };
+        let (variable, url) = store.variable();
+        command
+            .env("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
+            .env("KAFKA_RECONNECT_BACKOFF_MAX_MS", "200")
+            .env("KAFKA_SESSION_TIMEOUT_MS", "2000")
+            .env("KAFKA_HEARTBEAT_INTERVAL_MS", "300")
+            // How long a consumer may take between two polls.
+            .env("KAFKA_MAX_POLL_INTERVAL_MS", "3000")
+            .env("RECALL_TOPIC", topic)
+            .env("GROUP_ID", topic)
+            .env(variable, url)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let spawning = spawning();
+        let child = command.spawn();
+        drop(spawning);
+        Self { process: Process::watch(child.expect("scripts/example-tools was run")) }
+    }
+
+    /// Waits for a line in its log, so often.
+    #[track_caller]
+    pub(super) fn wait_for_log(&self, text: &str, times: usize) {
+        until(&format!("{times} log lines with {text:?}"), || (self.logged(text) >= times).then_some(()));
+    }
+
+    /// Lines of its log with this text.
+    pub(super) fn logged(&self, text: &str) -> usize {
+        self.process.log_lines().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Ends it as an operator does.
+    #[track_caller]
+    pub(super) fn stop(mut self) -> Vec<String> {
+        self.process.signal(Signal::TERM);
+        assert_eq!(self.process.wait_exit(PATIENCE), 0, "exit code after SIGTERM");
+        self.process.stdout_lines()
+    }
+}
+
+fn rust_example(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_recall-bridge")).with_file_name("examples").join(name);
+    assert!(built.exists(), "{} is missing: run scripts/example-tools", built.display());
+    built
+}
+
+fn python_example(name: &str) -> Command {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
+    let python = target.join("tools/examples/bin/python");
+    assert!(python.exists(), "{} is missing: run scripts/example-tools", python.display());
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name));
+    command
+}
+
+/// What the group has committed, by partition: the offset of the record to read next.
+#[track_caller]
+pub(super) fn committed(broker: &Broker, topic: &str) -> BTreeMap<i32, i64> {
+    let consumer: BaseConsumer = broker.client().set("group.id", topic).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in ends(&broker.client(), topic).into_keys() {
+        list.add_partition(topic, partition);
+    }
+    let offsets = until("the group's offsets", || consumer.committed_offsets(list.clone(), DEADLINE).ok());
+    let known = offsets.elements();
+    let known = known.iter().filter_map(|element| match element.offset() {
+        Offset::Offset(offset) => Some((element.partition(), offset)),
+        _ => None,
+    });
+    known.collect()
+}
+
+/// The records that the group will not read again.
+#[track_caller]
+pub(super) fn done(broker: &Broker, topic: &str) -> Vec<Record> {
+    let committed = committed(broker, topic);
+    let mut records = Topic::new(&broker.client(), topic).read();
+    records.retain(|record| committed.get(&record.partition).is_some_and(|offset| record.offset < *offset));
+    records
+}
+
+/// Insists that what is committed is purged.
+#[track_caller]
+pub(super) fn assert_committed_is_purged(broker: &Broker, topic: &str, store: &Store) -> usize {
+    // In this order: what was committed before is purged by now.
+    let done = done(broker, topic);
+    let shown = store.shown();
+    for record in &done {
+        let name = format!("message:{}:{}", record.key, record.msg_key());
+        assert!(!shown.contains(&name), "{}@{} is committed, and shown: {name}", record.partition, record.offset);
+    }
+    done.len()
+}
