@@ -47,9 +47,9 @@ mod record_refused;
 mod secrets;
 mod spool_copied;
 mod spool_shared;
-mod tls;
 #[cfg(feature = "real-stores")]
 mod stores;
+mod tls;
 mod topic_missing;
 mod two_bridges;
 mod watermark_lags;
