@@ -31,7 +31,9 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     if !args.json {
         print(&config);
     }
-    super::check_tls::lines(&config).iter().for_each(|line| eprintln!("tls        {line}"));
+    for line in super::check_tls::lines(&config) {
+        eprintln!("tls        {line}");
+    }
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     match Spool::probe(&config.spool_dir) {
         Ok(()) => eprintln!("spool      {}: ok", config.spool_dir.display()),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -140,7 +140,7 @@ impl Files {
         (authorities, shown): (Vec<CertificateDer<'static>>, Vec<Certificate>),
     ) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Certificate>), TlsFault> {
         let path = self.client_ca.as_deref().unwrap_or(Path::new(""));
-        let unusable = |_| {
+        let unusable = |()| {
             TlsFault::new(
                 CLIENT_CA,
                 path,
@@ -189,9 +189,8 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
             "write it without a password (openssl pkey -in KEY -out PLAIN) into a file that only the bridge may read";
         return Err(TlsFault::new(KEY, path, "holds an encrypted key, which cannot be used", fix));
     }
-    use rustls::pki_types::pem::Error;
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        Error::NoItemsFound => {
+        pem::Error::NoItemsFound => {
             TlsFault::new(KEY, path, "holds no private key", "put BEGIN PRIVATE KEY to END PRIVATE KEY into it")
         }
         _ => TlsFault::new(KEY, path, "is no PEM file of a private key", "write it as PEM (PKCS#8, PKCS#1 or SEC1)"),

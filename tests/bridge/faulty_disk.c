@@ -183,9 +183,10 @@ static ssize_t write_file(int fd, const void *bytes, size_t length, off_t at, in
     if (action == NONE || action == SHORT || action == TORN) {
         if (action != NONE && length > 1) length /= 2;
         if (seeks) at = lseek(fd, 0, SEEK_CUR);
-        result = seeks ? syscall(SYS_write, fd, bytes, length) : syscall(SYS_pwrite64, fd, bytes, length, at);
-        for (off_t page = at / PAGE; result > 0 && page <= (at + result - 1) / PAGE && page < PAGES; page++)
+        /* Before it is written: a kill may come in between. */
+        for (off_t page = at / PAGE; length > 0 && page <= (off_t)(at + length - 1) / PAGE && page < PAGES; page++)
             file->map[page] = DIRTY;
+        result = seeks ? syscall(SYS_write, fd, bytes, length) : syscall(SYS_pwrite64, fd, bytes, length, at);
     }
     if (action != NONE && action != SHORT) result = fails(action);
     pthread_mutex_unlock(&lock);

@@ -124,7 +124,7 @@ fn round(bridge: Bridge, disk: &FaultyDisk, random: &mut Random, acknowledged: &
     done.rounds += 1;
     done.failed_calls += disk.hits();
     if ended.is_some() {
-        assert_eq!((ended, rule.action), (Some(137), Die), "it ended by itself:\n{}", bridge.process.tail());
+        assert_eq!((ended, rule.action), (Some(137), Die), "{rule:?}: it ended by itself:\n{}", bridge.process.tail());
         done.died_in_a_call += 1;
     } else if random.pick(0..4) == 0 {
         bridge.kill();
@@ -144,7 +144,7 @@ fn round(bridge: Bridge, disk: &FaultyDisk, random: &mut Random, acknowledged: &
     eventually("it accepts again", || {
         // What was to die may have done so at last.
         if bridge.process.try_exit().is_some() {
-            assert_eq!(rule.action, Die, "it ended by itself:\n{}", bridge.process.tail());
+            assert_eq!(rule.action, Die, "{rule:?}: it ended by itself:\n{}", bridge.process.tail());
             return Some(());
         }
         (acknowledged.load(SeqCst) >= more).then_some(())

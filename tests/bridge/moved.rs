@@ -40,7 +40,7 @@ fn what_was_not_published_on_the_old_machine_is_published_once_on_the_new_one_un
     bridge.wait_published();
     let records = kafka.records();
     prove(&records);
-    let keys: Vec<&str> = records.iter().map(|record| record.msg_key()).collect();
+    let keys: Vec<&str> = records.iter().map(super::topic::Record::msg_key).collect();
     let sent: Vec<String> = (0..11).map(|number| format!("key-{number:02}")).collect();
     assert_eq!(keys, sent);
 }

@@ -1,4 +1,4 @@
-//! Kafka over TLS: SASL_SSL with SCRAM, certificates on both sides, and all that can be wrong with them.
+//! Kafka over TLS: `SASL_SSL` with SCRAM, certificates on both sides, and all that can be wrong with them.
 //! Recalls are accepted and kept meanwhile, and published once when it is mended.
 
 use std::fmt::Write as _;

@@ -297,7 +297,9 @@ impl World {
             | Request::End { name, .. } => *name,
         };
         let before = self.kafka.transactions.get(&name).cloned();
-        let high = |kafka: &Kafka| kafka.partitions.iter().flatten().map(|log| log.high()).sum::<usize>();
+        let high = |kafka: &Kafka| {
+            kafka.partitions.iter().flatten().map(super::kafka::partition::Partition::high).sum::<usize>()
+        };
         let length = high(&self.kafka);
         let answer = self.kafka.handle(&request);
         say!(self, "late: {request:?} -> {answer:?}");

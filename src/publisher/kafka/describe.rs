@@ -27,7 +27,7 @@ pub fn replicas(config: &ClientConfig, topic: &str) -> Result<usize, Trouble> {
     config.set("allow.auto.create.topics", "false");
     let client: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(fault)?;
     let metadata = client.fetch_metadata(Some(topic), TIMEOUT).map_err(fault)?;
-    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
     Ok(partitions.map(|partition| partition.replicas().len()).min().unwrap_or(0))
 }
 
