@@ -32,8 +32,10 @@ pub struct Man {
 pub fn completions(command: &mut clap::Command, args: &Completions) -> Result<(), CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "recall-bridge", &mut script);
+    // For bash, clap_complete 4.6 spells a name with a hyphen in two ways, and finds nothing below it.
+    let script = String::from_utf8_lossy(&script).replace("recall__subcmd__bridge", "recall__bridge");
     let mut output = Output::new();
-    output.line(String::from_utf8_lossy(&script).trim_end());
+    output.line(script.trim_end());
     output.finish()
 }
 
