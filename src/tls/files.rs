@@ -182,8 +182,6 @@ fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
-    use rustls::pki_types::pem::Error;
-
     let text = contents(KEY, path)?;
     let has = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
     if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
