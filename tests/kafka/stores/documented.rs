@@ -17,7 +17,8 @@ const EVENT_ID: &str = "ca32d5e7-07c8-5653-9baa-ddf3ff26851e";
 /// The fenced block of a language that has this text.
 #[track_caller]
 fn block(language: &str, text: &str) -> &'static str {
-    let mut blocks = DOCUMENT.split(&format!("```{language}\n")).skip(1).filter_map(|rest| rest.split("```").next());
+    let fence = format!("```{language}\n");
+    let mut blocks = DOCUMENT.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
     blocks.find(|block| block.contains(text)).unwrap_or_else(|| panic!("no {language} block with {text}"))
 }
 

@@ -70,19 +70,17 @@ fn killed_between_purge_and_commit_it_purges_again(kind: Kind) {
     broker.create_topic(topic, 1, &[]);
     let bridge = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", topic).start();
     let mut store = Store::for_consumer(kind);
-    let copies = copies(3);
+    let copies = copies(2);
     store.keep(&copies);
     let mut consumer = Consumer::start_with(kind, &broker, topic, &store, PATIENT);
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged(&copies[0].account, &[&copies[0].msg_key]);
     until_true("the first is committed", || done(&broker, topic).len() == 1);
     let before = committed(&broker, topic);
-    // It reads two records, cannot purge them, and then purges them, and cannot commit that.
+    // It reads a record, cannot purge it, and then purges it, and cannot commit that.
     store.stop();
-    for copy in &copies[1..] {
-        sender.acknowledged(&copy.account, &[&copy.msg_key]);
-    }
-    consumer.wait_for_log("2 records wait", 1);
+    sender.acknowledged(&copies[1].account, &[&copies[1].msg_key]);
+    consumer.wait_for_log("1 records wait", 1);
     until_drained(&bridge);
     broker.kill();
     store.start();
@@ -92,12 +90,9 @@ fn killed_between_purge_and_commit_it_purges_again(kind: Kind) {
     assert_eq!(committed(&broker, topic), before, "committed before it was known that it is purged");
 
     let consumer = Consumer::start_with(kind, &broker, topic, &store, PATIENT);
-    until_true("all is committed", || done(&broker, topic).len() == 3);
+    until_true("all is committed", || done(&broker, topic).len() == 2);
     let again = consumer.stop();
-    for copy in &copies[1..] {
-        assert!(again.iter().any(|line| line.contains(&copy.msg_key)), "{copy:?} is not purged again: {again:?}");
-    }
-    assert_eq!(again.len(), 2, "{again:?}");
+    assert!(again.len() == 1 && again[0].contains(&copies[1].msg_key), "not purged again: {again:?}");
 }
 
 for_every_consumer! {

@@ -29,12 +29,13 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// With a log that survives it; it is written before Redis answers.
+    /// With a log that is on the disk before Redis answers. As it comes (`everysec`), a Redis that is
+    /// killed may forget removals that it has confirmed, and show the keys again.
     pub(super) fn run(&mut self) {
         // The signal of setpriv: a test that is killed leaves nothing running.
         let server = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--save", "", "--appendonly", "yes", "--dir"])
+            .args(["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir"])
             .arg(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

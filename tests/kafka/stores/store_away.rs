@@ -8,6 +8,7 @@ use crate::scene;
 use crate::wait::until_true;
 
 const COPIES: usize = 900;
+const OUTAGES: usize = 2;
 
 /// The attempts after 0.1, 0.2, 0.4, 0.8 and 1.6 s: with the sixth failure 3.1 s are over, and a
 /// consumer that had not polled would have lost its partitions (3 s in these tests).
@@ -21,25 +22,27 @@ fn while_its_store_is_away_it_skips_nothing_and_keeps_its_place_in_the_group(kin
     let copies = copies(COPIES);
     store.keep(&copies);
     let consumer = Consumer::start(kind, broker, &topic, &store);
-    let sending = recall(&bridge.url(), copies);
-    let mut attempts = 0;
-    for (left, crash) in [(COPIES * 3 / 4, false), (COPIES / 3, true)] {
-        until_true("some more is purged", || store.shown().len() <= left);
-        if crash {
+    let mut parts = copies.chunks(COPIES / OUTAGES);
+    for outage in 1..=OUTAGES {
+        let (before, during) = parts.next().unwrap().split_at(COPIES / OUTAGES / 2);
+        let sending = recall(&bridge.url(), before.to_vec());
+        let shown = COPIES - (outage - 1) * COPIES / OUTAGES;
+        until_true("some more is purged", || store.shown().len() < shown);
+        if outage % 2 == 0 {
             store.crash();
         } else {
             store.stop();
         }
-        attempts += ATTEMPTS;
-        consumer.wait_for_log("again in", attempts);
-        // How often it has tried is not known from here on.
+        sending.join().unwrap();
+        let attempts = consumer.logged("again in");
+        recall(&bridge.url(), during.to_vec()).join().unwrap();
+        consumer.wait_for_log("again in", attempts + ATTEMPTS);
         store.start();
-        consumer.wait_for_log("going on", if crash { 2 } else { 1 });
-        attempts = consumer.logged("again in");
+        consumer.wait_for_log("going on", outage);
         assert_committed_is_purged(broker, &topic, &store);
+        let shown = COPIES - outage * COPIES / OUTAGES;
+        until_true("all that was recalled is purged", || store.shown().len() == shown);
     }
-    sending.join().unwrap();
-    until_true("all is purged", || store.shown().is_empty());
     scene::stop(&mut bridge);
     until_true("all is committed", || done(broker, &topic).len() == COPIES);
     let log = consumer.process.log_lines().join("\n").to_lowercase();
