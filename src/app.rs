@@ -24,6 +24,7 @@ use crate::publisher::kafka::errors::KINDS;
 use crate::publisher::kafka::topic::Creation;
 use crate::publisher::{self, PublisherError, PublisherHandle};
 use crate::spool::{self, Spool, SpoolError, WriterHandle};
+use crate::tls;
 
 /// Connections that the kernel completes while all workers are busy.
 const BACKLOG: u32 = 4096;
@@ -80,6 +81,7 @@ impl AppError {
 /// The running bridge.
 pub struct App {
     shared: Arc<ingest::Shared>,
+    tls: Option<Arc<tls::Listener>>,
     webhook_address: SocketAddr,
     ops_address: SocketAddr,
     webhook: ServerHandle,
@@ -124,13 +126,16 @@ impl App {
 
         let shared = Arc::new(ingest::Shared::new(config, spool.clone(), bypass.clone(), Arc::clone(&metrics)));
         let limits = Limits { workers: config.workers, stop_timeout: config.ack_timeout + STOP_MARGIN };
-        let webhook = ingest::run(webhook_listener, Arc::clone(&shared), limits).map_err(AppError::Server)?;
+        let tls = config.tls.as_ref().map(|tls| tls::Listener::new(tls.material.clone()));
+        let webhook = ingest::run(webhook_listener, tls.as_ref(), Arc::clone(&shared), limits);
+        let webhook = webhook.map_err(AppError::Server)?;
         let draining = Arc::clone(&shared);
         let panel = Panel {
             reader: Mutex::new(spool.reader()?),
             spool: spool.clone(),
             kafka,
             metrics,
+            tls: tls.clone(),
             draining: Box::new(move || draining.is_draining()),
             bypass: bypass
                 .map(|bypass| -> Probe { Box::new(move || bypass.probe().map_err(|error| error.to_string())) }),
@@ -139,6 +144,7 @@ impl App {
 
         let app = Self {
             shared,
+            tls,
             webhook_address,
             ops_address,
             webhook: webhook.handle(),
@@ -167,6 +173,11 @@ impl App {
     /// What the workers share: apps that can be replaced, metrics, the spool.
     pub fn shared(&self) -> &Arc<ingest::Shared> {
         &self.shared
+    }
+
+    /// What TLS connections get, where the webhook listener takes them.
+    pub fn tls(&self) -> Option<&Arc<tls::Listener>> {
+        self.tls.as_ref()
     }
 
     /// Runs until `stop` resolves, then stops in order. Dropping the future while it stops gives

@@ -36,7 +36,7 @@
 //! ```
 //!
 //! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `explain`, `health`, `spool`,
-//!   `quarantine`: one file or directory each.
+//!   `quarantine`, `completions`, `man`: one file or directory each.
 //! * [`app`]: the only room that knows all others. A part that ends by itself ends the process.
 //! * [`config`]: the environment, checked as a whole before a port is bound.
 //! * [`webhook`]: what the vendor sends and is answered. Pure.
@@ -52,9 +52,11 @@
 //! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
 //! * [`seq_set`]: sets of sequence numbers.
 //! * [`supervisor`]: what systemd is told.
+//! * [`version`]: which release this is, and from which commit.
+//! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
 //! * [`telemetry`]: one line per event on stderr, as JSON or as text.
 //!
-//! `webhook`, `record` and `spool` import no other room. Nothing imports `commands`, and only `app`
+//! `webhook`, `record`, `spool` and `tls` import no other room. Nothing imports `commands`, and only `app`
 //! and `commands` import across; of `publisher`, `ingest` knows the bypass.
 //!
 //! # Where to begin
@@ -75,5 +77,7 @@ pub mod seq_set;
 pub mod spool;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tls;
 pub mod verify;
+pub mod version;
 pub mod webhook;

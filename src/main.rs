@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use recall_bridge::commands::{self, CommandError};
+use recall_bridge::version;
 
 /// Takes Tencent Cloud Chat recall webhooks and publishes them to Apache Kafka, exactly once.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version = version::FULL, about, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -56,6 +57,12 @@ enum Command {
         #[arg(long)]
         url: Option<String>,
     },
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  recall-bridge completions bash >/etc/bash_completion.d/recall-bridge")]
+    Completions(commands::completions::Completions),
+    /// Write man pages, for packages.
+    #[command(hide = true, after_help = "Example:\n  recall-bridge man target/man")]
+    Man(commands::completions::Man),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +76,8 @@ fn main() -> ExitCode {
         Command::Spool(args) => commands::spool::run(&args),
         Command::Quarantine(args) => commands::quarantine::run(&args),
         Command::Health { url } => commands::health::run(url),
+        Command::Completions(args) => commands::completions::completions(&mut Cli::command(), &args),
+        Command::Man(args) => commands::completions::man(Cli::command(), &args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,3 +91,7 @@ fn main() -> ExitCode {
 fn exit(error: &CommandError) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
+
+#[cfg(test)]
+#[path = "main_tests.rs"]
+mod tests;

@@ -17,6 +17,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
 use super::CommandError;
+use super::http_client::Tls;
 use super::send::Webhook;
 use crate::app::App;
 use crate::config::{Config, LogFormat};
@@ -130,7 +131,7 @@ async fn act(
     url: &str,
     mut arrivals: mpsc::UnboundedReceiver<Arrival>,
 ) -> anyhow::Result<bool> {
-    let webhook = Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?))?;
+    let webhook = Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?), &Tls::default())?;
     let mut board = Board::default();
     for number in 0..WEBHOOKS {
         if number == OUTAGE.start {
@@ -159,7 +160,7 @@ async fn act(
             board.arrive(arrival);
         }
     }
-    let forged = Webhook::new(url.parse()?, APP, Some("another-token".parse()?))?;
+    let forged = Webhook::new(url.parse()?, APP, Some("another-token".parse()?), &Tls::default())?;
     println!("  a webhook with a wrong signature: {}", forged.send(ACCOUNTS[0], &["1_1_1".to_owned()]).await);
 
     let until = tokio::time::Instant::now() + PATIENCE;
@@ -304,7 +305,8 @@ and look:
 
   KAFKA_BOOTSTRAP_SERVERS={bootstrap} recall-bridge tail --from beginning
   curl -s http://{ops}/status",
-        Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?))?.curl("#TOA#_news", &["99_1_1698741698".to_owned()])
+        Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?), &Tls::default())?
+            .curl("#TOA#_news", &["99_1_1698741698".to_owned()])
     );
     Ok(())
 }

@@ -5,22 +5,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
-use super::CommandError;
-use crate::config::Config;
+use super::{CommandError, http_client};
+use crate::config::ops_listen_from_env;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks `/readyz`; prints its answer.
 ///
 /// # Errors
-/// The configuration is faulty, nobody answers, or the answer is not 200.
+/// `BRIDGE_OPS_LISTEN` is faulty, nobody answers, or the answer is not 200.
 pub fn run(url: Option<String>) -> Result<(), CommandError> {
-    let url = if let Some(url) = url {
-        url
-    } else {
-        let config = Config::from_env_with(&[("BRIDGE_APPS", "0:unused"), ("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
-        format!("http://{}/readyz", reachable(config.ops_listen))
-    };
+    let url = if let Some(url) = url { url } else { format!("http://{}/readyz", reachable(ops_listen_from_env()?)) };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -29,7 +24,7 @@ pub fn run(url: Option<String>) -> Result<(), CommandError> {
 }
 
 async fn ask(url: &str) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+    let client = http_client::plain()?.timeout(TIMEOUT).build()?;
     let answer = client.get(url).send().await.with_context(|| format!("{url} does not answer"))?;
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();

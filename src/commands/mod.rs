@@ -1,11 +1,15 @@
 //! The commands, one file each.
 
 pub mod check_config;
+mod check_tls;
+pub mod completions;
 pub mod demo;
 pub mod explain;
 pub mod health;
+pub mod http_client;
 mod output;
 pub mod quarantine;
+mod reload;
 pub mod send;
 pub mod serve;
 pub mod spool;

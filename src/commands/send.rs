@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,6 +13,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::CommandError;
+use super::http_client::{self, Tls};
+use crate::config::{Config, read_secret_file};
 use crate::ops::status::unix_ms;
 use crate::webhook::{RECALL_COMMAND, Token};
 
@@ -24,12 +27,15 @@ pub struct Args {
     /// Where to: the webhook URL of the bridge, without a query.
     #[arg(long)]
     url: reqwest::Url,
-    /// The SdkAppid to send as.
+    /// The SdkAppid to send as; without it, the first one of `BRIDGE_APPS`, with its first token.
     #[arg(long)]
-    app: u64,
-    /// Its token; without one, webhooks are not signed.
-    #[arg(long)]
+    app: Option<u64>,
+    /// Its token; without one, webhooks are not signed. Whoever may list processes sees it.
+    #[arg(long, requires = "app", conflicts_with = "token_file")]
     token: Option<String>,
+    /// A file that holds its token.
+    #[arg(long, value_name = "FILE", requires = "app")]
+    token_file: Option<PathBuf>,
     /// Webhooks per second over all connections; as fast as answers come when not given.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
@@ -45,6 +51,8 @@ pub struct Args {
     /// Official accounts to spread them over.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     accounts: u64,
+    #[command(flatten)]
+    tls: Tls,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -82,7 +90,8 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         .enable_all()
         .build()
         .map_err(|error| CommandError::Outside(error.into()))?;
-    let summary = runtime.block_on(send(args)).map_err(CommandError::Outside)?;
+    let (app, token) = identity(args)?;
+    let summary = runtime.block_on(send(args, app, token)).map_err(CommandError::Outside)?;
     print(args, &summary).map_err(CommandError::Outside)?;
     if summary.acknowledged == summary.sent {
         Ok(())
@@ -92,9 +101,26 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     }
 }
 
-async fn send(args: &Args) -> anyhow::Result<Summary> {
-    let token = args.token.as_deref().map(str::parse::<Token>).transpose().context("--token")?;
-    let webhook = Arc::new(Webhook::new(args.url.clone(), args.app, token)?);
+/// Who sends: as the command line says, or as the bridge with this environment expects it.
+fn identity(args: &Args) -> Result<(u64, Option<Token>), CommandError> {
+    if let Some(app) = args.app {
+        return Ok((app, given_token(args).map_err(CommandError::Outside)?));
+    }
+    let config = Config::from_env_with(&[("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
+    let app = config.apps.ids().next().context("BRIDGE_APPS names no app").map_err(CommandError::Outside)?;
+    Ok((app, config.apps.get(app).and_then(<[Token]>::first).cloned()))
+}
+
+fn given_token(args: &Args) -> anyhow::Result<Option<Token>> {
+    if let Some(file) = &args.token_file {
+        let text = read_secret_file("--token-file", file).map_err(|fault| anyhow!("{fault}"))?;
+        return Ok(Some(text.expose().parse().context("--token-file")?));
+    }
+    args.token.as_deref().map(str::parse).transpose().context("--token")
+}
+
+async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Summary> {
+    let webhook = Arc::new(Webhook::new(args.url.clone(), app, token, &args.tls)?);
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(args.count) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);
     let next = Arc::new(AtomicU64::new(0));
@@ -184,8 +210,8 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).build()?;
+    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>, tls: &Tls) -> anyhow::Result<Self> {
+        let client = http_client::for_url(&url, tls)?.timeout(TIMEOUT).tcp_nodelay(true).build()?;
         Ok(Self { client, url, app, token })
     }
 
@@ -202,8 +228,7 @@ impl Webhook {
                 }
             }
             Err(error) if error.is_timeout() => "no answer within 2 s".to_owned(),
-            Err(error) if error.is_connect() => "connection refused".to_owned(),
-            Err(_) => "connection broken".to_owned(),
+            Err(error) => http_client::failure(&error),
         }
     }
 

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CommandError;
+use super::reload::{reload, warn_of_time};
 use crate::app::{App, AppError};
-use crate::config::{Config, LogFormat, read_secret_file};
-use crate::ingest;
+use crate::config::{Config, LogFormat};
 use crate::supervisor;
 use crate::telemetry;
-use crate::webhook::Apps;
 
 /// Runs the bridge until SIGTERM or SIGINT.
 ///
@@ -39,10 +38,13 @@ async fn serve(config: &Config) -> Result<(), CommandError> {
         Stops { terminate: signals(SignalKind::terminate())?, interrupt: signals(SignalKind::interrupt())? };
     let hangup = signals(SignalKind::hangup())?;
     let app = App::start(config)?;
-    tracing::info!(address = %app.webhook_address(), path = config.webhook_path, "webhook listener ready");
+    let certificate = config.tls.as_ref().map(|tls| tls.material.certificate());
+    certificate.inspect(|certificate| warn_of_time(certificate));
+    let tls = certificate.map(ToString::to_string);
+    tracing::info!(address = %app.webhook_address(), path = config.webhook_path, tls, "webhook listener ready");
     tracing::info!(address = %app.ops_address(), "operations listener ready");
     supervisor::ready();
-    let reload = reload(hangup, config, Arc::clone(app.shared()));
+    let reload = reload(hangup, config, Arc::clone(app.shared()), app.tls().cloned());
 
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
     let running = app.run(async {
@@ -78,26 +80,4 @@ impl Stops {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
-}
-
-/// Reads `BRIDGE_APPS_FILE` again at each SIGHUP; a faulty file changes nothing. Never ends.
-async fn reload(mut hangup: Signal, config: &Config, shared: Arc<ingest::Shared>) {
-    while hangup.recv().await.is_some() {
-        let Some(file) = &config.apps_file else {
-            tracing::warn!("SIGHUP: BRIDGE_APPS_FILE is not set, nothing to read again");
-            continue;
-        };
-        let apps = read_secret_file("BRIDGE_APPS_FILE", file).map_err(|fault| fault.to_string()).and_then(|text| {
-            Apps::parse(text.expose(), config.allow_unsigned)
-                .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        });
-        match apps {
-            Ok(apps) => {
-                shared.replace_apps(apps);
-                tracing::info!("SIGHUP: apps and tokens read again");
-            }
-            Err(error) => tracing::error!(error, "SIGHUP: the apps stay as they were"),
-        }
-    }
-    std::future::pending::<()>().await;
 }

@@ -17,18 +17,23 @@ pub struct Setting {
 impl Config {
     /// Every `BRIDGE_` variable in effect, in the order of the documentation's table.
     ///
-    /// `BRIDGE_APPS_FILE` is there only when it was set; `KAFKA_…` is in
+    /// `BRIDGE_APPS_FILE` and `BRIDGE_TLS_…` are there only when they were set; `KAFKA_…` is in
     /// [`KafkaProperties::effective`](super::KafkaProperties::effective).
     pub fn effective(&self) -> impl Iterator<Item = Setting> {
         let apps_file = self.apps_file.as_ref();
+        let tls = self.tls.as_ref().map(|tls| &tls.files);
+        let path = |path: &std::path::PathBuf| path.display().to_string();
         let format = self.log_format.map_or("json (text on a terminal)", super::LogFormat::as_str);
         [
             ("BRIDGE_APPS", Some(HIDDEN.to_owned())),
-            ("BRIDGE_APPS_FILE", apps_file.map(|path| path.display().to_string())),
+            ("BRIDGE_APPS_FILE", apps_file.map(path)),
             ("BRIDGE_ALLOW_UNSIGNED", Some(self.allow_unsigned.to_string())),
             ("BRIDGE_LISTEN", Some(self.listen.to_string())),
             ("BRIDGE_OPS_LISTEN", Some(self.ops_listen.to_string())),
             ("BRIDGE_WEBHOOK_PATH", Some(self.webhook_path.clone())),
+            ("BRIDGE_TLS_CERT", tls.map(|tls| path(&tls.cert))),
+            ("BRIDGE_TLS_KEY", tls.map(|tls| path(&tls.key))),
+            ("BRIDGE_TLS_CLIENT_CA", tls.and_then(|tls| tls.client_ca.as_ref()).map(path)),
             ("BRIDGE_MAX_BODY_BYTES", Some(self.max_body_bytes.to_string())),
             ("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", Some(self.request_time_window_seconds.to_string())),
             ("BRIDGE_ACK_TIMEOUT_MS", Some(self.ack_timeout.as_millis().to_string())),

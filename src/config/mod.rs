@@ -11,12 +11,14 @@ mod kafka_names;
 mod kafka_servers;
 mod load;
 mod names;
+mod ops;
 mod raw;
 mod read;
 mod secret;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use crate::webhook::Apps;
@@ -28,9 +30,11 @@ use std::time::Duration;
 pub use effective::Setting;
 pub use faults::{Fault, Faults};
 pub use kafka::KafkaProperties;
+pub use ops::ops_listen_from_env;
 pub use read::MAX_DEDUP_WINDOW;
 pub use secret::{Secret, read_secret_file};
 pub use spool::SpoolConfig;
+pub use tls::Tls;
 
 /// How far the promise goes on the way into Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +126,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics, health and status are served (`BRIDGE_OPS_LISTEN`).
     pub ops_listen: SocketAddr,
+    /// TLS on the webhook listener (`BRIDGE_TLS_CERT`, `BRIDGE_TLS_KEY`, `BRIDGE_TLS_CLIENT_CA`).
+    pub tls: Option<Tls>,
     /// The path of the webhook, from its `/` (`BRIDGE_WEBHOOK_PATH`).
     pub webhook_path: String,
     /// The largest body accepted, in bytes (`BRIDGE_MAX_BODY_BYTES`).

@@ -9,6 +9,7 @@ use super::kafka::KafkaProperties;
 use super::kafka_names::{FROM_FILE, variable};
 use super::raw::Raw;
 use super::secret::direct_or_file;
+use super::tls::read_tls;
 use super::values::{Reader, log_filter, socket_addr, topic, url_path, word};
 use super::{AckAfter, Config, Delivery, Fault, Faults, LogFormat, SpoolConfig, SpoolFailure};
 use crate::webhook::Apps;
@@ -27,9 +28,9 @@ pub const MAX_DEDUP_WINDOW: Duration = Duration::from_secs(86_400);
 pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -> Option<Config> {
     let (apps, allow_unsigned) = read_apps(raw, r);
     let listen = read_listen("BRIDGE_LISTEN", raw.listen.as_deref(), ([0, 0, 0, 0], 8080), r);
-    let ops_listen = read_listen("BRIDGE_OPS_LISTEN", raw.ops_listen.as_deref(), ([127, 0, 0, 1], 9100), r);
+    let ops_listen = read_ops_listen(raw.ops_listen.as_deref(), r);
     refuse_same_port(listen, ops_listen, &mut r.faults);
-    refuse_tls(raw, &mut r.faults);
+    let tls = read_tls(raw, r);
     let most_workers = usize::from(MOST_WORKERS);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most_workers));
 
@@ -41,6 +42,7 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         allow_unsigned,
         listen,
         ops_listen,
+        tls,
         webhook_path: r.read("BRIDGE_WEBHOOK_PATH", raw.webhook_path.as_deref(), "/".into(), url_path),
         max_body_bytes: r.number("BRIDGE_MAX_BODY_BYTES", raw.max_body_bytes.as_deref(), 65_536, KIB..=16 * MIB, "bytes"),
         request_time_window_seconds: r.number("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", raw.request_time_window_seconds.as_deref(), 60, 1..=86_400, "seconds"),
@@ -123,6 +125,11 @@ fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Apps>, bool) {
     (apps, allow_unsigned)
 }
 
+/// Where metrics, health and status are.
+pub(super) fn read_ops_listen(text: Option<&str>, r: &mut Reader) -> SocketAddr {
+    read_listen("BRIDGE_OPS_LISTEN", text, ([127, 0, 0, 1], 9100), r)
+}
+
 fn read_listen(name: &'static str, text: Option<&str>, default: ([u8; 4], u16), r: &mut Reader) -> SocketAddr {
     let default = SocketAddr::from(default);
     r.read(name, text, default, |text| socket_addr(text, default))
@@ -136,22 +143,6 @@ fn refuse_same_port(listen: SocketAddr, ops: SocketAddr, faults: &mut Faults) {
             "BRIDGE_OPS_LISTEN",
             format!("{ops} is the webhook listener's too ({listen})"),
             "give each a port of its own",
-        ));
-    }
-}
-
-/// Who asks for TLS must not get plain text.
-fn refuse_tls(raw: &Raw, faults: &mut Faults) {
-    let tls = [
-        ("BRIDGE_TLS_CERT", &raw.tls_cert),
-        ("BRIDGE_TLS_KEY", &raw.tls_key),
-        ("BRIDGE_TLS_CLIENT_CA", &raw.tls_client_ca),
-    ];
-    for (name, _) in tls.into_iter().filter(|(_, value)| value.is_some()) {
-        faults.push(Fault::new(
-            name,
-            "TLS on the webhook listener comes with a later release",
-            "remove it and terminate TLS in front of the bridge meanwhile",
         ));
     }
 }

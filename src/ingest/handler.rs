@@ -1,13 +1,13 @@
 //! One delivery, from its head to its answer.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use actix_web::dev::Payload;
-use actix_web::http::header::ContentType;
-use actix_web::http::{Method, header};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_http::header::{self, HeaderValue};
+use actix_http::{ConnectionType, Method, Payload, Request, Response};
+use actix_web::web::Bytes;
 
 use super::body::{self, BodyError};
 use super::checks::{Verdict, check};
@@ -67,7 +67,8 @@ impl Drop for Delivery<'_> {
 }
 
 /// Answers one request.
-pub(super) async fn handle(request: HttpRequest, mut payload: Payload, worker: Rc<Worker>) -> HttpResponse {
+pub(super) async fn handle(mut request: Request, worker: Rc<Worker>) -> Result<Response<Bytes>, Infallible> {
+    let mut payload = request.take_payload();
     let shared = &*worker.shared;
     let mut delivery = Delivery { shared, started: Instant::now(), decided: false };
     let answer = if let Some(refused) = route(shared, &request) {
@@ -76,17 +77,17 @@ pub(super) async fn handle(request: HttpRequest, mut payload: Payload, worker: R
         let checks = deliver(&worker, &request, &mut payload, delivery.started);
         let Some(answer) = checks.await else {
             // The peer is gone: the guard counts it.
-            return HttpResponse::new(Outcome::ClientGone.status());
+            return Ok(Response::with_body(Outcome::ClientGone.status(), Bytes::new()));
         };
         answer
     };
     delivery.decide(answer.outcome);
     log(shared, &answer, &request);
-    respond(&answer)
+    Ok(respond(&answer))
 }
 
 /// The checks that need no body.
-fn route(shared: &Shared, request: &HttpRequest) -> Option<Answer> {
+fn route(shared: &Shared, request: &Request) -> Option<Answer> {
     if request.path() != shared.webhook_path {
         return Some(Answer::fail(Outcome::NotFound, "path: webhooks are not expected here"));
     }
@@ -97,10 +98,10 @@ fn route(shared: &Shared, request: &HttpRequest) -> Option<Answer> {
 }
 
 /// Body, checks, spool. `None`: the peer left.
-async fn deliver(worker: &Worker, request: &HttpRequest, payload: &mut Payload, started: Instant) -> Option<Answer> {
+async fn deliver(worker: &Worker, request: &Request, payload: &mut Payload, started: Instant) -> Option<Answer> {
     let shared = &*worker.shared;
     let deadline = tokio::time::Instant::from_std(started + shared.ack_timeout);
-    let read = body::read(request.headers(), payload, shared.max_body_bytes);
+    let read = body::read(request.head().headers(), payload, shared.max_body_bytes);
     let body = match tokio::time::timeout_at(deadline, read).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
@@ -128,10 +129,10 @@ async fn deliver(worker: &Worker, request: &HttpRequest, payload: &mut Payload, 
 }
 
 /// The checks in their order, then the spool.
-async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8], started: Instant) -> Answer {
+async fn decide(worker: &Worker, request: &Request, body: &[u8], started: Instant) -> Answer {
     let shared = &*worker.shared;
     let received_at_ms = unix_ms(SystemTime::now());
-    let query = request.query_string();
+    let query = query_of(request);
     let apps = shared.apps();
     let now = received_at_ms.div_euclid(1000);
     let verdict = check(query, body, &apps, now, shared.request_time_window_seconds);
@@ -149,6 +150,7 @@ async fn decide(worker: &Worker, request: &HttpRequest, body: &[u8], started: In
         }
     };
     let traceparent = request
+        .head()
         .headers()
         .get("traceparent")
         .and_then(|value| value.to_str().ok())
@@ -196,28 +198,33 @@ fn observe_skew(shared: &Shared, verdict: &Verdict<'_, '_>) {
     }
 }
 
-fn respond(answer: &Answer) -> HttpResponse {
-    let mut response = HttpResponse::build(answer.outcome.status());
-    response.insert_header(ContentType::json());
+fn query_of(request: &Request) -> &str {
+    request.uri().query().unwrap_or_default()
+}
+
+fn respond(answer: &Answer) -> Response<Bytes> {
+    let body = match answer.outcome.error_code() {
+        0 => Bytes::from_static(webhook::ok().as_bytes()),
+        code => webhook::fail(code, &answer.info).into(),
+    };
+    let mut response = Response::with_body(answer.outcome.status(), body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match answer.outcome {
         // The process is ending, or part of the body may still be on its way.
         Outcome::Draining | Outcome::TooLarge | Outcome::Timeout => {
-            response.force_close();
+            response.head_mut().set_connection_type(ConnectionType::Close);
         }
         Outcome::MethodNotAllowed => {
-            response.insert_header((header::ALLOW, "POST"));
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
         _ => {}
     }
-    match answer.outcome.error_code() {
-        0 => response.body(webhook::ok()),
-        code => response.body(webhook::fail(code, &answer.info)),
-    }
+    response
 }
 
 /// One line per delivery, loud according to its outcome, bounded per second. The query is named
 /// without its Sign.
-fn log(shared: &Shared, answer: &Answer, request: &HttpRequest) {
+fn log(shared: &Shared, answer: &Answer, request: &Request) {
     let level = answer.outcome.log_level();
     if level == tracing::Level::DEBUG {
         tracing::debug!(outcome = answer.outcome.label(), "delivery");
@@ -225,7 +232,7 @@ fn log(shared: &Shared, answer: &Answer, request: &HttpRequest) {
     }
     let Some(suppressed) = shared.refusals.admit(answer.outcome) else { return };
     let (outcome, info) = (answer.outcome.label(), answer.info.as_str());
-    let query = webhook::without_sign(request.query_string());
+    let query = webhook::without_sign(query_of(request));
     let peer = request.peer_addr().map(|peer| peer.ip().to_string());
     if level == tracing::Level::WARN {
         tracing::warn!(outcome, info, query, peer, suppressed, "delivery refused");

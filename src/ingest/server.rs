@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_http::Request;
+use actix_web::HttpServer;
+use actix_web::dev::{Server, fn_service};
 
 use super::Shared;
 use super::handler::{Worker, handle};
 use crate::spool::{Appender, Published};
+use crate::tls::Listener;
 
 /// Connections per worker; beyond it the kernel's queue holds new ones.
 const CONNECTIONS_PER_WORKER: usize = 8192;
@@ -18,6 +20,9 @@ const CONNECTIONS_PER_WORKER: usize = 8192;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The bounds of the listener.
 #[derive(Debug, Clone, Copy)]
@@ -29,15 +34,20 @@ pub struct Limits {
 }
 
 /// Starts workers on a listener that is bound already.
-pub fn run(listener: TcpListener, shared: Arc<Shared>, limits: Limits) -> std::io::Result<Server> {
-    Ok(HttpServer::new(move || {
+/// With `tls`, it takes nothing else.
+pub fn run(
+    listener: TcpListener,
+    tls: Option<&Arc<Listener>>,
+    shared: Arc<Shared>,
+    limits: Limits,
+) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || {
         // Called once on each worker's thread.
         let appender = Appender::new(&shared.spool);
         let published = shared.ack_after_published.then(|| Published::new(&shared.spool));
         let worker = Rc::new(Worker { shared: Arc::clone(&shared), appender, published });
-        App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
-            handle(request, payload.into_inner(), Rc::clone(&worker))
-        }))
+        // One handler for every path needs no router, no extractors and no boxed body.
+        fn_service(move |request: Request| handle(request, Rc::clone(&worker)))
     })
     .workers(limits.workers)
     .max_connections(CONNECTIONS_PER_WORKER)
@@ -45,7 +55,19 @@ pub fn run(listener: TcpListener, shared: Arc<Shared>, limits: Limits) -> std::i
     .client_request_timeout(HEAD_TIMEOUT)
     .shutdown_timeout(limits.stop_timeout.as_secs().max(1))
     // The process decides when to stop, for all its parts.
-    .disable_signals()
-    .listen(listener)?
-    .run())
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => {
+            let shaken = Arc::clone(tls);
+            server
+                .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
+                // Handshakes at a time: no other bound than that of connections, so that those which
+                // stall hold up none.
+                .max_connection_rate(CONNECTIONS_PER_WORKER)
+                .on_connect(move |_, _| shaken.note_done())
+                .listen_rustls_0_23(listener, tls.server_config().map_err(std::io::Error::other)?)?
+        }
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
 }

@@ -111,6 +111,9 @@ struct Snapshot {
     quarantine_events: IntGauge,
     quarantine_bytes: IntGauge,
     kafka_up: IntGauge,
+    handshakes_begun: IntCounter,
+    handshakes_done: IntCounter,
+    certificate_expiry: IntGauge,
 }
 
 /// What a scrape needs to know of the parts.
@@ -126,6 +129,19 @@ pub struct View {
     pub oldest_age: Duration,
     /// Whether the publisher is ready.
     pub kafka_up: bool,
+    /// Where the webhook listener speaks TLS.
+    pub tls: Option<TlsView>,
+}
+
+/// What a scrape needs to know of TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct TlsView {
+    /// Handshakes begun.
+    pub begun: u64,
+    /// Those that made a connection.
+    pub done: u64,
+    /// When the certificate expires, in UNIX seconds.
+    pub expires: i64,
 }
 
 impl Metrics {
@@ -147,8 +163,11 @@ impl Metrics {
         for kind in labels.kafka_errors {
             kafka_errors.with_label_values(&[kind]);
         }
-        let build = prometheus::IntGaugeVec::new(options("build_info", "1, labelled with the version."), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build = prometheus::IntGaugeVec::new(
+            options("build_info", "1, labelled with version and commit."),
+            &["version", "commit"],
+        )?;
+        build.with_label_values(&[crate::version::VERSION, crate::version::COMMIT]).set(1);
         registry.register(Box::new(build))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let ms = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0];
@@ -259,6 +278,8 @@ impl Snapshot {
             |name, help| -> prometheus::Result<IntCounter> { register(r, IntCounter::with_opts(options(name, help))?) };
         let gauge =
             |name, help| -> prometheus::Result<IntGauge> { register(r, IntGauge::with_opts(options(name, help))?) };
+        let handshakes =
+            counters(r, "tls_handshakes_total", "TLS handshakes of the webhook listener, begun and done.", "step")?;
         Ok(Self {
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
@@ -289,6 +310,12 @@ impl Snapshot {
             quarantine_events: gauge("quarantine_events", "Entries in quarantine.")?,
             quarantine_bytes: gauge("quarantine_bytes", "Bytes in quarantine.")?,
             kafka_up: gauge("kafka_up", "1 while the publisher is ready to publish.")?,
+            handshakes_begun: handshakes.with_label_values(&["begun"]),
+            handshakes_done: handshakes.with_label_values(&["done"]),
+            certificate_expiry: gauge(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the webhook listener's certificate expires, in UNIX seconds; 0 without TLS.",
+            )?,
         })
     }
 
@@ -308,6 +335,11 @@ impl Snapshot {
         self.quarantine_events.set(signed(view.usage.quarantine_events));
         self.quarantine_bytes.set(signed(view.usage.quarantine_bytes));
         self.kafka_up.set(i64::from(view.kafka_up));
+        if let Some(tls) = &view.tls {
+            raise(&self.handshakes_done, tls.done);
+            raise(&self.handshakes_begun, tls.begun);
+            self.certificate_expiry.set(tls.expires);
+        }
     }
 }
 

@@ -10,9 +10,10 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::metrics::{Metrics, View};
+use super::metrics::{Metrics, TlsView, View};
 use super::status::{KafkaCell, KafkaState, KafkaStatus, unix_ms};
 use crate::spool::{Reader, RecentUsage, Spool, Tallies};
+use crate::tls::Listener;
 
 /// Asks whether deliveries can go past the spool; blocks for a moment.
 pub type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -27,6 +28,8 @@ pub struct Panel {
     pub kafka: KafkaCell,
     /// All metrics.
     pub metrics: Arc<Metrics>,
+    /// What TLS connections to the webhook listener get, where it takes them.
+    pub tls: Option<Arc<Listener>>,
     /// Whether the process is ending.
     pub draining: Box<dyn Fn() -> bool + Send + Sync>,
     /// The way past the spool, where deliveries take it while the spool cannot be written.
@@ -37,6 +40,7 @@ pub struct Panel {
 #[derive(Debug, Serialize)]
 pub struct Status {
     version: &'static str,
+    commit: &'static str,
     spool_uuid: Uuid,
     depth: u64,
     bytes: u64,
@@ -98,6 +102,11 @@ impl Panel {
             recent: self.spool.recent(),
             oldest_age,
             kafka_up: up,
+            tls: self.tls.as_ref().map(|tls| TlsView {
+                begun: tls.begun(),
+                done: tls.done(),
+                expires: tls.present().certificate().not_after,
+            }),
         }
     }
 
@@ -127,7 +136,8 @@ impl Panel {
         let (progress, usage) = (self.spool.progress(), self.spool.usage());
         let (reasons, degraded) = self.reasons();
         Status {
-            version: env!("CARGO_PKG_VERSION"),
+            version: crate::version::VERSION,
+            commit: crate::version::COMMIT,
             spool_uuid: self.spool.identities().last().map(|identity| identity.uuid).unwrap_or_default(),
             depth: progress.depth(),
             bytes: usage.bytes,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::ClientConfig;
 
+use super::compare::{Held, compare};
 use super::damaged;
 use super::found::{Found, print};
 use super::kafka::errors::Trouble;
@@ -17,7 +18,9 @@ use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
 use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
 use crate::record::Record;
-use crate::spool::{Advance, Damage, Positions, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError};
+use crate::spool::{
+    Advance, Batch, Damage, Identity, Positions, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError,
+};
 
 /// Payload of one transaction, after which no further row is read.
 const TRANSACTION_BYTES: usize = 8 << 20;
@@ -65,7 +68,6 @@ impl Driver {
         let machine = Machine::new(
             options.spool.was_unused(),
             options.spool.progress().watermark,
-            options.spool.progress().opened_next_seq,
             options.spool.identities(),
             reader.positions(&topic_name)?,
         );
@@ -98,7 +100,7 @@ impl Driver {
                 Ok(event) => event,
                 Err(trouble) => {
                     self.report(&trouble);
-                    Event::Doubt { until: None, records: 0 }
+                    Event::Doubt { records: 0 }
                 }
             };
             self.note(event);
@@ -132,12 +134,12 @@ impl Driver {
             Action::Connect { spool } => self.connect(spool),
             Action::ListOffsets => self.list_offsets(),
             Action::Begin(positions) => kept(self.spool.begin(&self.topic_name, positions))?.map(|()| Event::Done),
-            Action::ReadBack { ranges, found } => match self.read_back(&ranges, found) {
+            Action::ReadBack(ranges) => match self.read_back(&ranges) {
                 Ok(found) => self.compare(found)?,
                 Err(trouble) => Err(trouble),
             },
             Action::Renew { first_seq } => {
-                if let Err(trouble) = kept(self.spool.renew_identity(first_seq))? {
+                if let Err(trouble) = self.renew(first_seq)? {
                     return Ok(Err(trouble));
                 }
                 self.metrics.identity_renewals.inc();
@@ -153,6 +155,21 @@ impl Driver {
             Action::Quarantine { seq, reason } => self.quarantine(seq, reason)?,
             Action::Publish { from, below, records } => self.publish(from, below, records)?,
         })
+    }
+
+    fn renew(&mut self, first_seq: Seq) -> Result<Result<(), Trouble>, PublisherError> {
+        let limit = ReadLimit { events: 1, bytes: 0 };
+        let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
+            // A name that no copy takes; of the row nothing is published anyway.
+            Err(SpoolError::Damaged(_)) => Batch::default(),
+            result => match kept(result)? {
+                Ok(batch) => batch,
+                Err(trouble) => return Ok(Err(trouble)),
+            },
+        };
+        let event = batch.events().next().map(|(_, event)| event);
+        let uuid = Identity::renewed(&self.spool.identities(), first_seq, event);
+        kept(self.spool.renew_identity(Identity { first_seq, uuid }))
     }
 
     fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, Trouble> {
@@ -184,7 +201,8 @@ impl Driver {
         Ok(Event::Offsets(result?))
     }
 
-    fn read_back(&mut self, ranges: &[Range], found: Found) -> Result<Found, Trouble> {
+    fn read_back(&mut self, ranges: &[Range]) -> Result<Found, Trouble> {
+        let found = self.machine.nothing_found(self.spool.progress().next_seq);
         self.show(KafkaState::ReadingBack);
         let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
         tracing::info!(offsets, partitions = ranges.len(), "reading the topic back");
@@ -195,34 +213,25 @@ impl Driver {
         })
     }
 
-    /// What was found must be what this spool holds under these numbers; a damaged row holds nothing
-    /// to compare with.
+    /// What was found must be what this spool holds under these numbers.
     fn compare(&mut self, mut found: Found) -> Result<Result<Event, Trouble>, PublisherError> {
-        let below = found.highest().map_or(0, |highest| highest + 1);
-        let mut from = self.machine.watermark();
-        'compared: while from < below {
-            let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
-            let batch = match self.reader.read(from, below, limit) {
-                Err(SpoolError::Damaged(damage)) => {
-                    from = damage.until;
-                    continue;
-                }
-                result => match kept(result)? {
-                    Ok(batch) => batch,
-                    Err(trouble) => return Ok(Err(trouble)),
-                },
+        let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
+        let reader = &mut self.reader;
+        let compared = compare(&mut found, self.machine.watermark(), |from, below| {
+            let batch = match reader.read(from, below, limit) {
+                Err(SpoolError::Damaged(damage)) => return Ok(Held::Damaged(damage.until)),
+                result => kept(result).map_err(Err)?.map_err(Ok)?,
             };
-            if batch.is_empty() {
-                found.disown(from);
-                break;
-            }
-            for (seq, event) in batch.events() {
-                let record = Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?;
-                if !found.compare(seq, print(record.key, record.value)) {
-                    break 'compared;
-                }
-            }
-            from = batch.until();
+            let prints = batch.events().map(|(seq, event)| {
+                let record = Record::decode(event).map_err(|_| Err(PublisherError::Undecodable(seq)))?;
+                Ok(print(record.key, record.value))
+            });
+            Ok(Held::Events(prints.collect::<Result<_, _>>()?))
+        });
+        match compared {
+            Ok(()) => {}
+            Err(Ok(trouble)) => return Ok(Err(trouble)),
+            Err(Err(error)) => return Err(error),
         }
         self.metrics.read_back_found.inc_by(found.count());
         tracing::info!(found = found.count(), "the topic was read back");
@@ -302,7 +311,7 @@ impl Driver {
         let count = missing.len() as u64;
         let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();
         let Some(producer) = self.producer.as_mut() else {
-            return Ok(Ok(Event::Doubt { until: None, records: 0 }));
+            return Ok(Ok(Event::Doubt { records: 0 }));
         };
         let started = Instant::now();
         let result = producer.publish(missing.into_iter());
@@ -321,12 +330,12 @@ impl Driver {
                 self.metrics.count_kafka_error("refused");
                 let (seq, reason) =
                     reports.refused.unwrap_or((from, Refusal { reason: "kafka_invalid", detail: String::new() }));
-                Event::Refused { seq, records: count, until, reason }
+                Event::Refused { seq, records: count, reason }
             }
             Err(Failure::Doubt(trouble)) => {
                 self.metrics.count_transaction(TransactionResult::Doubt);
                 self.report(&trouble);
-                Event::Doubt { until: Some(until), records: count }
+                Event::Doubt { records: count }
             }
         }))
     }
@@ -396,15 +405,9 @@ impl Driver {
         }
     }
 
-    /// After a clean end nothing is in doubt: the next start need not read what lies before it.
-    fn finish(&mut self) {
-        if self.machine.is_ready()
-            && let Some(offsets) = self.topic.as_ref().and_then(|topic| topic.offsets().ok())
-        {
-            let positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
-            let watermark = self.machine.watermark();
-            self.spool.advance(Advance { watermark, topic: Arc::clone(&self.topic_name), positions });
-        }
+    /// The positions stay what they are. The present ends of the topic are no better: a copy of the spool
+    /// may have published before them since the last transaction, and would never be noticed.
+    fn finish(&self) {
         self.kafka.set(KafkaState::Stopped);
         let left = self.spool.progress().depth();
         if left > 0 {

@@ -24,13 +24,9 @@ pub enum Action {
     /// Before the first transaction of this process: store the positions, durably.
     Begin(Positions),
     /// Read these ranges in `read_committed`, once the last stable offset has passed their end,
-    /// and note every sequence number of this spool.
-    ReadBack {
-        /// What to read.
-        ranges: Vec<Range>,
-        /// Where to note it.
-        found: Found,
-    },
+    /// and note every sequence number of this spool in
+    /// [`Machine::nothing_found`](super::machine::Machine::nothing_found).
+    ReadBack(Vec<Range>),
     /// Take a new identity for the events from `first_seq` on.
     Renew {
         /// The first sequence number of the new identity.
@@ -89,15 +85,11 @@ pub enum Event {
         seq: Seq,
         /// Records in the transaction.
         records: u64,
-        /// Sequence number after the last one of the transaction.
-        until: Seq,
         /// What Kafka said.
         reason: Refusal,
     },
     /// Anything else: what became of a transaction, if one was open, is not known.
     Doubt {
-        /// Sequence number after the last record that may have been sent, if any.
-        until: Option<Seq>,
         /// Records that were to be sent, 0 if it did not come to that.
         records: u64,
     },

@@ -9,8 +9,8 @@ use crate::spool::{Identity, Seq};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     base: Seq,
-    /// At or above this, a number was not given out by this spool.
-    given_out: Seq,
+    /// From here on the spool has given out no number.
+    next_seq: Seq,
     identities: Vec<Identity>,
     seqs: SeqSet,
     /// What was found under each number from `base` on.
@@ -29,9 +29,10 @@ pub fn print(key: &[u8], value: &[u8]) -> u32 {
 }
 
 impl Found {
-    /// Nothing found yet; numbers below `base` do not matter, those from `given_out` on cannot be.
-    pub fn new(base: Seq, given_out: Seq, identities: &[Identity]) -> Self {
-        Self { base, seqs: SeqSet::new(base), given_out, identities: identities.to_vec(), ..Self::default() }
+    /// Nothing found yet; numbers below `base` do not matter, those from `next_seq` on the spool has not
+    /// given out.
+    pub fn new(base: Seq, next_seq: Seq, identities: &[Identity]) -> Self {
+        Self { base, seqs: SeqSet::new(base), next_seq, identities: identities.to_vec(), ..Self::default() }
     }
 
     /// Notes a record by its `bridge_spool`, its `bridge_seq` and its [`print()`]; tells whether it
@@ -42,8 +43,8 @@ impl Found {
         match self.identities.get(at + 1) {
             // An identity that was given up: what goes beyond its range was the reason.
             Some(next) if seq >= next.first_seq => return true,
-            None if seq >= self.given_out => {
-                self.disown(self.given_out);
+            None if seq >= self.next_seq => {
+                self.disown(self.next_seq);
                 return true;
             }
             _ => {}

@@ -41,12 +41,10 @@ pub struct Machine {
     /// Failures since Kafka was last reached.
     failures: u32,
     watermark: Seq,
-    /// At or above this a sequence number in the topic was not published by this spool's file.
-    given_out: Seq,
     identities: Vec<Identity>,
     /// The identity the present producer is connected for.
     connected: Option<Uuid>,
-    /// Whether [`Action::Begin`] was done.
+    /// Whether [`Action::Begin`] was done, for this topic.
     begun: bool,
     /// Whether no record of this spool can be anywhere, as long as it has not begun.
     unused: bool,
@@ -69,14 +67,13 @@ struct RefusedSize {
 }
 
 impl Machine {
-    /// A machine for a spool as it was opened: numbers below `given_out` may be in the topic, and
-    /// their content is compared; `positions` are those stored for it; `unused` says that no record of it can be anywhere.
-    pub fn new(unused: bool, watermark: Seq, given_out: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
+    /// A machine for a spool as it was opened: `positions` are those stored for it; `unused` says that no
+    /// record of it can be anywhere.
+    pub fn new(unused: bool, watermark: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
         Self {
             step: Step::Connect,
             failures: 0,
             watermark,
-            given_out,
             identities,
             connected: None,
             begun: false,
@@ -96,10 +93,7 @@ impl Machine {
             Step::Backoff => Action::Backoff(backoff(self.failures)),
             Step::Connect => Action::Connect { spool: self.identity().0 },
             Step::ListOffsets => Action::ListOffsets,
-            Step::ReadBack(ranges) => Action::ReadBack {
-                ranges: ranges.clone(),
-                found: Found::new(self.watermark, self.given_out, &self.identities),
-            },
+            Step::ReadBack(ranges) => Action::ReadBack(ranges.clone()),
             Step::Begin => Action::Begin(self.positions.clone()),
             Step::Renew(first_seq) => Action::Renew { first_seq: *first_seq },
             Step::Publish => {
@@ -117,6 +111,7 @@ impl Machine {
             Event::Done => {
                 if self.step == Step::Begin {
                     self.begun = true;
+                    self.unused = false;
                     self.step = Step::Publish;
                 } else {
                     self.step = Step::Connect;
@@ -144,7 +139,11 @@ impl Machine {
             Event::Idle => self.failures = 0,
             Event::Committed { until, next } => {
                 self.failures = 0;
-                self.given_out = self.given_out.max(until);
+                if next.iter().any(|(at, next)| self.positions.get(at).is_some_and(|known| next < known)) {
+                    // The topic was made anew: no offset of the old one says anything about this one.
+                    self.positions.values_mut().for_each(|position| *position = 0);
+                    self.read_through = None;
+                }
                 // What was found ahead may lie before these offsets, and must be found again after a crash.
                 if self.found.highest().is_none_or(|highest| highest < until) {
                     self.positions.extend(next);
@@ -152,8 +151,7 @@ impl Machine {
                 self.grow();
                 self.advance(until);
             }
-            Event::Refused { seq, records, until, reason } => {
-                self.given_out = self.given_out.max(until);
+            Event::Refused { seq, records, reason } => {
                 if records <= 1 {
                     self.condemned = Some((seq, reason));
                 }
@@ -163,10 +161,7 @@ impl Machine {
                 self.failures = 0;
                 self.fail();
             }
-            Event::Doubt { until, records } => {
-                if let Some(until) = until {
-                    self.given_out = self.given_out.max(until);
-                }
+            Event::Doubt { records } => {
                 if records > 0 {
                     let floor = TRANSACTION_MIN_RECORDS.min(self.records);
                     self.records = (records / 2).max(floor);
@@ -184,6 +179,11 @@ impl Machine {
     /// Offsets below which no record at or above the watermark is.
     pub fn positions(&self) -> &Positions {
         &self.positions
+    }
+
+    /// Where a reading notes what it finds; from `next_seq` on the spool has given out no number.
+    pub fn nothing_found(&self, next_seq: Seq) -> Found {
+        Found::new(self.watermark, next_seq, &self.identities)
     }
 
     /// Whether a record was found in the topic when it was last read.
@@ -228,19 +228,23 @@ impl Machine {
     /// Decides what must be read back.
     fn plan(&mut self, offsets: &[PartitionOffsets]) {
         let ends: Positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
-        if self.unused && !self.begun {
+        if self.unused {
             self.positions = ends;
             self.take(Found::default());
             return;
+        }
+        if self.positions.iter().any(|(at, position)| ends.get(at).is_none_or(|end| position > end)) {
+            // The topic was made anew: no offset of the old one says anything about this one, also where it
+            // has grown beyond. What is stored must not outlive the next transaction.
+            self.positions.clear();
+            self.begun = false;
         }
         self.positions = offsets
             .iter()
             .map(|at| {
                 // Nothing stored (a copy of this spool may have published), a partition that is new
-                // since then, offsets that retention removed, a topic that was made anew: from the
-                // earliest record on.
-                let stored = self.positions.get(&at.partition).copied().unwrap_or(at.low);
-                (at.partition, if (at.low..=at.high).contains(&stored) { stored } else { at.low })
+                // since then, offsets that retention removed: from the earliest record on.
+                (at.partition, self.positions.get(&at.partition).map_or(at.low, |stored| at.low.max(*stored)))
             })
             .collect();
         let ranges: Vec<Range> = ends

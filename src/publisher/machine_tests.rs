@@ -7,14 +7,8 @@ fn identity(first_seq: Seq, uuid: Uuid) -> Identity {
     Identity { first_seq, uuid }
 }
 
-fn machine(watermark: Seq, given_out: Seq, positions: &[(i32, i64)]) -> Machine {
-    Machine::new(
-        positions.is_empty(),
-        watermark,
-        given_out,
-        vec![identity(1, UUID)],
-        positions.iter().copied().collect(),
-    )
+fn machine(watermark: Seq, positions: &[(i32, i64)]) -> Machine {
+    Machine::new(positions.is_empty(), watermark, vec![identity(1, UUID)], positions.iter().copied().collect())
 }
 
 fn offsets(partitions: &[(i64, i64)]) -> Event {
@@ -28,7 +22,8 @@ fn ready(machine: &mut Machine, partitions: &[(i64, i64)], found: &[Seq]) {
     machine.on(Event::Connected);
     assert_eq!(machine.next(), Action::ListOffsets);
     machine.on(offsets(partitions));
-    if let Action::ReadBack { found: mut set, .. } = machine.next() {
+    if let Action::ReadBack(_) = machine.next() {
+        let mut set = machine.nothing_found(Seq::MAX);
         for &seq in found {
             set.note(UUID, seq, 0);
         }
@@ -43,13 +38,13 @@ fn committed(until: Seq, next: &[(i32, i64)]) -> Event {
     Event::Committed { until, next: next.iter().copied().collect() }
 }
 
-fn doubt(until: Seq, records: u64) -> Event {
-    Event::Doubt { until: Some(until), records }
+fn doubt(records: u64) -> Event {
+    Event::Doubt { records }
 }
 
 #[test]
 fn a_new_spool_starts_at_the_end_of_the_topic_and_reads_nothing_back() {
-    let mut machine = machine(1, 1, &[]);
+    let mut machine = machine(1, &[]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 500), (7, 9)]));
     assert_eq!(machine.next(), Action::Begin([(0, 500), (1, 9)].into()));
@@ -59,28 +54,51 @@ fn a_new_spool_starts_at_the_end_of_the_topic_and_reads_nothing_back() {
 
 #[test]
 fn a_start_reads_back_from_the_stored_positions_to_the_high_watermarks() {
-    let mut machine = machine(10, 20, &[(0, 100), (1, 50), (2, 999), (4, 3)]);
+    let mut machine = machine(10, &[(0, 100), (1, 50), (3, 3)]);
     machine.on(Event::Connected);
-    // 0: read on; 1: removed by retention; 2: the topic was made anew; 3: a new partition;
-    // 4: nothing came since.
-    machine.on(offsets(&[(0, 130), (60, 70), (0, 5), (2, 4), (0, 3)]));
-    let Action::ReadBack { ranges, .. } = machine.next() else { panic!("{:?}", machine.next()) };
+    // 0: read on; 1: removed by retention; 2: a new partition; 3: nothing came since.
+    machine.on(offsets(&[(0, 130), (60, 70), (2, 4), (0, 3)]));
+    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     let ranges: Vec<_> = ranges.iter().map(|range| (range.partition, range.from, range.to)).collect();
-    assert_eq!(ranges, [(0, 100, 130), (1, 60, 70), (2, 0, 5), (3, 2, 4)]);
+    assert_eq!(ranges, [(0, 100, 130), (1, 60, 70), (2, 2, 4)]);
+}
+
+#[test]
+fn one_offset_beyond_the_end_tells_that_the_topic_was_made_anew_and_all_of_it_is_read() {
+    for ends in [&[(0, 130), (0, 40)][..], &[(0, 130)]] {
+        let mut machine = machine(10, &[(0, 100), (1, 50)]);
+        ready(&mut machine, &[(0, 100), (0, 50)], &[]);
+        machine.on(doubt(0));
+        machine.on(Event::Connected);
+        machine.on(offsets(ends));
+        let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+        assert_eq!(ranges[0], Range { partition: 0, from: 0, to: 130 });
+        machine.on(Event::ReadBack(machine.nothing_found(Seq::MAX)));
+        // A start after a crash must not go by the old ones.
+        assert!(matches!(machine.next(), Action::Begin(_)), "{:?}", machine.next());
+    }
+}
+
+#[test]
+fn a_record_before_a_known_offset_tells_that_the_topic_was_made_anew_below_the_producer() {
+    let mut machine = machine(10, &[(0, 100), (1, 50)]);
+    ready(&mut machine, &[(0, 100), (0, 50)], &[]);
+    machine.on(committed(12, &[(1, 2)]));
+    assert_eq!(machine.positions(), &Positions::from([(0, 0), (1, 2)]));
 }
 
 #[test]
 fn a_spool_without_positions_that_was_used_before_reads_the_whole_topic() {
-    let mut machine = Machine::new(false, 1, 1, vec![identity(1, UUID)], Positions::new());
+    let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], Positions::new());
     machine.on(Event::Connected);
     machine.on(offsets(&[(3, 130)]));
-    let Action::ReadBack { ranges, .. } = machine.next() else { panic!("{:?}", machine.next()) };
+    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     assert_eq!(ranges, [Range { partition: 0, from: 3, to: 130 }]);
 }
 
 #[test]
 fn what_was_found_is_skipped_and_then_the_positions_move_on() {
-    let mut machine = machine(10, 20, &[(0, 100)]);
+    let mut machine = machine(10, &[(0, 100)]);
     ready(&mut machine, &[(0, 130)], &[10, 11, 13]);
     assert!(machine.is_published(11) && machine.is_published(13));
     assert!(!machine.is_published(12) && !machine.is_published(9) && !machine.is_published(14));
@@ -92,28 +110,27 @@ fn what_was_found_is_skipped_and_then_the_positions_move_on() {
 
 #[test]
 fn any_doubt_throws_the_producer_away_fences_and_reads_back() {
-    let mut machine = machine(1, 1, &[]);
+    let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     machine.on(committed(11, &[(0, 10)]));
-    machine.on(doubt(21, 10));
+    machine.on(doubt(10));
     assert_eq!(machine.next(), Action::Connect { spool: UUID });
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 15)]));
-    let Action::ReadBack { ranges, found } = machine.next() else { panic!("{:?}", machine.next()) };
+    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     assert_eq!(ranges, [Range { partition: 0, from: 10, to: 15 }]);
-    let mut set = found;
-    set.note(UUID, 20, 0);
-    assert!(set.foreign_from().is_none(), "20 may have been sent");
-    machine.on(Event::ReadBack(set));
+    let mut found = machine.nothing_found(31);
+    found.note(UUID, 20, 0);
+    machine.on(Event::ReadBack(found));
     assert!(matches!(machine.next(), Action::Publish { from: 11, .. }), "{:?}", machine.next());
 }
 
 #[test]
 fn failures_back_off_up_to_a_bound_and_success_forgets_them() {
-    let mut machine = machine(1, 1, &[]);
+    let mut machine = machine(1, &[]);
     let mut waits = Vec::new();
     for _ in 0..12 {
-        machine.on(Event::Doubt { until: None, records: 0 });
+        machine.on(doubt(0));
         if let Action::Backoff(time) = machine.next() {
             waits.push(time);
             machine.on(Event::Done);
@@ -130,10 +147,11 @@ fn failures_back_off_up_to_a_bound_and_success_forgets_them() {
 
 #[test]
 fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
-    let mut machine = machine(10, 20, &[(0, 100)]);
+    let mut machine = machine(10, &[(0, 100)]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
-    let Action::ReadBack { mut found, .. } = machine.next() else { panic!() };
+    assert!(matches!(machine.next(), Action::ReadBack(_)));
+    let mut found = machine.nothing_found(20);
     for seq in (10..15).chain(20..40) {
         found.note(UUID, seq, 0);
     }
@@ -145,7 +163,8 @@ fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
     assert_eq!(machine.next(), Action::Connect { spool: UUID });
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
-    let Action::ReadBack { mut found, .. } = machine.next() else { panic!() };
+    assert!(matches!(machine.next(), Action::ReadBack(_)));
+    let mut found = machine.nothing_found(20);
     for seq in (10..15).chain(20..40) {
         found.note(UUID, seq, 0);
     }
@@ -162,7 +181,7 @@ fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
 
 #[test]
 fn a_refused_record_is_found_by_halving_and_quarantined_alone() {
-    let mut machine = machine(1, 1, &[]);
+    let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     let poison = 700;
     let reason = Refusal { reason: "kafka_too_large", detail: String::new() };
@@ -175,7 +194,7 @@ fn a_refused_record_is_found_by_halving_and_quarantined_alone() {
                 let until = (from + records).min(1001);
                 if (from..until).contains(&poison) {
                     let reason = reason.clone();
-                    machine.on(Event::Refused { seq: poison, records: until - from, until, reason });
+                    machine.on(Event::Refused { seq: poison, records: until - from, reason });
                 } else {
                     offset += i64::try_from(until - from).unwrap();
                     machine.on(committed(until, &[(0, offset)]));
@@ -194,10 +213,10 @@ fn a_refused_record_is_found_by_halving_and_quarantined_alone() {
 
 #[test]
 fn a_refused_record_that_the_topic_holds_after_all_is_not_quarantined() {
-    let mut machine = machine(5, 5, &[(0, 10)]);
+    let mut machine = machine(5, &[(0, 10)]);
     ready(&mut machine, &[(0, 10)], &[]);
     let reason = Refusal { reason: "kafka_invalid", detail: String::new() };
-    machine.on(Event::Refused { seq: 5, records: 1, until: 6, reason });
+    machine.on(Event::Refused { seq: 5, records: 1, reason });
     ready(&mut machine, &[(0, 12)], &[5]);
     assert!(matches!(machine.next(), Action::Publish { from: 5, .. }));
     assert!(machine.is_published(5));
@@ -205,11 +224,11 @@ fn a_refused_record_that_the_topic_holds_after_all_is_not_quarantined() {
 
 #[test]
 fn a_transaction_that_times_out_is_tried_smaller_and_grows_again() {
-    let mut machine = machine(1, 1, &[]);
+    let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     for _ in 0..20 {
-        let Action::Publish { from, records, .. } = machine.next() else { panic!() };
-        machine.on(doubt(from + records, records));
+        let Action::Publish { records, .. } = machine.next() else { panic!() };
+        machine.on(doubt(records));
         while !matches!(machine.next(), Action::Publish { .. }) {
             match machine.next() {
                 Action::Backoff(_) => machine.on(Event::Done),
@@ -227,10 +246,11 @@ fn a_transaction_that_times_out_is_tried_smaller_and_grows_again() {
 
 #[test]
 fn a_number_that_a_copy_of_the_spool_used_first_is_given_up_with_all_behind_it() {
-    let mut machine = machine(10, 20, &[(0, 100)]);
+    let mut machine = machine(10, &[(0, 100)]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
-    let Action::ReadBack { mut found, .. } = machine.next() else { panic!() };
+    assert!(matches!(machine.next(), Action::ReadBack(_)));
+    let mut found = machine.nothing_found(20);
     for seq in 10..25 {
         found.note(UUID, seq, u32::from(seq >= 14));
     }
@@ -245,7 +265,7 @@ fn a_number_that_a_copy_of_the_spool_used_first_is_given_up_with_all_behind_it()
 /// stored before the watermark has passed them, the start after a crash would not find them.
 #[test]
 fn positions_stay_before_what_was_found_ahead_until_the_watermark_has_passed_it() {
-    let mut machine = machine(1, 200, &[(0, 10), (1, 10)]);
+    let mut machine = machine(1, &[(0, 10), (1, 10)]);
     ready(&mut machine, &[(0, 50), (0, 50)], &[100]);
     machine.on(committed(64, &[(0, 60)]));
     assert_eq!(machine.positions(), &Positions::from([(0, 10), (1, 10)]));

@@ -16,11 +16,12 @@
 //! # Rooms
 //!
 //! [`machine`] decides what to do next, pure ([`events`] are what it and the driver tell each other); [`found`] holds
-//! what a reading found; `driver` does it; `damaged` says what is kept of a row that the disk has damaged;
+//! what a reading found, [`mod@compare`] whether the spool holds the same; `driver` does it; `damaged` says what is kept of a row that the disk has damaged;
 //! [`kafka`] is all that touches librdkafka. [`bypass`] is the way past the spool, for when it cannot be
 //! written.
 
 pub mod bypass;
+pub mod compare;
 mod damaged;
 mod driver;
 pub mod events;

@@ -38,7 +38,8 @@
 //! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
 //!   connection: the file is opened and checked again, what was not acknowledged is removed (from
 //!   the log, too, before anybody is told that it failed), and where that cannot be done the writer
-//!   ends, and with it the process. So it does, once all is published, where the file was removed or
+//!   ends, and with it the process. A log that another process left is written anew at the start: a
+//!   sync of it may have failed, and only what is written again is synced again. So it does, once all is published, where the file was removed or
 //!   replaced.
 //!
 //! Not promised: what is acknowledged and not yet published is gone with the disk.
@@ -106,6 +107,20 @@ impl Identity {
     pub fn name(identities: &[Self], seq: Seq) -> Option<(Uuid, u64)> {
         let identity = identities.iter().rev().find(|identity| identity.first_seq <= seq)?;
         Some((identity.uuid, seq - identity.first_seq + 1))
+    }
+
+    /// The UUID that events from `first_seq` on get when they cannot keep their name. It follows from the
+    /// name and the first event, so that copies of a spool that hold the same events take the same one, and
+    /// go on fencing each other and finding each other's records. Where there is no event yet, there is
+    /// nothing that both could publish.
+    pub fn renewed(identities: &[Self], first_seq: Seq, event: Option<&[u8]>) -> Uuid {
+        match (Self::name(identities, first_seq), event) {
+            (Some((uuid, _)), Some(event)) => {
+                let name = [&first_seq.to_be_bytes(), event].concat();
+                Uuid::new_v5(&uuid, &name)
+            }
+            _ => Uuid::new_v4(),
+        }
     }
 }
 
@@ -293,7 +308,7 @@ impl Spool {
     /// All of [`open`](Self::open) but the thread.
     fn prepare(options: Options) -> Result<(Arc<Shared>, Writer), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
-        let (connection, mut found) = schema::open_writer(&options.dir)?;
+        let (connection, mut found) = schema::open_first(&options.dir)?;
         schema::migrate(&connection)?;
         schema::rename_unused(&connection, &mut found)?;
         let recent = Recent::open(&connection, options.repeat_window, found.next_seq)
@@ -337,7 +352,7 @@ impl Spool {
     pub fn probe(dir: &Path) -> Result<(), SpoolError> {
         let _lock = DirectoryLock::acquire(dir)?;
         if schema::database_file(dir).exists() {
-            schema::open_writer(dir)?;
+            schema::open_first(dir)?;
         }
         Ok(())
     }
@@ -459,9 +474,9 @@ impl Spool {
         self.command(|reply| Command::Quarantine { events, entry: Box::new(entry), reply })
     }
 
-    /// Gives the events from `first_seq` on a new identity; durable when it returns.
-    pub fn renew_identity(&self, first_seq: Seq) -> Result<(), SpoolError> {
-        self.command(|reply| Command::Renew { first_seq, reply })
+    /// Gives the events from its `first_seq` on a new identity; durable when it returns.
+    pub fn renew_identity(&self, identity: Identity) -> Result<(), SpoolError> {
+        self.command(|reply| Command::Renew { identity, reply })
     }
 
     fn command<T>(&self, make: impl FnOnce(SyncSender<Result<T, SpoolError>>) -> Command) -> Result<T, SpoolError> {

@@ -174,7 +174,7 @@ fn a_new_identity_starts_at_its_number_and_replaces_the_old_one_behind_the_water
     let (spool, writer) = open(dir.path());
     append(&spool, &[&["a", "b", "c"]]);
     let old = spool.identities()[0];
-    spool.renew_identity(3).unwrap();
+    spool.renew_identity(Identity { first_seq: 3, uuid: Uuid::new_v4() }).unwrap();
     let both = spool.identities();
     assert_eq!((both.len(), both[0], both[1].first_seq), (2, old, 3));
     assert_ne!(both[1].uuid, old.uuid);
@@ -291,3 +291,15 @@ fn sqlite_file() -> Vec<u8> {
 mod check;
 mod damage;
 mod model;
+
+#[test]
+fn copies_that_hold_the_same_event_take_the_same_new_name_and_others_do_not() {
+    let identities = [Identity { first_seq: 1, uuid: Uuid::from_u128(1) }];
+    let renewed = |first_seq, event| Identity::renewed(&identities, first_seq, event);
+    assert_eq!(renewed(3, Some(b"event")), renewed(3, Some(b"event")));
+    assert_ne!(renewed(3, Some(b"event")), renewed(3, Some(b"other")));
+    assert_ne!(renewed(3, Some(b"event")), renewed(4, Some(b"event")));
+    assert_ne!(renewed(3, None), renewed(3, None));
+    let again = [identities[0], Identity { first_seq: 3, uuid: renewed(3, Some(b"event")) }];
+    assert_ne!(Identity::renewed(&again, 3, Some(b"event")), again[1].uuid);
+}

@@ -9,7 +9,6 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
-use uuid::Uuid;
 
 use super::lock::DirectoryLock;
 use super::queue::Group;
@@ -35,7 +34,7 @@ const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 pub(super) enum Command {
     Begin { advance: Advance, reply: SyncSender<Result<(), SpoolError>> },
     Quarantine { events: Range<Seq>, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
-    Renew { first_seq: Seq, reply: SyncSender<Result<(), SpoolError>> },
+    Renew { identity: Identity, reply: SyncSender<Result<(), SpoolError>> },
     TakeOut { ids: BTreeSet<QuarantineId>, group: Box<Group>, reply: SyncSender<Result<Option<Seq>, SpoolError>> },
 }
 
@@ -299,8 +298,8 @@ impl Writer {
                 };
                 (reply, result)
             }
-            Command::Renew { first_seq, reply } => {
-                let uuid = Uuid::new_v4();
+            Command::Renew { identity, reply } => {
+                let Identity { first_seq, uuid } = identity;
                 let result = self.transact(|_, tx| {
                     tx.execute("INSERT OR REPLACE INTO identity VALUES (?1, ?2)", params![first_seq, uuid])?;
                     Ok(Effect::default())
@@ -309,7 +308,7 @@ impl Writer {
                     let mut state = self.shared.state();
                     let at = state.identities.partition_point(|identity| identity.first_seq < first_seq);
                     let replaced = state.identities.get(at).is_some_and(|identity| identity.first_seq == first_seq);
-                    state.identities.splice(at..at + usize::from(replaced), [Identity { first_seq, uuid }]);
+                    state.identities.splice(at..at + usize::from(replaced), [identity]);
                 }
                 (reply, result)
             }

@@ -6,6 +6,7 @@ use std::thread::ScopedJoinHandle;
 
 use recall_bridge::ingest::Outcome;
 use recall_bridge::publisher::kafka::errors::KINDS;
+use recall_bridge::version::{COMMIT, VERSION};
 use recall_bridge::webhook::RECALL_COMMAND;
 
 use crate::bridge::{APP, Bridge, TOKEN, eventually};
@@ -77,8 +78,8 @@ fn every_metric_and_label_known_beforehand_is_there_from_the_start() {
     ] {
         assert_eq!(samples.get(&format!("recall_bridge_{name}")), Some(&0.0), "{name}");
     }
-    let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(samples[&format!("recall_bridge_build_info{{version=\"{version}\"}}")], 1.0);
+    let build = format!("recall_bridge_build_info{{commit=\"{COMMIT}\",version=\"{VERSION}\"}}");
+    assert_eq!(samples[&build], 1.0);
     assert!(samples["process_resident_memory_bytes"] > 0.0);
     assert!(samples["process_open_fds"] > 0.0);
 }

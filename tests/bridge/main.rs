@@ -13,6 +13,12 @@
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod bridge;
+#[cfg(feature = "real-prometheus")]
+#[path = "../support/get.rs"]
+mod get;
+#[path = "../support/pki.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod pki;
 #[path = "../support/sender.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod sender;
@@ -21,6 +27,7 @@ mod sender;
 mod topic;
 
 mod cli;
+mod faulty_disk;
 mod mock;
 #[cfg(feature = "real-disk")]
 mod namespace;
@@ -36,14 +43,22 @@ mod commands;
 mod control_socket;
 mod crash;
 mod damage;
+mod dashboard;
 mod delivery;
 #[cfg(feature = "real-disk")]
 mod disk;
 mod doubt;
 mod faults;
 mod http;
+mod io_campaign;
+mod io_errors;
 mod lifecycle;
+mod metric_catalogue;
+mod moved;
 mod outcomes;
+mod packaging;
+#[cfg(feature = "real-prometheus")]
+mod prometheus;
 mod quarantine_bounds;
 mod quarantine_changes;
 mod quarantine_commands;
@@ -51,8 +66,12 @@ mod quarantine_crash;
 mod repeats;
 mod restored;
 mod schema;
+mod secrets;
 mod smoke;
 mod spool_commands;
 mod spool_failure;
 mod systemd;
+mod tls;
+mod tls_faults;
+mod tls_reload;
 mod vectors;

@@ -58,6 +58,11 @@ impl Kafka {
         self.cluster.request_errors(request, &[error]);
     }
 
+    /// Knows no `InitProducerId`, as brokers before 0.11.
+    pub fn without_transactions(&self) {
+        self.cluster.apiversion(RDKafkaApiKey::InitProducerId, None, None).unwrap();
+    }
+
     pub fn create_topic(&self, name: &str) {
         self.cluster.create_topic(name, PARTITIONS, 1).unwrap();
     }

@@ -1,6 +1,6 @@
 //! HTTP by hand, for what no client library would send.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
 
 use serde_json::Value;
@@ -53,7 +53,7 @@ pub fn exchange(bridge: &Bridge, bytes: &str) -> RawAnswer {
 }
 
 /// Reads one answer; `None` where the connection ends first.
-pub fn read_answer(stream: &mut TcpStream) -> Option<RawAnswer> {
+pub fn read_answer(stream: &mut impl Read) -> Option<RawAnswer> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -78,7 +78,7 @@ pub fn read_answer(stream: &mut TcpStream) -> Option<RawAnswer> {
 }
 
 /// Whether the peer has closed: reads until it has.
-pub fn read_to_close(stream: &mut TcpStream) -> String {
+pub fn read_to_close(stream: &mut impl Read) -> String {
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
     String::from_utf8_lossy(&rest).into_owned()

@@ -15,6 +15,9 @@
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, clippy::needless_pass_by_value, reason = "shared between suites; each uses a part")]
 mod bridge;
+#[path = "../support/pki.rs"]
+#[allow(dead_code, reason = "shared between suites; each uses a part")]
+mod pki;
 #[path = "../support/sender.rs"]
 #[allow(dead_code, reason = "shared between suites; each uses a part")]
 mod sender;
@@ -35,15 +38,18 @@ mod at_least_once;
 mod authorization;
 mod bridge_killed;
 mod broker_restarts;
+mod check_config;
 mod end_to_end;
 mod kafka_away;
 mod late_end_txn;
 mod quarantine_requeued;
 mod record_refused;
+mod secrets;
 mod spool_copied;
 mod spool_shared;
 #[cfg(feature = "real-stores")]
 mod stores;
+mod tls;
 mod topic_missing;
 mod two_bridges;
 mod watermark_lags;

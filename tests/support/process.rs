@@ -107,15 +107,20 @@ impl Process {
     #[track_caller]
     pub fn wait_exit(&mut self, within: Duration) -> i32 {
         let until = Instant::now() + within;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
+        loop {
+            if let Some(code) = self.try_exit() {
+                return code;
             }
             assert!(Instant::now() < until, "still running after {within:?}; the log's end:\n{}", self.tail());
             std::thread::sleep(POLL);
-        };
+        }
+    }
+
+    /// The same where it has ended already.
+    pub fn try_exit(&mut self) -> Option<i32> {
+        let status = self.child.try_wait().unwrap()?;
         self.finish_reading();
-        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+        Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
     }
 
     /// Ends it with SIGKILL, as a power cut would.

@@ -95,8 +95,19 @@ impl Sender {
     /// A sender to the webhook URL `url`.
     pub fn new(url: &str, app: u64, token: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).timeout(Duration::from_secs(20));
+        let client = recall_bridge::commands::http_client::plain()
+            .unwrap()
+            .no_proxy()
+            .tcp_nodelay(true)
+            .timeout(Duration::from_secs(20));
         Self { runtime, client: client.build().unwrap(), url: url.to_owned(), app, token: token.to_owned() }
+    }
+
+    /// The same to an `https` URL, with its side of TLS.
+    pub fn secure(url: &str, app: u64, token: &str, tls: &rustls::ClientConfig) -> Self {
+        let plain = Self::new(url, app, token);
+        let client = reqwest::Client::builder().tls_backend_preconfigured(tls.clone()).no_proxy();
+        Self { client: client.tcp_nodelay(true).timeout(Duration::from_secs(20)).build().unwrap(), ..plain }
     }
 
     /// Posts a recall of these keys, signed for now.

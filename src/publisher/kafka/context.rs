@@ -1,5 +1,6 @@
 //! What librdkafka calls back with.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -9,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
+use super::complaint::Complaint;
 use super::errors::{is_refusal, refusal_reason};
 use crate::publisher::machine::Refusal;
 use crate::spool::{Positions, Seq};
@@ -39,8 +41,9 @@ impl Reports {
 #[derive(Debug, Default)]
 pub(in crate::publisher) struct Context {
     reports: Mutex<Reports>,
-    /// The last thing the client complained of: often the cause behind a time-out.
-    complaint: Mutex<Option<KafkaError>>,
+    complaint: Mutex<Option<Complaint>>,
+    /// Log lines and errors so far.
+    heard: AtomicU64,
 }
 
 impl Context {
@@ -55,8 +58,13 @@ impl Context {
         reports.failed.is_some() || reports.refused.is_some()
     }
 
-    /// The last complaint since the last call.
-    pub(in crate::publisher) fn take_complaint(&self) -> Option<KafkaError> {
+    /// How much the client has said so far.
+    pub(in crate::publisher) fn heard(&self) -> u64 {
+        self.heard.load(Relaxed)
+    }
+
+    /// The complaint since the last call that says most.
+    pub(in crate::publisher) fn take_complaint(&self) -> Option<Complaint> {
         self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -65,15 +73,17 @@ impl ClientContext for Context {
     // The publisher logs one line per change of state; librdkafka's own lines, one or more per
     // attempt, are for those who ask for them.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.fetch_add(1, Relaxed);
         tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.heard.fetch_add(1, Relaxed);
         tracing::debug!(target: "librdkafka", %error, "{reason}");
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        // "All brokers are down" says less than what came before it.
-        if complaint.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *complaint = Some(error);
+        let new = Complaint::new(&error, reason);
+        if complaint.as_ref().is_none_or(|before| new.outweighs(before)) {
+            *complaint = Some(new);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The thin side: every call to librdkafka.
 
+mod complaint;
 pub(super) mod context;
+pub mod describe;
 pub mod errors;
 pub mod probe;
 pub(super) mod producer;
@@ -8,6 +10,22 @@ pub(super) mod read_back;
 pub mod topic;
 pub(super) mod unspooled;
 
+use std::time::{Duration, Instant};
+
 /// For what a client complained of while a call failed: log lines and errors wait in one queue, and
 /// polling without waiting takes only the first of them.
-const COMPLAINTS: std::time::Duration = std::time::Duration::from_millis(5);
+const COMPLAINTS: Duration = Duration::from_millis(5);
+/// With `KAFKA_DEBUG` thousands of lines may stand before the one that matters.
+const COMPLAINTS_MAX: Duration = Duration::from_secs(1);
+
+/// Polls until nothing more is said.
+fn hear_complaints(context: &context::Context, poll: impl Fn(Duration)) {
+    let started = Instant::now();
+    loop {
+        let before = context.heard();
+        poll(COMPLAINTS);
+        if context.heard() == before || started.elapsed() >= COMPLAINTS_MAX {
+            return;
+        }
+    }
+}

@@ -7,6 +7,14 @@ use super::errors::Trouble;
 use super::producer::Producer;
 use super::topic::Topic;
 
+/// The number of brokers that there are.
+///
+/// # Errors
+/// None of them can be reached, or lets nobody in by these credentials.
+pub fn brokers(config: &ClientConfig) -> Result<usize, Trouble> {
+    Topic::new(config, "")?.brokers()
+}
+
 /// The number of partitions of a topic; none where it is not there.
 ///
 /// # Errors

@@ -74,7 +74,7 @@ impl Producer {
             Self { client, transactional: transactional_id.is_some(), topic: topic.to_owned(), committed_at: None };
         if producer.transactional {
             let result = producer.client.init_transactions(CONNECT_TIMEOUT);
-            producer.client.poll(super::COMPLAINTS);
+            super::hear_complaints(producer.client.context(), |time| producer.client.poll(time));
             result.map_err(|error| producer.trouble(DOING, &error))?;
         }
         Ok(producer)
@@ -201,9 +201,12 @@ pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Conte
     if let Some(complaint) = context.take_complaint()
         && matches!(trouble.kind, "timeout" | "transport" | "other")
     {
-        let cause = Trouble::new(doing, &complaint);
-        trouble.kind = cause.kind;
-        trouble.text = format!("{} ({})", trouble.text, cause.text);
+        trouble.kind = complaint.kind;
+        trouble.text = match complaint.kind {
+            // What failed by it says nothing beside it.
+            "authentication" => complaint.reason,
+            _ => format!("{} ({})", trouble.text, complaint.reason),
+        };
     }
     trouble
 }

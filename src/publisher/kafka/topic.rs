@@ -57,12 +57,20 @@ impl Topic {
             .collect()
     }
 
+    /// How many brokers there are.
+    pub(in crate::publisher) fn brokers(&self) -> Result<usize, Trouble> {
+        let result = self.client.fetch_metadata(None, TIMEOUT);
+        super::hear_complaints(self.client.context(), |time| drop(self.client.poll(time)));
+        let metadata = result.map_err(|error| explained("asking for the brokers", &error, self.client.context()))?;
+        Ok(metadata.brokers().len())
+    }
+
     /// The partitions; an error where the topic is missing or a partition has no leader.
     pub(in crate::publisher) fn partitions(&self) -> Result<Vec<i32>, Trouble> {
         const DOING: &str = "asking for the topic";
         let result = self.client.fetch_metadata(Some(&self.name), TIMEOUT);
         // Serves what explains a time-out.
-        let _ = self.client.poll(super::COMPLAINTS);
+        super::hear_complaints(self.client.context(), |time| drop(self.client.poll(time)));
         let metadata = result.map_err(|error| explained(DOING, &error, self.client.context()))?;
         let missing = || Trouble {
             kind: "unknown_topic",

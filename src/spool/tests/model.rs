@@ -224,10 +224,8 @@ impl Run {
             Op::Renew(at) => {
                 let waiting = usize::try_from(model.next_seq() - model.watermark()).unwrap();
                 let first_seq = model.watermark() + at.index(waiting + 1) as u64;
-                self.spool.renew_identity(first_seq).unwrap();
-                let uuid =
-                    self.spool.identities().iter().find(|identity| identity.first_seq == first_seq).unwrap().uuid;
-                assert!(!model.identities.values().any(|known| *known == uuid), "a UUID is used twice");
+                let uuid = Uuid::new_v4();
+                self.spool.renew_identity(Identity { first_seq, uuid }).unwrap();
                 model.identities.insert(first_seq, uuid);
             }
             Op::Read(from, below, events, bytes) => {

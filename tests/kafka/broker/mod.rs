@@ -42,6 +42,8 @@ const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 /// A running (or killed, or frozen) broker. Dropping it kills the process and removes its data.
 pub(crate) struct Broker {
     ports: Ports,
+    more: Vec<(&'static str, u16)>,
+    scram: Option<String>,
     process: Option<Process>,
     dir: TempDir,
 }
@@ -96,7 +98,7 @@ impl Broker {
     #[allow(dead_code, reason = "for tests of several brokers")]
     pub(crate) fn start_node(ports: Ports, settings: &[(&str, &str)], proxy: u16) -> Self {
         let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
-        let mut broker = Self { ports, process: None, dir };
+        let mut broker = Self { ports, more: Vec::new(), scram: None, process: None, dir };
         broker.format(settings, Some(proxy));
         match broker.run() {
             Ok(()) => broker,
@@ -105,10 +107,31 @@ impl Broker {
         }
     }
 
+    /// Starts a broker with further listeners, see [`Broker::at`], on which an ACL must name whoever
+    /// comes. `scram` is a user with its password.
+    pub(crate) fn start_secured(
+        listeners: &[&'static str],
+        settings: &[(&str, &str)],
+        (user, password): (&str, &str),
+    ) -> Self {
+        let scram = format!("SCRAM-SHA-512=[name={user},password={password}]");
+        Self::launch_as(settings, None, listeners, Some(&scram))
+    }
+
     fn launch(settings: &[(&str, &str)], proxy: Option<u16>) -> Self {
+        Self::launch_as(settings, proxy, &[], None)
+    }
+
+    fn launch_as(
+        settings: &[(&str, &str)],
+        proxy: Option<u16>,
+        listeners: &[&'static str],
+        scram: Option<&str>,
+    ) -> Self {
         for _ in 0..START_ATTEMPTS {
             let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
-            let mut broker = Self { ports: Ports::pick(), process: None, dir };
+            let more = listeners.iter().map(|name| (*name, free_port())).collect();
+            let mut broker = Self { ports: Ports::pick(), more, scram: scram.map(str::to_owned), process: None, dir };
             broker.format(settings, proxy);
             match broker.run() {
                 Ok(()) => return broker,
@@ -127,6 +150,12 @@ impl Broker {
     /// What clients that have to prove who they are connect to.
     pub(crate) fn guarded(&self) -> String {
         address(self.ports.proxied).to_string()
+    }
+
+    /// What clients of a listener of [`Broker::start_secured`] connect to.
+    pub(crate) fn at(&self, listener: &str) -> String {
+        let (_, port) = self.more.iter().find(|(name, _)| *name == listener).expect("a listener of this name");
+        address(*port).to_string()
     }
 
     /// Lets `user` do `operations` on what `resource` names, as arguments of Kafka's own
@@ -282,11 +311,12 @@ impl Broker {
 
     /// Writes the settings and formats the storage, which Kafka asks for before its first start.
     fn format(&self, settings: &[(&str, &str)], proxy: Option<u16>) {
-        let text = properties::properties(self.dir.path(), self.ports, proxy, settings);
+        let text = properties::properties(self.dir.path(), self.ports, proxy, &self.more, settings);
         fs::write(self.properties(), text).expect("server.properties is written");
         let output = java()
             .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
             .arg(self.properties())
+            .args(self.scram.iter().flat_map(|scram| ["--add-scram", scram]))
             .output()
             .expect("java starts (Debian package default-jre-headless)");
         assert!(

@@ -10,7 +10,15 @@ use super::ports::Ports;
 ///
 /// The short session is for [`Broker::restart`]: after a crash the controller refuses a new
 /// process with the old one's id until the session of the dead one has run out (9 s by default).
-pub(super) fn properties(dir: &Path, ports: Ports, proxy: Option<u16>, settings: &[(&str, &str)]) -> String {
+///
+/// `more` are further listeners, by name and port; what they speak is a matter of `settings`.
+pub(super) fn properties(
+    dir: &Path,
+    ports: Ports,
+    proxy: Option<u16>,
+    more: &[(&str, u16)],
+    settings: &[(&str, &str)],
+) -> String {
     let Ports { clients, controller, proxied } = ports;
     let mut listeners = format!("PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}");
     let mut advertised = format!("PLAINTEXT://127.0.0.1:{clients}");
@@ -19,6 +27,10 @@ pub(super) fn properties(dir: &Path, ports: Ports, proxy: Option<u16>, settings:
         let port = if port == 0 { proxied } else { port };
         write!(listeners, ",PROXIED://127.0.0.1:{proxied}").expect("a string takes text");
         write!(advertised, ",PROXIED://127.0.0.1:{port}").expect("a string takes text");
+    }
+    for (name, port) in more {
+        write!(listeners, ",{name}://127.0.0.1:{port}").expect("a string takes text");
+        write!(advertised, ",{name}://127.0.0.1:{port}").expect("a string takes text");
     }
     let data = dir.join("data");
     let data = data.display();

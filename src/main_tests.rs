@@ -1,0 +1,59 @@
+//! The command line itself: every command has an example, and every example is one.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+/// Every command that does something, with its words.
+fn leaves(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<String>, clap::Command)>) {
+    let words: Vec<String> = words.iter().cloned().chain([command.get_name().to_owned()]).collect();
+    if command.has_subcommands() {
+        command.get_subcommands().for_each(|below| leaves(below, &words, found));
+    }
+    found.push((words, command.clone()));
+}
+
+/// The words of an example as a shell takes them: without variables before it and files behind it.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for letter in line.chars() {
+        match letter {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            other => words.last_mut().unwrap().push(other),
+        }
+    }
+    assert!(!quoted, "{line}");
+    words.retain(|word| !word.is_empty() && !word.starts_with('>'));
+    let variables = words.iter().take_while(|word| word.contains('=')).count();
+    words.split_off(variables)
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_has_an_example_and_every_example_is_a_command_line_of_it() {
+    let mut found = Vec::new();
+    leaves(&Cli::command(), &[], &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    for (name, command) in found.iter().filter(|(name, _)| name.len() > 1) {
+        let help = command.get_after_help().unwrap_or_else(|| panic!("{name:?} has no example")).to_string();
+        let examples: Vec<_> = help.lines().skip_while(|line| *line != "Example:").skip(1).map(words).collect();
+        assert!(examples.iter().any(|example| example.starts_with(name)), "{name:?}: {help}");
+        for example in examples {
+            if let Err(error) = Cli::try_parse_from(&example) {
+                panic!("{example:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_example_is_taken_apart_as_a_shell_does() {
+    let line = "A=1 B='2 3' recall-bridge explain --url 'http://host/?a=1&b=2' >file";
+    assert_eq!(words(line), ["recall-bridge", "explain", "--url", "http://host/?a=1&b=2"]);
+}

@@ -1,0 +1,68 @@
+//! What a client complained of while a call failed: often the cause behind a time-out.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::errors::kind;
+
+/// One complaint of librdkafka.
+#[derive(Debug, Clone)]
+pub(in crate::publisher) struct Complaint {
+    /// A label value of `kafka_errors_total{kind}`.
+    pub(in crate::publisher) kind: &'static str,
+    /// librdkafka's own sentence, on one line.
+    pub(in crate::publisher) reason: String,
+    weight: u8,
+}
+
+impl Complaint {
+    pub(in crate::publisher) fn new(error: &KafkaError, reason: &str) -> Self {
+        let code = error.rdkafka_error_code();
+        let mut kind = code.map_or("other", kind);
+        // With TLS 1.3 a broker refuses a certificate after the handshake, and then the connection is
+        // only reported as broken, by this alert.
+        if kind == "transport" && reason.contains("SSL") && reason.contains("alert") {
+            kind = "authentication";
+        }
+        let weight = match (kind, code) {
+            ("authentication", _) => 2,
+            // It says less than what came before it.
+            (_, Some(RDKafkaErrorCode::AllBrokersDown)) => 0,
+            _ => 1,
+        };
+        let mut reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        // librdkafka has one sentence for all of it.
+        if reason.contains("broker certificate could not be verified") {
+            reason += "; it may also have expired, or name another host";
+        }
+        Self { kind, reason, weight }
+    }
+
+    /// Whether this one says more than another that came before it.
+    pub(in crate::publisher) fn outweighs(&self, before: &Self) -> bool {
+        self.weight >= before.weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_outweighs_what_follows_from_it() {
+        let complaint = |code, reason: &str| Complaint::new(&KafkaError::Global(code), reason);
+        let refused = complaint(RDKafkaErrorCode::Authentication, "SASL authentication\n error");
+        let broken = complaint(RDKafkaErrorCode::BrokerTransportFailure, "Disconnected");
+        let down = complaint(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
+        assert_eq!((refused.kind, refused.reason.as_str()), ("authentication", "SASL authentication error"));
+        assert_eq!((broken.kind, down.kind), ("transport", "transport"));
+        assert!(refused.outweighs(&broken) && refused.outweighs(&refused) && broken.outweighs(&down));
+        assert!(!broken.outweighs(&refused) && !down.outweighs(&refused) && !down.outweighs(&broken));
+    }
+
+    #[test]
+    fn an_alert_after_the_handshake_is_a_refusal() {
+        let reason = "SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116";
+        let complaint = Complaint::new(&KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), reason);
+        assert_eq!(complaint.kind, "authentication");
+    }
+}

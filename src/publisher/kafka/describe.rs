@@ -1,0 +1,54 @@
+//! How a topic is set up, for `check-config`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+
+use super::context::Context;
+use super::errors::Trouble;
+
+const DOING: &str = "asking for the topic's settings";
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The settings of a topic by their names, defaults of the broker included.
+pub type Settings = BTreeMap<String, String>;
+
+/// The replicas of the partition that has the fewest.
+///
+/// # Errors
+/// The broker cannot be reached, or does not tell.
+pub fn replicas(config: &ClientConfig, topic: &str) -> Result<usize, Trouble> {
+    let fault = |error: KafkaError| Trouble::new("asking for the topic", &error);
+    let mut config = config.clone();
+    config.set("allow.auto.create.topics", "false");
+    let client: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(fault)?;
+    let metadata = client.fetch_metadata(Some(topic), TIMEOUT).map_err(fault)?;
+    let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+    Ok(partitions.map(|partition| partition.replicas().len()).min().unwrap_or(0))
+}
+
+/// What the topic is set to.
+///
+/// # Errors
+/// The right `DescribeConfigs` on the topic is missing, or the broker knows no such question.
+pub fn settings(config: &ClientConfig, topic: &str) -> Result<Settings, Trouble> {
+    let fault = |error: KafkaError| Trouble::new(DOING, &error);
+    let other = |text: String| Trouble { kind: "other", doing: DOING, text };
+    let admin: AdminClient<Context> = config.create_with_context(Context::default()).map_err(fault)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| other(error.to_string()))?;
+    let resource = ResourceSpecifier::Topic(topic);
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    let described = runtime.block_on(admin.describe_configs([&resource], &options)).map_err(fault)?;
+    let described = described.into_iter().next().ok_or_else(|| other("no answer".to_owned()))?;
+    let described = described.map_err(|code| fault(KafkaError::AdminOp(code)))?;
+    // The client library passes a refusal on as an answer without settings.
+    if described.entries.is_empty() {
+        let text = "the broker tells none".to_owned();
+        return Err(Trouble { kind: "authorization", doing: DOING, text });
+    }
+    Ok(described.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+}

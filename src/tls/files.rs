@@ -1,0 +1,209 @@
+//! From PEM files to what a handshake needs, or to everything that is wrong with them.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::CertifiedKey;
+
+use super::{Certificate, provider};
+
+/// The variable that names the certificate.
+pub const CERT: &str = "BRIDGE_TLS_CERT";
+/// The variable that names its key.
+pub const KEY: &str = "BRIDGE_TLS_KEY";
+/// The variable that names the authorities.
+pub const CLIENT_CA: &str = "BRIDGE_TLS_CLIENT_CA";
+/// A chain is a few kilobytes, a list of authorities some more; the bound keeps a wrong path
+/// (`/dev/zero`) from eating memory.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Where the PEM files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The certificate and the intermediate ones behind it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities one of which must have signed the peer's certificate.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What is wrong with one of the files. Holds nothing of its content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {problem}; {fix}")]
+pub struct TlsFault {
+    /// The variable that names the file.
+    pub name: &'static str,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+impl TlsFault {
+    fn new(name: &'static str, path: &Path, problem: impl fmt::Display, fix: &'static str) -> Self {
+        Self { name, problem: format!("{} {problem}", path.display()), fix }
+    }
+}
+
+/// What stood in the files, sound and fitting together.
+#[derive(Clone)]
+pub struct Material {
+    pub(super) key: Arc<CertifiedKey>,
+    pub(super) clients: Option<Arc<dyn ClientCertVerifier>>,
+    certificate: Certificate,
+    authorities: Vec<Certificate>,
+}
+
+impl Material {
+    /// The listener's certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The authorities of the peers' certificates; none where peers need none.
+    pub fn authorities(&self) -> &[Certificate] {
+        &self.authorities
+    }
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Material")
+            .field("certificate", &self.certificate)
+            .field("authorities", &self.authorities)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Files {
+    /// Reads and checks all of them. A certificate that has expired is no fault: see
+    /// [`Certificate::untimely`].
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn read(&self) -> Result<Material, Vec<TlsFault>> {
+        let chain = certificates(CERT, &self.cert);
+        let key = private_key(&self.key);
+        let authorities = self.client_ca.as_ref().map(|path| certificates(CLIENT_CA, path)).transpose();
+        let (mut faults, mut whole) = (Vec::new(), None);
+        match (chain, key) {
+            (Ok((chain, mut shown)), Ok(key)) => match self.fit(chain, key) {
+                Ok(key) => whole = Some((key, shown.swap_remove(0))),
+                Err(fault) => faults.push(fault),
+            },
+            (chain, key) => faults.extend([chain.err(), key.err()].into_iter().flatten()),
+        }
+        let clients = authorities.and_then(|found| found.map(|found| self.verifier(found)).transpose());
+        match (whole, clients) {
+            (Some((key, certificate)), Ok(clients)) => {
+                let (clients, authorities) = clients.unzip();
+                Ok(Material { key: Arc::new(key), clients, certificate, authorities: authorities.unwrap_or_default() })
+            }
+            (_, clients) => {
+                faults.extend(clients.err());
+                Err(faults)
+            }
+        }
+    }
+
+    fn fit(&self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<CertifiedKey, TlsFault> {
+        use rustls::{Error, InconsistentKeys};
+        CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                let problem = format!("is not the key of the certificate in {}", self.cert.display());
+                TlsFault::new(KEY, &self.key, problem, "put certificate and key of the same pair there")
+            }
+            Error::InvalidCertificate(_) => {
+                TlsFault::new(CERT, &self.cert, "holds a certificate that cannot be read", "have it issued anew")
+            }
+            // Its text may quote nothing of a key: it is a word of rustls or of ring.
+            _ => TlsFault::new(
+                KEY,
+                &self.key,
+                "holds a key of a kind that TLS cannot use here",
+                "use an ECDSA (P-256, P-384), Ed25519 or RSA (2048 bits or more) key",
+            ),
+        })
+    }
+
+    fn verifier(
+        &self,
+        (authorities, shown): (Vec<CertificateDer<'static>>, Vec<Certificate>),
+    ) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Certificate>), TlsFault> {
+        let path = self.client_ca.as_deref().unwrap_or(Path::new(""));
+        let unusable = |()| {
+            TlsFault::new(
+                CLIENT_CA,
+                path,
+                "holds a certificate that is none of an authority",
+                "name the certificates of the authorities that sign the peers' certificates",
+            )
+        };
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority).map_err(|_| unusable(()))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        Ok((verifier.map_err(|_| unusable(()))?, shown))
+    }
+}
+
+/// All certificates of a file; at least one.
+fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'static>>, Vec<Certificate>), TlsFault> {
+    let text = contents(name, path)?;
+    let broken = || {
+        TlsFault::new(
+            name,
+            path,
+            "is no PEM file of certificates",
+            "write it as PEM, each certificate from its BEGIN to its END line",
+        )
+    };
+    let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(|_| broken())?;
+    if found.is_empty() {
+        return Err(TlsFault::new(
+            name,
+            path,
+            "holds no certificate",
+            "put BEGIN CERTIFICATE to END CERTIFICATE into it",
+        ));
+    }
+    let shown: Option<Vec<Certificate>> = found.iter().map(Certificate::read).collect();
+    Ok((found, shown.ok_or_else(broken)?))
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
+    let text = contents(KEY, path)?;
+    let has = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
+    if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+        let fix =
+            "write it without a password (openssl pkey -in KEY -out PLAIN) into a file that only the bridge may read";
+        return Err(TlsFault::new(KEY, path, "holds an encrypted key, which cannot be used", fix));
+    }
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            TlsFault::new(KEY, path, "holds no private key", "put BEGIN PRIVATE KEY to END PRIVATE KEY into it")
+        }
+        _ => TlsFault::new(KEY, path, "is no PEM file of a private key", "write it as PEM (PKCS#8, PKCS#1 or SEC1)"),
+    })
+}
+
+fn contents(name: &'static str, path: &Path) -> Result<Vec<u8>, TlsFault> {
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(|error| {
+        TlsFault::new(name, path, format_args!("cannot be read: {error}"), "name a file that this process may read")
+    })?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(TlsFault::new(name, path, "is larger than 1 MiB", "name a PEM file"));
+    }
+    Ok(bytes)
+}

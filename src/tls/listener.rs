@@ -1,0 +1,149 @@
+//! What new connections get, until it is replaced.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
+
+use super::{Material, provider};
+
+/// Log lines about refused certificates: the first so many, then one of as many. Whoever can connect
+/// must not fill the disk.
+const REFUSALS_LOGGED: u64 = 100;
+
+/// The present certificate, key and authorities.
+#[derive(Debug)]
+pub struct Listener {
+    present: RwLock<Arc<Material>>,
+    /// Handshakes that came as far as their first message.
+    begun: AtomicU64,
+    done: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Listener {
+    /// Begins with this.
+    pub fn new(material: Material) -> Arc<Self> {
+        Arc::new(Self {
+            present: RwLock::new(Arc::new(material)),
+            begun: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    /// Puts other material in place, from the next handshake on. Whether peers need a certificate is
+    /// settled once.
+    pub fn replace(&self, material: Material) {
+        *self.present.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
+    }
+
+    /// What the next handshake gets.
+    pub fn present(&self) -> Arc<Material> {
+        Arc::clone(&self.present.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Handshakes begun so far.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Relaxed)
+    }
+
+    /// Handshakes that made a connection.
+    pub fn done(&self) -> u64 {
+        self.done.load(Relaxed)
+    }
+
+    /// Counts a handshake that made a connection.
+    pub fn note_done(&self) {
+        self.done.fetch_add(1, Relaxed);
+    }
+
+    /// The configuration of a server that asks here in every handshake. Sessions are not resumed: a
+    /// resumed one would be one of earlier authorities.
+    ///
+    /// # Errors
+    /// The provider lacks what TLS needs.
+    pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, Error> {
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let builder = if self.present().clients.is_some() {
+            builder.with_client_cert_verifier(Arc::new(Clients(Arc::clone(self))))
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Own(Arc::clone(self))));
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+
+    fn clients(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        let verifier = self.present().clients.clone();
+        verifier.ok_or_else(|| Error::General("no authorities for certificates of peers".to_owned()))
+    }
+
+    fn log_refusal(&self, error: &Error) {
+        let refused = self.refused.fetch_add(1, Relaxed);
+        if refused < REFUSALS_LOGGED || refused.is_multiple_of(REFUSALS_LOGGED) {
+            tracing::warn!(%error, refused = refused + 1, "a peer's certificate was refused");
+        }
+    }
+}
+
+/// Our side of a handshake.
+#[derive(Debug)]
+struct Own(Arc<Listener>);
+
+impl ResolvesServerCert for Own {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.begun.fetch_add(1, Relaxed);
+        Some(Arc::clone(&self.0.present().key))
+    }
+}
+
+/// The peer's side, where it needs a certificate.
+#[derive(Debug)]
+struct Clients(Arc<Listener>);
+
+impl ClientCertVerifier for Clients {
+    // None: a peer presents what it has, whichever authorities are in place by now.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.0.clients()?.verify_client_cert(end_entity, intermediates, now);
+        verified.inspect_err(|error| self.0.log_refusal(error))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.clients()?.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.clients()?.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,9 @@
+//! Which release this is, and from which commit.
+
+/// The release.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The beginning of the commit's hash; empty where the build did not know it.
+pub const COMMIT: &str = env!("RECALL_BRIDGE_BUILT_FROM");
+
+/// Both, as `--version` prints them.
+pub const FULL: &str = env!("RECALL_BRIDGE_VERSION");

@@ -1,0 +1,371 @@
+//! Errors of the disk below SQLite, one kind after the other: what was refused is not published, what
+//! was acknowledged is, once and in order, also after a crash and after a power cut.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::bridge::{APP, Bridge, PATIENCE, TOKEN, eventually};
+use crate::faulty_disk::Action::{Dropped, Eio, Enospc, Hang, Short, Torn, YetThere};
+use crate::faulty_disk::{DATABASE, FaultyDisk, LOG, Rule, call};
+use crate::mock::Kafka;
+use crate::random::Random;
+use crate::sender::{Answer, Sender};
+use crate::topic::{Record, prove};
+
+/// A bridge on a disk that can fail, a sender, and what the sender was told.
+struct Scene {
+    kafka: Kafka,
+    disk: FaultyDisk,
+    bridge: Option<Bridge>,
+    acknowledged: Vec<String>,
+    random: Random,
+}
+
+impl Scene {
+    fn start() -> Self {
+        let kafka = Kafka::start();
+        let disk = FaultyDisk::new();
+        let bridge = disk.under(kafka.setup()).start();
+        let mut scene = Self { kafka, disk, bridge: Some(bridge), acknowledged: Vec::new(), random: Random::new() };
+        scene.accepts("before");
+        scene
+    }
+
+    fn bridge(&self) -> &Bridge {
+        self.bridge.as_ref().unwrap()
+    }
+
+    fn send(&self, keys: &[String]) -> Answer {
+        send(&self.bridge().url(), keys)
+    }
+
+    #[track_caller]
+    fn accepts(&mut self, key: &str) {
+        let answer = self.send(&[key.to_owned()]);
+        assert!(answer.is_ok(), "{answer:?}");
+        self.acknowledged.push(key.to_owned());
+    }
+
+    #[track_caller]
+    fn refuses(&self, key: &str) {
+        refuses(&self.bridge().url(), key);
+    }
+
+    /// Waits until a call has failed.
+    #[track_caller]
+    fn until_hit(&self) {
+        eventually("a call has failed", || (self.disk.hits() > 0).then_some(()));
+    }
+
+    /// Waits until it says that it can accept, without a delivery.
+    #[track_caller]
+    fn until_ready(&self) {
+        eventually("it is ready", || (self.bridge().ops_get("/readyz").0 == 200).then_some(()));
+    }
+
+    /// SIGKILL, and then another process; in between what the function does to the disk.
+    fn restart(&mut self, meanwhile: impl FnOnce(&FaultyDisk, &Bridge, &mut Random)) {
+        let mut bridge = self.bridge.take().unwrap();
+        bridge.kill();
+        meanwhile(&self.disk, &bridge, &mut self.random);
+        self.bridge = Some(bridge.restart());
+    }
+
+    fn cut_power(&mut self) {
+        self.restart(|disk, bridge, random| disk.cut_power(bridge.setup(), random));
+    }
+
+    /// The topic holds what was acknowledged, in this order, and nothing else; the accounts are right.
+    #[track_caller]
+    fn proves_itself(&self) {
+        self.kafka.up();
+        let bridge = self.bridge();
+        eventually("Kafka is reached", || (bridge.metric("kafka_up") > 0.5).then_some(()));
+        bridge.wait_published();
+        let records = self.kafka.records();
+        prove(&records);
+        assert_eq!(records.iter().map(Record::msg_key).collect::<Vec<_>>(), self.acknowledged);
+        let metrics = bridge.metrics();
+        let of = |name: &str| metrics[&format!("recall_bridge_{name}")];
+        let inside = of("spool_recovered_events") + of("events_accepted_total")
+            - of("records_published_total")
+            - of("records_quarantined_total");
+        assert_eq!(inside, of("spool_events"));
+        assert_eq!(of("spool_bytes"), 0.0);
+    }
+
+    /// Fills the log until it is copied into the database, and that has failed.
+    fn until_a_copy_fails(&mut self) {
+        let mut number = 0;
+        eventually("copying the log has failed", || {
+            number += 1;
+            let keys: Vec<String> = (0..10).map(|nth| format!("{number}_{nth}_{}", "k".repeat(5000))).collect();
+            if self.send(&keys).is_ok() {
+                self.acknowledged.extend(keys);
+            }
+            (self.disk.hits() > 0).then_some(())
+        });
+    }
+}
+
+fn send(url: &str, keys: &[String]) -> Answer {
+    Sender::new(url, APP, TOKEN).recall("#TOA#_1", keys)
+}
+
+#[track_caller]
+fn refuses(url: &str, key: &str) {
+    let answer = send(url, &[format!("refused {key}"), format!("refused, too {key}")]);
+    assert_eq!((answer.status, answer.code()), (503, 120_011), "{answer:?}");
+}
+
+#[test]
+fn after_a_failed_fsync_nothing_of_its_group_is_acknowledged_or_published_whatever_became_of_its_data() {
+    for action in [Eio, Dropped, YetThere] {
+        let mut scene = Scene::start();
+        scene.kafka.down();
+        scene.disk.set(Rule::next(call::SYNC, LOG, action));
+        scene.refuses("alone");
+        assert_eq!(scene.disk.hits(), 1, "{action:?}");
+        scene.accepts("healed at once");
+        // While the sync of one delivery hangs, the others gather.
+        scene.disk.set(Rule::all(call::SYNC, LOG, Hang));
+        let (url, disk) = (&scene.bridge().url(), &scene.disk);
+        let first = std::thread::scope(|scope| {
+            let first = scope.spawn(|| send(url, &["first".to_owned()]));
+            eventually("it hangs", || (disk.hanging() > 0).then_some(()));
+            for nth in 0..6 {
+                scope.spawn(move || refuses(url, &format!("of sender {nth}")));
+            }
+            disk.set(Rule::all(call::SYNC, LOG, action));
+            first.join().unwrap()
+        });
+        assert!(first.is_ok(), "{first:?}");
+        scene.acknowledged.push("first".into());
+        scene.disk.heal();
+        scene.until_ready();
+        scene.accepts("after");
+        scene.restart(|_, _, _| ());
+        scene.accepts("after a crash");
+        scene.cut_power();
+        scene.accepts("after a power cut");
+        scene.proves_itself();
+    }
+}
+
+#[test]
+fn when_every_fsync_fails_until_it_is_killed_the_next_process_publishes_nothing_that_was_refused_and_keeps_the_rest() {
+    for action in [Eio, Dropped, YetThere] {
+        let mut scene = Scene::start();
+        scene.kafka.down();
+        scene.accepts("waiting");
+        scene.disk.set(Rule::all(call::SYNC, LOG, action));
+        scene.refuses("first");
+        scene.refuses("second");
+        assert_eq!(scene.bridge().ops_get("/readyz").0, 503);
+        scene.restart(|disk, _, _| disk.heal());
+        scene.accepts("after a crash");
+        // Of a page whose sync has failed once, the next process knows nothing.
+        scene.cut_power();
+        scene.accepts("after a power cut");
+        scene.proves_itself();
+    }
+}
+
+#[test]
+fn when_every_fsync_fails_for_a_while_it_heals_by_itself() {
+    for action in [Eio, Dropped, YetThere] {
+        let mut scene = Scene::start();
+        scene.disk.set(Rule::all(call::SYNC, LOG, action));
+        for nth in 0..5 {
+            scene.refuses(&nth.to_string());
+        }
+        scene.disk.heal();
+        scene.until_ready();
+        scene.accepts("after");
+        scene.cut_power();
+        scene.proves_itself();
+    }
+}
+
+#[test]
+fn a_write_that_fails_at_any_place_of_a_commit_refuses_its_group_and_nothing_else() {
+    for action in [Eio, Enospc, Torn] {
+        let mut scene = Scene::start();
+        scene.kafka.down();
+        // Until a whole commit passes before the call that is to fail: then it is in another one.
+        for skip in 0.. {
+            scene.disk.set(Rule { skip, ..Rule::next(call::WRITE, LOG, action) });
+            let key = format!("with call {skip}");
+            let answer = scene.send(std::slice::from_ref(&key));
+            let hit = scene.disk.hits() > 0;
+            scene.disk.heal();
+            if answer.is_ok() {
+                scene.acknowledged.push(key);
+            } else {
+                assert!(hit && (answer.status, answer.code()) == (503, 120_011), "{answer:?}");
+            }
+            scene.accepts(&format!("after {skip}"));
+            if skip % 3 == 1 {
+                scene.restart(|_, _, _| ());
+            }
+            if !hit {
+                assert!(skip > 0, "{action:?}: a commit writes nothing");
+                break;
+            }
+        }
+        scene.cut_power();
+        scene.proves_itself();
+    }
+}
+
+#[test]
+fn while_all_writes_fail_all_is_refused_and_when_they_work_again_so_does_it() {
+    for (files, action) in [(LOG, Eio), (LOG, Enospc), (LOG, Torn), (LOG | DATABASE, Eio)] {
+        let mut scene = Scene::start();
+        scene.disk.set(Rule::all(call::WRITE | call::TRUNCATE, files, action));
+        for nth in 0..3 {
+            scene.refuses(&nth.to_string());
+        }
+        assert_eq!(scene.bridge().ops_get("/readyz").0, 503);
+        scene.disk.heal();
+        scene.until_ready();
+        scene.accepts("after");
+        scene.disk.set(Rule::all(call::WRITE, files, action));
+        scene.refuses("last");
+        scene.restart(|disk, _, _| disk.heal());
+        scene.accepts("after a crash");
+        scene.proves_itself();
+    }
+}
+
+#[test]
+fn short_writes_are_finished() {
+    let mut scene = Scene::start();
+    // Half of what is left, each time: they have to come to an end.
+    scene.disk.set(Rule { times: 40, ..Rule::next(call::WRITE, LOG | DATABASE, Short) });
+    for nth in 0..20 {
+        scene.accepts(&nth.to_string());
+    }
+    assert!(scene.disk.hits() > 3);
+    scene.cut_power();
+    scene.proves_itself();
+}
+
+#[test]
+fn a_log_that_cannot_be_copied_into_the_database_harms_nothing() {
+    let ways = [
+        (call::WRITE, Eio),
+        (call::WRITE, Enospc),
+        (call::WRITE, Torn),
+        (call::SYNC, Eio),
+        (call::SYNC, Dropped),
+        (call::SYNC, YetThere),
+    ];
+    for (nth, (calls, action)) in ways.into_iter().enumerate() {
+        let mut scene = Scene::start();
+        scene.kafka.down();
+        // In the midst of it, too.
+        scene.disk.set(Rule { skip: nth as u64 % 2 * 7 * (calls & call::WRITE), ..Rule::all(calls, DATABASE, action) });
+        scene.until_a_copy_fails();
+        scene.accepts("meanwhile");
+        if nth % 2 == 0 {
+            scene.disk.heal();
+            scene.accepts("healed");
+        }
+        scene.restart(|disk, _, _| disk.heal());
+        scene.accepts("after a crash");
+        scene.cut_power();
+        scene.accepts("after a power cut");
+        scene.proves_itself();
+    }
+}
+
+#[test]
+fn an_fsync_that_hangs_costs_a_503_in_time_and_what_it_held_is_published_whole_or_not_at_all() {
+    let kafka = Kafka::start();
+    let disk = FaultyDisk::new();
+    let timeout = Duration::from_millis(400);
+    let bridge = disk.under(kafka.setup()).env("BRIDGE_ACK_TIMEOUT_MS", timeout.as_millis()).start();
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    sender.acknowledged("#TOA#_1", &["before"]);
+    disk.set(Rule::all(call::SYNC, LOG, Hang));
+    for keys in [["1 a", "1 b"], ["2 a", "2 b"]] {
+        let started = Instant::now();
+        let answer = sender.recall("#TOA#_1", &keys);
+        let took = started.elapsed();
+        assert_eq!((answer.status, answer.code()), (503, 120_011), "{answer:?}");
+        assert!(took >= timeout, "{took:?}");
+    }
+    assert_eq!(disk.hanging(), 1);
+    assert_eq!(bridge.metric("webhooks_total{outcome=\"unavailable\"}"), 2.0);
+    disk.heal();
+    eventually("it accepts again", || sender.recall("#TOA#_1", &["after"]).is_ok().then_some(()));
+    bridge.wait_published();
+    let records = kafka.records();
+    prove(&records);
+    // The disk was given them before the sender gave up, and has kept them.
+    let keys: Vec<&str> = records.iter().map(Record::msg_key).collect();
+    assert_eq!(keys, ["before", "1 a", "1 b", "2 a", "2 b", "after"]);
+}
+
+#[test]
+fn reading_that_fails_delays_what_waits_and_loses_nothing() {
+    let mut scene = Scene::start();
+    scene.kafka.down();
+    for nth in 0..20 {
+        scene.accepts(&nth.to_string());
+    }
+    // Its own caches know the rows; another process has to read them.
+    scene.restart(|_, _, _| ());
+    scene.disk.set(Rule { times: 25, ..Rule::next(call::READ, LOG | DATABASE, Eio) });
+    scene.kafka.up();
+    scene.until_hit();
+    eventually("it gave up failing", || {
+        let _ = scene.bridge().ops_get("/status");
+        (scene.disk.hits() == 25).then_some(())
+    });
+    scene.until_ready();
+    scene.accepts("after");
+    scene.proves_itself();
+}
+
+#[test]
+fn a_disk_that_fails_at_the_start_ends_it_and_harms_nothing() {
+    let mut scene = Scene::start();
+    scene.kafka.down();
+    for nth in 0..5 {
+        scene.accepts(&nth.to_string());
+    }
+    for clean in [false, true] {
+        let mut bridge = scene.bridge.take().unwrap();
+        if clean {
+            bridge.process.signal(Signal::TERM);
+            bridge.process.signal(Signal::TERM);
+            bridge.process.wait_exit(PATIENCE);
+        } else {
+            bridge.kill();
+        }
+        let setup = bridge.setup().clone();
+        drop(bridge);
+        for (calls, action) in [(call::OPEN, Eio), (call::READ, Eio), (call::WRITE, Eio), (call::SYNC, Dropped)] {
+            for files in [DATABASE, LOG] {
+                scene.disk.set(Rule::all(calls, files, action));
+                let mut process = setup.launch(&["serve"]);
+                let code = eventually("it has ended, or is up", || {
+                    if !process.log_of("operations listener ready").is_empty() {
+                        process.kill();
+                        return Some(0);
+                    }
+                    process.try_exit()
+                });
+                assert!([0, 70, 75].contains(&code), "{calls} {files}: {code}: {}", process.tail());
+            }
+        }
+        scene.disk.heal();
+        scene.bridge = Some(setup.start());
+        scene.accepts(if clean { "after a stop" } else { "after a crash" });
+    }
+    scene.cut_power();
+    scene.proves_itself();
+}

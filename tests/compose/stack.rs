@@ -1,0 +1,151 @@
+//! The stack: one compose project of its own name, on free ports, removed when it is dropped.
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rdkafka::ClientConfig;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::get::get;
+use crate::sender::Sender;
+use crate::topic::Topic;
+
+pub const APP: u64 = 1_400_000_001;
+const TOPIC: &str = "official-account.recalls";
+/// Far beyond what anything here takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_millis(100);
+/// Of one compose command, in seconds; the build of the images included.
+const COMMAND_SECONDS: &str = "3600";
+const PORTS: [&str; 6] =
+    ["WEBHOOK_PORT", "OPS_PORT", "KAFKA_HOST_PORT", "REDIS_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"];
+
+/// Asks until `look` has an answer; panics after [`PATIENCE`].
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "in vain waited {} s until {what}", PATIENCE.as_secs());
+        std::thread::sleep(POLL);
+    }
+}
+
+pub struct Stack {
+    compose: Vec<String>,
+    env: Vec<(&'static str, String)>,
+    token: String,
+}
+
+impl Stack {
+    /// Nothing is started yet.
+    pub fn new() -> Self {
+        let token = Uuid::new_v4().simple().to_string();
+        let project = format!("recall-bridge-test-{}", std::process::id());
+        // Another checkout on this machine has images of its own; the same one builds them on.
+        let tag = Uuid::new_v5(&Uuid::NAMESPACE_URL, env!("CARGO_MANIFEST_DIR").as_bytes()).simple().to_string();
+        let mut env = vec![
+            ("BRIDGE_APPS", format!("{APP}:{token}")),
+            ("BRIDGE_TOPIC", TOPIC.to_owned()),
+            ("WEBHOOK_ADDRESS", "127.0.0.1".to_owned()),
+            ("IMAGE_TAG", format!("test-{}", &tag[..8])),
+            ("COMPOSE_PROJECT_NAME", project),
+        ];
+        // All taken at once, so that no two are the same.
+        let ports = PORTS.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+        env.extend(ports.iter().map(|(name, port)| (*name, port.local_addr().unwrap().port().to_string())));
+        Self { compose: compose_command(), env, token }
+    }
+
+    fn command(&self, profile: &str, args: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg(COMMAND_SECONDS).args(&self.compose).args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).env("COMPOSE_PROFILES", profile);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts what is not running, and waits until it is healthy.
+    pub fn up(&self, profile: &str) {
+        let status = self.command(profile, &["up", "--build", "--wait"]).status().expect("compose starts");
+        assert!(status.success(), "up: {status}");
+    }
+
+    /// Removes containers and networks; the volumes stay.
+    pub fn down(&self) {
+        self.run(&["down"]);
+    }
+
+    /// Any command that has to succeed; its output.
+    #[track_caller]
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command("demo", args).output().expect("compose starts")
+    }
+
+    pub fn address(&self, port: &str) -> String {
+        let (_, number) = self.env.iter().find(|(name, _)| *name == port).expect("a port of ours");
+        format!("127.0.0.1:{number}")
+    }
+
+    pub fn sender(&self) -> Sender {
+        Sender::new(&format!("http://{}/", self.address("WEBHOOK_PORT")), APP, &self.token)
+    }
+
+    pub fn redis(&self) -> redis::RedisResult<redis::Connection> {
+        redis::Client::open(format!("redis://{}/", self.address("REDIS_PORT")))?.get_connection()
+    }
+
+    /// The topic, as a program on the host reads it.
+    pub fn topic(&self) -> Topic {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address("KAFKA_HOST_PORT"));
+        Topic::new(&config, TOPIC)
+    }
+
+    /// A page that is there and is JSON.
+    pub fn json(&self, port: &str, path: &str) -> Option<Value> {
+        let (status, text) = get(&self.address(port), path).ok()?;
+        (status == 200).then(|| serde_json::from_str(&text).ok())?
+    }
+
+    /// The first value of an instant query.
+    pub fn query(&self, expr: &str) -> Option<f64> {
+        let path = format!("/api/v1/query?query={}", utf8_percent_encode(expr, NON_ALPHANUMERIC));
+        self.json("PROMETHEUS_PORT", &path)?["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for args in [&["ps", "-a"][..], &["logs", "--tail", "30"]] {
+                let output = self.output(args);
+                eprintln!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            }
+        }
+        let down = self.output(&["down", "-v"]);
+        if !std::thread::panicking() {
+            assert!(down.status.success(), "{down:?}");
+        }
+    }
+}
+
+fn compose_command() -> Vec<String> {
+    if let Ok(named) = std::env::var("COMPOSE") {
+        return named.split_whitespace().map(str::to_owned).collect();
+    }
+    let answers = Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success());
+    assert!(answers, "no Docker engine answers, and COMPOSE names no command to use instead of `docker compose`");
+    ["docker", "compose"].map(str::to_owned).into()
+}

@@ -1,0 +1,273 @@
+//! Kafka over TLS: `SASL_SSL` with SCRAM, certificates on both sides, and all that can be wrong with them.
+//! Recalls are accepted and kept meanwhile, and published once when it is mended.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use pkcs8::der::pem::LineEnding;
+use pkcs8::{PrivateKeyInfo, SecretDocument};
+use tempfile::TempDir;
+
+use crate::bridge::{APP, Bridge, Setup, TOKEN};
+use crate::broker::Broker;
+use crate::pki::{Authority, Identity, Time, write};
+use crate::scene;
+use crate::sender::Sender;
+use crate::topic::{Record, prove};
+use crate::wait::{count, until_drained, until_true};
+
+pub(crate) const PASSWORD: &str = "pa55-of-the-bridge-77d1";
+const KEY_PASSWORD: &str = "pa55-of-the-key-90ab";
+const FAILS: &str = "Kafka fails; recalls are still accepted and kept, and are published once it works again";
+
+/// A broker that asks for TLS in several ways, and the authorities of both sides.
+pub(crate) struct Scene {
+    broker: Broker,
+    of_broker: Authority,
+    of_clients: Authority,
+    dir: TempDir,
+}
+
+impl Scene {
+    /// One for all tests; each has a topic of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Scene> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    fn start() -> Self {
+        let dir = TempDir::with_prefix("bridge-tls-").unwrap();
+        let (of_broker, of_clients) = (Authority::new("authority of brokers"), Authority::new("authority of clients"));
+        let mut map = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+        let mut settings = vec![
+            ("authorizer.class.name".to_owned(), "org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned()),
+            ("super.users".to_owned(), "User:ANONYMOUS".to_owned()),
+            ("listener.name.scram.sasl.enabled.mechanisms".to_owned(), "SCRAM-SHA-512".to_owned()),
+            (
+                "listener.name.scram.scram-sha-512.sasl.jaas.config".to_owned(),
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+            ),
+        ];
+        let good = of_broker.issue("kafka", &["127.0.0.1"]);
+        let listeners = [
+            ("SCRAM", "SASL_SSL", good.clone()),
+            ("MUTUAL", "SSL", good),
+            ("EXPIRED", "SSL", of_broker.issue_for("kafka", &["127.0.0.1"], Time::Past)),
+            ("ELSEWHERE", "SSL", of_broker.issue("kafka", &["kafka.example.com"])),
+        ];
+        let clients = write(dir.path(), "clients.pem", &of_clients.pem());
+        for (name, protocol, identity) in &listeners {
+            write!(map, ",{name}:{protocol}").unwrap();
+            let prefix = format!("listener.name.{}.ssl", name.to_lowercase());
+            let keys = write(dir.path(), &format!("{name}.pem"), &format!("{}{}", identity.key, identity.cert));
+            settings.push((format!("{prefix}.keystore.type"), "PEM".to_owned()));
+            settings.push((format!("{prefix}.keystore.location"), keys.display().to_string()));
+            settings.push((format!("{prefix}.truststore.type"), "PEM".to_owned()));
+            settings.push((format!("{prefix}.truststore.location"), clients.display().to_string()));
+            let asks = if *protocol == "SSL" { "required" } else { "none" };
+            settings.push((format!("{prefix}.client.auth"), asks.to_owned()));
+        }
+        settings.push(("listener.security.protocol.map".to_owned(), map));
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let names = listeners.each_ref().map(|(name, ..)| *name);
+        let broker = Broker::start_secured(&names, &settings, ("bridge", PASSWORD));
+        Self { broker, of_broker, of_clients, dir }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        write(self.dir.path(), name, text)
+    }
+
+    /// A bridge for a topic of its own, that trusts the brokers' authority.
+    pub(crate) fn setup(&self, listener: &str, topic: &str) -> Setup {
+        self.broker.create_topic(topic, 1, &[]);
+        let ca = self.file("brokers.crt", &self.of_broker.pem());
+        self.at(listener, Setup::new("").env("BRIDGE_TOPIC", topic).env("KAFKA_SSL_CA_LOCATION", ca.display()))
+    }
+
+    fn at(&self, listener: &str, setup: Setup) -> Setup {
+        let protocol = if listener == "SCRAM" { "SASL_SSL" } else { "SSL" };
+        scene::quick(setup)
+            .env("KAFKA_BOOTSTRAP_SERVERS", self.broker.at(listener))
+            .env("KAFKA_SECURITY_PROTOCOL", protocol)
+    }
+
+    pub(crate) fn with_password(&self, setup: Setup, name: &str, password: &str) -> Setup {
+        setup
+            .env("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+            .env("KAFKA_SASL_USERNAME", "bridge")
+            .env("KAFKA_SASL_PASSWORD_FILE", self.file(name, &format!("{password}\n")).display())
+    }
+
+    /// What the README's table of ACLs says.
+    pub(crate) fn allow(&self, user: &str, topic: &str) {
+        let of_id = ["--transactional-id", "recall-bridge.", "--resource-pattern-type", "prefixed"];
+        self.broker.allow(user, &["Write", "Describe"], &of_id);
+        self.broker.allow(user, &["Write", "Read", "Describe"], &["--topic", topic]);
+    }
+
+    /// What the topic holds, once and in order.
+    #[track_caller]
+    pub(crate) fn assert_published(&self, topic: &str, keys: &[&str]) {
+        let records = scene::read(&self.broker, topic);
+        prove(&records);
+        assert_eq!(records.iter().map(Record::msg_key).collect::<Vec<_>>(), keys);
+    }
+}
+
+fn with_identity(setup: Setup, dir: &Path, name: &str, identity: &Identity) -> Setup {
+    let (cert, key) = identity.write(dir, name);
+    setup.env("KAFKA_SSL_CERTIFICATE_LOCATION", cert.display()).env("KAFKA_SSL_KEY_LOCATION", key.display())
+}
+
+#[track_caller]
+fn accept(bridge: &Bridge, key: &str) {
+    Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &[key]);
+}
+
+/// More than one attempt has failed in this way: one line in the log says so, and so do figures and state.
+/// The node goes on accepting.
+#[track_caller]
+fn assert_told(bridge: &Bridge, kind: &str, says: &str, waiting: u64) {
+    let errors = format!("kafka_errors_total{{kind=\"{kind}\"}}");
+    until_true(&format!("{kind} is counted twice"), || count(bridge, &errors) >= 2);
+    let lines = bridge.process.log_of(FAILS);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["kind"], kind, "{lines:?}");
+    let text = lines[0]["error"].as_str().unwrap();
+    assert!(text.contains(says), "{text}");
+    eprintln!("{kind}: {text}");
+    let (status, ready) = bridge.ops_get("/readyz");
+    assert_eq!(status, 200, "{ready}");
+    for shown in [serde_json::from_str(&ready).unwrap(), bridge.status()] {
+        let shown: serde_json::Value = shown;
+        assert_eq!(
+            (&shown["kafka"]["state"], &shown["kafka"]["last_error"]["kind"]),
+            (&"failing".into(), &kind.into())
+        );
+        assert!(shown["kafka"]["last_error"]["text"].as_str().unwrap().contains(says), "{shown}");
+    }
+    assert_eq!(count(bridge, "spool_events"), waiting);
+}
+
+#[test]
+fn scram_over_tls_a_wrong_password_and_missing_rights_lose_nothing() {
+    const TOPIC: &str = "scram";
+    let scene = Scene::shared();
+    let setup = scene.setup("SCRAM", TOPIC);
+
+    let wrong = scene.with_password(setup.clone(), "wrong", "wr0ng-pa55word");
+    let check = wrong.run(&["check-config"]);
+    assert_eq!(check.status.code(), Some(75));
+    assert!(String::from_utf8_lossy(&check.stderr).contains("invalid credentials"), "{check:?}");
+    let mut bridge = wrong.start();
+    accept(&bridge, "a");
+    assert_told(&bridge, "authentication", "invalid credentials", 1);
+    bridge.kill();
+
+    // The right password, but no rights; they are given while it runs.
+    let right = scene.with_password(setup, "right", PASSWORD);
+    let mut bridge = right.start();
+    accept(&bridge, "b");
+    assert_told(&bridge, "authorization", "Transactional Id authorization failed", 2);
+    scene.allow("bridge", TOPIC);
+    until_drained(&bridge);
+    until_true("the recovery is told", || bridge.process.log_of("Kafka works again").len() == 1);
+    accept(&bridge, "c");
+    scene::stop(&mut bridge);
+    assert_eq!(bridge.process.log_of(FAILS).len(), 1, "{}", bridge.process.tail());
+    let check = right.run(&["check-config"]);
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    scene.assert_published(TOPIC, &["a", "b", "c"]);
+}
+
+#[test]
+fn a_client_certificate_that_the_broker_refuses_is_told_and_a_renewed_one_needs_no_restart() {
+    const TOPIC: &str = "mutual";
+    let scene = Scene::shared();
+    let setup = scene.setup("MUTUAL", TOPIC);
+    scene.allow("CN=bridge", TOPIC);
+    let dir = setup.home().to_owned();
+
+    let mut bridge = setup.start();
+    accept(&bridge, "a");
+    assert_told(&bridge, "authentication", "certificate", 1);
+    bridge.kill();
+
+    let stranger = Authority::new("stranger").issue("bridge", &[]);
+    let mut bridge = with_identity(setup.clone(), &dir, "stranger", &stranger).start();
+    accept(&bridge, "b");
+    assert_told(&bridge, "authentication", "certificate", 2);
+    bridge.kill();
+
+    let expired = scene.of_clients.issue_for("bridge", &[], Time::Past);
+    let mut bridge = with_identity(setup, &dir, "bridge", &expired).start();
+    accept(&bridge, "c");
+    assert_told(&bridge, "authentication", "certificate", 3);
+    // New files under the same names: the next attempt takes them.
+    scene.of_clients.issue("bridge", &[]).write(&dir, "bridge");
+    until_drained(&bridge);
+    accept(&bridge, "d");
+    scene::stop(&mut bridge);
+    scene.assert_published(TOPIC, &["a", "b", "c", "d"]);
+}
+
+#[test]
+fn an_encrypted_key_with_its_password_in_a_file_is_taken() {
+    const TOPIC: &str = "encrypted-key";
+    let scene = Scene::shared();
+    let setup = scene.setup("MUTUAL", TOPIC);
+    scene.allow("CN=keeper", TOPIC);
+    let mut identity = scene.of_clients.issue("keeper", &[]);
+    identity.key = encrypted(&identity.key);
+    let password = scene.file("key-password", KEY_PASSWORD);
+    let dir = setup.home().to_owned();
+    let setup = with_identity(setup, &dir, "keeper", &identity);
+    let mut bridge = setup.clone().env("KAFKA_SSL_KEY_PASSWORD_FILE", password.display()).start();
+    accept(&bridge, "a");
+    scene::stop(&mut bridge);
+    scene.assert_published(TOPIC, &["a"]);
+    let wrong = scene.file("wrong-key-password", "wr0ng-key-pa55");
+    let refused = setup.env("KAFKA_SSL_KEY_PASSWORD_FILE", wrong.display()).run(&["serve"]);
+    assert_eq!(refused.status.code(), Some(78));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("KAFKA_SSL_KEY") && !said.contains("wr0ng-key-pa55"), "{said}");
+}
+
+fn encrypted(key: &str) -> String {
+    let (_, key) = SecretDocument::from_pem(key).unwrap();
+    let key = PrivateKeyInfo::try_from(key.as_bytes()).unwrap();
+    let how = pkcs8::pkcs5::pbes2::Parameters::pbkdf2_sha256_aes256cbc(2048, b"saltsalt", b"sixteen byte ini").unwrap();
+    key.encrypt_with_params(how, KEY_PASSWORD)
+        .unwrap()
+        .to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)
+        .unwrap()
+        .to_string()
+}
+
+#[test]
+fn a_broker_whose_certificate_cannot_be_trusted_is_told_and_gets_nothing() {
+    const TOPIC: &str = "untrusted";
+    let scene = Scene::shared();
+    let setup = scene.setup("MUTUAL", TOPIC);
+    scene.allow("CN=careful", TOPIC);
+    let dir = setup.home().to_owned();
+    let right = with_identity(setup, &dir, "careful", &scene.of_clients.issue("careful", &[]));
+    let stranger = write(&dir, "stranger.crt", &Authority::new("authority of brokers").pem());
+    let cases = [
+        ("a", right.clone().env("KAFKA_SSL_CA_LOCATION", stranger.display()), "certificate verify failed"),
+        ("b", scene.at("EXPIRED", right.clone()), "it may also have expired"),
+        ("c", scene.at("ELSEWHERE", right.clone()), "or name another host"),
+    ];
+    for (waiting, (key, setup, says)) in (1..).zip(cases) {
+        let mut bridge = setup.start();
+        accept(&bridge, key);
+        assert_told(&bridge, "authentication", says, waiting);
+        bridge.kill();
+    }
+    let mut bridge = right.start();
+    accept(&bridge, "d");
+    scene::stop(&mut bridge);
+    scene.assert_published(TOPIC, &["a", "b", "c", "d"]);
+}

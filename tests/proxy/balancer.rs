@@ -1,0 +1,112 @@
+//! A load balancer with its shipped configuration, in which only addresses are replaced.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::bridge::{eventually, spawning};
+
+const HAPROXY: &str = include_str!("../../deploy/haproxy/haproxy.cfg");
+const NGINX: &str = include_str!("../../deploy/nginx/recall-bridge.conf");
+
+/// Where a node takes webhooks, and where it says whether it is ready.
+#[derive(Debug, Clone, Copy)]
+pub struct Node {
+    pub webhook: SocketAddr,
+    pub ops: SocketAddr,
+}
+
+/// A running one; ended on drop.
+pub struct Balancer {
+    child: Child,
+    address: SocketAddr,
+    _home: TempDir,
+}
+
+impl Balancer {
+    pub fn haproxy(nodes: [Node; 2]) -> Self {
+        let home = TempDir::with_prefix("haproxy-test-").unwrap();
+        let address = free_address();
+        let mut config = replaced(HAPROXY, "bind :8080", &format!("bind {address}"));
+        for (node, shipped) in nodes.iter().zip(["10.0.0.11", "10.0.0.12"]) {
+            let ours = format!("{} port {}", node.webhook, node.ops.port());
+            config = replaced(&config, &format!("{shipped}:8080 port 9100"), &ours);
+        }
+        let file = home.path().join("haproxy.cfg");
+        std::fs::write(&file, config).unwrap();
+        check(Command::new("haproxy").arg("-c").arg("-f").arg(&file));
+        Self::start(Command::new("haproxy").arg("-db").arg("-f").arg(&file), address, home)
+    }
+
+    pub fn nginx(nodes: [Node; 2]) -> Self {
+        let home = TempDir::with_prefix("nginx-test-").unwrap();
+        let address = free_address();
+        let mut config = replaced(NGINX, "listen 8080;", &format!("listen {address};"));
+        for (node, shipped) in nodes.iter().zip(["10.0.0.11:8080", "10.0.0.12:8080"]) {
+            config = replaced(&config, shipped, &node.webhook.to_string());
+        }
+        std::fs::write(home.path().join("recall-bridge.conf"), config).unwrap();
+        std::fs::write(home.path().join("nginx.conf"), around(home.path())).unwrap();
+        let nginx = || {
+            let mut command = Command::new("nginx");
+            command.arg("-p").arg(home.path()).arg("-e").arg(home.path().join("error.log")).args(["-c", "nginx.conf"]);
+            command
+        };
+        check(nginx().arg("-t"));
+        Self::start(&mut nginx(), address, home)
+    }
+
+    /// Where webhooks go.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    fn start(command: &mut Command, address: SocketAddr, home: TempDir) -> Self {
+        let spawning = spawning();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        drop(spawning);
+        let balancer = Self { child: child.expect("the load balancer starts"), address, _home: home };
+        eventually("the load balancer listens", || TcpStream::connect(address).ok());
+        balancer
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// What nginx needs around the shipped part: everything below one directory, in the foreground.
+fn around(home: &Path) -> String {
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("    {name}_temp_path {}/{name};\n", home.display()))
+        .concat();
+    format!(
+        "daemon off;\npid {0}/nginx.pid;\nworker_processes 1;\nevents {{ worker_connections 1024; }}\n\
+         http {{\n    access_log off;\n{temporary}    include {0}/recall-bridge.conf;\n}}\n",
+        home.display()
+    )
+}
+
+/// Its own check of its configuration.
+#[track_caller]
+fn check(command: &mut Command) {
+    let output = command.output().expect("Debian's packages haproxy and nginx are installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[track_caller]
+fn replaced(config: &str, shipped: &str, ours: &str) -> String {
+    assert_eq!(config.matches(shipped).count(), 1, "{shipped}");
+    config.replace(shipped, ours)
+}
+
+/// An address that nobody has now, for a process that cannot take port 0 or has to come back to it.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}

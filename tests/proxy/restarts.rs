@@ -1,0 +1,114 @@
+//! Two nodes behind a load balancer are restarted in turn while webhooks keep coming: none is refused,
+//! none is lost.
+
+use std::collections::BTreeMap;
+
+use rustix::process::Signal;
+
+use crate::balancer::{Balancer, Node, free_address};
+use crate::bridge::{Bridge, PATIENCE, Setup, eventually};
+use crate::load::{Load, Sent};
+use crate::mock::Kafka;
+
+const SENDERS: usize = 6;
+const RESTARTS: usize = 6;
+
+/// A node that comes back where it was.
+fn node(kafka: &Kafka) -> (Setup, Node) {
+    let node = Node { webhook: free_address(), ops: free_address() };
+    let setup = kafka.setup().env("BRIDGE_LISTEN", node.webhook).env("BRIDGE_OPS_LISTEN", node.ops);
+    (setup, node)
+}
+
+/// The load balancer sends webhooks to this one, too.
+fn until_it_takes_part(bridge: &Bridge) {
+    eventually("the node gets webhooks again", || {
+        (bridge.metric("webhooks_total{outcome=\"accepted\"}") > 0.0).then_some(())
+    });
+}
+
+/// Ends and starts nodes in turn, as an upgrade does: the next one only when the last one takes part
+/// again. Returns what the senders were told, and how often each key is in the topic.
+fn restart_in_turn(
+    balancer: impl FnOnce([Node; 2]) -> Balancer,
+    end: impl Fn(&mut Bridge),
+) -> (Sent, BTreeMap<String, usize>) {
+    let kafka = Kafka::start();
+    let ((one, first), (two, second)) = (node(&kafka), node(&kafka));
+    let mut bridges = [one.start(), two.start()].map(Some);
+    let balancer = balancer([first, second]);
+    let load = Load::start(&balancer.url(), SENDERS);
+    for restart in 0..RESTARTS {
+        for bridge in bridges.iter().flatten() {
+            until_it_takes_part(bridge);
+        }
+        load.until_acknowledged(200);
+        let place = &mut bridges[restart % 2];
+        let mut bridge = place.take().expect("it runs");
+        end(&mut bridge);
+        load.until_acknowledged(200);
+        *place = Some(bridge.restart());
+    }
+    load.until_acknowledged(200);
+    let sent = load.stop();
+    for bridge in bridges.iter().flatten() {
+        bridge.wait_published();
+    }
+    let mut times = BTreeMap::new();
+    for record in kafka.records() {
+        *times.entry(record.msg_key().to_owned()).or_default() += 1;
+    }
+    eprintln!(
+        "{} acknowledged, {} recalls in the topic, slowest {:?}",
+        sent.acknowledged.len(),
+        times.len(),
+        sent.slowest
+    );
+    (sent, times)
+}
+
+fn stop(bridge: &mut Bridge) {
+    bridge.process.signal(Signal::TERM);
+    assert_eq!(bridge.process.wait_exit(PATIENCE), 0, "{}", bridge.process.tail());
+}
+
+#[track_caller]
+fn assert_none_refused_or_lost(sent: &Sent, times: &BTreeMap<String, usize>) {
+    assert!(sent.failed.is_empty(), "{} of {}: {:?}", sent.failed.len(), sent.acknowledged.len(), sent.failed);
+    let lost: Vec<&String> = sent.acknowledged.iter().filter(|key| !times.contains_key(*key)).collect();
+    assert!(lost.is_empty(), "lost: {lost:?}");
+}
+
+#[track_caller]
+fn assert_once(times: &BTreeMap<String, usize>) {
+    let doubled: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(doubled.is_empty(), "doubled: {doubled:?}");
+}
+
+#[test]
+fn behind_haproxy_clean_restarts_refuse_nothing_lose_nothing_and_repeat_nothing() {
+    let (sent, times) = restart_in_turn(Balancer::haproxy, stop);
+    assert_none_refused_or_lost(&sent, &times);
+    assert_once(&times);
+}
+
+#[test]
+fn behind_nginx_clean_restarts_refuse_nothing_lose_nothing_and_repeat_nothing() {
+    let (sent, times) = restart_in_turn(Balancer::nginx, stop);
+    assert_none_refused_or_lost(&sent, &times);
+    assert_once(&times);
+}
+
+/// What a node had accepted when it was killed, and could not say so, is sent to the other one, too:
+/// the recall is there twice then, with one `event_id`.
+#[test]
+fn behind_haproxy_killed_nodes_refuse_nothing_and_lose_nothing() {
+    let (sent, times) = restart_in_turn(Balancer::haproxy, Bridge::kill);
+    assert_none_refused_or_lost(&sent, &times);
+}
+
+#[test]
+fn behind_nginx_killed_nodes_refuse_nothing_and_lose_nothing() {
+    let (sent, times) = restart_in_turn(Balancer::nginx, Bridge::kill);
+    assert_none_refused_or_lost(&sent, &times);
+}

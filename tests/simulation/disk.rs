@@ -1,0 +1,174 @@
+//! A spool: what is on the disk, and what only the process knows.
+
+use std::collections::BTreeMap;
+
+use recall_bridge::publisher::compare::Held;
+use recall_bridge::spool::{Identity, Positions, Seq};
+use uuid::Uuid;
+
+use crate::kafka::Id;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Event {
+    pub id: Id,
+    pub key: u8,
+}
+
+/// Events `first ..` below `until`, written by one commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    pub first: Seq,
+    pub until: Seq,
+    pub damaged: bool,
+}
+
+/// What survives a crash, and what a copy of the directory holds.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// All that was ever accepted, also where its rows are removed: number 1 first.
+    pub events: Vec<Event>,
+    pub rows: Vec<Row>,
+    pub watermark: Seq,
+    pub positions: Positions,
+    /// Which topic of the name each position is of. The bridge cannot know it.
+    pub origins: BTreeMap<i32, usize>,
+    /// All that it ever had, also those that the spool forgets as superseded.
+    pub identities: Vec<Identity>,
+}
+
+/// A watermark on its way to the disk.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    pub watermark: Seq,
+    pub positions: Positions,
+    pub origins: BTreeMap<i32, usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Disk {
+    pub stored: Stored,
+    /// The watermark as the process knows it.
+    pub watermark: Seq,
+    pub waiting: Option<Advance>,
+}
+
+impl Disk {
+    pub fn new(uuid: Uuid) -> Self {
+        let stored = Stored {
+            events: Vec::new(),
+            rows: Vec::new(),
+            watermark: 1,
+            positions: Positions::new(),
+            origins: BTreeMap::new(),
+            identities: vec![Identity { first_seq: 1, uuid }],
+        };
+        Self::of(stored)
+    }
+
+    pub fn of(stored: Stored) -> Self {
+        Self { watermark: stored.watermark, stored, waiting: None }
+    }
+
+    pub fn next_seq(&self) -> Seq {
+        self.stored.next_seq()
+    }
+
+    pub fn depth(&self) -> u64 {
+        self.next_seq() - self.watermark
+    }
+
+    /// The process is gone, and with it what it had not stored.
+    pub fn crash(&mut self) {
+        self.waiting = None;
+        self.watermark = self.stored.watermark;
+    }
+
+    pub fn accept(&mut self, events: &[Event]) {
+        let first = self.next_seq();
+        self.stored.events.extend_from_slice(events);
+        self.stored.rows.push(Row { first, until: self.next_seq(), damaged: false });
+    }
+
+    /// Notes a watermark, to be stored some time later.
+    pub fn advance(&mut self, mut advance: Advance) {
+        self.watermark = advance.watermark;
+        if let Some(mut waiting) = self.waiting.take() {
+            waiting.positions.extend(advance.positions);
+            waiting.origins.extend(advance.origins);
+            advance = Advance { watermark: advance.watermark, ..waiting };
+        }
+        self.waiting = Some(advance);
+    }
+
+    pub fn store(&mut self) {
+        if let Some(advance) = self.waiting.take() {
+            self.stored.watermark = self.stored.watermark.max(advance.watermark);
+            self.stored.positions.extend(advance.positions);
+            self.stored.origins.extend(advance.origins);
+        }
+    }
+
+    /// Replaces the positions; durable with the watermark that waits.
+    pub fn begin(&mut self, positions: Positions, origins: BTreeMap<i32, usize>) {
+        self.stored.positions.clear();
+        self.stored.origins.clear();
+        self.waiting = None;
+        self.advance(Advance { watermark: self.watermark, positions, origins });
+        self.store();
+    }
+
+    /// The watermark moves behind events that are in quarantine, in one commit with that.
+    pub fn quarantine(&mut self, until: Seq) {
+        self.watermark = until;
+        self.stored.watermark = until;
+    }
+
+    pub fn renew(&mut self, identity: Identity) {
+        let identities = &mut self.stored.identities;
+        identities.retain(|old| old.first_seq != identity.first_seq);
+        let at = identities.partition_point(|old| old.first_seq < identity.first_seq);
+        identities.insert(at, identity);
+    }
+
+    /// The damaged row that holds an event, if it is in one.
+    pub fn damaged(&self, seq: Seq) -> Option<Row> {
+        self.stored.rows.iter().rev().find(|row| row.first <= seq).filter(|row| row.damaged && seq < row.until).copied()
+    }
+
+    /// What is there from `from` on, below `below`, `rows` rows at most: none where it is damaged.
+    pub fn read(&self, from: Seq, below: Seq, rows: usize) -> Result<Vec<(Seq, Event)>, Row> {
+        if let Some(row) = self.damaged(from) {
+            return Err(row);
+        }
+        let rows = self.stored.rows.iter().filter(|row| row.until > from).take(rows).take_while(|row| !row.damaged);
+        let end = rows.map(|row| row.until).last().unwrap_or(from).min(below);
+        Ok((from..end).map(|seq| (seq, self.stored.event(seq))).collect())
+    }
+
+    pub fn held(&self, from: Seq, below: Seq) -> Held {
+        match self.read(from, below, 3) {
+            Ok(events) => Held::Events(events.iter().map(|(_, event)| event.id).collect()),
+            Err(row) => Held::Damaged(row.until),
+        }
+    }
+}
+
+impl Stored {
+    pub fn next_seq(&self) -> Seq {
+        self.events.len() as Seq + 1
+    }
+
+    pub fn event(&self, seq: Seq) -> Event {
+        self.events[usize::try_from(seq - 1).unwrap()]
+    }
+
+    /// What the process is told at the start: identities whose range is published are forgotten.
+    pub fn known_identities(&self) -> Vec<Identity> {
+        let superseded = self.identities.iter().skip(1).take_while(|next| next.first_seq <= self.watermark).count();
+        self.identities[superseded..].to_vec()
+    }
+
+    pub fn name(&self, seq: Seq) -> (Uuid, u64) {
+        Identity::name(&self.identities, seq).unwrap()
+    }
+}

@@ -1,0 +1,135 @@
+//! The publisher's state machine in a simulated world: schedules of faults that a seed determines.
+//!
+//! A schedule is some dozens of steps of one to three bridges. Between any two things that a bridge
+//! does, anything may happen: to its requests, to Kafka, to the topic, to the spool, to the bridge.
+//! Then nothing fails any more, all is published, and the topic is compared with what was accepted.
+//!
+//! `SIMULATION_SCHEDULES=100000` runs so many, `SIMULATION_SEED=7` begins at another seed. A schedule
+//! that finds something is named, and run again with a trace: `SIMULATION_SCHEDULES=1` and its seed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking, and reports on its terminal"
+)]
+
+mod disk;
+mod faults;
+mod kafka;
+mod ledger;
+mod node;
+mod random;
+mod topic;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use faults::{Counts, KINDS};
+use world::{Breakage, World};
+
+/// Schedules of a plain `cargo test`.
+const SCHEDULES: u64 = 5_000;
+/// Below this number of schedules a kind of fault may not have happened.
+const ENOUGH_SCHEDULES: u64 = 20_000;
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+}
+
+/// Runs one schedule; what happened, and what was not as promised.
+fn schedule(seed: u64, broken: Option<Breakage>, trace: bool) -> (Counts, Result<(), String>, Vec<String>) {
+    let mut world = World::new(seed, broken, trace);
+    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let result = result.unwrap_or_else(|_| Err("a panic, see above".to_owned()));
+    (world.counts, result, world.trace.unwrap_or_default())
+}
+
+/// Runs schedules on all processors; what happened, and the first seed that found something.
+fn campaign(first: u64, schedules: u64, broken: Option<Breakage>) -> (Counts, Option<u64>) {
+    let next = AtomicU64::new(first);
+    let failed = AtomicBool::new(false);
+    let work = || {
+        let mut counts = Counts::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + schedules || failed.load(Ordering::Relaxed) {
+                return (counts, None);
+            }
+            let (happened, result, _) = schedule(seed, broken, false);
+            counts.add(&happened);
+            if result.is_err() {
+                failed.store(true, Ordering::Relaxed);
+                return (counts, Some(seed));
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut counts = Counts::default();
+        let mut seed = None;
+        for worker in workers {
+            let (happened, found) = worker.join().unwrap();
+            counts.add(&happened);
+            seed = seed.into_iter().chain(found).min();
+        }
+        (counts, seed)
+    })
+}
+
+#[test]
+fn all_that_was_accepted_is_committed_once_and_in_order_whatever_happens() {
+    let first = variable("SIMULATION_SEED", 1);
+    let schedules = variable("SIMULATION_SCHEDULES", SCHEDULES);
+    let started = Instant::now();
+    let (counts, failed) = campaign(first, schedules, None);
+    if let Some(seed) = failed {
+        let (_, result, trace) = schedule(seed, None, true);
+        for line in trace {
+            println!("{line}");
+        }
+        let fault = result.expect_err("a seed determines its schedule");
+        panic!(
+            "{fault}\nAgain: SIMULATION_SEED={seed} SIMULATION_SCHEDULES=1 cargo test --locked --test simulation all_that"
+        );
+    }
+    println!("{schedules} schedules from seed {first}: {:.1} s", started.elapsed().as_secs_f64());
+    for (kind, name) in KINDS {
+        println!("{:>10}  {name}", counts.0[*kind as usize]);
+    }
+    if schedules >= ENOUGH_SCHEDULES {
+        assert_eq!(counts.missing(), Vec::<&str>::new(), "these never happened");
+    }
+}
+
+#[test]
+fn what_a_copy_published_while_its_original_stopped_is_found_by_the_next_start() {
+    for seed in 1..200 {
+        World::new(seed, None, false).run_copy_while_the_original_stops().unwrap();
+    }
+    let broken = |seed| World::new(seed, Some(Breakage::EndsAtStop), false).run_copy_while_the_original_stops();
+    assert!((1..200).any(|seed| broken(seed).is_err()), "the ends of the topic are no safe positions");
+}
+
+/// A check that cannot fail proves nothing: each of these drivers has one fault.
+#[test]
+fn a_driver_that_is_broken_on_purpose_is_found_out() {
+    let breakages = [
+        Breakage::NoReadingBack,
+        Breakage::NoFence,
+        Breakage::ToStableOnly,
+        Breakage::WatermarkFirst,
+        Breakage::NotCompared,
+    ];
+    for broken in breakages {
+        let (_, found) = campaign(1, 20_000, Some(broken));
+        let seed = found.unwrap_or_else(|| panic!("{broken:?} was not found"));
+        let fault = schedule(seed, Some(broken), false).1.expect_err("a seed determines its schedule");
+        println!("{broken:?}: seed {seed}: {fault}");
+    }
+}
