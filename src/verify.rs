@@ -5,6 +5,7 @@ mod shape;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, BRIDGE_UNSPOOLED};
@@ -36,7 +37,7 @@ struct Spool {
 }
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Report {
     /// Records read.
     pub records: u64,
@@ -49,6 +50,7 @@ pub struct Report {
     /// Faults of all kinds.
     pub faults: u64,
     spools: Vec<String>,
+    /// The first faults, for people.
     shown: Vec<String>,
 }
 

@@ -67,10 +67,15 @@ struct Sent {
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let _ = telemetry::init("error,rdkafka=off,librdkafka=off", LogFormat::Text);
     let clean = actix_web::rt::System::new().block_on(show(args)).map_err(CommandError::Outside)?;
-    if clean { Ok(()) } else { Err(CommandError::Negative(anyhow!("a recall did not arrive exactly once"))) }
+    match clean {
+        Some(true) => Ok(()),
+        Some(false) => Err(CommandError::Negative(anyhow!("a recall did not arrive exactly once"))),
+        None => Err(CommandError::Negative(anyhow!("stopped before the end: nothing is proven"))),
+    }
 }
 
-async fn show(args: &Args) -> anyhow::Result<bool> {
+/// Whether all arrived exactly once; none where it was stopped before that was known.
+async fn show(args: &Args) -> anyhow::Result<Option<bool>> {
     let cluster = MockCluster::new(1).context("the embedded broker")?;
     cluster.create_topic(TOPIC, PARTITIONS, 1)?;
     let spool = tempfile::tempdir().context("a directory for the spool")?;
@@ -85,7 +90,11 @@ async fn show(args: &Args) -> anyhow::Result<bool> {
         let _ = stopping.await;
     }));
     let (arrivals, consumer) = consume(&cluster.bootstrap_servers())?;
-    let clean = act(&cluster, &url, arrivals).await?;
+    let clean = tokio::select! {
+        shown = act(&cluster, &url, arrivals) => shown?,
+        // Not by the signal itself: the spool's directory is to be removed.
+        stopped = tokio::signal::ctrl_c() => return Ok(stopped.map(|()| None)?),
+    };
 
     if args.keep_running {
         invite(&url, ops, &cluster.bootstrap_servers())?;
@@ -94,7 +103,7 @@ async fn show(args: &Args) -> anyhow::Result<bool> {
     consumer.store(true, Relaxed);
     drop(stop);
     running.await??;
-    Ok(clean)
+    Ok(Some(clean))
 }
 
 fn config(bootstrap: &str, spool: &std::path::Path) -> anyhow::Result<Config> {

@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where to: the webhook URL of the bridge, without a query.
-    #[arg(long)]
+    #[arg(long, value_parser = webhook_url)]
     url: reqwest::Url,
     /// The SdkAppid to send as; without it, the first one of `BRIDGE_APPS`, with its first token.
     #[arg(long)]
@@ -128,20 +128,33 @@ async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Sum
     let seconds_now = unix_ms(SystemTime::now()) / 1000;
     // No two runs send the same recalls: the bridge would take them for repeats.
     let run = RandomState::new().hash_one(seconds_now) >> 32;
+    let (interrupt, stop) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupt.send_replace(true);
+        }
+        // Without a sender, nobody could wait.
+        interrupt.closed().await;
+    });
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..args.connections {
         let (args, webhook, bar, next) = (args.clone(), Arc::clone(&webhook), bar.clone(), Arc::clone(&next));
+        let mut stop = stop.clone();
         tasks.spawn(async move {
             let mut latencies = latencies()?;
             let mut answers = BTreeMap::new();
             loop {
                 let number = next.fetch_add(1, Relaxed);
-                if number >= args.count {
+                if number >= args.count || *stop.borrow() {
                     return anyhow::Ok((latencies, answers));
                 }
                 if let Some(rate) = args.rate {
                     let due = started + Duration::from_secs_f64(seconds(number, rate));
-                    tokio::time::sleep_until(due.into()).await;
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due.into()) => {}
+                        // What was sent until then is reported.
+                        _ = stop.wait_for(|stopped| *stopped) => return Ok((latencies, answers)),
+                    }
                 }
                 let account = format!("#TOA#_{}", number % args.accounts);
                 let first = number * u64::from(args.keys_per_webhook);
@@ -262,6 +275,14 @@ fn body(account: &str, msg_keys: &[String]) -> String {
         "EventTime": unix_ms(SystemTime::now()),
     })
     .to_string()
+}
+
+fn webhook_url(text: &str) -> Result<reqwest::Url, String> {
+    match text.parse::<reqwest::Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        Ok(_) => Err("give the full URL, as http://localhost:8080/".to_owned()),
+        Err(error) => Err(format!("{error}; give the full URL, as http://localhost:8080/")),
+    }
 }
 
 fn latencies() -> anyhow::Result<Histogram<u64>> {

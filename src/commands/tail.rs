@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
@@ -43,7 +43,7 @@ pub struct Args {
     /// Check keys, values, event ids, order, gaps and duplicates; exit 1 on any fault.
     #[arg(long)]
     verify: bool,
-    /// One JSON object per record.
+    /// One JSON object per record, and one with the result of --verify.
     #[arg(long)]
     json: bool,
     /// Print no records, only the result of --verify.
@@ -64,7 +64,12 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     read(args, config.kafka.client_config(), &config.topic, &stop, verifier.as_mut()).map_err(CommandError::Outside)?;
     let Some(verifier) = verifier else { return Ok(()) };
     let report = verifier.finish();
-    println!("{report}");
+    if args.json {
+        let verified = report.is_clean();
+        println!("{}", json!({ "verified": verified, "report": report }));
+    } else {
+        println!("{report}");
+    }
     if report.is_clean() { Ok(()) } else { Err(CommandError::Negative(anyhow!("the topic is not as promised"))) }
 }
 
@@ -120,7 +125,9 @@ fn read(
 
 /// Assigns all partitions; returns where each ends now.
 fn assign(consumer: &BaseConsumer, topic: &str, from: From) -> anyhow::Result<BTreeMap<i32, i64>> {
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).context("the broker cannot be reached")?;
+    let metadata = consumer
+        .fetch_metadata(Some(topic), TIMEOUT)
+        .map_err(|error| anyhow!("the brokers of KAFKA_BOOTSTRAP_SERVERS cannot be reached: {error}"))?;
     let partitions = metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
     if partitions.is_empty() {
         return Err(anyhow!("there is no topic {topic}"));

@@ -135,14 +135,15 @@ fn what_send_sends_tail_proves() {
 
     let tail = setup.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--json"]);
     expect(&tail, 0);
-    let (records, verdict): (Vec<_>, Vec<_>) =
-        stdout(&tail).lines().map(str::to_owned).partition(|l| l.starts_with('{'));
+    let mut records: Vec<Value> = stdout(&tail).lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let verdict = records.pop().unwrap();
     assert_eq!(records.len(), 150);
     for record in &records {
-        let record: Value = serde_json::from_str(record).unwrap();
         assert_eq!(record["key"], record["value"]["official_account"]);
     }
-    assert!(verdict.iter().any(|line| line.contains("150 records, 0 faults: verified")), "{verdict:?}");
+    assert_eq!((&verdict["verified"], &verdict["report"]["records"]), (&true.into(), &150.into()), "{verdict}");
+    let told = setup.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);
+    assert!(stdout(&told).contains("150 records, 0 faults: verified"), "{told:?}");
     let few = setup.run(&["tail", "--from", "beginning", "--count", "7"]);
     expect(&few, 0);
     assert_eq!(stdout(&few).lines().count(), 7);

@@ -50,6 +50,7 @@ mod disk;
 mod doubt;
 mod faults;
 mod http;
+mod interrupted;
 mod io_campaign;
 mod io_errors;
 mod lifecycle;

@@ -1,0 +1,46 @@
+//! Ctrl-C at a command that is not the bridge: it ends at once, tells what it has, and leaves nothing.
+
+use rustix::process::Signal;
+
+use crate::bridge::{APP, PATIENCE, Setup, TOKEN, eventually};
+use crate::cli::{expect, stderr};
+use crate::mock::Kafka;
+
+#[test]
+fn demo_leaves_no_directory_and_claims_nothing() {
+    let setup = Setup::new("unused:1");
+    let temporary = setup.home().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let setup = setup.env("TMPDIR", temporary.display());
+    let mut demo = setup.launch(&["demo"]);
+    eventually("the demo sends", || demo.stdout_lines().iter().any(|line| line.contains("TOA#_")).then_some(()));
+    demo.signal(Signal::INT);
+    let code = demo.wait_exit(PATIENCE);
+    let said = demo.log_lines().concat();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("nothing is proven"), "{said}");
+    assert_eq!(temporary.read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn send_reports_what_it_has_sent() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let app = APP.to_string();
+    let url = bridge.url();
+    let args = ["send", "--url", &url, "--app", &app, "--token", TOKEN, "--count", "1000000", "--rate", "1"];
+    let mut send = bridge.setup().launch(&args);
+    eventually("one is acknowledged", || (bridge.metric("events_accepted_total") > 0.0).then_some(()));
+    send.signal(Signal::INT);
+    assert_eq!(send.wait_exit(PATIENCE), 0);
+    assert!(send.stdout_lines().iter().any(|line| line.contains("200 OK")), "{:?}", send.stdout_lines());
+}
+
+#[test]
+fn send_wants_a_full_url() {
+    for url in ["localhost:8080", "ftp://localhost/", "localhost"] {
+        let output = Setup::new("unused:1").run(&["send", "--url", url, "--app", "1"]);
+        expect(&output, 2);
+        assert!(stderr(&output).contains("http://localhost:8080/"), "{output:?}");
+    }
+}
