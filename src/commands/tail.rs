@@ -65,8 +65,8 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     let Some(verifier) = verifier else { return Ok(()) };
     let report = verifier.finish();
     if args.json {
-        let verified = report.is_clean();
-        println!("{}", json!({ "verified": verified, "report": report }));
+        let clean = report.is_clean();
+        println!("{}", json!({ "verified": clean, "report": report }));
     } else {
         println!("{report}");
     }
