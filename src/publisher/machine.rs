@@ -267,6 +267,10 @@ impl Machine {
             (None, false) => Step::Begin,
             (None, true) => Step::Publish,
         };
+        if found.foreign_from().is_some() {
+            // What asks for a new identity must be found again, if taking it fails.
+            self.read_through = None;
+        }
         self.found = found;
         if self.condemned.as_ref().is_some_and(|(seq, _)| *seq != self.watermark || self.found.contains(*seq)) {
             self.condemned = None;

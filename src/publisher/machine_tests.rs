@@ -272,3 +272,18 @@ fn positions_stay_before_what_was_found_ahead_until_the_watermark_has_passed_it(
     machine.on(committed(128, &[(1, 70)]));
     assert_eq!(machine.positions(), &Positions::from([(0, 50), (1, 70)]));
 }
+
+#[test]
+fn what_asks_for_a_new_identity_is_found_again_where_taking_it_failed() {
+    let mut machine = machine(10, &[(0, 100)]);
+    for _ in 0..2 {
+        machine.on(Event::Connected);
+        machine.on(offsets(&[(0, 200)]));
+        assert_eq!(machine.next(), Action::ReadBack(vec![Range { partition: 0, from: 100, to: 200 }]));
+        let mut found = machine.nothing_found(10);
+        found.note(UUID, 12, 0);
+        machine.on(Event::ReadBack(found));
+        assert_eq!(machine.next(), Action::Renew { first_seq: 10 });
+        machine.on(doubt(0));
+    }
+}

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::bridge::{APP, PATIENCE, Setup, TOKEN};
 use crate::mock::Kafka;
 use crate::sender::Sender;
-use crate::topic::prove;
+use crate::topic::{Record, prove};
 
 /// What need not be copied; the log is copied where it is there.
 const LEFT_OUT: [&str; 3] = ["spool.db-shm", "spool.lock", "control.sock"];
@@ -40,7 +40,7 @@ fn what_was_not_published_on_the_old_machine_is_published_once_on_the_new_one_un
     bridge.wait_published();
     let records = kafka.records();
     prove(&records);
-    let keys: Vec<&str> = records.iter().map(super::topic::Record::msg_key).collect();
+    let keys: Vec<&str> = records.iter().map(Record::msg_key).collect();
     let sent: Vec<String> = (0..11).map(|number| format!("key-{number:02}")).collect();
     assert_eq!(keys, sent);
 }

@@ -55,6 +55,7 @@ impl Search {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one walk past everything that says something")]
 fn no_secret_and_no_sign_comes_out_anywhere_whatever_goes_wrong() {
     let kafka = Kafka::start();
     let authority = Authority::new("authority");

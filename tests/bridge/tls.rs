@@ -150,8 +150,8 @@ fn send_speaks_tls_with_an_authority_and_a_certificate_and_says_what_is_wrong() 
     let args = ["send", "--url", &url, "--app", &app, "--token", TOKEN, "--count", "5", "--connections", "1"];
     let send = |more: &[&str]| setup.run(&[&args, more].concat());
 
-    let sent = send(&["--ca", &ca, "--cert", &cert, "--key", &key]);
-    expect(&sent, 0);
+    let trusted = send(&["--ca", &ca, "--cert", &cert, "--key", &key]);
+    expect(&trusted, 0);
     let other = file("other.crt", &Authority::new("other").pem());
     let untrusted = send(&["--ca", &other, "--cert", &cert, "--key", &key]);
     expect(&untrusted, 1);

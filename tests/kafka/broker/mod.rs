@@ -115,7 +115,7 @@ impl Broker {
         (user, password): (&str, &str),
     ) -> Self {
         let scram = format!("SCRAM-SHA-512=[name={user},password={password}]");
-        Self::launch_as(settings, None, listeners, Some(scram))
+        Self::launch_as(settings, None, listeners, Some(&scram))
     }
 
     fn launch(settings: &[(&str, &str)], proxy: Option<u16>) -> Self {
@@ -126,12 +126,12 @@ impl Broker {
         settings: &[(&str, &str)],
         proxy: Option<u16>,
         listeners: &[&'static str],
-        scram: Option<String>,
+        scram: Option<&str>,
     ) -> Self {
         for _ in 0..START_ATTEMPTS {
             let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
             let more = listeners.iter().map(|name| (*name, free_port())).collect();
-            let mut broker = Self { ports: Ports::pick(), more, scram: scram.clone(), process: None, dir };
+            let mut broker = Self { ports: Ports::pick(), more, scram: scram.map(str::to_owned), process: None, dir };
             broker.format(settings, proxy);
             match broker.run() {
                 Ok(()) => return broker,
