@@ -65,8 +65,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     let Some(verifier) = verifier else { return Ok(()) };
     let report = verifier.finish();
     if args.json {
-        let clean = report.is_clean();
-        println!("{}", json!({ "verified": clean, "report": report }));
+        println!("{}", json!({ "verified": report.is_clean(), "report": report }));
     } else {
         println!("{report}");
     }

@@ -150,8 +150,9 @@ impl Serialize for Millis {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Record;
+    use super::super::{BESIDE_BODY_MAX_BYTES, BODY_FACTOR, Record};
     use super::*;
+    use proptest::prelude::*;
 
     fn sample() -> Event<'static> {
         Event {
@@ -198,6 +199,36 @@ mod tests {
                 ("content-type", "application/json"),
             ]
         );
+    }
+
+    proptest! {
+        /// `check-config` compares the bound with what Kafka takes.
+        #[test]
+        fn no_record_is_larger_than_its_bound(
+            account in "\\PC{1,80}|[\\x00-\\x1f\"\\\\]{1,80}",
+            msg_key in "\\PC{1,80}|[\\x00-\\x1f\"\\\\]{1,80}",
+            times in 1_usize..100,
+        ) {
+            let (account, msg_key) = (account.repeat(times), msg_key.repeat(times));
+            let body = serde_json::json!({ "Official_Account": account, "WithdrawMsgList": [{ "MsgKey": msg_key }] });
+            let event = Event {
+                sdk_app_id: u64::MAX,
+                official_account: &account,
+                msg_key: &msg_key,
+                opt_platform: Some(&"\u{1}".repeat(16)),
+                client_ip: Some("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"),
+                traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+                ..sample()
+            };
+            let mut bytes = Vec::new();
+            event.encode(&mut bytes);
+            // Lengths are four bytes here, more than in Kafka. What the publisher adds: two headers. What
+            // Kafka adds: 61 bytes for a batch, and some for the record.
+            let added = "bridge_spool".len() + 36 + "bridge_seq".len() + 20 + 16 + 61 + 21;
+            let body = u64::try_from(body.to_string().len()).unwrap();
+            let bound = body * BODY_FACTOR + BESIDE_BODY_MAX_BYTES;
+            prop_assert!(u64::try_from(bytes.len() + added).unwrap() <= bound);
+        }
     }
 
     #[test]
