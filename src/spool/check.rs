@@ -37,7 +37,7 @@ pub struct VerifyReport {
     pub faults_total: u64,
 }
 
-/// Checks the whole file of the spool in `dir`: SQLite's own structure, the checksum of every row, the
+/// Checks the whole file of the spool in `dir`: SQLite's own structure, the tables, the checksum of every row, the
 /// sequence without a gap from the watermark on, the running totals, the counters of the quarantine.
 ///
 /// Changes nothing and takes no lock on the directory: it works on a stopped node and on a running one.
@@ -64,6 +64,7 @@ fn verify_file(file: &Path, stopped: bool) -> Result<VerifyReport, SpoolError> {
     schema::check_format(&connection, file)?;
     let mut check = Check { report: VerifyReport::default(), connection: &connection };
     check.part("SQLite's structure", Check::structure);
+    check.part("the tables", Check::tables);
     check.part("the identities", Check::identities);
     check.part("the quarantine", Check::quarantine);
     check.part("the rows", Check::rows);
@@ -126,6 +127,20 @@ impl Check<'_> {
             let line: String = line.get(0)?;
             if line != "ok" {
                 self.fault(format!("SQLite: {}", line.trim_end()));
+            }
+        }
+        Ok(())
+    }
+
+    /// SQLite does not check the text that names the columns: it would be believed, damaged as it is.
+    fn tables(&mut self) -> rusqlite::Result<()> {
+        let mut text = self.connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+        let version: i32 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (table, made) in schema::tables(version)? {
+            match text.query_row([&table], |row| row.get::<_, String>(0)).optional()? {
+                Some(text) if text == made => {}
+                Some(text) => self.fault(format!("table {table} is not what it was made as: {text}")),
+                None => self.fault(format!("table {table} is missing")),
             }
         }
         Ok(())

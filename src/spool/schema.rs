@@ -227,6 +227,19 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The tables that a file of `version` holds: name, and the statement that made it.
+pub(super) fn tables(version: i32) -> rusqlite::Result<Vec<(String, String)>> {
+    let memory = Connection::open_in_memory()?;
+    memory.execute_batch(TABLES)?;
+    if version >= SCHEMA_VERSION {
+        memory.execute_batch(recent::TABLE)?;
+    }
+    memory
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// Brings a file of an earlier version up to date, in one transaction.
 pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

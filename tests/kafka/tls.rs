@@ -19,12 +19,13 @@ use crate::wait::{count, until_drained, until_true};
 
 pub(crate) const PASSWORD: &str = "pa55-of-the-bridge-77d1";
 const KEY_PASSWORD: &str = "pa55-of-the-key-90ab";
+/// The file of the brokers' authority.
+const AUTHORITY: &str = "brokers.crt";
 const FAILS: &str = "Kafka fails; recalls are still accepted and kept, and are published once it works again";
 
-/// A broker that asks for TLS in several ways, and the authorities of both sides.
+/// A broker that asks for TLS in several ways, and the authority of its clients.
 pub(crate) struct Scene {
     broker: Broker,
-    of_broker: Authority,
     of_clients: Authority,
     dir: TempDir,
 }
@@ -71,8 +72,9 @@ impl Scene {
         settings.push(("listener.security.protocol.map".to_owned(), map));
         let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let names = listeners.each_ref().map(|(name, ..)| *name);
-        let broker = Broker::start_secured(&names, &settings, ("bridge", PASSWORD));
-        Self { broker, of_broker, of_clients, dir }
+        let broker = Broker::start_secured(&names, &settings, &[("bridge", PASSWORD), ("rightful", PASSWORD)]);
+        write(dir.path(), AUTHORITY, &of_broker.pem());
+        Self { broker, of_clients, dir }
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {
@@ -82,7 +84,7 @@ impl Scene {
     /// A bridge for a topic of its own, that trusts the brokers' authority.
     pub(crate) fn setup(&self, listener: &str, topic: &str) -> Setup {
         self.broker.create_topic(topic, 1, &[]);
-        let ca = self.file("brokers.crt", &self.of_broker.pem());
+        let ca = self.dir.path().join(AUTHORITY);
         self.at(listener, Setup::new("").env("BRIDGE_TOPIC", topic).env("KAFKA_SSL_CA_LOCATION", ca.display()))
     }
 
@@ -93,11 +95,11 @@ impl Scene {
             .env("KAFKA_SECURITY_PROTOCOL", protocol)
     }
 
-    pub(crate) fn with_password(&self, setup: Setup, name: &str, password: &str) -> Setup {
+    pub(crate) fn with_password(&self, setup: Setup, (user, password): (&str, &str), file: &str) -> Setup {
         setup
             .env("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-            .env("KAFKA_SASL_USERNAME", "bridge")
-            .env("KAFKA_SASL_PASSWORD_FILE", self.file(name, &format!("{password}\n")).display())
+            .env("KAFKA_SASL_USERNAME", user)
+            .env("KAFKA_SASL_PASSWORD_FILE", self.file(file, &format!("{password}\n")).display())
     }
 
     /// What the README's table of ACLs says.
@@ -157,7 +159,7 @@ fn scram_over_tls_a_wrong_password_and_missing_rights_lose_nothing() {
     let scene = Scene::shared();
     let setup = scene.setup("SCRAM", TOPIC);
 
-    let wrong = scene.with_password(setup.clone(), "wrong", "wr0ng-pa55word");
+    let wrong = scene.with_password(setup.clone(), ("bridge", "wr0ng-pa55word"), "wrong");
     let check = wrong.run(&["check-config"]);
     assert_eq!(check.status.code(), Some(75));
     assert!(String::from_utf8_lossy(&check.stderr).contains("invalid credentials"), "{check:?}");
@@ -167,7 +169,7 @@ fn scram_over_tls_a_wrong_password_and_missing_rights_lose_nothing() {
     bridge.kill();
 
     // The right password, but no rights; they are given while it runs.
-    let right = scene.with_password(setup, "right", PASSWORD);
+    let right = scene.with_password(setup, ("bridge", PASSWORD), "right");
     let mut bridge = right.start();
     accept(&bridge, "b");
     assert_told(&bridge, "authorization", "Transactional Id authorization failed", 2);

@@ -43,7 +43,7 @@ const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 pub(crate) struct Broker {
     ports: Ports,
     more: Vec<(&'static str, u16)>,
-    scram: Option<String>,
+    scram: Vec<String>,
     process: Option<Process>,
     dir: TempDir,
 }
@@ -98,7 +98,7 @@ impl Broker {
     #[allow(dead_code, reason = "for tests of several brokers")]
     pub(crate) fn start_node(ports: Ports, settings: &[(&str, &str)], proxy: u16) -> Self {
         let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
-        let mut broker = Self { ports, more: Vec::new(), scram: None, process: None, dir };
+        let mut broker = Self { ports, more: Vec::new(), scram: Vec::new(), process: None, dir };
         broker.format(settings, Some(proxy));
         match broker.run() {
             Ok(()) => broker,
@@ -108,30 +108,21 @@ impl Broker {
     }
 
     /// Starts a broker with further listeners, see [`Broker::at`], on which an ACL must name whoever
-    /// comes. `scram` is a user with its password.
-    pub(crate) fn start_secured(
-        listeners: &[&'static str],
-        settings: &[(&str, &str)],
-        (user, password): (&str, &str),
-    ) -> Self {
-        let scram = format!("SCRAM-SHA-512=[name={user},password={password}]");
-        Self::launch_as(settings, None, listeners, Some(&scram))
+    /// comes. `users` with their passwords (SASL SCRAM).
+    pub(crate) fn start_secured(listeners: &[&'static str], settings: &[(&str, &str)], users: &[(&str, &str)]) -> Self {
+        let scram = users.iter().map(|(user, password)| format!("SCRAM-SHA-512=[name={user},password={password}]"));
+        Self::launch_as(settings, None, listeners, &scram.collect::<Vec<_>>())
     }
 
     fn launch(settings: &[(&str, &str)], proxy: Option<u16>) -> Self {
-        Self::launch_as(settings, proxy, &[], None)
+        Self::launch_as(settings, proxy, &[], &[])
     }
 
-    fn launch_as(
-        settings: &[(&str, &str)],
-        proxy: Option<u16>,
-        listeners: &[&'static str],
-        scram: Option<&str>,
-    ) -> Self {
+    fn launch_as(settings: &[(&str, &str)], proxy: Option<u16>, listeners: &[&'static str], scram: &[String]) -> Self {
         for _ in 0..START_ATTEMPTS {
             let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
             let more = listeners.iter().map(|name| (*name, free_port())).collect();
-            let mut broker = Self { ports: Ports::pick(), more, scram: scram.map(str::to_owned), process: None, dir };
+            let mut broker = Self { ports: Ports::pick(), more, scram: scram.to_vec(), process: None, dir };
             broker.format(settings, proxy);
             match broker.run() {
                 Ok(()) => return broker,
