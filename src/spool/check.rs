@@ -134,7 +134,9 @@ impl Check<'_> {
 
     /// SQLite does not check the text that names the columns: it would be believed, damaged as it is.
     fn tables(&mut self) -> rusqlite::Result<()> {
-        let mut text = self.connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+        let mut text = self
+            .connection
+            .prepare("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND tbl_name = ?1")?;
         let version: i32 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         for (table, made) in schema::tables(version)? {
             match text.query_row([&table], |row| row.get::<_, String>(0)).optional()? {

@@ -131,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_in_the_text_of_a_table_is_found(at in any::<prop::sample::Index>(), bit in 0..8_u32) {
+    fn a_flipped_bit_in_the_table_of_tables_is_found_or_harms_nothing(at in any::<prop::sample::Index>(), bit in 0..8_u32) {
         let mut bytes = sound().to_vec();
         let text = b"CREATE TABLE";
         let tables: Vec<_> = (0..page_size(&bytes)).filter(|&at| bytes[at..].starts_with(text)).collect();
@@ -139,8 +139,10 @@ proptest! {
         prop_assert_eq!(tables.len(), 7, "with SQLite's own of the numbers given out");
         bytes[first + at.index(last - first)] ^= 1 << bit;
         let (dir, _) = with_file(&bytes);
-        let verified = verify(dir.path());
-        prop_assert!(!verified.is_ok_and(|report| report.faults_total == 0), "it passes for sound");
+        if verify(dir.path()).is_ok_and(|report| report.faults_total == 0) {
+            // The number of a row of SQLite's own table of tables means nothing.
+            prop_assert!(matches!(survey(dir.path()), Ok((12, 0))), "it passes for sound");
+        }
     }
 
     #[test]
