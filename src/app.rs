@@ -26,6 +26,8 @@ use crate::publisher::{self, PublisherError, PublisherHandle};
 use crate::spool::{self, Spool, SpoolError, WriterHandle};
 use crate::tls;
 
+/// The part that has an error to tell when it ends.
+const PUBLISHER: &str = "publisher";
 /// Connections that the kernel completes while all workers are busy.
 const BACKLOG: u32 = 4096;
 /// Beyond the longest answer: what a stop waits for requests in flight.
@@ -121,7 +123,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             kafka: kafka.clone(),
         };
-        let publisher = publisher::start(options, end("publisher", &ends))?;
+        let publisher = publisher::start(options, end(PUBLISHER, &ends))?;
         let bypass = start_bypass(config)?;
 
         let shared = Arc::new(ingest::Shared::new(config, spool.clone(), bypass.clone(), Arc::clone(&metrics)));
@@ -193,7 +195,7 @@ impl App {
         if let Some(part) = died {
             tracing::error!(part, "a part ended; stopping");
         }
-        let result = self.stop().await;
+        let result = self.stop(died).await;
         match died {
             // The part's own error says more, where it has one.
             Some(part) => Err(result.err().unwrap_or(AppError::PartEnded(part))),
@@ -201,8 +203,10 @@ impl App {
         }
     }
 
-    async fn stop(self) -> Result<(), AppError> {
-        let until = Instant::now() + self.grace;
+    async fn stop(self, died: Option<&'static str>) -> Result<(), AppError> {
+        // What tells its own end is gone only a moment later, and has then an error to tell.
+        let least = if died == Some(PUBLISHER) { STOP_MARGIN } else { Duration::ZERO };
+        let until = Instant::now() + self.grace.max(least);
         tracing::info!(grace_seconds = self.grace.as_secs(), "stopping: no new deliveries");
         self.shared.drain();
         if let Some(control) = &self.control {

@@ -133,7 +133,8 @@ impl Driver {
             }
             Action::Connect { spool } => self.connect(spool),
             Action::ListOffsets => self.list_offsets(),
-            Action::Begin(positions) => kept(self.spool.begin(&self.topic_name, positions))?.map(|()| Event::Done),
+            Action::Begin { positions, unused } => kept(self.spool.begin(&self.topic_name, positions, unused))?
+                .map(|begun| if begun { Event::Done } else { Event::Used }),
             Action::ReadBack(ranges) => match self.read_back(&ranges) {
                 Ok(found) => self.compare(found)?,
                 Err(trouble) => Err(trouble),

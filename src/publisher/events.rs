@@ -22,7 +22,13 @@ pub enum Action {
     /// counted.
     ListOffsets,
     /// Before the first transaction of this process: store the positions, durably.
-    Begin(Positions),
+    Begin {
+        /// Where the next reading begins.
+        positions: Positions,
+        /// They leave out what is in the topic already, because nothing of this spool can be: which holds
+        /// only as long as it has accepted nothing. Otherwise a copy of it may have published.
+        unused: bool,
+    },
     /// Read these ranges in `read_committed`, once the last stable offset has passed their end,
     /// and note every sequence number of this spool in
     /// [`Machine::nothing_found`](super::machine::Machine::nothing_found).
@@ -58,6 +64,8 @@ pub enum Event {
     Done,
     /// The producer is connected and fenced.
     Connected,
+    /// The spool has accepted something before [`Action::Begin`] was done; nothing is stored.
+    Used,
     /// The offsets of every partition.
     Offsets(Vec<PartitionOffsets>),
     /// All ranges were read.

@@ -94,7 +94,7 @@ impl Machine {
             Step::Connect => Action::Connect { spool: self.identity().0 },
             Step::ListOffsets => Action::ListOffsets,
             Step::ReadBack(ranges) => Action::ReadBack(ranges.clone()),
-            Step::Begin => Action::Begin(self.positions.clone()),
+            Step::Begin => Action::Begin { positions: self.positions.clone(), unused: self.unused },
             Step::Renew(first_seq) => Action::Renew { first_seq: *first_seq },
             Step::Publish => {
                 if let Some((seq, reason)) = &self.condemned {
@@ -116,6 +116,11 @@ impl Machine {
                 } else {
                     self.step = Step::Connect;
                 }
+            }
+            Event::Used => {
+                self.unused = false;
+                self.positions.clear();
+                self.step = Step::ListOffsets;
             }
             Event::Connected => {
                 self.connected = Some(self.identity().0);

@@ -29,7 +29,7 @@ fn ready(machine: &mut Machine, partitions: &[(i64, i64)], found: &[Seq]) {
         }
         machine.on(Event::ReadBack(set));
     }
-    if matches!(machine.next(), Action::Begin(_)) {
+    if matches!(machine.next(), Action::Begin { .. }) {
         machine.on(Event::Done);
     }
 }
@@ -47,9 +47,23 @@ fn a_new_spool_starts_at_the_end_of_the_topic_and_reads_nothing_back() {
     let mut machine = machine(1, &[]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 500), (7, 9)]));
-    assert_eq!(machine.next(), Action::Begin([(0, 500), (1, 9)].into()));
+    assert_eq!(machine.next(), Action::Begin { positions: [(0, 500), (1, 9)].into(), unused: true });
     machine.on(Event::Done);
     assert_eq!(machine.next(), Action::Publish { from: 1, below: Seq::MAX, records: TRANSACTION_MAX_RECORDS });
+}
+
+#[test]
+fn a_new_spool_that_has_accepted_before_it_reached_kafka_reads_the_whole_topic() {
+    let mut machine = machine(1, &[]);
+    machine.on(Event::Connected);
+    machine.on(offsets(&[(5, 500)]));
+    assert_eq!(machine.next(), Action::Begin { positions: [(0, 500)].into(), unused: true });
+    machine.on(Event::Used);
+    assert_eq!(machine.next(), Action::ListOffsets);
+    machine.on(offsets(&[(5, 510)]));
+    assert_eq!(machine.next(), Action::ReadBack(vec![Range { partition: 0, from: 5, to: 510 }]));
+    machine.on(Event::ReadBack(machine.nothing_found(4)));
+    assert_eq!(machine.next(), Action::Begin { positions: [(0, 510)].into(), unused: false });
 }
 
 #[test]
@@ -75,7 +89,7 @@ fn one_offset_beyond_the_end_tells_that_the_topic_was_made_anew_and_all_of_it_is
         assert_eq!(ranges[0], Range { partition: 0, from: 0, to: 130 });
         machine.on(Event::ReadBack(machine.nothing_found(Seq::MAX)));
         // A start after a crash must not go by the old ones.
-        assert!(matches!(machine.next(), Action::Begin(_)), "{:?}", machine.next());
+        assert!(matches!(machine.next(), Action::Begin { .. }), "{:?}", machine.next());
     }
 }
 

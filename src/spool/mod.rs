@@ -456,11 +456,11 @@ impl Spool {
     }
 
     /// Replaces the positions in a topic; durable when it returns, together with whatever watermark
-    /// waits to be stored.
-    pub fn begin(&self, topic: &Arc<str>, positions: Positions) -> Result<(), SpoolError> {
+    /// waits to be stored. With `unused`, does nothing and returns false where any event was accepted.
+    pub fn begin(&self, topic: &Arc<str>, positions: Positions, unused: bool) -> Result<bool, SpoolError> {
         let watermark = self.progress().watermark;
         let advance = Advance { watermark, topic: Arc::clone(topic), positions };
-        self.command(|reply| Command::Begin { advance, reply })
+        self.command(|reply| Command::Begin { advance, unused, reply })
     }
 
     /// Moves the record at the watermark to quarantine and the watermark behind it, in one commit.

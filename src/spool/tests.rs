@@ -107,10 +107,10 @@ fn the_bound_refuses_at_once_and_opens_again_when_records_are_published() {
     append(&spool, &[&["0123456789"], &["0123456789"]]);
     let full = with_appender(&spool, async |appender| appender.append(|writer| write(writer, &["x"])).await);
     assert_eq!(full, Err(AppendError::Full { what: "spool", bytes: 28, max_bytes: 30 }));
-    spool.begin(&TOPIC.into(), Positions::new()).unwrap();
+    assert!(spool.begin(&TOPIC.into(), Positions::new(), false).unwrap());
     advance(&spool, 2);
     // Durable when it returns, and with it what the watermark frees.
-    spool.begin(&TOPIC.into(), Positions::new()).unwrap();
+    assert!(spool.begin(&TOPIC.into(), Positions::new(), false).unwrap());
     append(&spool, &[&["y"]]);
 }
 

@@ -32,7 +32,7 @@ const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 /// What the publisher, or the operator, asks of the writer; who asks waits for the reply.
 #[derive(Debug)]
 pub(super) enum Command {
-    Begin { advance: Advance, reply: SyncSender<Result<(), SpoolError>> },
+    Begin { advance: Advance, unused: bool, reply: SyncSender<Result<bool, SpoolError>> },
     Quarantine { events: Range<Seq>, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
     Renew { identity: Identity, reply: SyncSender<Result<(), SpoolError>> },
     TakeOut { ids: BTreeSet<QuarantineId>, group: Box<Group>, reply: SyncSender<Result<Option<Seq>, SpoolError>> },
@@ -279,12 +279,17 @@ impl Writer {
 
     fn execute(&mut self, command: Command) -> Result<(), SpoolError> {
         let (reply, result) = match command {
-            Command::Begin { advance, reply } => {
-                let result = self.transact(|writer, tx| {
+            Command::Begin { unused: true, reply, .. } if self.next_seq > 1 => {
+                let _ = reply.send(Ok(false));
+                return Ok(());
+            }
+            Command::Begin { advance, reply, .. } => {
+                let begun = self.transact(|writer, tx| {
                     tx.execute("DELETE FROM position WHERE topic = ?1", [advance.topic.as_ref()])?;
                     writer.store(tx, Some(&advance), 0)
                 })?;
-                (reply, result)
+                let _ = reply.send(begun.map(|()| true).map_err(SpoolError::NotWritten));
+                return Ok(());
             }
             Command::TakeOut { ids, group, reply } => {
                 let taken = self.take_out(&ids, group)?;

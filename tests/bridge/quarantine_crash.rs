@@ -124,8 +124,9 @@ fn a_command_that_is_killed_while_it_requeues_on_a_stopped_node_can_be_repeated(
         rounds += 1;
         assert!(rounds < 500, "it never ends");
         let mut client = requeue_all(&setup);
-        // Whether it has begun, is at it or through: the moment does not matter, only that it varies.
-        std::thread::sleep(Duration::from_millis(random.pick(0..40)));
+        // Whether it has begun, is at it or through: the moment does not matter, only that it varies. Later
+        // with each round, for a machine that takes long to begin.
+        std::thread::sleep(Duration::from_millis(random.pick(0..40 + rounds)));
         client.kill();
     }
     eprintln!("{rounds} rounds");

@@ -56,6 +56,7 @@ kinds! {
     Found: "a reading finds records that the watermark has not passed",
     Renewed: "a spool takes a new identity",
     Unused: "a spool that was never used is opened",
+    Used: "a spool accepts before it has reached Kafka for the first time",
 }
 
 /// How often each kind happened.

@@ -1,6 +1,6 @@
 //! The publisher's state machine in a simulated world: schedules of faults that a seed determines.
 //!
-//! A schedule is some dozens of steps of one to three bridges. Between any two things that a bridge
+//! A schedule is some dozens of steps of a bridge, and at times of a copy of it. Between any two things that a bridge
 //! does, anything may happen: to its requests, to Kafka, to the topic, to the spool, to the bridge.
 //! Then nothing fails any more, all is published, and the topic is compared with what was accepted.
 //!

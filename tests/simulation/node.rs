@@ -153,7 +153,11 @@ impl World {
             Action::Backoff(_) => Event::Done,
             Action::Connect { spool } => self.connect(node, spool)?,
             Action::ListOffsets => self.list_offsets(node)?,
-            Action::Begin(positions) => {
+            Action::Begin { unused: true, .. } if self.nodes[node].disk.next_seq() > 1 => {
+                self.counts.count(Kind::Used);
+                Event::Used
+            }
+            Action::Begin { positions, .. } => {
                 self.spool_commit(node)?;
                 let origins = self.process(node).origins.clone();
                 self.nodes[node].disk.begin(positions, origins);
@@ -444,6 +448,11 @@ impl World {
         let incarnation = self.kafka.incarnation();
         let Some(partitions) = &self.kafka.partitions else { return };
         let process = self.nodes[node].process.as_ref().expect("a running bridge");
+        if matches!(process.machine.next(), Action::Begin { unused: true, .. }) && self.nodes[node].disk.next_seq() > 1
+        {
+            // It will be told so, and look once more.
+            return;
+        }
         let high = |at: &i32| usize::try_from(*at).ok().and_then(|at| partitions.get(at)).map(|log| offset(log.high()));
         let betrayed = before.iter().any(|(at, position)| high(at).is_none_or(|high| *position > high));
         let low = |at: &i32| usize::try_from(*at).ok().and_then(|at| partitions.get(at)).map(|log| offset(log.low));

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// For what a client complained of while a call failed: log lines and errors wait in one queue, and
 /// polling without waiting takes only the first of them.
 const COMPLAINTS: Duration = Duration::from_millis(5);
-/// With `KAFKA_DEBUG` thousands of lines may stand before the one that matters.
-const COMPLAINTS_MAX: Duration = Duration::from_secs(1);
+/// With `KAFKA_DEBUG` many thousands of lines, each to be written, may stand before the one that matters.
+const COMPLAINTS_MAX: Duration = Duration::from_secs(10);
 
 /// Polls until nothing more is said.
 fn hear_complaints(context: &context::Context, poll: impl Fn(Duration)) {

@@ -215,7 +215,7 @@ fn what_a_running_node_adds_publishes_and_removes_meanwhile_is_no_fault() {
                 append(&spool, &[["x", "y"].as_slice(); 20]);
                 // Inside a row, and more than one read of the check behind.
                 advance(&spool, spool.progress().next_seq - BACKLOG);
-                spool.begin(&TOPIC.into(), Positions::new()).unwrap();
+                spool.begin(&TOPIC.into(), Positions::new(), false).unwrap();
             }
         }
     });

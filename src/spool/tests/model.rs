@@ -206,7 +206,7 @@ impl Run {
             }
             Op::Begin(partition, offset) => {
                 let positions: Positions = [(*partition, *offset)].into();
-                self.spool.begin(&TOPIC.into(), positions.clone()).unwrap();
+                assert!(self.spool.begin(&TOPIC.into(), positions.clone(), false).unwrap());
                 model.stored.push((model.watermark(), positions));
                 model.settle();
                 self.audit();
