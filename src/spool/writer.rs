@@ -16,6 +16,11 @@ use super::recent::Recent;
 use super::schema::{self, FileId, Found, PAGE_BYTES};
 use super::{Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows};
 
+/// After a commit of this many deliveries the next one begins no sooner than [`PACE`] after it had begun. A
+/// commit costs the same for few as for many: measured with 128 connections, it takes a sixth less processor
+/// time for each webhook, and the answer comes sooner. Who sends one after the other never waits for it.
+const PACED_FROM: usize = 8;
+const PACE: Duration = Duration::from_micros(1500);
 /// A watermark waits this long for a group to ride along with. Short: what is published is removed
 /// while its pages are still in the caches, and the log holds fewer pages to copy.
 const ADVANCE_DELAY: Duration = Duration::from_millis(20);
@@ -50,6 +55,8 @@ pub(super) struct Writer {
     /// Rows below the stored watermark may be left to remove.
     removable: bool,
     stored_at: Instant,
+    /// When the next commit may begin, after one of many deliveries.
+    paced_until: Option<Instant>,
     log_bytes: u64,
     recent: Recent,
     /// A change of the quarantine of which it is not known whether it is durable.
@@ -97,6 +104,7 @@ impl Writer {
             stored_watermark: found.watermark,
             removable: true,
             stored_at: Instant::now(),
+            paced_until: None,
             log_bytes: 0,
             recent,
             unsure: None,
@@ -128,6 +136,9 @@ impl Writer {
             let broken = self.shared.state().fault.is_some();
             let delay = if broken { RETRY_DELAY } else { ADVANCE_DELAY };
             let due = (pending || broken).then(|| self.stored_at + delay);
+            if let Some(left) = self.paced_until.and_then(|until| until.checked_duration_since(Instant::now())) {
+                std::thread::sleep(left);
+            }
             let mut inbox = self.shared.queue.wait(due, self.recent.due());
             let command = inbox.commands.pop_front();
             let group = inbox.take_group();
@@ -141,6 +152,8 @@ impl Writer {
                 self.stored_at = Instant::now();
             }
             if let Some(mut group) = group {
+                let busy = group.entries.len() >= PACED_FROM && !more;
+                self.paced_until = busy.then(|| Instant::now() + PACE);
                 self.commit_group(&mut group, advance)?;
                 self.shared.queue.lock().recycle(group);
             } else if is_due && broken && advance.is_none() {
