@@ -20,6 +20,7 @@ mod disk;
 mod faults;
 mod kafka;
 mod ledger;
+mod look;
 mod node;
 mod random;
 mod topic;

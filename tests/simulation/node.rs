@@ -30,9 +30,9 @@ pub struct Process {
     pub machine: Machine,
     producer: Option<Producer>,
     /// Which topic of the name each of the machine's positions is of.
-    origins: BTreeMap<i32, usize>,
+    pub origins: BTreeMap<i32, usize>,
     /// The topic of the last transaction.
-    into: usize,
+    pub into: usize,
 }
 
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl World {
         &mut self.process(node).machine
     }
 
-    fn process(&mut self, node: usize) -> &mut Process {
+    pub fn process(&mut self, node: usize) -> &mut Process {
         self.nodes[node].process.as_mut().expect("a running bridge")
     }
 
@@ -438,66 +438,6 @@ impl World {
             let origins = self.process(node).origins.clone();
             let watermark = self.machine(node).watermark();
             self.nodes[node].disk.advance(Advance { watermark, positions, origins });
-        }
-    }
-
-    /// The machine has looked at the topic. Are all records that it is in doubt about where it will look
-    /// for them? Not below offsets of an earlier topic, where nothing betrays that it is another one:
-    /// that is the one exception.
-    fn look(&mut self, node: usize, before: &Positions) {
-        let incarnation = self.kafka.incarnation();
-        let Some(partitions) = &self.kafka.partitions else { return };
-        let process = self.nodes[node].process.as_ref().expect("a running bridge");
-        if matches!(process.machine.next(), Action::Begin { unused: true, .. }) && self.nodes[node].disk.next_seq() > 1
-        {
-            // It will be told so, and look once more.
-            return;
-        }
-        let high = |at: &i32| usize::try_from(*at).ok().and_then(|at| partitions.get(at)).map(|log| offset(log.high()));
-        let betrayed = before.iter().any(|(at, position)| high(at).is_none_or(|high| *position > high));
-        let low = |at: &i32| usize::try_from(*at).ok().and_then(|at| partitions.get(at)).map(|log| offset(log.low));
-        if before.iter().any(|(at, position)| low(at).is_some_and(|low| *position < low)) {
-            self.counts.count(Kind::OutOfRange);
-        }
-        if betrayed {
-            self.counts.count(Kind::BeyondEnd);
-        }
-        let identities = &self.nodes[node].disk.stored.identities;
-        for (at, log) in partitions.iter().enumerate() {
-            let from = process.machine.positions().get(&index(at)).copied().unwrap_or(0);
-            let older = process.origins.get(&index(at)).is_some_and(|origin| *origin != incarnation);
-            if older && !betrayed {
-                self.counts.count(Kind::Hidden);
-            }
-            for (_, record) in log.all_committed().take_while(|(place, _)| offset(*place) < from) {
-                let own = identities.iter().position(|identity| identity.uuid == record.spool).is_some_and(|own| {
-                    let seq = identities[own].first_seq + record.seq - 1;
-                    let end = identities.get(own + 1).map_or(Seq::MAX, |next| next.first_seq);
-                    (process.machine.watermark()..end).contains(&seq)
-                });
-                if own && older && !betrayed {
-                    self.ledger.excused.insert(record.id);
-                } else if own && !self.ledger.excused.contains(&record.id) {
-                    self.ledger.violation = Some(format!(
-                        "OVERLOOKED: bridge {node} reads partition {at} from {from}, and {record:?} lies before"
-                    ));
-                }
-            }
-        }
-        let origins = (0..partitions.len()).map(|at| (index(at), incarnation)).collect();
-        self.process(node).origins = origins;
-    }
-
-    /// Keeps book of which topic the machine's positions are.
-    fn follow_origins(&mut self, node: usize, before: &Positions, next: &Positions) {
-        let process = self.nodes[node].process.as_mut().expect("a running bridge");
-        if next.iter().any(|(at, next)| before.get(at).is_some_and(|known| next < known)) {
-            process.origins = before.keys().map(|&at| (at, process.into)).collect();
-        }
-        for (at, next) in next {
-            if process.machine.positions().get(at) == Some(next) {
-                process.origins.insert(*at, process.into);
-            }
         }
     }
 

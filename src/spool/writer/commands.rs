@@ -1,0 +1,92 @@
+//! What the publisher and the commands of the quarantine ask of the writer, each with its answer.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::super::{Advance, Identity, Positions, QuarantineEntry, Seq, SpoolError, quarantine, rows};
+use super::{Command, Effect, Writer};
+
+impl Writer {
+    pub(super) fn execute(&mut self, command: Command) -> Result<(), SpoolError> {
+        let (reply, result) = match command {
+            Command::Begin { unused: true, reply, .. } if self.next_seq > 1 => {
+                let _ = reply.send(Ok(false));
+                return Ok(());
+            }
+            Command::Begin { advance, reply, .. } => {
+                let begun = self.transact(|writer, tx| {
+                    tx.execute("DELETE FROM position WHERE topic = ?1", [advance.topic.as_ref()])?;
+                    writer.store(tx, Some(&advance), 0)
+                })?;
+                let _ = reply.send(begun.map(|()| true).map_err(SpoolError::NotWritten));
+                return Ok(());
+            }
+            Command::TakeOut { ids, group, reply } => {
+                let taken = self.take_out(&ids, group)?;
+                let _ = reply.send(taken.map_err(SpoolError::NotWritten));
+                return Ok(());
+            }
+            Command::Quarantine { events, entry, reply } => {
+                let result = match self.shared.quarantine.reserve(&entry) {
+                    Err(full) => Err(format!("{full}: {} bytes more do not fit", entry.bytes()).into()),
+                    Ok(()) => self.quarantine_events(&events, &entry)?,
+                };
+                (reply, result)
+            }
+            Command::Renew { identity, reply } => {
+                let Identity { first_seq, uuid } = identity;
+                let result = self.transact(|_, tx| {
+                    tx.execute("INSERT OR REPLACE INTO identity VALUES (?1, ?2)", params![first_seq, uuid])?;
+                    Ok(Effect::default())
+                })?;
+                if result.is_ok() {
+                    let mut state = self.shared.state();
+                    let at = state.identities.partition_point(|identity| identity.first_seq < first_seq);
+                    let replaced = state.identities.get(at).is_some_and(|identity| identity.first_seq == first_seq);
+                    state.identities.splice(at..at + usize::from(replaced), [identity]);
+                }
+                (reply, result)
+            }
+        };
+        let _ = reply.send(result.map_err(SpoolError::NotWritten));
+        Ok(())
+    }
+
+    pub(super) fn quarantine_events(
+        &mut self,
+        events: &Range<Seq>,
+        entry: &QuarantineEntry,
+    ) -> Result<Result<(), Arc<str>>, SpoolError> {
+        let name = Identity::name(&self.shared.state().identities, events.start);
+        let behind = Advance { watermark: events.end, topic: "".into(), positions: Positions::new() };
+        let mut fits = false;
+        let result = self.transact(|writer, tx| {
+            // Of a damaged row the end is worked out; what was accepted meanwhile must not be taken for it.
+            fits = events.end <= writer.next_seq && !rows::begins_within(tx, events)?;
+            if !fits {
+                return Ok(Effect { removable: writer.removable, ..Effect::default() });
+            }
+            rows::insert_quarantine(tx, entry, name)?;
+            writer.store(tx, Some(&behind), 0)
+        })?;
+        let result = result.and_then(|()| {
+            if fits {
+                Ok(())
+            } else {
+                Err(format!("other rows begin between events {} and {}", events.start, events.end).into())
+            }
+        });
+        if result.is_ok() {
+            let mut state = self.shared.state();
+            state.progress.watermark = events.end;
+            state.progress.quarantined += events.end - events.start;
+            quarantine::count(&mut state.quarantine, entry);
+            self.shared.published.send_replace(events.end);
+        } else {
+            self.shared.quarantine.release(entry.reason, entry.bytes());
+        }
+        Ok(result)
+    }
+}
