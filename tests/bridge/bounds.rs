@@ -93,6 +93,18 @@ fn hold_writes(bridge: &Bridge) -> Connection {
     connection
 }
 
+/// Waits until the writer has stored the watermark and removed what is published: it would be at that, and
+/// time out at it, before it turns to the next delivery.
+fn wait_stored(bridge: &Bridge, watermark: u64) {
+    let connection = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
+    connection.busy_timeout(crate::bridge::PATIENCE).unwrap();
+    eventually("what is published is removed from the file", || {
+        let query = "SELECT watermark, (SELECT count(*) FROM event_group) FROM progress";
+        let stored = connection.query_row(query, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)));
+        (stored.unwrap() == (watermark, 0)).then_some(())
+    });
+}
+
 #[test]
 fn nothing_is_acknowledged_before_its_commit() {
     let kafka = Kafka::start();
@@ -152,6 +164,7 @@ fn a_commit_that_fails_answers_503_leaves_nothing_and_heals() {
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["before_1_1"]);
     bridge.wait_published();
+    wait_stored(&bridge, 2);
     let held = hold_writes(&bridge);
     // SQLite gives up after its busy time-out, long before the answer is due.
     let answer = sender.recall("#TOA#_1", &["failed_1_1"]);
