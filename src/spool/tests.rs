@@ -117,6 +117,19 @@ fn the_bound_refuses_at_once_and_opens_again_when_records_are_published() {
 }
 
 #[test]
+fn positions_of_an_unused_spool_are_not_stored_once_it_has_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _writer) = open(dir.path());
+    let stored = || spool.reader().unwrap().positions(TOPIC).unwrap();
+    assert!(spool.begin(&TOPIC.into(), [(0, 7)].into(), true).unwrap());
+    append(&spool, &[&["a"]]);
+    assert!(!spool.begin(&TOPIC.into(), [(0, 9)].into(), true).unwrap());
+    assert_eq!(stored(), Positions::from([(0, 7)]));
+    assert!(spool.begin(&TOPIC.into(), [(0, 9)].into(), false).unwrap());
+    assert_eq!(stored(), Positions::from([(0, 9)]));
+}
+
+#[test]
 fn the_quarantine_has_a_bound_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());

@@ -135,7 +135,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for args in [&["ps", "-a"][..], &["logs", "--tail", "30"]] {
+            for args in [&["ps"][..], &["logs", "--tail", "30"]] {
                 let output = self.output(args);
                 eprintln!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             }

@@ -16,6 +16,7 @@
     reason = "a test fails by panicking, and reports on its terminal"
 )]
 
+mod client;
 mod disk;
 mod faults;
 mod kafka;
