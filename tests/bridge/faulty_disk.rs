@@ -178,7 +178,8 @@ impl FaultyDisk {
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<(TempDir, std::path::PathBuf)> = OnceLock::new();
     let (_, path) = LIBRARY.get_or_init(|| {
-        let dir = TempDir::with_prefix("faulty-disk-library-").unwrap();
+        // Never dropped, as a static is not: so not in the machine's own directory of temporary files.
+        let dir = TempDir::with_prefix_in("faulty-disk-library-", env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = dir.path().join("faulty_disk.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bridge/faulty_disk.c");
         let spawning = spawning();

@@ -38,7 +38,7 @@ impl Scene {
     }
 
     fn start() -> Self {
-        let dir = TempDir::with_prefix("bridge-tls-").unwrap();
+        let dir = TempDir::with_prefix_in("bridge-tls-", env!("CARGO_TARGET_TMPDIR")).unwrap();
         let (of_broker, of_clients) = (Authority::new("authority of brokers"), Authority::new("authority of clients"));
         let mut map = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
         let mut settings = vec![

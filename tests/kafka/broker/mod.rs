@@ -323,6 +323,8 @@ impl Broker {
         // Truncated, so that what is found in it was said by this process.
         let log = File::create(self.log()).expect("the broker's log is created");
         let child = java()
+            // For the native libraries that it unpacks, and leaves behind when it is killed.
+            .arg(format!("-Djava.io.tmpdir={}", self.dir.path().display()))
             .arg("kafka.Kafka")
             .arg(self.properties())
             .stdin(Stdio::null())
