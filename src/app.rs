@@ -1,23 +1,26 @@
 //! Builds the parts, connects them, runs and stops them in order.
 //!
-//! Start: spool, ports, publisher, listeners. Stop: refuse new deliveries, answer those in
-//! flight, publish what remains within the grace time, close the spool. A part that ends by itself
-//! ends the process.
+//! Start: ports, operations listener, spool, publisher, webhook listener. Stop: answer new deliveries with
+//! 503 for a moment, close the port, answer those in flight, publish what remains within the grace time,
+//! close the spool. A part that ends by itself ends the process.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use tokio::net::TcpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, Delivery, SpoolFailure};
 use crate::control::Control;
-use crate::ingest::{self, Limits, Outcome};
+use crate::edge::{self, Limits, descriptors};
+use crate::ingest::{self, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
-use crate::ops::server::{Panel, Probe};
+use crate::ops::panel::Panel;
+use crate::ops::sampler::{Probe, Sampler};
+use crate::ops::server::Front;
 use crate::ops::status::KafkaCell;
 use crate::publisher::bypass::{self, Bypass};
 use crate::publisher::kafka::errors::KINDS;
@@ -47,6 +50,12 @@ pub enum AppError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The process may open too few files.
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::TooFew),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(std::io::Error),
     /// The spool cannot be opened.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -70,6 +79,8 @@ impl AppError {
         matches!(
             self,
             Self::Bind { .. }
+                | Self::Descriptors(_)
+                | Self::Thread(_)
                 | Self::Spool(
                     SpoolError::Locked { .. }
                         | SpoolError::NoSpool { .. }
@@ -92,24 +103,53 @@ pub struct App {
     writer: WriterHandle,
     /// None where the file system has no sockets.
     control: Option<Control>,
+    sampler: Arc<Sampler>,
     ended: mpsc::UnboundedReceiver<&'static str>,
+    drain: Duration,
     grace: Duration,
 }
 
 impl App {
-    /// Opens the spool, binds the ports, starts the publisher and the listeners. Must be called
-    /// inside an actix system.
+    /// Binds the ports, opens the spool, starts the publisher and the listeners. Must be called
+    /// inside an actix system. Dropping the future while the spool is being opened gives up.
     ///
     /// # Errors
     /// See [`AppError`]; nothing is left running.
-    pub fn start(config: &Config) -> Result<Self, AppError> {
-        let metrics = Arc::new(Metrics::new(Labels { outcomes: &Outcome::labels(), kafka_errors: &KINDS })?);
-        let (ends, ended) = mpsc::unbounded_channel();
-        let (spool, writer) = open_spool(config, &metrics, &ends)?;
+    pub async fn start(config: &Config) -> Result<Self, AppError> {
+        let connections = descriptors::connections(config.workers)?;
         let webhook_listener = bind("BRIDGE_LISTEN", config.listen)?;
         let ops_listener = bind("BRIDGE_OPS_LISTEN", config.ops_listen)?;
-        let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
+        let (ends, ended) = mpsc::unbounded_channel();
+        let front = Front::default();
         let ops_address = ops_listener.local_addr().map_err(AppError::Server)?;
+        let ops = crate::ops::server::run(ops_listener, &front).map_err(AppError::Server)?;
+        let handle = ops.handle();
+        watch("operations listener", ops, &ends);
+        let started = Self::start_behind(config, connections, webhook_listener, ops_address, &handle, &front, ends, ended);
+        match started.await {
+            Ok(app) => Ok(app),
+            Err(error) => {
+                handle.stop(false).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// All that starts once the operations listener answers.
+    #[expect(clippy::too_many_arguments, reason = "what `start` has made so far")]
+    async fn start_behind(
+        config: &Config,
+        connections_max: usize,
+        webhook_listener: TcpListener,
+        ops_address: SocketAddr,
+        ops: &ServerHandle,
+        front: &Front,
+        ends: mpsc::UnboundedSender<&'static str>,
+        ended: mpsc::UnboundedReceiver<&'static str>,
+    ) -> Result<Self, AppError> {
+        let metrics = Arc::new(Metrics::new(Labels { outcomes: &Outcome::labels(), kafka_errors: &KINDS })?);
+        let (spool, writer) = open_spool(config, &metrics, &ends).await?;
+        let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
 
         let kafka = KafkaCell::default();
         let options = publisher::Options {
@@ -125,24 +165,37 @@ impl App {
         };
         let publisher = publisher::start(options, end(PUBLISHER, &ends))?;
         let bypass = start_bypass(config)?;
+        let probe = bypass.clone().map(|bypass| -> Probe { Box::new(move || bypass.probe().map_err(|error| error.to_string())) });
+        let sampler = Sampler::start(spool.clone(), spool.reader()?, probe).map_err(AppError::Thread)?;
 
-        let shared = Arc::new(ingest::Shared::new(config, spool.clone(), bypass.clone(), Arc::clone(&metrics)));
-        let limits = Limits { workers: config.workers, stop_timeout: config.ack_timeout + STOP_MARGIN };
+        let shared = Arc::new(ingest::Shared::new(config, spool.clone(), bypass, Arc::clone(&metrics)));
         let tls = config.tls.as_ref().map(|tls| tls::Listener::new(tls.material.clone()));
-        let webhook = ingest::run(webhook_listener, tls.as_ref(), Arc::clone(&shared), limits);
-        let webhook = webhook.map_err(AppError::Server)?;
+        let counters = Arc::new(edge::Counters::default());
+        let limits = Limits {
+            workers: config.workers,
+            connections: connections_max,
+            keep_alive: config.keep_alive,
+            stop_timeout: config.ack_timeout + STOP_MARGIN,
+        };
+        let listener = edge::Options {
+            name: "webhook",
+            listener: webhook_listener,
+            tls: tls.clone(),
+            limits,
+            counters: Arc::clone(&counters),
+        };
+        let webhook = ingest::run(listener, &shared).map_err(AppError::Server)?;
         let draining = Arc::clone(&shared);
-        let panel = Panel {
-            reader: Mutex::new(spool.reader()?),
+        front.show(Panel {
             spool: spool.clone(),
+            sampler: Arc::clone(&sampler),
             kafka,
             metrics,
             tls: tls.clone(),
             draining: Box::new(move || draining.is_draining()),
-            bypass: bypass
-                .map(|bypass| -> Probe { Box::new(move || bypass.probe().map_err(|error| error.to_string())) }),
-        };
-        let ops = crate::ops::server::run(ops_listener, panel).map_err(AppError::Server)?;
+            connections: counters,
+            connections_max,
+        });
 
         let app = Self {
             shared,
@@ -150,15 +203,16 @@ impl App {
             webhook_address,
             ops_address,
             webhook: webhook.handle(),
-            ops: ops.handle(),
+            ops: ops.clone(),
             publisher,
             writer,
             control: control(spool),
+            sampler,
             ended,
+            drain: config.drain,
             grace: config.shutdown_grace,
         };
         watch("webhook listener", webhook, &ends);
-        watch("operations listener", ops, &ends);
         Ok(app)
     }
 
@@ -206,9 +260,18 @@ impl App {
     async fn stop(self, died: Option<&'static str>) -> Result<(), AppError> {
         // What tells its own end is gone only a moment later, and has then an error to tell.
         let least = if died == Some(PUBLISHER) { STOP_MARGIN } else { Duration::ZERO };
-        let until = Instant::now() + self.grace.max(least);
-        tracing::info!(grace_seconds = self.grace.as_secs(), "stopping: no new deliveries");
+        tracing::info!(
+            event = "stopping",
+            drain_seconds = self.drain.as_secs(),
+            grace_seconds = self.grace.as_secs(),
+            "stopping: new deliveries are answered with 503"
+        );
         self.shared.drain();
+        if died.is_none() {
+            // `/readyz` says 503 from here on: the balancer has time to take this node out.
+            tokio::time::sleep(self.drain).await;
+        }
+        let until = Instant::now() + self.grace.max(least);
         if let Some(control) = &self.control {
             control.stop();
         }
@@ -229,6 +292,7 @@ impl App {
         while self.control.as_ref().is_some_and(|control| !control.is_finished()) && Instant::now() < answered {
             tokio::time::sleep(STOP_POLL).await;
         }
+        self.sampler.stop();
         // Last: until here the publisher may have had something to store.
         let written = self.writer.stop().map_err(AppError::from);
         self.ops.stop(false).await;
@@ -238,7 +302,8 @@ impl App {
     }
 }
 
-fn open_spool(
+/// On a thread of its own: the operations listener answers meanwhile, and signals are heard.
+async fn open_spool(
     config: &Config,
     metrics: &Arc<Metrics>,
     ends: &mpsc::UnboundedSender<&'static str>,
@@ -255,7 +320,15 @@ fn open_spool(
             metrics.spool_group_events.observe(events as f64);
         }),
     };
-    let (spool, writer) = Spool::open(options, end("spool writer", ends))?;
+    let (opened, opening) = oneshot::channel();
+    let end = end("spool writer", ends);
+    std::thread::Builder::new()
+        .name("spool-open".to_owned())
+        .spawn(move || {
+            let _ = opened.send(Spool::open(options, end));
+        })
+        .map_err(AppError::Thread)?;
+    let (spool, writer) = opening.await.map_err(|_| AppError::PartEnded("thread that opens the spool"))??;
     let progress = spool.progress();
     tracing::info!(
         dir = %config.spool_dir.display(),

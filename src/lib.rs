@@ -68,6 +68,7 @@ pub mod app;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod edge;
 pub mod ingest;
 pub mod ops;
 pub mod publisher;

@@ -80,7 +80,7 @@ async fn show(args: &Args) -> anyhow::Result<Option<bool>> {
     cluster.create_topic(TOPIC, PARTITIONS, 1)?;
     let spool = tempfile::tempdir().context("a directory for the spool")?;
     let config = config(&cluster.bootstrap_servers(), spool.path())?;
-    let app = App::start(&config)?;
+    let app = App::start(&config).await?;
     let url = format!("http://{}/", app.webhook_address());
     introduce(&url, app.ops_address(), &cluster.bootstrap_servers());
 
@@ -114,6 +114,7 @@ fn config(bootstrap: &str, spool: &std::path::Path) -> anyhow::Result<Config> {
         ("BRIDGE_LISTEN", "127.0.0.1:0"),
         ("BRIDGE_OPS_LISTEN", "127.0.0.1:0"),
         ("BRIDGE_SPOOL_DIR", spool.as_str()),
+        ("BRIDGE_DRAIN_SECONDS", "0"),
         ("BRIDGE_TOPIC", TOPIC),
         ("KAFKA_BOOTSTRAP_SERVERS", bootstrap),
     ];

@@ -37,7 +37,13 @@ async fn serve(config: &Config) -> Result<(), CommandError> {
     let mut stops =
         Stops { terminate: signals(SignalKind::terminate())?, interrupt: signals(SignalKind::interrupt())? };
     let hangup = signals(SignalKind::hangup())?;
-    let app = App::start(config)?;
+    let app = tokio::select! {
+        app = App::start(config) => app?,
+        name = stops.next() => {
+            tracing::info!(event = "signal", signal = name, "stopped while the spool was being opened");
+            return Ok(());
+        }
+    };
     let certificate = config.tls.as_ref().map(|tls| tls.material.certificate());
     certificate.inspect(|certificate| warn_of_time(certificate));
     let tls = certificate.map(ToString::to_string);

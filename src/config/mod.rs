@@ -132,6 +132,8 @@ pub struct Config {
     pub webhook_path: String,
     /// The largest body accepted, in bytes (`BRIDGE_MAX_BODY_BYTES`).
     pub max_body_bytes: usize,
+    /// How long a connection may be idle between two webhooks (`BRIDGE_KEEP_ALIVE_SECONDS`).
+    pub keep_alive: Duration,
     /// How far a `RequestTime` may be from now, in seconds, either way
     /// (`BRIDGE_REQUEST_TIME_WINDOW_SECONDS`).
     pub request_time_window_seconds: u64,
@@ -160,6 +162,8 @@ pub struct Config {
     pub topic_replication: i32,
     /// How far the promise goes (`BRIDGE_DELIVERY`).
     pub delivery: Delivery,
+    /// How long the port stays open after the signal to stop, to answer 503 (`BRIDGE_DRAIN_SECONDS`).
+    pub drain: Duration,
     /// How long a stop may take to publish what remains (`BRIDGE_SHUTDOWN_GRACE_SECONDS`).
     pub shutdown_grace: Duration,
     /// The log filter, as `tracing-subscriber` reads it (`BRIDGE_LOG`).

@@ -19,7 +19,8 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 /// `SQLite` counts in signed 64 bits.
 const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
-const MOST_WORKERS: u16 = 1024;
+/// What `actix-server` can have.
+const MOST_WORKERS: u16 = 512;
 /// The longest `BRIDGE_DEDUP_WINDOW_SECONDS`.
 pub const MAX_DEDUP_WINDOW: Duration = Duration::from_secs(86_400);
 
@@ -45,6 +46,7 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         tls,
         webhook_path: r.read("BRIDGE_WEBHOOK_PATH", raw.webhook_path.as_deref(), "/".into(), url_path),
         max_body_bytes: r.number("BRIDGE_MAX_BODY_BYTES", raw.max_body_bytes.as_deref(), 65_536, KIB..=16 * MIB, "bytes"),
+        keep_alive: Duration::from_secs(r.number("BRIDGE_KEEP_ALIVE_SECONDS", raw.keep_alive_seconds.as_deref(), 75, 1..=3600, "seconds")),
         request_time_window_seconds: r.number("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", raw.request_time_window_seconds.as_deref(), 60, 1..=86_400, "seconds"),
         ack_timeout: Duration::from_millis(r.number("BRIDGE_ACK_TIMEOUT_MS", raw.ack_timeout_ms.as_deref(), 1500, 50..=10_000, "milliseconds")),
         ack_after: r.read("BRIDGE_ACK_AFTER", raw.ack_after.as_deref(), AckAfter::Spooled, |text| {
@@ -65,6 +67,7 @@ pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -
         delivery: r.read("BRIDGE_DELIVERY", raw.delivery.as_deref(), Delivery::ExactlyOnce, |text| {
             word(text, &[Delivery::ExactlyOnce, Delivery::AtLeastOnce].map(|it| (it.as_str(), it)))
         }),
+        drain: Duration::from_secs(r.number("BRIDGE_DRAIN_SECONDS", raw.drain_seconds.as_deref(), 2, 0..=300, "seconds")),
         shutdown_grace: Duration::from_secs(r.number("BRIDGE_SHUTDOWN_GRACE_SECONDS", raw.shutdown_grace_seconds.as_deref(), 20, 0..=3600, "seconds")),
         log: r.read("BRIDGE_LOG", raw.log.as_deref(), "info".into(), log_filter),
         log_format: r.read("BRIDGE_LOG_FORMAT", raw.log_format.as_deref(), None, |text| {

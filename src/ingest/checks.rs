@@ -39,6 +39,69 @@ impl<'q> Verdict<'q, '_> {
     }
 }
 
+/// What the query alone says of a delivery, before any of its body is read.
+#[derive(Debug)]
+pub enum HeadVerdict<'q> {
+    /// Refused without a proof; the body is not read.
+    Refused {
+        /// How it ends.
+        outcome: Outcome,
+        /// Why.
+        info: String,
+    },
+    /// Authentic, and another command: acknowledged, and nothing of it is kept.
+    Ignored(Verified<'q>),
+    /// Authentic, from outside the time window: the body is read and quarantined.
+    Late {
+        /// How it ends.
+        outcome: Outcome,
+        /// Why.
+        info: String,
+        /// The proof.
+        verified: Verified<'q>,
+    },
+    /// Authentic: the body decides.
+    Authentic(Verified<'q>),
+}
+
+impl<'q> HeadVerdict<'q> {
+    /// The proof, where the delivery is authentic.
+    pub fn verified(&self) -> Option<&Verified<'q>> {
+        match self {
+            Self::Refused { .. } => None,
+            Self::Ignored(verified) | Self::Late { verified, .. } | Self::Authentic(verified) => Some(verified),
+        }
+    }
+}
+
+/// Checks the query, its proof and its time.
+pub fn check_head<'q>(query: &'q str, apps: &Apps, now_unix_seconds: i64, window_seconds: u64) -> HeadVerdict<'q> {
+    let refused = |outcome, refusal: &Refusal<'_>| HeadVerdict::Refused { outcome, info: refusal.to_string() };
+    match webhook::verify(query, apps, now_unix_seconds, window_seconds) {
+        Ok(verified) if verified.is_recall() => HeadVerdict::Authentic(verified),
+        Ok(verified) => HeadVerdict::Ignored(verified),
+        Err(refusal @ Refusal::BadQuery(_)) => refused(Outcome::BadQuery, &refusal),
+        Err(refusal @ Refusal::UnknownApp { .. }) => refused(Outcome::UnknownApp, &refusal),
+        Err(refusal @ Refusal::BadSign(_)) => refused(Outcome::BadSign, &refusal),
+        Err(refusal @ Refusal::Stale { .. }) => {
+            let info = refusal.to_string();
+            let Refusal::Stale { verified, .. } = refusal else { return refused(Outcome::Stale, &refusal) };
+            HeadVerdict::Late { outcome: Outcome::Stale, info, verified }
+        }
+    }
+}
+
+/// Checks the body of an authentic delivery.
+pub fn check_body<'q, 'b>(verified: Verified<'q>, body: &'b [u8]) -> Verdict<'q, 'b> {
+    match webhook::parse(&verified, body) {
+        Ok(Body::Recall(recall)) => Verdict::Recall(verified, recall),
+        Ok(Body::Empty) => {
+            Verdict::Answer { outcome: Outcome::Empty, info: String::new(), verified: Some(verified) }
+        }
+        Err(fault) => Verdict::Quarantine { outcome: Outcome::Malformed, info: fault.to_string(), verified },
+    }
+}
+
 /// Checks the query, its proof, its time, and the body.
 pub fn check<'q, 'b>(
     query: &'q str,
@@ -47,26 +110,12 @@ pub fn check<'q, 'b>(
     now_unix_seconds: i64,
     window_seconds: u64,
 ) -> Verdict<'q, 'b> {
-    let refused =
-        |outcome, refusal: &Refusal<'_>| Verdict::Answer { outcome, info: refusal.to_string(), verified: None };
-    let verified = match webhook::verify(query, apps, now_unix_seconds, window_seconds) {
-        Ok(verified) => verified,
-        Err(refusal @ Refusal::BadQuery(_)) => return refused(Outcome::BadQuery, &refusal),
-        Err(refusal @ Refusal::UnknownApp { .. }) => return refused(Outcome::UnknownApp, &refusal),
-        Err(refusal @ Refusal::BadSign(_)) => return refused(Outcome::BadSign, &refusal),
-        Err(refusal @ Refusal::Stale { .. }) => {
-            let info = refusal.to_string();
-            let Refusal::Stale { verified, .. } = refusal else { return refused(Outcome::Stale, &refusal) };
-            return Verdict::Quarantine { outcome: Outcome::Stale, info, verified };
+    match check_head(query, apps, now_unix_seconds, window_seconds) {
+        HeadVerdict::Refused { outcome, info } => Verdict::Answer { outcome, info, verified: None },
+        HeadVerdict::Ignored(verified) => {
+            Verdict::Answer { outcome: Outcome::Ignored, info: String::new(), verified: Some(verified) }
         }
-    };
-    let ok = |outcome, verified| Verdict::Answer { outcome, info: String::new(), verified: Some(verified) };
-    if !verified.is_recall() {
-        return ok(Outcome::Ignored, verified);
-    }
-    match webhook::parse(&verified, body) {
-        Ok(Body::Recall(recall)) => Verdict::Recall(verified, recall),
-        Ok(Body::Empty) => ok(Outcome::Empty, verified),
-        Err(fault) => Verdict::Quarantine { outcome: Outcome::Malformed, info: fault.to_string(), verified },
+        HeadVerdict::Late { outcome, info, verified } => Verdict::Quarantine { outcome, info, verified },
+        HeadVerdict::Authentic(verified) => check_body(verified, body),
     }
 }

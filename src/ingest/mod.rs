@@ -1,15 +1,14 @@
-//! The HTTP edge: takes a request through the checks, into the spool, and answers it.
+//! From a request to its answer: the checks, the spool, one outcome for each delivery.
 
-mod body;
+mod answer;
 pub mod checks;
-mod handler;
 mod outcome;
+mod path;
 mod refusals;
-mod server;
 mod settle;
+mod worker;
 
 pub use outcome::Outcome;
-pub use server::{Limits, run};
 
 use std::sync::Arc;
 use std::sync::RwLock;
@@ -17,16 +16,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::config::{AckAfter, Config};
+use crate::edge;
 use crate::ops::metrics::Metrics;
 use crate::publisher::bypass::Bypass;
-use crate::spool::Spool;
+use crate::spool::{Appender, Published, Spool};
 use crate::webhook::Apps;
 
 /// What every worker needs.
 #[derive(Debug)]
 pub struct Shared {
-    /// Where webhooks are expected.
-    pub webhook_path: String,
+    /// Where webhooks are expected, without slashes that mean nothing.
+    webhook_path: String,
     /// The apps and their tokens.
     apps: RwLock<Arc<Apps>>,
     /// Largest body, in bytes.
@@ -51,7 +51,7 @@ impl Shared {
     /// Puts the parts together.
     pub fn new(config: &Config, spool: Spool, bypass: Option<Arc<Bypass>>, metrics: Arc<Metrics>) -> Self {
         Self {
-            webhook_path: config.webhook_path.clone(),
+            webhook_path: String::from_utf8_lossy(&path::normal(config.webhook_path.as_bytes())).into_owned(),
             apps: RwLock::new(Arc::new(config.apps.clone())),
             max_body_bytes: config.max_body_bytes,
             request_time_window_seconds: config.request_time_window_seconds,
@@ -83,4 +83,17 @@ impl Shared {
     fn apps(&self) -> Arc<Apps> {
         Arc::clone(&self.apps.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
+}
+
+/// Starts the webhook listener.
+///
+/// # Errors
+/// The socket cannot be used, or TLS lacks what it needs.
+pub fn run(options: edge::Options, shared: &Arc<Shared>) -> std::io::Result<edge::Server> {
+    let shared = Arc::clone(shared);
+    edge::run(options, move || worker::Worker {
+        appender: Appender::new(&shared.spool),
+        published: shared.ack_after_published.then(|| Published::new(&shared.spool)),
+        shared: Arc::clone(&shared),
+    })
 }

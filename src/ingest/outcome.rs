@@ -6,6 +6,8 @@ use tracing::Level;
 /// Every delivery ends in exactly one of these, and is counted under its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
+    /// What arrived is no HTTP request.
+    BadRequest,
     /// Another path than `BRIDGE_WEBHOOK_PATH`.
     NotFound,
     /// Not POST.
@@ -46,7 +48,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their checks; the index of one is its place here.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
+        Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Draining,
@@ -70,6 +73,7 @@ impl Outcome {
     /// The label value of `webhooks_total{outcome}`.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::BadRequest => "bad_request",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Draining => "draining",
@@ -98,7 +102,7 @@ impl Outcome {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Draining | Self::SpoolFull | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BadQuery | Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::BadQuery | Self::Malformed => StatusCode::BAD_REQUEST,
             Self::UnknownApp | Self::BadSign | Self::Stale => StatusCode::FORBIDDEN,
             Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled => StatusCode::OK,
             Self::Timeout | Self::ClientGone => StatusCode::REQUEST_TIMEOUT,
@@ -123,6 +127,32 @@ impl Outcome {
             Self::Unavailable => 120_011,
             Self::Timeout => 120_012,
             Self::ClientGone => 120_013,
+            Self::BadRequest => 120_014,
+        }
+    }
+
+    /// Whether a stranger can cause it: then the connection ends with the answer, and no body is read.
+    pub const fn ends_connection(self) -> bool {
+        match self {
+            Self::BadRequest
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::Draining
+            | Self::TooLarge
+            | Self::BadQuery
+            | Self::UnknownApp
+            | Self::BadSign
+            | Self::Timeout
+            | Self::ClientGone => true,
+            Self::Stale
+            | Self::Ignored
+            | Self::Malformed
+            | Self::Empty
+            | Self::Accepted
+            | Self::Duplicate
+            | Self::AcceptedUnspooled
+            | Self::SpoolFull
+            | Self::Unavailable => false,
         }
     }
 
@@ -130,7 +160,8 @@ impl Outcome {
     pub const fn log_level(self) -> Level {
         match self {
             Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled | Self::Empty | Self::Ignored => Level::DEBUG,
-            Self::NotFound
+            Self::BadRequest
+            | Self::NotFound
             | Self::MethodNotAllowed
             | Self::TooLarge
             | Self::BadQuery
@@ -169,7 +200,8 @@ mod tests {
             assert!(ok || (120_001..=130_000).contains(&outcome.error_code()));
         }
         let mut codes: Vec<u32> = Outcome::ALL.iter().map(|o| o.error_code()).filter(|c| *c > 0).collect();
+        codes.sort_unstable();
         codes.dedup();
-        assert_eq!(codes.len(), 13);
+        assert_eq!(codes.len(), 14);
     }
 }

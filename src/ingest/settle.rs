@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::handler::{Answer, Worker, not_durable};
+use super::answer::Answer;
+use super::worker::{Worker, not_durable};
 use super::{Outcome, Shared};
 use crate::publisher::bypass::Bypass;
 use crate::record::Event;

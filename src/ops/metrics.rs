@@ -113,7 +113,12 @@ struct Snapshot {
     kafka_up: IntGauge,
     handshakes_begun: IntCounter,
     handshakes_done: IntCounter,
+    handshakes_failed: IntCounter,
     certificate_expiry: IntGauge,
+    connections: IntGauge,
+    connections_max: IntGauge,
+    connections_evicted: IntCounter,
+    connections_stalled: IntCounter,
 }
 
 /// What a scrape needs to know of the parts.
@@ -131,6 +136,14 @@ pub struct View {
     pub kafka_up: bool,
     /// Where the webhook listener speaks TLS.
     pub tls: Option<TlsView>,
+    /// Open connections to the webhook listener.
+    pub connections: u64,
+    /// Their bound.
+    pub connections_max: u64,
+    /// Connections ended for the bound.
+    pub evicted: u64,
+    /// Connections ended because the peer did not read.
+    pub stalled: u64,
 }
 
 /// What a scrape needs to know of TLS.
@@ -140,6 +153,8 @@ pub struct TlsView {
     pub begun: u64,
     /// Those that made a connection.
     pub done: u64,
+    /// Those that made none.
+    pub failed: u64,
     /// When the certificate expires, in UNIX seconds.
     pub expires: i64,
 }
@@ -279,7 +294,7 @@ impl Snapshot {
         let gauge =
             |name, help| -> prometheus::Result<IntGauge> { register(r, IntGauge::with_opts(options(name, help))?) };
         let handshakes =
-            counters(r, "tls_handshakes_total", "TLS handshakes of the webhook listener, begun and done.", "step")?;
+            counters(r, "tls_handshakes_total", "TLS handshakes of the webhook listener: begun, done, failed.", "step")?;
         Ok(Self {
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
@@ -312,6 +327,17 @@ impl Snapshot {
             kafka_up: gauge("kafka_up", "1 while the publisher is ready to publish.")?,
             handshakes_begun: handshakes.with_label_values(&["begun"]),
             handshakes_done: handshakes.with_label_values(&["done"]),
+            handshakes_failed: handshakes.with_label_values(&["failed"]),
+            connections: gauge("webhook_connections", "Open connections to the webhook listener.")?,
+            connections_max: gauge("webhook_connections_max", "Bound of webhook_connections.")?,
+            connections_evicted: counter(
+                "webhook_connections_evicted_total",
+                "Connections ended to make room for new ones, or not taken because all others were busy.",
+            )?,
+            connections_stalled: counter(
+                "webhook_connections_stalled_total",
+                "Connections ended because the peer did not read its reply.",
+            )?,
             certificate_expiry: gauge(
                 "tls_certificate_expiry_timestamp_seconds",
                 "When the webhook listener's certificate expires, in UNIX seconds; 0 without TLS.",
@@ -335,8 +361,13 @@ impl Snapshot {
         self.quarantine_events.set(signed(view.usage.quarantine_events));
         self.quarantine_bytes.set(signed(view.usage.quarantine_bytes));
         self.kafka_up.set(i64::from(view.kafka_up));
+        self.connections.set(signed(view.connections));
+        self.connections_max.set(signed(view.connections_max));
+        raise(&self.connections_evicted, view.evicted);
+        raise(&self.connections_stalled, view.stalled);
         if let Some(tls) = &view.tls {
             raise(&self.handshakes_done, tls.done);
+            raise(&self.handshakes_failed, tls.failed);
             raise(&self.handshakes_begun, tls.begun);
             self.certificate_expiry.set(tls.expires);
         }

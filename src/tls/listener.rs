@@ -1,5 +1,6 @@
 //! What new connections get, until it is replaced.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,18 +13,18 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, Sign
 
 use super::{Material, provider};
 
-/// Log lines about refused certificates: the first so many, then one of as many. Whoever can connect
+/// Log lines about failed handshakes: the first so many, then one of as many. A peer that can connect
 /// must not fill the disk.
-const REFUSALS_LOGGED: u64 = 100;
+const FAILURES_LOGGED: u64 = 100;
 
 /// The present certificate, key and authorities.
 #[derive(Debug)]
 pub struct Listener {
     present: RwLock<Arc<Material>>,
-    /// Handshakes that came as far as their first message.
+    /// Handshakes of which a first byte arrived.
     begun: AtomicU64,
     done: AtomicU64,
-    refused: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Listener {
@@ -33,7 +34,7 @@ impl Listener {
             present: RwLock::new(Arc::new(material)),
             begun: AtomicU64::new(0),
             done: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         })
     }
 
@@ -63,6 +64,24 @@ impl Listener {
         self.done.fetch_add(1, Relaxed);
     }
 
+    /// Counts a handshake of which the first byte has arrived.
+    pub fn note_begun(&self) {
+        self.begun.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a handshake that made no connection, and logs why, within a bound.
+    pub fn note_failed(&self, peer: IpAddr, reason: &dyn std::fmt::Display) {
+        let failed = self.failed.fetch_add(1, Relaxed);
+        if failed < FAILURES_LOGGED || failed.is_multiple_of(FAILURES_LOGGED) {
+            tracing::warn!(event = "tls_handshake_failed", %peer, %reason, failed = failed + 1, "TLS handshake failed");
+        }
+    }
+
+    /// Handshakes that made no connection.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Relaxed)
+    }
+
     /// The configuration of a server that asks here in every handshake. Sessions are not resumed: a
     /// resumed one would be one of earlier authorities.
     ///
@@ -86,12 +105,6 @@ impl Listener {
         verifier.ok_or_else(|| Error::General("no authorities for certificates of peers".to_owned()))
     }
 
-    fn log_refusal(&self, error: &Error) {
-        let refused = self.refused.fetch_add(1, Relaxed);
-        if refused < REFUSALS_LOGGED || refused.is_multiple_of(REFUSALS_LOGGED) {
-            tracing::warn!(%error, refused = refused + 1, "a peer's certificate was refused");
-        }
-    }
 }
 
 /// Our side of a handshake.
@@ -100,7 +113,6 @@ struct Own(Arc<Listener>);
 
 impl ResolvesServerCert for Own {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.begun.fetch_add(1, Relaxed);
         Some(Arc::clone(&self.0.present().key))
     }
 }
@@ -121,8 +133,7 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.0.clients()?.verify_client_cert(end_entity, intermediates, now);
-        verified.inspect_err(|error| self.0.log_refusal(error))
+        self.0.clients()?.verify_client_cert(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(

@@ -73,6 +73,7 @@ impl Setup {
             .env("BRIDGE_TOPIC", TOPIC)
             .env("BRIDGE_LOG_FORMAT", "json")
             .env("BRIDGE_WORKERS", "2")
+            .env("BRIDGE_DRAIN_SECONDS", "0")
             .env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers)
     }
 

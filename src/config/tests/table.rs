@@ -43,6 +43,7 @@ const GOOD: &[(&str, &str)] = &[
     ("BRIDGE_OPS_LISTEN", "0.0.0.0:9100"),
     ("BRIDGE_WEBHOOK_PATH", "/tencent/recalls%20x"),
     ("BRIDGE_MAX_BODY_BYTES", "1024"),
+    ("BRIDGE_KEEP_ALIVE_SECONDS", "620"),
     ("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", "86400"),
     ("BRIDGE_ACK_TIMEOUT_MS", "50"),
     ("BRIDGE_ACK_AFTER", "published"),
@@ -56,10 +57,11 @@ const GOOD: &[(&str, &str)] = &[
     ("BRIDGE_TOPIC_PARTITIONS", "1"),
     ("BRIDGE_TOPIC_REPLICATION", "1"),
     ("BRIDGE_DELIVERY", "at_least_once"),
+    ("BRIDGE_DRAIN_SECONDS", "0"),
     ("BRIDGE_SHUTDOWN_GRACE_SECONDS", "0"),
     ("BRIDGE_LOG", "warn,librdkafka=debug"),
     ("BRIDGE_LOG_FORMAT", "text"),
-    ("BRIDGE_WORKERS", "1024"),
+    ("BRIDGE_WORKERS", "512"),
 ];
 
 #[test]
@@ -94,6 +96,7 @@ const BAD: &[(&str, &[&str], &str)] = &[
     ("BRIDGE_TLS_CLIENT_CA", &["/ca.crt"], "name a certificate in BRIDGE_TLS_CERT"),
     ("BRIDGE_MAX_BODY_BYTES", &["64k", "-1", "+1", " 1024"], "digits only"),
     ("BRIDGE_MAX_BODY_BYTES", &["1023", "16777217"], "1024 to 16777216 bytes"),
+    ("BRIDGE_KEEP_ALIVE_SECONDS", &["0", "3601"], "1 to 3600 seconds"),
     ("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", &["0", "86401"], "1 to 86400 seconds"),
     ("BRIDGE_ACK_TIMEOUT_MS", &["49", "10001"], "50 to 10000 milliseconds"),
     ("BRIDGE_SPOOL_MAX_BYTES", &["1048575", "99999999999999999999"], "outside 1048576"),
@@ -107,11 +110,12 @@ const BAD: &[(&str, &[&str], &str)] = &[
     ("BRIDGE_TOPIC_PARTITIONS", &["0", "100001"], "1 to 100000 partitions"),
     ("BRIDGE_TOPIC_REPLICATION", &["0", "32768"], "1 to 32767 replicas"),
     ("BRIDGE_DELIVERY", &["exactly-once"], "write exactly_once or at_least_once"),
+    ("BRIDGE_DRAIN_SECONDS", &["301"], "0 to 300 seconds"),
     ("BRIDGE_SHUTDOWN_GRACE_SECONDS", &["3601"], "0 to 3600 seconds"),
     ("BRIDGE_SHUTDOWN_GRACE_SECONDS", &["20s"], "not a whole number of seconds"),
     ("BRIDGE_LOG", &["verbose", "warning", "info,a=b=c"], "write error, warn, info"),
     ("BRIDGE_LOG_FORMAT", &["logfmt"], "write json or text"),
-    ("BRIDGE_WORKERS", &["0", "1025"], "1 to 1024 threads"),
+    ("BRIDGE_WORKERS", &["0", "513", "1024"], "1 to 512 threads"),
 ];
 
 #[test]

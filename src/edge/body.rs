@@ -1,0 +1,138 @@
+//! The body of one request, read when the service asks for it and not before.
+
+use std::io;
+
+use actix_web::web::{Bytes, BytesMut};
+
+use super::chunked::{Chunked, Step};
+use super::head::Framing;
+use super::input::Input;
+
+/// Why there is no body.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The body is over the bound. None, or only a part of it, was read.
+    #[error("the body is over {0} bytes")]
+    TooLarge(usize),
+    /// The peer left before the end of the body.
+    #[error("the connection ended before the body did")]
+    Gone,
+    /// The chunked coding is broken.
+    #[error("{0}")]
+    Framing(&'static str),
+}
+
+/// A body that is still on its way.
+pub struct Body<'c> {
+    input: &'c mut Input,
+    framing: Framing,
+    /// The peer waits for `100 Continue` before it sends the body.
+    expected: bool,
+    complete: bool,
+}
+
+impl<'c> Body<'c> {
+    pub(super) fn new(input: &'c mut Input, framing: Framing, expected: bool) -> Self {
+        let complete = matches!(framing, Framing::Length(0));
+        Self { input, framing, expected, complete }
+    }
+
+    /// The length that the head announces, in bytes; `None` for the chunked coding.
+    pub fn announced(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked => None,
+        }
+    }
+
+    /// Whether the whole body was taken from the connection.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Reads the whole body. The caller bounds the time.
+    ///
+    /// # Errors
+    /// The body is over `max` bytes, ends early, or is framed wrongly.
+    pub async fn read(&mut self, max: usize) -> Result<Bytes, BodyError> {
+        match self.framing {
+            Framing::Length(length) => {
+                let length = usize::try_from(length).ok().filter(|length| *length <= max);
+                let length = length.ok_or(BodyError::TooLarge(max))?;
+                self.input.hold(length).await;
+                while self.input.bytes().len() < length {
+                    self.fill().await?;
+                }
+                self.complete = true;
+                Ok(self.input.take(length))
+            }
+            Framing::Chunked => {
+                let mut body = BytesMut::new();
+                self.decode(max, |bytes| body.extend_from_slice(bytes)).await?;
+                Ok(body.freeze())
+            }
+        }
+    }
+
+    /// Reads the whole body and drops it, so that the connection can be kept. The caller bounds the time.
+    ///
+    /// # Errors
+    /// As [`Body::read`].
+    pub async fn discard(&mut self, max: usize) -> Result<(), BodyError> {
+        match self.framing {
+            Framing::Length(length) => {
+                let left = usize::try_from(length).ok().filter(|length| *length <= max);
+                let mut left = left.ok_or(BodyError::TooLarge(max))?;
+                loop {
+                    let here = left.min(self.input.bytes().len());
+                    self.input.skip(here);
+                    left -= here;
+                    if left == 0 {
+                        break;
+                    }
+                    self.fill().await?;
+                }
+                self.complete = true;
+                Ok(())
+            }
+            Framing::Chunked => self.decode(max, |_| {}).await,
+        }
+    }
+
+    async fn decode(&mut self, max: usize, mut take: impl FnMut(&[u8])) -> Result<(), BodyError> {
+        let (mut decoder, mut size) = (Chunked::new(), 0);
+        loop {
+            match decoder.step(self.input.bytes()).map_err(BodyError::Framing)? {
+                Step::Skip(length) => self.input.skip(length),
+                Step::Data(length) => {
+                    size += length;
+                    if size > max {
+                        return Err(BodyError::TooLarge(max));
+                    }
+                    self.input.hold(size).await;
+                    take(self.input.bytes().get(..length).unwrap_or_default());
+                    self.input.skip(length);
+                }
+                Step::More => self.fill().await?,
+                Step::Done => {
+                    self.complete = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), BodyError> {
+        if std::mem::take(&mut self.expected) {
+            self.input.write(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(gone)?;
+        }
+        match self.input.fill().await {
+            Ok(0) => Err(BodyError::Gone),
+            result => result.map(|_| ()).map_err(gone),
+        }
+    }
+}
+
+fn gone(_: io::Error) -> BodyError {
+    BodyError::Gone
+}

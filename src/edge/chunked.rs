@@ -1,0 +1,170 @@
+//! The chunked transfer coding, decoded step by step and strictly.
+//!
+//! A line must end with CRLF, a size has 1 to 16 hexadecimal digits, and extensions and trailers are
+//! bounded: two readers that disagree about the end of a body can be played off against each other
+//! (request smuggling). Source: RFC 9112, section 7.1.
+
+/// Longest size line with its extensions, and longest trailer section, in bytes.
+const MAX_LINE_BYTES: usize = 4 * 1024;
+
+/// What the next bytes of the body are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Size,
+    /// Bytes of the chunk that are still to come.
+    Data(u64),
+    /// The line end behind a chunk's data.
+    DataEnd,
+    /// Bytes of the trailer section so far.
+    Trailer(usize),
+    Done,
+}
+
+/// A decoder of one body.
+#[derive(Debug)]
+pub(super) struct Chunked(State);
+
+/// What one step found at the start of the buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// So many bytes of framing, to be skipped.
+    Skip(usize),
+    /// So many bytes of the body.
+    Data(usize),
+    /// The body is complete.
+    Done,
+    /// More bytes are needed.
+    More,
+}
+
+impl Chunked {
+    pub(super) fn new() -> Self {
+        Self(State::Size)
+    }
+
+    /// Looks at the start of the buffer. The caller removes what a step names before the next one.
+    ///
+    /// # Errors
+    /// What is wrong with the framing.
+    pub(super) fn step(&mut self, buffer: &[u8]) -> Result<Step, &'static str> {
+        match self.0 {
+            State::Size => {
+                let Some(line) = line(buffer, MAX_LINE_BYTES, "chunk size line")? else { return Ok(Step::More) };
+                let size = size(line)?;
+                self.0 = if size == 0 { State::Trailer(0) } else { State::Data(size) };
+                Ok(Step::Skip(line.len() + 2))
+            }
+            State::Data(_) if buffer.is_empty() => Ok(Step::More),
+            State::Data(left) => {
+                let here = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+                let left = left - here as u64;
+                self.0 = if left == 0 { State::DataEnd } else { State::Data(left) };
+                Ok(Step::Data(here))
+            }
+            State::DataEnd => match buffer {
+                [b'\r', b'\n', ..] => {
+                    self.0 = State::Size;
+                    Ok(Step::Skip(2))
+                }
+                [] | [b'\r'] => Ok(Step::More),
+                _ => Err("a chunk is longer than its size"),
+            },
+            State::Trailer(before) => {
+                let Some(line) = line(buffer, MAX_LINE_BYTES - before, "trailer section")? else {
+                    return Ok(Step::More);
+                };
+                let used = line.len() + 2;
+                self.0 = if line.is_empty() { State::Done } else { State::Trailer((before + used).min(MAX_LINE_BYTES)) };
+                Ok(Step::Skip(used))
+            }
+            State::Done => Ok(Step::Done),
+        }
+    }
+}
+
+/// The line at the start of the buffer, without its CRLF.
+fn line<'b>(buffer: &'b [u8], most: usize, what: &'static str) -> Result<Option<&'b [u8]>, &'static str> {
+    let Some(end) = memchr::memchr(b'\n', buffer.get(..most.min(buffer.len())).unwrap_or_default()) else {
+        let too_long = if what == "trailer section" { "the trailer section is too long" } else { "a chunk size line is too long" };
+        return if buffer.len() >= most { Err(too_long) } else { Ok(None) };
+    };
+    match buffer.get(..end) {
+        Some([line @ .., b'\r']) if !line.contains(&b'\r') => Ok(Some(line)),
+        _ => Err("a line of the chunked coding does not end with CRLF"),
+    }
+}
+
+fn size(line: &[u8]) -> Result<u64, &'static str> {
+    const WRONG: &str = "a chunk size is not 1 to 16 hexadecimal digits";
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, extension) = line.split_at(digits);
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    if !(1..=16).contains(&digits) || !matches!(extension.iter().find(|byte| !blank(byte)), None | Some(b';')) {
+        return Err(WRONG);
+    }
+    let size = std::str::from_utf8(size).map_err(|_| WRONG)?;
+    u64::from_str_radix(size, 16).map_err(|_| WRONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes bytes that arrive `step` at a time.
+    fn decode(bytes: &[u8], step: usize) -> Result<(Vec<u8>, usize), &'static str> {
+        let (mut decoder, mut buffer, mut body, mut used) = (Chunked::new(), Vec::new(), Vec::new(), 0);
+        let mut rest = bytes.chunks(step);
+        loop {
+            match decoder.step(&buffer)? {
+                Step::Skip(length) => {
+                    buffer.drain(..length);
+                    used += length;
+                }
+                Step::Data(length) => {
+                    body.extend(buffer.drain(..length));
+                    used += length;
+                }
+                Step::Done => return Ok((body, used)),
+                Step::More => buffer.extend(rest.next().ok_or("incomplete")?),
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_ends_at_the_same_byte_however_it_arrives() {
+        let coded = b"4\r\nWiki\r\n5;name=value\r\npedia\r\n00\r\nTrailer: x\r\n\r\nGET / HTTP/1.1";
+        for step in 1..coded.len() {
+            assert_eq!(decode(coded, step), Ok((b"Wikipedia".to_vec(), coded.len() - 14)), "{step} at a time");
+        }
+    }
+
+    #[test]
+    fn framing_that_two_readers_could_read_differently_is_an_error() {
+        for coded in [
+            &b"4\nWiki\r\n0\r\n\r\n"[..],
+            b"4\r\nWiki\n0\r\n\r\n",
+            b"4\r\nWikipedia\r\n0\r\n\r\n",
+            b"0x4\r\nWiki\r\n0\r\n\r\n",
+            b"+4\r\nWiki\r\n0\r\n\r\n",
+            b"-1\r\n\r\n",
+            b"\r\nWiki\r\n0\r\n\r\n",
+            b" 4\r\nWiki\r\n0\r\n\r\n",
+            b"4 4\r\nWiki\r\n0\r\n\r\n",
+            b"4\r\r\nWiki\r\n0\r\n\r\n",
+            b"10000000000000000\r\n",
+            b"0\r\n\n",
+        ] {
+            let error = decode(coded, 64).unwrap_err();
+            assert_ne!(error, "incomplete", "{}", coded.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn endless_framing_is_an_error() {
+        let mut extension = b"4;".to_vec();
+        extension.resize(1 << 16, b'x');
+        assert!(decode(&extension, 100).unwrap_err().contains("too long"));
+        let trailers = [&b"0\r\n"[..], &b"a: b\r\n".repeat(10_000)].concat();
+        assert!(decode(&trailers, 100).unwrap_err().contains("too long"));
+    }
+}

@@ -1,0 +1,121 @@
+//! One connection: request after request, until one of the rules of the edge ends it.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::body::Body;
+use super::head::{self, Head, HeadError, Method, Search};
+use super::input::Input;
+use super::registry::{Activity, Entry};
+use super::server::Worker;
+use super::{FREE_BYTES, HEAD_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT, Reply, Service};
+
+/// What came of waiting for a head.
+enum Next {
+    Request(Box<Head>),
+    /// The bytes are no request.
+    Bad(HeadError),
+    /// The peer left between two requests, or was idle for too long, or has to make room.
+    End,
+}
+
+/// Serves a connection until its end.
+pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &Worker<S>, entry: &Entry) {
+    let mut activity = Activity::Unproven;
+    loop {
+        entry.set(activity);
+        let head = match next(&mut input, worker, entry).await {
+            Next::Request(head) => head.from(peer),
+            Next::Bad(error) => {
+                entry.set(Activity::Busy);
+                return last(&mut input, &worker.service.bad_request(&error, peer), true, false, worker, entry).await;
+            }
+            Next::End => return,
+        };
+        entry.set(Activity::Busy);
+        let mut body = Body::new(&mut input, head.framing, head.expects_continue);
+        let reply = worker.service.call(&head, &mut body).await;
+        let whole = body.is_complete();
+        let without_body = head.method() == Method::Head;
+        if !whole || reply.closes() || !head.keep_alive || worker.registry.is_closing() {
+            return last(&mut input, &reply, head.http_11, without_body, worker, entry).await;
+        }
+        if let Err(error) = input.write(&reply.encode(false, head.http_11, without_body)).await {
+            return stalled(&error, worker);
+        }
+        drop(head);
+        input.release();
+        if reply.is_proven() {
+            activity = Activity::Idle;
+        }
+        if !input.bytes().is_empty() {
+            // The next request is here already; the other connections of this worker come first.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Writes the last reply of a connection and ends it.
+async fn last<S: Service>(
+    input: &mut Input,
+    reply: &Reply,
+    http_11: bool,
+    without_body: bool,
+    worker: &Worker<S>,
+    entry: &Entry,
+) {
+    if let Err(error) = input.write(&reply.encode(true, http_11, without_body)).await {
+        return stalled(&error, worker);
+    }
+    input.release();
+    entry.set(Activity::Lingering);
+    tokio::select! {
+        () = input.linger(LINGER_TIMEOUT, LINGER_BYTES) => {}
+        () = entry.ended() => {}
+    }
+}
+
+fn stalled<S: Service>(error: &std::io::Error, worker: &Worker<S>) {
+    if error.kind() == std::io::ErrorKind::TimedOut {
+        worker.counters.stalled.fetch_add(1, Relaxed);
+    }
+}
+
+/// Waits for the next head.
+async fn next<S: Service>(input: &mut Input, worker: &Worker<S>, entry: &Entry) -> Next {
+    let mut search = Search::default();
+    // Until the first byte the keep-alive time counts, from then on the time for a head.
+    let mut begun = !input.bytes().is_empty();
+    let mut deadline = Instant::now() + if begun { HEAD_TIMEOUT } else { worker.keep_alive };
+    loop {
+        input.skip(Search::blank(input.bytes()));
+        match search.end(input.bytes()) {
+            Ok(Some(length)) => {
+                return head::parse(input.take(length)).map_or_else(Next::Bad, |head| Next::Request(Box::new(head)));
+            }
+            Ok(None) => {}
+            Err(error) => return Next::Bad(error),
+        }
+        if !input.try_hold(input.bytes().len() + FREE_BYTES / 2) {
+            return Next::Bad(HeadError::Memory);
+        }
+        let received = tokio::select! {
+            biased;
+            received = timeout_at(deadline, input.fill()) => received,
+            () = entry.ended() => return Next::End,
+        };
+        let nothing = input.bytes().iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        match received {
+            Ok(Ok(0)) | Ok(Err(_)) | Err(_) if nothing => return Next::End,
+            Ok(Ok(0)) => return Next::Bad(HeadError::Broken),
+            Ok(Err(_)) => return Next::Bad(HeadError::Broken),
+            Err(_) => return Next::Bad(HeadError::Slow),
+            Ok(Ok(_)) => {}
+        }
+        if !std::mem::replace(&mut begun, true) {
+            deadline = Instant::now() + HEAD_TIMEOUT;
+        }
+    }
+}

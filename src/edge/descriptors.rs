@@ -1,0 +1,66 @@
+//! File descriptors: how many the process may have, and how many of them are for connections.
+//!
+//! Each connection takes one. Without a bound below the limit of the process, connections would take those
+//! that the disk, Kafka and the operations listener need.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors for the spool, Kafka's brokers, the operations listener, timers and standard streams.
+const RESERVED: u64 = 192;
+/// Descriptors of one worker thread: its event queue and its wake-up.
+const PER_WORKER: u64 = 4;
+/// Fewer connections than this cannot serve a sender and its retries.
+const LEAST_CONNECTIONS: u64 = 64;
+/// More connections than this are not taken, whatever the limit of the process: each takes memory.
+const MOST_CONNECTIONS: u64 = 16_384;
+
+/// The process may open too few files.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the process may open {limit} files, and needs {needed} for {workers} workers: \
+     raise the limit (ulimit -n, LimitNOFILE= or the container's nofile), or lower BRIDGE_WORKERS"
+)]
+pub struct TooFew {
+    limit: u64,
+    needed: u64,
+    workers: usize,
+}
+
+/// Raises the soft limit of open files to the hard one, and returns how many connections may be open.
+///
+/// # Errors
+/// The hard limit is too low for this number of workers.
+pub fn connections(workers: usize) -> Result<usize, TooFew> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(u64::MAX).min(needed(workers) + MOST_CONNECTIONS).max(current.unwrap_or(0));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).is_ok();
+    let limit = if raised { wanted } else { current.unwrap_or(u64::MAX) };
+    bound(limit, workers)
+}
+
+fn needed(workers: usize) -> u64 {
+    RESERVED + PER_WORKER * workers as u64
+}
+
+fn bound(limit: u64, workers: usize) -> Result<usize, TooFew> {
+    let free = limit.saturating_sub(needed(workers)).min(MOST_CONNECTIONS);
+    if free < LEAST_CONNECTIONS {
+        return Err(TooFew { limit, needed: needed(workers) + LEAST_CONNECTIONS, workers });
+    }
+    Ok(usize::try_from(free).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_everything_else() {
+        assert_eq!(bound(1024, 2), Ok(1024 - 200));
+        assert_eq!(bound(1 << 20, 2), Ok(16_384));
+        assert_eq!(bound(264, 2), Ok(64));
+        let error = bound(263, 2).unwrap_err();
+        assert_eq!((error.limit, error.needed), (263, 264));
+        assert!(bound(1024, 512).is_err());
+    }
+}

@@ -1,0 +1,351 @@
+//! The head of a request: from bytes to what the service needs to know, or to what is wrong.
+//!
+//! The request target may hold any visible byte and any byte above 0x7F: some senders do not encode them,
+//! and what they mean is still plain. Framing is read strictly (RFC 9112, sections 2 to 6).
+
+use std::ops::Range;
+use std::time::Instant;
+
+use actix_web::web::Bytes;
+
+use super::{HEAD_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS};
+
+/// The method of a request, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`.
+    Get,
+    /// `HEAD`.
+    Head,
+    /// `POST`.
+    Post,
+    /// `OPTIONS`.
+    Options,
+    /// Any other one.
+    Other,
+}
+
+/// How the end of a body is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    /// By the chunked coding.
+    Chunked,
+}
+
+/// Why the received bytes are no HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// A TLS handshake arrived where TLS is not switched on.
+    #[error("request: this is a TLS handshake, and this port speaks plain HTTP; use http://, or set BRIDGE_TLS_CERT")]
+    Tls,
+    /// Plain HTTP arrived where TLS is switched on.
+    #[error("request: this is plain HTTP, and this port speaks TLS; use https://")]
+    Plain,
+    /// Another version of HTTP.
+    #[error("request: the version of HTTP is not 1.0 or 1.1; send HTTP/1.1")]
+    Version,
+    /// The request line is not `METHOD target HTTP/1.1`.
+    #[error("request line: {0}")]
+    RequestLine(&'static str),
+    /// A header is wrong.
+    #[error("header {0}: {1}")]
+    Header(&'static str, &'static str),
+    /// The head is too long.
+    #[error("request: the head is over {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} headers")]
+    TooLarge,
+    /// The listener has no memory left for a head of this length.
+    #[error("request: no memory is left for a head of this length; send a shorter one")]
+    Memory,
+    /// The head did not arrive in time.
+    #[error("request: the head was not complete after {} s", HEAD_TIMEOUT.as_secs())]
+    Slow,
+    /// The connection ended inside the head.
+    #[error("request: the connection ended inside the head")]
+    Broken,
+}
+
+/// The head of one request.
+#[derive(Debug, Clone)]
+pub struct Head {
+    raw: Bytes,
+    method: Method,
+    path: Range<usize>,
+    query: Range<usize>,
+    traceparent: Option<Range<usize>>,
+    peer: Option<std::net::IpAddr>,
+    pub(super) framing: Framing,
+    pub(super) keep_alive: bool,
+    pub(super) http_11: bool,
+    pub(super) expects_continue: bool,
+    received: Instant,
+}
+
+impl Head {
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The path of the target, as sent.
+    pub fn path(&self) -> &[u8] {
+        self.raw.get(self.path.clone()).unwrap_or_default()
+    }
+
+    /// What follows the first `?` of the target, as sent; empty where there is none.
+    pub fn query(&self) -> &[u8] {
+        self.raw.get(self.query.clone()).unwrap_or_default()
+    }
+
+    /// The header `traceparent`, where it is there once.
+    pub fn traceparent(&self) -> Option<&str> {
+        std::str::from_utf8(self.raw.get(self.traceparent.clone()?)?).ok()
+    }
+
+    /// The address of the peer.
+    pub fn peer(&self) -> Option<std::net::IpAddr> {
+        self.peer
+    }
+
+    /// When the head was complete.
+    pub fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// All bytes of the head.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    pub(super) fn from(mut self, peer: std::net::IpAddr) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+}
+
+/// Looks for a head in bytes that arrive step by step.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    /// Bytes before this one hold no end of a head.
+    scanned: usize,
+    /// The request line was complete and right.
+    line_is_right: bool,
+}
+
+impl Search {
+    /// How many empty lines stand before the head; RFC 9112, section 2.2 lets a server ignore them.
+    pub(super) fn blank(buffer: &[u8]) -> usize {
+        let blank = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        // A CR alone may be the first half of a line end.
+        if buffer.get(..blank).is_some_and(|bytes| bytes.ends_with(b"\r")) { blank - 1 } else { blank }
+    }
+
+    /// The length of the head at the start of the buffer, once it is there. The buffer starts with no empty
+    /// line ([`Search::blank`]).
+    ///
+    /// # Errors
+    /// The bytes so far cannot become a head.
+    pub(super) fn end(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadError> {
+        match buffer {
+            [] | [b'\r'] => return Ok(None),
+            [0x16, ..] => return Err(HeadError::Tls),
+            [first, ..] if !is_token(*first) => {
+                return Err(HeadError::RequestLine("it does not begin with a method"));
+            }
+            _ => {}
+        }
+        if !self.line_is_right
+            && let Some(end) = memchr::memchr(b'\n', buffer)
+        {
+            request_line(buffer.get(..end).unwrap_or_default())?;
+            self.line_is_right = true;
+        }
+        while let Some(at) = memchr::memchr(b'\n', buffer.get(self.scanned..).unwrap_or_default()) {
+            let at = self.scanned + at;
+            match buffer.get(at + 1..).unwrap_or_default() {
+                [b'\n', ..] => return Ok(Some(at + 2)),
+                [b'\r', b'\n', ..] => return Ok(Some(at + 3)),
+                [] | [b'\r'] => {
+                    self.scanned = at;
+                    break;
+                }
+                _ => self.scanned = at + 1,
+            }
+        }
+        if buffer.len() > MAX_HEAD_BYTES { Err(HeadError::TooLarge) } else { Ok(None) }
+    }
+}
+
+/// Reads a head that is complete.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub(super) fn parse(raw: Bytes) -> Result<Head, HeadError> {
+    if raw.len() > MAX_HEAD_BYTES {
+        return Err(HeadError::TooLarge);
+    }
+    let end = memchr::memchr(b'\n', &raw).unwrap_or(raw.len());
+    let line = request_line(raw.get(..end).unwrap_or_default())?;
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let fields = raw.get(end + 1..).unwrap_or_default();
+    let fields = match httparse::parse_headers(fields, &mut headers) {
+        Ok(httparse::Status::Complete((_, fields))) => fields,
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
+        _ => return Err(HeadError::Header("line", "it is not `name: value`")),
+    };
+    let mut facts = Facts::default();
+    for field in &*fields {
+        facts.take(field, offset(&raw, field.value))?;
+    }
+    facts.check(&line)?;
+    let keep_alive = if line.http_11 { !facts.close } else { facts.keep_alive && !facts.close };
+    let framing = if facts.chunked { Framing::Chunked } else { Framing::Length(facts.length.unwrap_or(0)) };
+    let (expects_continue, traceparent) = (facts.expects_continue && line.http_11, facts.traceparent);
+    let Line { method, path, query, http_11 } = line;
+    let received = Instant::now();
+    Ok(Head { raw, method, path, query, traceparent, peer: None, framing, keep_alive, http_11, expects_continue, received })
+}
+
+/// Where `part` lies in `whole`, of which it is a part.
+fn offset(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    start..start + part.len()
+}
+
+#[derive(Debug)]
+struct Line {
+    method: Method,
+    path: Range<usize>,
+    query: Range<usize>,
+    http_11: bool,
+}
+
+/// `METHOD target HTTP/1.1`, with or without a CR at its end.
+fn request_line(line: &[u8]) -> Result<Line, HeadError> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let first = memchr::memchr(b' ', line).ok_or(HeadError::RequestLine("it has no target"))?;
+    let last = memchr::memrchr(b' ', line).filter(|last| *last > first);
+    let last = last.ok_or(HeadError::RequestLine("it has no version of HTTP"))?;
+    let part = |range: Range<usize>| line.get(range).unwrap_or_default();
+    let http_11 = match part(last + 1..line.len()) {
+        b"HTTP/1.1" => true,
+        b"HTTP/1.0" => false,
+        version if version.starts_with(b"HTTP/") => return Err(HeadError::Version),
+        _ => return Err(HeadError::RequestLine("it does not end with a version of HTTP")),
+    };
+    let name = part(0..first);
+    if !name.iter().copied().all(is_token) {
+        return Err(HeadError::RequestLine("the method is not a token"));
+    }
+    let method = match name {
+        b"GET" => Method::Get,
+        b"HEAD" => Method::Head,
+        b"POST" => Method::Post,
+        b"OPTIONS" => Method::Options,
+        _ => Method::Other,
+    };
+    let target = part(first + 1..last);
+    if target.is_empty() || !target.iter().all(|byte| (0x21..=0x7e).contains(byte) || *byte >= 0x80) {
+        return Err(HeadError::RequestLine("the target holds a blank or a control character; encode it as %XX"));
+    }
+    let (path, query) = split(target);
+    let shift = |range: Range<usize>| range.start + first + 1..range.end + first + 1;
+    Ok(Line { method, path: shift(path), query: shift(query), http_11 })
+}
+
+/// Path and query of a target, which may be in absolute form (RFC 9112, section 3.2.2).
+fn split(target: &[u8]) -> (Range<usize>, Range<usize>) {
+    let start = match target.windows(3).position(|three| three == b"://") {
+        Some(scheme) if target.first() != Some(&b'/') && target.iter().take(scheme).all(u8::is_ascii_alphabetic) => {
+            let authority = target.get(scheme + 3..).unwrap_or_default();
+            scheme + 3 + authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len())
+        }
+        _ => 0,
+    };
+    match memchr::memchr(b'?', target.get(start..).unwrap_or_default()) {
+        Some(at) => (start..start + at, start + at + 1..target.len()),
+        None => (start..target.len(), target.len()..target.len()),
+    }
+}
+
+/// What the headers say of the connection and the body.
+#[derive(Debug, Default)]
+struct Facts {
+    length: Option<u64>,
+    chunked: bool,
+    host: bool,
+    close: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+    traceparent: Option<Range<usize>>,
+    traceparents: usize,
+}
+
+impl Facts {
+    fn take(&mut self, field: &httparse::Header<'_>, at: Range<usize>) -> Result<(), HeadError> {
+        let value = field.value.trim_ascii();
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        match field.name.len() {
+            4 if is("host") => {
+                if std::mem::replace(&mut self.host, true) {
+                    return Err(HeadError::Header("Host", "it is there more than once"));
+                }
+            }
+            6 if is("expect") => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            10 if is("connection") => {
+                for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            11 if is("traceparent") => {
+                self.traceparents += 1;
+                self.traceparent = (self.traceparents == 1).then_some(at);
+            }
+            14 if is("content-length") => {
+                const NAME: &str = "Content-Length";
+                if self.length.is_some() {
+                    return Err(HeadError::Header(NAME, "it is there more than once"));
+                }
+                let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+                let length = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+                self.length = Some(length.ok_or(HeadError::Header(NAME, "it is not a number of bytes"))?);
+            }
+            17 if is("transfer-encoding") => {
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(HeadError::Header("Transfer-Encoding", "only `chunked`, once, can be read"));
+                }
+                self.chunked = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What must hold of all headers together; RFC 9112, sections 3.2 and 6.3.
+    fn check(&self, line: &Line) -> Result<(), HeadError> {
+        if line.http_11 && !self.host {
+            return Err(HeadError::Header("Host", "it is missing"));
+        }
+        if self.chunked && self.length.is_some() {
+            return Err(HeadError::Header("Transfer-Encoding", "it contradicts Content-Length"));
+        }
+        if self.chunked && !line.http_11 {
+            return Err(HeadError::Header("Transfer-Encoding", "HTTP/1.0 does not have it"));
+        }
+        if !line.http_11 && line.method == Method::Post && self.length.is_none() {
+            return Err(HeadError::Header("Content-Length", "a POST of HTTP/1.0 needs it"));
+        }
+        Ok(())
+    }
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

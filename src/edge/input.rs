@@ -1,0 +1,138 @@
+//! The bytes of a connection that were received and not used yet.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::{Bytes, BytesMut};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::stream::Stream;
+use super::{FREE_BYTES, REPLY_TIMEOUT, WRITE_TIMEOUT};
+
+/// Bytes taken from the socket at a time. An idle connection holds no buffer.
+const READ_BYTES: usize = 8 * 1024;
+
+/// A connection's transport and its receive buffer.
+pub(super) struct Input {
+    stream: Stream,
+    buffer: BytesMut,
+    budget: Arc<Semaphore>,
+    /// What this connection holds above its free bytes, in permits of one byte.
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Input {
+    pub(super) fn new(stream: Stream, budget: Arc<Semaphore>) -> Self {
+        Self { stream, buffer: BytesMut::new(), budget, held: None }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes the first `length` bytes out of the buffer.
+    pub(super) fn take(&mut self, length: usize) -> Bytes {
+        self.buffer.split_to(length.min(self.buffer.len())).freeze()
+    }
+
+    /// Drops the first `length` bytes of the buffer.
+    pub(super) fn skip(&mut self, length: usize) {
+        let _ = self.buffer.split_to(length.min(self.buffer.len()));
+    }
+
+    /// Receives more bytes; 0 at the end of the stream.
+    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        let Self { stream, buffer, .. } = self;
+        std::future::poll_fn(|cx| {
+            // On the stack and not in the future: ten thousand idle connections hold no buffers.
+            let mut scratch = [const { MaybeUninit::uninit() }; READ_BYTES];
+            let mut scratch = ReadBuf::uninit(&mut scratch);
+            Pin::new(&mut *stream).poll_read(cx, &mut scratch).map_ok(|()| {
+                buffer.extend_from_slice(scratch.filled());
+                scratch.filled().len()
+            })
+        })
+        .await
+    }
+
+    /// Makes sure that this connection may hold `total` bytes, if that is possible at once.
+    pub(super) fn try_hold(&mut self, total: usize) -> bool {
+        let missing = self.missing(total);
+        missing == 0
+            || Arc::clone(&self.budget).try_acquire_many_owned(missing).is_ok_and(|permit| {
+                self.add(permit);
+                true
+            })
+    }
+
+    /// Waits until this connection may hold `total` bytes. The caller bounds the time.
+    pub(super) async fn hold(&mut self, total: usize) {
+        let missing = self.missing(total);
+        if missing > 0
+            && let Ok(permit) = Arc::clone(&self.budget).acquire_many_owned(missing).await
+        {
+            self.add(permit);
+        }
+    }
+
+    /// Gives back what was held for the last request.
+    pub(super) fn release(&mut self) {
+        self.held = None;
+        if self.buffer.is_empty() && self.buffer.capacity() > FREE_BYTES {
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    fn missing(&self, total: usize) -> u32 {
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        u32::try_from(total.saturating_sub(FREE_BYTES).saturating_sub(held)).unwrap_or(u32::MAX)
+    }
+
+    fn add(&mut self, permit: OwnedSemaphorePermit) {
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            held => *held = Some(permit),
+        }
+    }
+
+    /// Writes all of `bytes`. Each step must progress within a bound, and the whole within another.
+    ///
+    /// # Errors
+    /// The peer left, or does not read (`TimedOut`).
+    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let end = Instant::now() + REPLY_TIMEOUT;
+        while !bytes.is_empty() {
+            let step = timeout(WRITE_TIMEOUT, self.stream.write(bytes));
+            let written = timeout_at(end, step).await.map_err(io::Error::from)?.map_err(io::Error::from)??;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        timeout(WRITE_TIMEOUT, self.stream.flush()).await.map_err(io::Error::from)?
+    }
+
+    /// Ends the connection so that the peer can still read the last reply: closes our half, then discards
+    /// what the peer sends, for a bounded time and a bounded number of bytes.
+    pub(super) async fn linger(&mut self, time: Duration, most: usize) {
+        let work = async {
+            if self.stream.shutdown().await.is_err() {
+                return;
+            }
+            let mut discarded = self.buffer.len();
+            while discarded <= most {
+                self.buffer.clear();
+                match self.fill().await {
+                    Ok(0) | Err(_) => return,
+                    Ok(bytes) => discarded += bytes,
+                }
+            }
+        };
+        let _ = timeout(time, work).await;
+    }
+}

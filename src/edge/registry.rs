@@ -1,0 +1,151 @@
+//! The open connections of one worker, and which of them ends when there are too many.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+/// What a connection is doing; the first in this order ends first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Activity {
+    /// Its last reply is written; only input is discarded.
+    Lingering,
+    /// It has not sent an accepted request yet, and nothing of it is in progress.
+    Unproven,
+    /// It has sent an accepted request, and waits for the next one.
+    Idle,
+    /// A request is in progress. It never ends for another connection.
+    Busy,
+}
+
+/// One connection, as its worker sees it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    activity: Cell<Activity>,
+    since: Cell<Instant>,
+    /// Asked for once by whoever wants this connection to end.
+    end: Notify,
+}
+
+impl Entry {
+    fn new() -> Rc<Self> {
+        let (activity, since) = (Cell::new(Activity::Unproven), Cell::new(Instant::now()));
+        Rc::new(Self { activity, since, end: Notify::new() })
+    }
+
+    pub(super) fn set(&self, activity: Activity) {
+        self.activity.set(activity);
+        self.since.set(Instant::now());
+    }
+
+    /// Resolves when this connection has to end.
+    pub(super) async fn ended(&self) {
+        self.end.notified().await;
+    }
+}
+
+/// The connections of one worker.
+#[derive(Debug)]
+pub(super) struct Registry {
+    entries: RefCell<slab::Slab<Rc<Entry>>>,
+    most: usize,
+    closing: Cell<bool>,
+}
+
+/// Why a new connection is not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AllBusy;
+
+impl Registry {
+    pub(super) fn new(most: usize) -> Self {
+        Self { entries: RefCell::default(), most: most.max(1), closing: Cell::new(false) }
+    }
+
+    /// Takes a connection in. Where there are too many, asks others to end, and says how many.
+    ///
+    /// # Errors
+    /// All others are busy.
+    pub(super) fn add(&self) -> Result<(usize, Rc<Entry>, usize), AllBusy> {
+        let mut entries = self.entries.borrow_mut();
+        let mut evicted = 0;
+        if entries.len() >= self.most {
+            evicted = evict(&entries);
+            if evicted == 0 {
+                return Err(AllBusy);
+            }
+        }
+        let entry = Entry::new();
+        let key = entries.insert(Rc::clone(&entry));
+        Ok((key, entry, evicted))
+    }
+
+    pub(super) fn remove(&self, key: usize) {
+        self.entries.borrow_mut().try_remove(key);
+    }
+
+    /// Asks all connections without a request in progress to end, and the others to end after it.
+    pub(super) fn close(&self) {
+        self.closing.set(true);
+        for (_, entry) in self.entries.borrow().iter().filter(|(_, entry)| entry.activity.get() != Activity::Busy) {
+            entry.end.notify_one();
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+}
+
+/// Asks the connections that have been of least use for longest to end. Of those that never sent an accepted
+/// request some are taken at once, so that a flood of connections does not search the list each time.
+fn evict(entries: &slab::Slab<Rc<Entry>>) -> usize {
+    let mut found: Vec<(Activity, Instant, &Rc<Entry>)> = entries
+        .iter()
+        .map(|(_, entry)| (entry.activity.get(), entry.since.get(), entry))
+        .filter(|(activity, ..)| *activity < Activity::Busy)
+        .collect();
+    found.sort_unstable_by_key(|(activity, since, _)| (*activity, *since));
+    let batch = 1 + entries.len() / 64;
+    let unproven = found.iter().take(batch).take_while(|(activity, ..)| *activity < Activity::Idle).count();
+    let chosen = unproven.max(1).min(found.len());
+    for (.., entry) in found.into_iter().take(chosen) {
+        // It counts as busy from here on, so that it is not chosen twice.
+        entry.activity.set(Activity::Busy);
+        entry.end.notify_one();
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_asked(entry: &Entry) -> bool {
+        use std::future::Future as _;
+        let asked = std::pin::pin!(entry.end.notified());
+        asked.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn the_oldest_idle_connection_ends_and_an_unproven_one_before_it() {
+        let registry = Registry::new(3);
+        let [idle, unproven, busy] = std::array::from_fn(|_| registry.add().unwrap().1);
+        idle.set(Activity::Idle);
+        unproven.set(Activity::Unproven);
+        busy.set(Activity::Busy);
+        let (key, _, evicted) = registry.add().unwrap();
+        assert_eq!(evicted, 1);
+        assert!(is_asked(&unproven) && !is_asked(&idle) && !is_asked(&busy));
+        registry.remove(key);
+        assert_eq!(registry.add().unwrap().2, 1);
+        assert!(is_asked(&idle) && !is_asked(&busy));
+    }
+
+    #[test]
+    fn where_all_are_busy_the_new_one_is_not_taken() {
+        let registry = Registry::new(1);
+        registry.add().unwrap().1.set(Activity::Busy);
+        assert_eq!(registry.add().map(|_| ()), Err(AllBusy));
+    }
+}

@@ -1,0 +1,193 @@
+//! The threads of a listener: accepts connections, makes them speak TLS where that is wanted, serves them.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use actix_web::dev::{fn_factory, fn_service};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::serve;
+use super::head::HeadError;
+use super::input::Input;
+use super::registry::{Activity, Entry, Registry};
+use super::stream::Stream;
+use super::{BUDGET_BYTES, Counters, HANDSHAKE_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT, Limits, Service};
+use crate::tls;
+
+/// What the accept loop may hold per worker: the registry has the real bound, and ends older connections.
+const NO_BOUND: usize = 1 << 24;
+/// The first byte of a TLS handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// A listener to be served.
+pub struct Options {
+    /// Shown in thread names and errors.
+    pub name: &'static str,
+    /// Bound already.
+    pub listener: TcpListener,
+    /// With it, the listener speaks TLS and nothing else.
+    pub tls: Option<Arc<tls::Listener>>,
+    /// Its bounds.
+    pub limits: Limits,
+    /// What happens on it.
+    pub counters: Arc<Counters>,
+}
+
+/// A running listener; resolves when it has ended.
+pub type Server = actix_web::dev::Server;
+
+/// What the connections of one worker thread share.
+pub(super) struct Worker<S> {
+    pub(super) service: S,
+    pub(super) registry: Registry,
+    pub(super) counters: Arc<Counters>,
+    pub(super) keep_alive: Duration,
+    budget: Arc<Semaphore>,
+    tls: Option<(TlsAcceptor, Arc<tls::Listener>)>,
+}
+
+/// Starts the worker threads; `service` is called once on each of them.
+///
+/// # Errors
+/// The listener cannot be used, or TLS lacks what it needs.
+pub fn run<S: Service>(
+    options: Options,
+    service: impl Fn() -> S + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let Options { name, listener, tls, limits, counters } = options;
+    let config = tls.as_ref().map(|tls| tls.server_config().map_err(io::Error::other)).transpose()?;
+    let tls = config.map(|config| TlsAcceptor::from(Arc::new(config))).zip(tls);
+    let budget = Arc::new(Semaphore::new(BUDGET_BYTES));
+    let builder = Server::build();
+    let stopping = Arc::new(builder.graceful_shutdown_signal());
+    let factory = move || {
+        let (service, counters, tls) = (service.clone(), Arc::clone(&counters), tls.clone());
+        let (budget, stopping) = (Arc::clone(&budget), Arc::clone(&stopping));
+        fn_factory(move || {
+            let worker = Rc::new(Worker {
+                service: service(),
+                registry: Registry::new(limits.connections.div_ceil(limits.workers)),
+                counters: Arc::clone(&counters),
+                keep_alive: limits.keep_alive,
+                budget: Arc::clone(&budget),
+                tls: tls.clone(),
+            });
+            let (closing, signal) = (Rc::clone(&worker), (*stopping).clone());
+            actix_web::rt::spawn(async move {
+                signal.notified().await;
+                closing.registry.close();
+            });
+            let service = fn_service(move |stream: TcpStream| {
+                let worker = Rc::clone(&worker);
+                async move {
+                    accepted(stream, &worker).await;
+                    Ok::<(), Infallible>(())
+                }
+            });
+            async move { Ok::<_, ()>(service) }
+        })
+    };
+    Ok(builder
+        .workers(limits.workers)
+        .max_concurrent_connections(NO_BOUND)
+        .shutdown_timeout(limits.stop_timeout.as_secs().max(1))
+        // The process decides when to stop, for all its components.
+        .disable_signals()
+        .listen(name, listener, factory)?
+        .run())
+}
+
+/// Counts a connection as open for as long as it lives.
+struct Open<'w, S> {
+    worker: &'w Worker<S>,
+    key: usize,
+}
+
+impl<S> Drop for Open<'_, S> {
+    fn drop(&mut self) {
+        self.worker.counters.open.fetch_sub(1, Relaxed);
+        self.worker.registry.remove(self.key);
+    }
+}
+
+async fn accepted<S: Service>(stream: TcpStream, worker: &Worker<S>) {
+    let Ok(peer) = stream.peer_addr().map(|address| address.ip().to_canonical()) else { return };
+    let Ok((key, entry, evicted)) = worker.registry.add() else {
+        worker.counters.evicted.fetch_add(1, Relaxed);
+        return;
+    };
+    worker.counters.open.fetch_add(1, Relaxed);
+    worker.counters.evicted.fetch_add(evicted as u64, Relaxed);
+    let _open = Open { worker, key };
+    // Without it the second of two small writes waits for the peer's acknowledgement (Nagle).
+    let _ = stream.set_nodelay(true);
+    let stream = match &worker.tls {
+        None => Stream::Plain(stream),
+        Some((acceptor, tls)) => match handshake(stream, acceptor, tls, peer, worker, &entry).await {
+            Some(stream) => stream,
+            None => return,
+        },
+    };
+    serve(Input::new(stream, Arc::clone(&worker.budget)), peer, worker, &entry).await;
+}
+
+/// Makes a connection speak TLS. A connection that ends before its first byte is no handshake: balancers
+/// and monitors connect only to see that the port is open.
+async fn handshake<S: Service>(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    tls: &tls::Listener,
+    peer: IpAddr,
+    worker: &Worker<S>,
+    entry: &Entry,
+) -> Option<Stream> {
+    let mut first = [0];
+    let peeked = tokio::select! {
+        peeked = timeout(worker.keep_alive, stream.peek(&mut first)) => peeked,
+        () = entry.ended() => return None,
+    };
+    if !matches!(peeked, Ok(Ok(1..))) {
+        return None;
+    }
+    tls.note_begun();
+    if first != [TLS_HANDSHAKE] {
+        tls.note_failed(peer, &"plain bytes instead of a TLS handshake");
+        plain(stream, peer, worker, entry).await;
+        return None;
+    }
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => shaken,
+        () = entry.ended() => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            tls.note_done();
+            return Some(Stream::Tls(Box::new(stream)));
+        }
+        Ok(Err(error)) => tls.note_failed(peer, &error),
+        Err(_) => tls.note_failed(peer, &format_args!("not complete after {} s", HANDSHAKE_TIMEOUT.as_secs())),
+    }
+    None
+}
+
+/// Answers plain HTTP on a TLS port in plain HTTP.
+async fn plain<S: Service>(stream: TcpStream, peer: IpAddr, worker: &Worker<S>, entry: &Entry) {
+    entry.set(Activity::Busy);
+    let mut input = Input::new(Stream::Plain(stream), Arc::clone(&worker.budget));
+    let reply = worker.service.bad_request(&HeadError::Plain, peer);
+    if input.write(&reply.encode(true, true, false)).await.is_ok() {
+        entry.set(Activity::Lingering);
+        tokio::select! {
+            () = input.linger(LINGER_TIMEOUT, LINGER_BYTES) => {}
+            () = entry.ended() => {}
+        }
+    }
+}

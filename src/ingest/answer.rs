@@ -1,0 +1,55 @@
+//! What a delivery is answered: an outcome, a sentence about it, and the reply made of both.
+
+use std::net::IpAddr;
+
+use super::{Outcome, Shared};
+use crate::edge::Reply;
+use crate::webhook;
+
+const JSON: &str = "application/json";
+
+/// An outcome, and what to say about it.
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    pub(super) info: String,
+}
+
+impl Answer {
+    pub(super) fn ok(outcome: Outcome) -> Self {
+        Self { outcome, info: String::new() }
+    }
+
+    pub(super) fn fail(outcome: Outcome, info: impl Into<String>) -> Self {
+        Self { outcome, info: info.into() }
+    }
+
+    pub(super) fn reply(&self) -> Reply {
+        let status = self.outcome.status();
+        let reply = match self.outcome.error_code() {
+            0 => Reply::new(status, JSON, webhook::ok()),
+            code => Reply::new(status, JSON, webhook::fail(code, &self.info)),
+        };
+        let ends = self.outcome.ends_connection();
+        let reply = reply.closing(ends).proven(!ends);
+        if self.outcome == Outcome::MethodNotAllowed { reply.allowing("POST") } else { reply }
+    }
+}
+
+/// One line per delivery, loud according to its outcome, bounded per second. The query is named
+/// without its Sign.
+pub(super) fn log(shared: &Shared, answer: &Answer, query: &str, peer: Option<IpAddr>) {
+    let level = answer.outcome.log_level();
+    if level == tracing::Level::DEBUG {
+        tracing::debug!(event = "delivery", outcome = answer.outcome.label(), "delivery");
+        return;
+    }
+    let Some(suppressed) = shared.refusals.admit(answer.outcome) else { return };
+    let (outcome, info) = (answer.outcome.label(), answer.info.as_str());
+    let query = webhook::without_sign(query);
+    let peer = peer.map(|peer| peer.to_string());
+    if level == tracing::Level::WARN {
+        tracing::warn!(event = "delivery_refused", outcome, info, query, peer, suppressed, "delivery refused");
+    } else {
+        tracing::info!(event = "delivery_refused", outcome, info, query, peer, suppressed, "delivery refused");
+    }
+}

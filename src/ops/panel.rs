@@ -1,0 +1,181 @@
+//! What the operations listener shows: everything from memory, nothing from the disk.
+//!
+//! A disk whose reads hang must not silence `/livez`, `/readyz` and `/metrics`, which tell of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::metrics::{Metrics, TlsView, View};
+use super::sampler::Sampler;
+use super::status::{KafkaCell, KafkaState, KafkaStatus, unix_ms};
+use crate::edge::Counters;
+use crate::spool::{RecentUsage, Spool, Tallies};
+use crate::tls::Listener;
+
+/// What the listener shows.
+pub struct Panel {
+    /// Asked at each request.
+    pub spool: Spool,
+    /// What has to be read from the disk or asked of Kafka, as of a moment ago.
+    pub sampler: Arc<Sampler>,
+    /// The publisher's state.
+    pub kafka: KafkaCell,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// What TLS connections to the webhook listener get, where it takes them.
+    pub tls: Option<Arc<Listener>>,
+    /// Whether the process is ending.
+    pub draining: Box<dyn Fn() -> bool + Send + Sync>,
+    /// What happened on the webhook listener's connections.
+    pub connections: Arc<Counters>,
+    /// The bound of these connections.
+    pub connections_max: usize,
+}
+
+/// The answer of `/status`.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    version: &'static str,
+    commit: &'static str,
+    spool_uuid: Uuid,
+    depth: u64,
+    bytes: u64,
+    capacity_bytes: u64,
+    oldest_age_seconds: f64,
+    /// The last sequence number given out, and the last one published (or quarantined).
+    accepted_seq: u64,
+    published_seq: u64,
+    kafka: KafkaStatus,
+    dedup: Dedup,
+    quarantine_events: u64,
+    quarantine_bytes: u64,
+    /// By reason; a reason of which there is none is not there.
+    quarantine: Tallies,
+    ready: bool,
+    reasons: Vec<String>,
+    degraded: Vec<String>,
+}
+
+/// How far a repeat of the sender is recognized, and what that takes.
+#[derive(Debug, Serialize)]
+struct Dedup {
+    window_seconds: u64,
+    /// Below the window where there was no room for all of it.
+    covers_seconds: f64,
+    ids: u64,
+    bytes: u64,
+}
+
+impl From<RecentUsage> for Dedup {
+    fn from(usage: RecentUsage) -> Self {
+        Self {
+            window_seconds: usage.window.as_secs(),
+            covers_seconds: usage.covers.as_secs_f64(),
+            ids: usage.ids,
+            bytes: usage.bytes,
+        }
+    }
+}
+
+impl Panel {
+    fn oldest_age(&self) -> Duration {
+        if self.spool.progress().depth() == 0 {
+            return Duration::ZERO;
+        }
+        let now = unix_ms(SystemTime::now());
+        let age = |at: i64| Duration::from_millis(u64::try_from(now - at).unwrap_or(0));
+        self.sampler.oldest_accepted_at_ms().map_or(Duration::ZERO, age)
+    }
+
+    pub(super) fn view(&self) -> View {
+        let up = matches!(self.kafka.get().state, KafkaState::Ready | KafkaState::ReadingBack);
+        let oldest_age = self.oldest_age();
+        View {
+            progress: self.spool.progress(),
+            usage: self.spool.usage(),
+            recent: self.spool.recent(),
+            oldest_age,
+            kafka_up: up,
+            tls: self.tls.as_ref().map(|tls| TlsView {
+                begun: tls.begun(),
+                done: tls.done(),
+                failed: tls.failed(),
+                expires: tls.present().certificate().not_after,
+            }),
+            connections: self.connections.open.load(Relaxed),
+            connections_max: self.connections_max as u64,
+            evicted: self.connections.evicted.load(Relaxed),
+            stalled: self.connections.stalled.load(Relaxed),
+        }
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        let (reasons, degraded) = self.reasons();
+        Readiness { ready: reasons.is_empty(), reasons, degraded, kafka: self.kafka.get() }
+    }
+
+    /// Why deliveries cannot be accepted, which is empty while they can; and what is broken though
+    /// they can.
+    pub(super) fn reasons(&self) -> (Vec<String>, Vec<String>) {
+        let (mut reasons, mut degraded) = (Vec::new(), Vec::new());
+        if (self.draining)() {
+            reasons.push("draining: the process is shutting down".to_owned());
+        }
+        let usage = self.spool.usage();
+        if usage.full {
+            reasons.push(format!("spool full: {} of {} bytes", usage.bytes, usage.max_bytes));
+        }
+        if let Some(fault) = self.spool.fault() {
+            let broken = format!("spool broken: {fault}");
+            match self.sampler.direct() {
+                None => reasons.push(broken),
+                Some(Err(error)) => reasons.push(format!("{broken}; nor can Kafka be reached directly: {error}")),
+                Some(Ok(())) => degraded.push(format!("{broken}; recalls are published to Kafka directly")),
+            }
+        }
+        (reasons, degraded)
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let (progress, usage) = (self.spool.progress(), self.spool.usage());
+        let (reasons, degraded) = self.reasons();
+        Status {
+            version: crate::version::VERSION,
+            commit: crate::version::COMMIT,
+            spool_uuid: self.spool.identities().last().map(|identity| identity.uuid).unwrap_or_default(),
+            depth: progress.depth(),
+            bytes: usage.bytes,
+            capacity_bytes: usage.max_bytes,
+            oldest_age_seconds: self.oldest_age().as_secs_f64(),
+            accepted_seq: progress.next_seq - 1,
+            published_seq: progress.watermark - 1,
+            kafka: self.kafka.get(),
+            dedup: self.spool.recent().into(),
+            quarantine_events: usage.quarantine_events,
+            quarantine_bytes: usage.quarantine_bytes,
+            quarantine: self.spool.quarantine_tallies(),
+            ready: reasons.is_empty(),
+            reasons,
+            degraded,
+        }
+    }
+}
+
+/// The answer of `/readyz`.
+#[derive(Debug, Serialize)]
+pub(super) struct Readiness {
+    ready: bool,
+    reasons: Vec<String>,
+    degraded: Vec<String>,
+    kafka: KafkaStatus,
+}
+
+impl Readiness {
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+}
