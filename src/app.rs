@@ -264,7 +264,7 @@ impl App {
             event = "stopping",
             drain_seconds = self.drain.as_secs(),
             grace_seconds = self.grace.as_secs(),
-            "stopping: new deliveries are answered with 503"
+            "stopping: no new deliveries"
         );
         self.shared.drain();
         if died.is_none() {

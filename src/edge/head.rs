@@ -40,9 +40,6 @@ pub enum HeadError {
     /// A TLS handshake arrived where TLS is not switched on.
     #[error("request: this is a TLS handshake, and this port speaks plain HTTP; use http://, or set BRIDGE_TLS_CERT")]
     Tls,
-    /// Plain HTTP arrived where TLS is switched on.
-    #[error("request: this is plain HTTP, and this port speaks TLS; use https://")]
-    Plain,
     /// Another version of HTTP.
     #[error("request: the version of HTTP is not 1.0 or 1.1; send HTTP/1.1")]
     Version,

@@ -29,6 +29,13 @@ impl Reply {
         }
     }
 
+    /// Another status than that of [`Reply::new`].
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
     /// The connection ends after this reply.
     #[must_use]
     pub fn closing(mut self, close: bool) -> Self {

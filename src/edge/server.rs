@@ -15,11 +15,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::serve;
-use super::head::HeadError;
 use super::input::Input;
-use super::registry::{Activity, Entry, Registry};
+use super::registry::{Entry, Registry};
 use super::stream::Stream;
-use super::{BUDGET_BYTES, Counters, HANDSHAKE_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT, Limits, Service};
+use super::{BUDGET_BYTES, Counters, HANDSHAKE_TIMEOUT, Limits, Service};
 use crate::tls;
 
 /// What the accept loop may hold per worker: the registry has the real bound, and ends older connections.
@@ -131,7 +130,7 @@ async fn accepted<S: Service>(stream: TcpStream, worker: &Worker<S>) {
     let _ = stream.set_nodelay(true);
     let stream = match &worker.tls {
         None => Stream::Plain(stream),
-        Some((acceptor, tls)) => match handshake(stream, acceptor, tls, peer, worker, &entry).await {
+        Some((acceptor, tls)) => match handshake(stream, acceptor, tls, peer, worker.keep_alive, &entry).await {
             Some(stream) => stream,
             None => return,
         },
@@ -141,27 +140,25 @@ async fn accepted<S: Service>(stream: TcpStream, worker: &Worker<S>) {
 
 /// Makes a connection speak TLS. A connection that ends before its first byte is no handshake: balancers
 /// and monitors connect only to see that the port is open.
-async fn handshake<S: Service>(
+async fn handshake(
     stream: TcpStream,
     acceptor: &TlsAcceptor,
     tls: &tls::Listener,
     peer: IpAddr,
-    worker: &Worker<S>,
+    idle: Duration,
     entry: &Entry,
 ) -> Option<Stream> {
     let mut first = [0];
     let peeked = tokio::select! {
-        peeked = timeout(worker.keep_alive, stream.peek(&mut first)) => peeked,
+        peeked = timeout(idle, stream.peek(&mut first)) => peeked,
         () = entry.ended() => return None,
     };
     if !matches!(peeked, Ok(Ok(1..))) {
         return None;
     }
-    tls.note_begun();
-    if first != [TLS_HANDSHAKE] {
-        tls.note_failed(peer, &"plain bytes instead of a TLS handshake");
-        plain(stream, peer, worker, entry).await;
-        return None;
+    let is_tls = first == [TLS_HANDSHAKE];
+    if is_tls {
+        tls.note_begun();
     }
     let shaken = tokio::select! {
         shaken = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => shaken,
@@ -172,22 +169,14 @@ async fn handshake<S: Service>(
             tls.note_done();
             return Some(Stream::Tls(Box::new(stream)));
         }
+        Ok(Err(error)) if !is_tls => {
+            tls.note_failed(peer, &io::Error::new(error.kind(), format!("plain HTTP or another protocol instead of TLS: {error}")));
+        }
         Ok(Err(error)) => tls.note_failed(peer, &error),
-        Err(_) => tls.note_failed(peer, &format_args!("not complete after {} s", HANDSHAKE_TIMEOUT.as_secs())),
-    }
-    None
-}
-
-/// Answers plain HTTP on a TLS port in plain HTTP.
-async fn plain<S: Service>(stream: TcpStream, peer: IpAddr, worker: &Worker<S>, entry: &Entry) {
-    entry.set(Activity::Busy);
-    let mut input = Input::new(Stream::Plain(stream), Arc::clone(&worker.budget));
-    let reply = worker.service.bad_request(&HeadError::Plain, peer);
-    if input.write(&reply.encode(true, true, false)).await.is_ok() {
-        entry.set(Activity::Lingering);
-        tokio::select! {
-            () = input.linger(LINGER_TIMEOUT, LINGER_BYTES) => {}
-            () = entry.ended() => {}
+        Err(_) => {
+            let slow = format!("not complete after {} s", HANDSHAKE_TIMEOUT.as_secs());
+            tls.note_failed(peer, &io::Error::new(io::ErrorKind::TimedOut, slow));
         }
     }
+    None
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 
 use super::answer::{Answer, log};
@@ -66,8 +67,11 @@ impl Service for Worker {
     fn bad_request(&self, error: &HeadError, peer: IpAddr) -> Reply {
         let answer = Answer::fail(Outcome::BadRequest, error.to_string());
         self.shared.metrics.count_webhook(answer.outcome as usize);
-        log(&self.shared, &answer, "", Some(peer));
-        answer.reply()
+        log(&self.shared, &answer, b"", Some(peer));
+        match error {
+            HeadError::Slow => answer.reply().with_status(StatusCode::REQUEST_TIMEOUT),
+            _ => answer.reply(),
+        }
     }
 }
 

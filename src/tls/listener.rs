@@ -70,10 +70,16 @@ impl Listener {
     }
 
     /// Counts a handshake that made no connection, and logs why, within a bound.
-    pub fn note_failed(&self, peer: IpAddr, reason: &dyn std::fmt::Display) {
-        let failed = self.failed.fetch_add(1, Relaxed);
-        if failed < FAILURES_LOGGED || failed.is_multiple_of(FAILURES_LOGGED) {
-            tracing::warn!(event = "tls_handshake_failed", %peer, %reason, failed = failed + 1, "TLS handshake failed");
+    pub fn note_failed(&self, peer: IpAddr, error: &std::io::Error) {
+        let failed = self.failed.fetch_add(1, Relaxed) + 1;
+        if failed > FAILURES_LOGGED && !failed.is_multiple_of(FAILURES_LOGGED) {
+            return;
+        }
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        if let Some(Error::InvalidCertificate(_)) = inner {
+            tracing::warn!(event = "client_certificate_refused", %peer, %error, failed, "a peer's certificate was refused");
+        } else {
+            tracing::warn!(event = "tls_handshake_failed", %peer, %error, failed, "TLS handshake failed");
         }
     }
 
