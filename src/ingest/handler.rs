@@ -10,13 +10,13 @@ use actix_http::{ConnectionType, Method, Payload, Request, Response};
 use actix_web::web::Bytes;
 
 use super::body::{self, BodyError};
-use super::checks::{Verdict, check};
+use super::checks::{self, Verdict, check};
 use super::settle::settle;
 use super::{Outcome, Shared};
 use crate::ops::status::unix_ms;
 use crate::record::Event;
 use crate::spool::{AppendError, Appender, Published, QuarantineEntry};
-use crate::webhook::{self, Verified};
+use crate::webhook;
 
 /// One worker's part.
 #[derive(Debug)]
@@ -145,8 +145,15 @@ async fn decide(worker: &Worker, request: &Request, body: &[u8], started: Instan
             }
             return Answer { outcome, info };
         }
-        Verdict::Quarantine { outcome, info, .. } => {
-            return quarantine(worker, outcome, info, query, body, received_at_ms).await;
+        Verdict::Quarantine { outcome, reason, info, .. } => {
+            let entry = QuarantineEntry {
+                at_ms: received_at_ms,
+                reason,
+                detail: info,
+                query: webhook::without_sign(query),
+                body: body.to_vec(),
+            };
+            return quarantine(worker, outcome, entry).await;
         }
     };
     let traceparent = request
@@ -168,17 +175,24 @@ async fn decide(worker: &Worker, request: &Request, body: &[u8], started: Instan
     settle(worker, started, events).await
 }
 
-async fn quarantine(worker: &Worker, outcome: Outcome, detail: String, query: &str, body: &[u8], at_ms: i64) -> Answer {
-    let entry = QuarantineEntry {
-        at_ms,
-        reason: outcome.label(),
-        detail: detail.clone(),
-        query: webhook::without_sign(query),
-        body: body.to_vec(),
-    };
+async fn quarantine(worker: &Worker, outcome: Outcome, entry: QuarantineEntry) -> Answer {
+    let (detail, near_miss) = (entry.detail.clone(), outcome == Outcome::Ignored);
+    if near_miss {
+        warn_of_near_miss(&worker.shared, &entry);
+    }
     match worker.appender.quarantine(entry).await {
-        Ok(_durable) => Answer::fail(outcome, detail),
-        Err(error) => not_durable(&error),
+        Err(error) if !near_miss => not_durable(&error),
+        // A command that is not published is answered with OK, kept or not.
+        _ => Answer::fail(outcome, detail),
+    }
+}
+
+/// Recalls may be lost under a name that the vendor, or a proxy, has changed.
+fn warn_of_near_miss(shared: &Shared, entry: &QuarantineEntry) {
+    shared.metrics.count_near_miss();
+    if let Some(suppressed) = shared.refusals.admit(Outcome::Ignored) {
+        let (info, query) = (entry.detail.as_str(), entry.query.as_str());
+        tracing::warn!(event = "near_miss", info, query, suppressed, "a webhook was not published, and is kept");
     }
 }
 
@@ -192,14 +206,14 @@ pub(super) fn not_durable(error: &AppendError) -> Answer {
 }
 
 fn observe_skew(shared: &Shared, verdict: &Verdict<'_, '_>) {
-    if let Some(skew) = verdict.verified().and_then(Verified::skew_seconds) {
+    if let Some(skew) = verdict.verified().and_then(checks::clock_skew_seconds) {
         #[expect(clippy::cast_precision_loss, reason = "seconds, far below 2^52")]
-        shared.metrics.request_time_skew_seconds.observe(skew.unsigned_abs() as f64);
+        shared.metrics.request_time_skew_seconds.observe(skew as f64);
     }
 }
 
-fn query_of(request: &Request) -> &str {
-    request.uri().query().unwrap_or_default()
+fn query_of(request: &Request) -> &[u8] {
+    request.uri().query().unwrap_or_default().as_bytes()
 }
 
 fn respond(answer: &Answer) -> Response<Bytes> {

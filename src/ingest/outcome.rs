@@ -6,6 +6,8 @@ use tracing::Level;
 /// Every delivery ends in exactly one of these, and is counted under its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
+    /// What arrived is no HTTP request that can be parsed.
+    BadRequest,
     /// Another path than `BRIDGE_WEBHOOK_PATH`.
     NotFound,
     /// Not POST.
@@ -22,6 +24,8 @@ pub enum Outcome {
     BadSign,
     /// Signed, but outside the time window; in quarantine.
     Stale,
+    /// Signed, but more than a day away; in a small share of the quarantine.
+    Expired,
     /// Another callback command.
     Ignored,
     /// Authentic, but no valid recall; in quarantine.
@@ -46,7 +50,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their checks; the index of one is its place here.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
+        Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Draining,
@@ -55,6 +60,7 @@ impl Outcome {
         Self::UnknownApp,
         Self::BadSign,
         Self::Stale,
+        Self::Expired,
         Self::Ignored,
         Self::Malformed,
         Self::Empty,
@@ -70,6 +76,7 @@ impl Outcome {
     /// The label value of `webhooks_total{outcome}`.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::BadRequest => "bad_request",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Draining => "draining",
@@ -78,6 +85,7 @@ impl Outcome {
             Self::UnknownApp => "unknown_app",
             Self::BadSign => "bad_sign",
             Self::Stale => "stale",
+            Self::Expired => "expired",
             Self::Ignored => "ignored",
             Self::Malformed => "malformed",
             Self::Empty => "empty",
@@ -98,8 +106,8 @@ impl Outcome {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Draining | Self::SpoolFull | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BadQuery | Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::UnknownApp | Self::BadSign | Self::Stale => StatusCode::FORBIDDEN,
+            Self::BadRequest | Self::BadQuery | Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::UnknownApp | Self::BadSign | Self::Stale | Self::Expired => StatusCode::FORBIDDEN,
             Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled => StatusCode::OK,
             Self::Timeout | Self::ClientGone => StatusCode::REQUEST_TIMEOUT,
         }
@@ -123,6 +131,8 @@ impl Outcome {
             Self::Unavailable => 120_011,
             Self::Timeout => 120_012,
             Self::ClientGone => 120_013,
+            Self::BadRequest => 120_014,
+            Self::Expired => 120_015,
         }
     }
 
@@ -130,12 +140,14 @@ impl Outcome {
     pub const fn log_level(self) -> Level {
         match self {
             Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled | Self::Empty | Self::Ignored => Level::DEBUG,
-            Self::NotFound
+            Self::BadRequest
+            | Self::NotFound
             | Self::MethodNotAllowed
             | Self::TooLarge
             | Self::BadQuery
             | Self::UnknownApp
             | Self::BadSign
+            | Self::Expired
             | Self::ClientGone => Level::INFO,
             // A recall that the sender will not repeat was refused.
             Self::Draining | Self::Stale | Self::Malformed | Self::SpoolFull | Self::Unavailable | Self::Timeout => {
@@ -169,7 +181,8 @@ mod tests {
             assert!(ok || (120_001..=130_000).contains(&outcome.error_code()));
         }
         let mut codes: Vec<u32> = Outcome::ALL.iter().map(|o| o.error_code()).filter(|c| *c > 0).collect();
+        codes.sort_unstable();
         codes.dedup();
-        assert_eq!(codes.len(), 13);
+        assert_eq!(codes.len(), 15);
     }
 }

@@ -15,7 +15,15 @@ use crate::spool::{Progress, RecentUsage, Usage};
 
 const NAMESPACE: &str = "recall_bridge";
 /// Other callback commands counted under their own name; further ones under `other`.
-const IGNORED_COMMANDS: [&str; 12] = [
+const IGNORED_COMMANDS: [&str; 20] = [
+    "OfficialAccount.CallbackBeforeCreateOfficialAccount",
+    "OfficialAccount.CallbackAfterCreateOfficialAccount",
+    "OfficialAccount.CallbackAfterOfficialAccountInfoChanged",
+    "OfficialAccount.CallbackAfterOfficialAccountDestroyed",
+    "OfficialAccount.CallbackBeforeAddSubscriber",
+    "OfficialAccount.CallbackAfterAddSubscriber",
+    "OfficialAccount.CallbackAfterDeleteSubscriber",
+    "OfficialAccount.CallbackAfterOfficialAccountFull",
     "OfficialAccount.CallbackBeforeSendMsg",
     "OfficialAccount.CallbackAfterSendMsg",
     "C2C.CallbackBeforeSendMsg",
@@ -30,6 +38,8 @@ const IGNORED_COMMANDS: [&str; 12] = [
     "Profile.CallbackPortraitSet",
 ];
 const OTHER: &str = "other";
+/// Commands that look like one that is published, and are kept in quarantine.
+const NEAR_MISS: &str = "near_miss";
 
 /// The label values that are known beforehand.
 #[derive(Debug, Clone, Copy)]
@@ -157,7 +167,7 @@ impl Metrics {
             counters(r, "ignored_commands_total", "Deliveries of other callback commands.", "command")?;
         let transactions = counters(r, "kafka_transactions_total", "Kafka transactions by result.", "result")?;
         let kafka_errors = counters(r, "kafka_errors_total", "Failed steps of the publisher by kind.", "kind")?;
-        for command in IGNORED_COMMANDS.iter().chain([&OTHER]) {
+        for command in IGNORED_COMMANDS.iter().chain([&OTHER, &NEAR_MISS]) {
             ignored_commands.with_label_values(&[command]);
         }
         for kind in labels.kafka_errors {
@@ -244,6 +254,11 @@ impl Metrics {
     pub fn count_ignored_command(&self, command: &str) {
         let label = IGNORED_COMMANDS.iter().find(|known| **known == command).unwrap_or(&OTHER);
         self.ignored_commands.with_label_values(&[label]).inc();
+    }
+
+    /// Counts a delivery of a command that looks like one that is published.
+    pub fn count_near_miss(&self) {
+        self.ignored_commands.with_label_values(&[NEAR_MISS]).inc();
     }
 
     /// Counts a transaction.
