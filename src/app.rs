@@ -125,7 +125,8 @@ impl App {
         let ops = crate::ops::server::run(ops_listener, &front).map_err(AppError::Server)?;
         let handle = ops.handle();
         watch("operations listener", ops, &ends);
-        let started = Self::start_behind(config, connections, webhook_listener, ops_address, &handle, &front, ends, ended);
+        let started =
+            Self::start_behind(config, connections, webhook_listener, ops_address, &handle, &front, ends, ended);
         match started.await {
             Ok(app) => Ok(app),
             Err(error) => {
@@ -165,7 +166,9 @@ impl App {
         };
         let publisher = publisher::start(options, end(PUBLISHER, &ends))?;
         let bypass = start_bypass(config)?;
-        let probe = bypass.clone().map(|bypass| -> Probe { Box::new(move || bypass.probe().map_err(|error| error.to_string())) });
+        let probe = bypass
+            .clone()
+            .map(|bypass| -> Probe { Box::new(move || bypass.probe().map_err(|error| error.to_string())) });
         let sampler = Sampler::start(spool.clone(), spool.reader()?, probe).map_err(AppError::Thread)?;
 
         let shared = Arc::new(ingest::Shared::new(config, spool.clone(), bypass, Arc::clone(&metrics)));

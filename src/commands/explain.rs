@@ -67,7 +67,8 @@ fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<
     }
     let now = at.unwrap_or_else(|| unix_ms(SystemTime::now()) / 1000);
     let window = config.request_time_window_seconds;
-    let verdict = check(url.query().unwrap_or_default(), body.unwrap_or_default(), &config.apps, now, window);
+    let verdict =
+        check(url.query().unwrap_or_default().as_bytes(), body.unwrap_or_default(), &config.apps, now, window);
     let skew = verdict.verified().and_then(crate::webhook::Verified::skew_seconds);
     match verdict {
         Verdict::Quarantine { outcome: Outcome::Malformed, .. } if body.is_none() => {

@@ -74,7 +74,8 @@ impl Chunked {
                     return Ok(Step::More);
                 };
                 let used = line.len() + 2;
-                self.0 = if line.is_empty() { State::Done } else { State::Trailer((before + used).min(MAX_LINE_BYTES)) };
+                self.0 =
+                    if line.is_empty() { State::Done } else { State::Trailer((before + used).min(MAX_LINE_BYTES)) };
                 Ok(Step::Skip(used))
             }
             State::Done => Ok(Step::Done),
@@ -85,7 +86,8 @@ impl Chunked {
 /// The line at the start of the buffer, without its CRLF.
 fn line<'b>(buffer: &'b [u8], most: usize, what: &'static str) -> Result<Option<&'b [u8]>, &'static str> {
     let Some(end) = memchr::memchr(b'\n', buffer.get(..most.min(buffer.len())).unwrap_or_default()) else {
-        let too_long = if what == "trailer section" { "the trailer section is too long" } else { "a chunk size line is too long" };
+        let too_long =
+            if what == "trailer section" { "the trailer section is too long" } else { "a chunk size line is too long" };
         return if buffer.len() >= most { Err(too_long) } else { Ok(None) };
     };
     match buffer.get(..end) {

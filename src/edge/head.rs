@@ -201,7 +201,19 @@ pub(super) fn parse(raw: Bytes) -> Result<Head, HeadError> {
     let (expects_continue, traceparent) = (facts.expects_continue && line.http_11, facts.traceparent);
     let Line { method, path, query, http_11 } = line;
     let received = Instant::now();
-    Ok(Head { raw, method, path, query, traceparent, peer: None, framing, keep_alive, http_11, expects_continue, received })
+    Ok(Head {
+        raw,
+        method,
+        path,
+        query,
+        traceparent,
+        peer: None,
+        framing,
+        keep_alive,
+        http_11,
+        expects_continue,
+        received,
+    })
 }
 
 /// Where `part` lies in `whole`, of which it is a part.

@@ -42,8 +42,14 @@ fn bytes_that_are_no_request_are_named_before_the_head_is_complete() {
         (&b"\x16\x03\x01\x02\x00\x01"[..], HeadError::Tls),
         (b"PRI * HTTP/2.0\r\n", HeadError::Version),
         (b"GET /\r\n", HeadError::RequestLine("it has no version of HTTP")),
-        (b"GET / a HTTP/1.1\r\n", HeadError::RequestLine("the target holds a blank or a control character; encode it as %XX")),
-        (b"GET /\x7f HTTP/1.1\r\n", HeadError::RequestLine("the target holds a blank or a control character; encode it as %XX")),
+        (
+            b"GET / a HTTP/1.1\r\n",
+            HeadError::RequestLine("the target holds a blank or a control character; encode it as %XX"),
+        ),
+        (
+            b"GET /\x7f HTTP/1.1\r\n",
+            HeadError::RequestLine("the target holds a blank or a control character; encode it as %XX"),
+        ),
         (b"\0\x01", HeadError::RequestLine("it does not begin with a method")),
         (b"GET / FTP/1.1\r\n", HeadError::RequestLine("it does not end with a version of HTTP")),
     ] {

@@ -57,10 +57,7 @@ pub(super) struct Worker<S> {
 ///
 /// # Errors
 /// The listener cannot be used, or TLS lacks what it needs.
-pub fn run<S: Service>(
-    options: Options,
-    service: impl Fn() -> S + Clone + Send + 'static,
-) -> io::Result<Server> {
+pub fn run<S: Service>(options: Options, service: impl Fn() -> S + Clone + Send + 'static) -> io::Result<Server> {
     let Options { name, listener, tls, limits, counters } = options;
     let config = tls.as_ref().map(|tls| tls.server_config().map_err(io::Error::other)).transpose()?;
     let tls = config.map(|config| TlsAcceptor::from(Arc::new(config))).zip(tls);
@@ -170,7 +167,10 @@ async fn handshake(
             return Some(Stream::Tls(Box::new(stream)));
         }
         Ok(Err(error)) if !is_tls => {
-            tls.note_failed(peer, &io::Error::new(error.kind(), format!("plain HTTP or another protocol instead of TLS: {error}")));
+            tls.note_failed(
+                peer,
+                &io::Error::new(error.kind(), format!("plain HTTP or another protocol instead of TLS: {error}")),
+            );
         }
         Ok(Err(error)) => tls.note_failed(peer, &error),
         Err(_) => {

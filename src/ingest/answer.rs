@@ -37,7 +37,7 @@ impl Answer {
 
 /// One line per delivery, loud according to its outcome, bounded per second. The query is named
 /// without its Sign.
-pub(super) fn log(shared: &Shared, answer: &Answer, query: &str, peer: Option<IpAddr>) {
+pub(super) fn log(shared: &Shared, answer: &Answer, query: &[u8], peer: Option<IpAddr>) {
     let level = answer.outcome.log_level();
     if level == tracing::Level::DEBUG {
         tracing::debug!(event = "delivery", outcome = answer.outcome.label(), "delivery");

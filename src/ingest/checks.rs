@@ -1,8 +1,56 @@
 //! The checks of one delivery, in their order: pure, so that `explain` gives the same answer as
 //! the listener.
+//!
+//! They come in two steps, because only who has a valid Sign is worth a body: [`check_head`] looks at the
+//! query, [`check_body`] at the rest.
 
 use super::Outcome;
-use crate::webhook::{self, Apps, Body, Recall, Refusal, Verified};
+use crate::webhook::{self, Apps, Body, EXPIRED_SECONDS, Recall, Refusal, Verified};
+
+/// The reason under which a [near miss](webhook::is_near_miss) is kept in quarantine.
+pub const NEAR_MISS: &str = "near_miss";
+
+/// What the query says of a delivery.
+#[derive(Debug)]
+pub enum HeadVerdict<'q> {
+    /// Decided without the body, which need not be read.
+    Answer {
+        /// How it ends.
+        outcome: Outcome,
+        /// Why; empty for an acknowledgement.
+        info: String,
+        /// The proof, where it is authentic: then the command is one that is not published.
+        verified: Option<Verified<'q>>,
+    },
+    /// Authentic, and the body is needed: to be published, or to be kept.
+    Body(Head<'q>),
+}
+
+impl<'q> HeadVerdict<'q> {
+    /// The proof, where the delivery is authentic.
+    pub fn verified(&self) -> Option<&Verified<'q>> {
+        match self {
+            Self::Answer { verified, .. } => verified.as_ref(),
+            Self::Body(head) => Some(&head.verified),
+        }
+    }
+}
+
+/// An authentic delivery whose body is not yet known. Only [`check_head`] makes one.
+#[derive(Debug)]
+pub struct Head<'q> {
+    verified: Verified<'q>,
+    /// Why it is only to be kept, whatever the body says.
+    kept: Option<Kept>,
+}
+
+/// Why a delivery is kept and not published.
+#[derive(Debug)]
+struct Kept {
+    outcome: Outcome,
+    reason: &'static str,
+    info: String,
+}
 
 /// What the checks say of a delivery.
 #[derive(Debug)]
@@ -20,8 +68,11 @@ pub enum Verdict<'q, 'b> {
     },
     /// Authentic, yet not to be published: to be quarantined, then answered.
     Quarantine {
-        /// [`Outcome::Stale`] or [`Outcome::Malformed`].
+        /// [`Outcome::Stale`], [`Outcome::Expired`], [`Outcome::Malformed`], or [`Outcome::Ignored`] for a
+        /// near miss.
         outcome: Outcome,
+        /// Under which reason it is kept.
+        reason: &'static str,
         /// Why.
         info: String,
         /// The proof.
@@ -39,83 +90,70 @@ impl<'q> Verdict<'q, '_> {
     }
 }
 
-/// What the query alone says of a delivery, before any of its body is read.
-#[derive(Debug)]
-pub enum HeadVerdict<'q> {
-    /// Refused without a proof; the body is not read.
-    Refused {
-        /// How it ends.
-        outcome: Outcome,
-        /// Why.
-        info: String,
-    },
-    /// Authentic, and another command: acknowledged, and nothing of it is kept.
-    Ignored(Verified<'q>),
-    /// Authentic, from outside the time window: the body is read and quarantined.
-    Late {
-        /// How it ends.
-        outcome: Outcome,
-        /// Why.
-        info: String,
-        /// The proof.
-        verified: Verified<'q>,
-    },
-    /// Authentic: the body decides.
-    Authentic(Verified<'q>),
-}
-
-impl<'q> HeadVerdict<'q> {
-    /// The proof, where the delivery is authentic.
-    pub fn verified(&self) -> Option<&Verified<'q>> {
-        match self {
-            Self::Refused { .. } => None,
-            Self::Ignored(verified) | Self::Late { verified, .. } | Self::Authentic(verified) => Some(verified),
-        }
-    }
-}
-
-/// Checks the query, its proof and its time.
-pub fn check_head<'q>(query: &'q str, apps: &Apps, now_unix_seconds: i64, window_seconds: u64) -> HeadVerdict<'q> {
-    let refused = |outcome, refusal: &Refusal<'_>| HeadVerdict::Refused { outcome, info: refusal.to_string() };
-    match webhook::verify(query, apps, now_unix_seconds, window_seconds) {
-        Ok(verified) if verified.is_recall() => HeadVerdict::Authentic(verified),
-        Ok(verified) => HeadVerdict::Ignored(verified),
-        Err(refusal @ Refusal::BadQuery(_)) => refused(Outcome::BadQuery, &refusal),
-        Err(refusal @ Refusal::UnknownApp { .. }) => refused(Outcome::UnknownApp, &refusal),
-        Err(refusal @ Refusal::BadSign(_)) => refused(Outcome::BadSign, &refusal),
-        Err(refusal @ Refusal::Stale { .. }) => {
+/// Checks the query, its proof and its time. `query` is what follows the `?`, as it stood in the request.
+pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, window_seconds: u64) -> HeadVerdict<'q> {
+    let refused =
+        |outcome, refusal: &Refusal<'_>| HeadVerdict::Answer { outcome, info: refusal.to_string(), verified: None };
+    let kept = |verified, outcome: Outcome, reason, info| {
+        HeadVerdict::Body(Head { verified, kept: Some(Kept { outcome, reason, info }) })
+    };
+    let verified = match webhook::verify(query, apps, now_unix_seconds, window_seconds) {
+        Ok(verified) => verified,
+        Err(refusal @ Refusal::BadQuery(_)) => return refused(Outcome::BadQuery, &refusal),
+        Err(refusal @ Refusal::UnknownApp { .. }) => return refused(Outcome::UnknownApp, &refusal),
+        Err(refusal @ Refusal::BadSign(_)) => return refused(Outcome::BadSign, &refusal),
+        Err(refusal @ (Refusal::Stale { .. } | Refusal::Expired { .. })) => {
             let info = refusal.to_string();
-            let Refusal::Stale { verified, .. } = refusal else { return refused(Outcome::Stale, &refusal) };
-            HeadVerdict::Late { outcome: Outcome::Stale, info, verified }
+            let outcome = if matches!(refusal, Refusal::Stale { .. }) { Outcome::Stale } else { Outcome::Expired };
+            let Some(verified) = refusal.into_verified() else {
+                return HeadVerdict::Answer { outcome, info, verified: None };
+            };
+            return kept(verified, outcome, outcome.label(), info);
         }
+    };
+    if verified.is_recall() {
+        HeadVerdict::Body(Head { verified, kept: None })
+    } else if webhook::is_near_miss(verified.command()) {
+        let info =
+            format!("CallbackCommand: not a published command, though it looks like {}", webhook::RECALL_COMMAND);
+        kept(verified, Outcome::Ignored, NEAR_MISS, info)
+    } else {
+        HeadVerdict::Answer { outcome: Outcome::Ignored, info: String::new(), verified: Some(verified) }
     }
 }
 
-/// Checks the body of an authentic delivery.
-pub fn check_body<'q, 'b>(verified: Verified<'q>, body: &'b [u8]) -> Verdict<'q, 'b> {
+/// Checks the body of a delivery whose head is right.
+pub fn check_body<'q, 'b>(head: Head<'q>, body: &'b [u8]) -> Verdict<'q, 'b> {
+    let Head { verified, kept } = head;
+    if let Some(Kept { outcome, reason, info }) = kept {
+        return Verdict::Quarantine { outcome, reason, info, verified };
+    }
     match webhook::parse(&verified, body) {
         Ok(Body::Recall(recall)) => Verdict::Recall(verified, recall),
-        Ok(Body::Empty) => {
-            Verdict::Answer { outcome: Outcome::Empty, info: String::new(), verified: Some(verified) }
+        Ok(Body::Empty) => Verdict::Answer { outcome: Outcome::Empty, info: String::new(), verified: Some(verified) },
+        Err(fault) => {
+            let outcome = Outcome::Malformed;
+            Verdict::Quarantine { outcome, reason: outcome.label(), info: fault.to_string(), verified }
         }
-        Err(fault) => Verdict::Quarantine { outcome: Outcome::Malformed, info: fault.to_string(), verified },
     }
 }
 
-/// Checks the query, its proof, its time, and the body.
+/// Both steps at once, for a delivery that is there as a whole.
 pub fn check<'q, 'b>(
-    query: &'q str,
+    query: &'q [u8],
     body: &'b [u8],
     apps: &Apps,
     now_unix_seconds: i64,
     window_seconds: u64,
 ) -> Verdict<'q, 'b> {
     match check_head(query, apps, now_unix_seconds, window_seconds) {
-        HeadVerdict::Refused { outcome, info } => Verdict::Answer { outcome, info, verified: None },
-        HeadVerdict::Ignored(verified) => {
-            Verdict::Answer { outcome: Outcome::Ignored, info: String::new(), verified: Some(verified) }
-        }
-        HeadVerdict::Late { outcome, info, verified } => Verdict::Quarantine { outcome, info, verified },
-        HeadVerdict::Authentic(verified) => check_body(verified, body),
+        HeadVerdict::Answer { outcome, info, verified } => Verdict::Answer { outcome, info, verified },
+        HeadVerdict::Body(head) => check_body(head, body),
     }
+}
+
+/// How far the sender's clock is from ours, in seconds, where that says something about the clock: a Sign
+/// of more than a day ago was found somewhere.
+pub fn clock_skew_seconds(verified: &Verified<'_>) -> Option<u64> {
+    verified.skew_seconds().map(i64::unsigned_abs).filter(|&away| away <= EXPIRED_SECONDS)
 }

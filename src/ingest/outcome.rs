@@ -6,7 +6,7 @@ use tracing::Level;
 /// Every delivery ends in exactly one of these, and is counted under its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// What arrived is no HTTP request.
+    /// What arrived is no HTTP request that can be parsed.
     BadRequest,
     /// Another path than `BRIDGE_WEBHOOK_PATH`.
     NotFound,
@@ -24,6 +24,8 @@ pub enum Outcome {
     BadSign,
     /// Signed, but outside the time window; in quarantine.
     Stale,
+    /// Signed, but more than a day away; in a small share of the quarantine.
+    Expired,
     /// Another callback command.
     Ignored,
     /// Authentic, but no valid recall; in quarantine.
@@ -48,7 +50,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their checks; the index of one is its place here.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -58,6 +60,7 @@ impl Outcome {
         Self::UnknownApp,
         Self::BadSign,
         Self::Stale,
+        Self::Expired,
         Self::Ignored,
         Self::Malformed,
         Self::Empty,
@@ -82,6 +85,7 @@ impl Outcome {
             Self::UnknownApp => "unknown_app",
             Self::BadSign => "bad_sign",
             Self::Stale => "stale",
+            Self::Expired => "expired",
             Self::Ignored => "ignored",
             Self::Malformed => "malformed",
             Self::Empty => "empty",
@@ -103,7 +107,7 @@ impl Outcome {
             Self::Draining | Self::SpoolFull | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadRequest | Self::BadQuery | Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::UnknownApp | Self::BadSign | Self::Stale => StatusCode::FORBIDDEN,
+            Self::UnknownApp | Self::BadSign | Self::Stale | Self::Expired => StatusCode::FORBIDDEN,
             Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled => StatusCode::OK,
             Self::Timeout | Self::ClientGone => StatusCode::REQUEST_TIMEOUT,
         }
@@ -128,6 +132,7 @@ impl Outcome {
             Self::Timeout => 120_012,
             Self::ClientGone => 120_013,
             Self::BadRequest => 120_014,
+            Self::Expired => 120_015,
         }
     }
 
@@ -145,6 +150,7 @@ impl Outcome {
             | Self::Timeout
             | Self::ClientGone => true,
             Self::Stale
+            | Self::Expired
             | Self::Ignored
             | Self::Malformed
             | Self::Empty
@@ -167,6 +173,7 @@ impl Outcome {
             | Self::BadQuery
             | Self::UnknownApp
             | Self::BadSign
+            | Self::Expired
             | Self::ClientGone => Level::INFO,
             // A recall that the sender will not repeat was refused.
             Self::Draining | Self::Stale | Self::Malformed | Self::SpoolFull | Self::Unavailable | Self::Timeout => {
@@ -202,6 +209,6 @@ mod tests {
         let mut codes: Vec<u32> = Outcome::ALL.iter().map(|o| o.error_code()).filter(|c| *c > 0).collect();
         codes.sort_unstable();
         codes.dedup();
-        assert_eq!(codes.len(), 14);
+        assert_eq!(codes.len(), 15);
     }
 }

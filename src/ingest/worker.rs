@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 
 use super::answer::{Answer, log};
-use super::checks::{HeadVerdict, Verdict, check_body, check_head};
+use super::checks::{self, HeadVerdict, Verdict, check_body, check_head};
 use super::settle::settle;
 use super::{Outcome, Shared, path};
 use crate::edge::{Body, BodyError, Head, HeadError, Method, Reply, Service};
@@ -54,13 +54,12 @@ impl Service for Worker {
     async fn call(&self, head: &Head, body: &mut Body<'_>) -> Reply {
         let shared = &*self.shared;
         let mut delivery = Delivery { shared, started: head.received(), decided: false };
-        let query = String::from_utf8_lossy(head.query());
         let answer = match route(shared, head, body) {
             Some(refused) => refused,
-            None => self.deliver(head, body, &query, delivery.started).await,
+            None => self.deliver(head, body, delivery.started).await,
         };
         delivery.decide(answer.outcome);
-        log(shared, &answer, &query, head.peer());
+        log(shared, &answer, head.query(), head.peer());
         answer.reply()
     }
 
@@ -96,32 +95,25 @@ fn too_large(shared: &Shared) -> Answer {
 
 impl Worker {
     /// The checks in their order, then the spool. The body is read once app and Sign are right.
-    async fn deliver(&self, head: &Head, body: &mut Body<'_>, query: &str, started: Instant) -> Answer {
+    async fn deliver(&self, head: &Head, body: &mut Body<'_>, started: Instant) -> Answer {
         let shared = &*self.shared;
         let received_at_ms = unix_ms(SystemTime::now());
         let apps = shared.apps();
         let now = received_at_ms.div_euclid(1000);
-        let verdict = check_head(query, &apps, now, shared.request_time_window_seconds);
+        let verdict = check_head(head.query(), &apps, now, shared.request_time_window_seconds);
         observe_skew(shared, verdict.verified());
         match verdict {
-            HeadVerdict::Refused { outcome, info } => Answer { outcome, info },
-            HeadVerdict::Ignored(verified) => {
-                shared.metrics.count_ignored_command(verified.command());
-                match self.in_time(started, body.discard(shared.max_body_bytes)).await {
-                    // The answer is the same; a body that is framed wrongly ends the connection.
-                    Ok(Ok(())) | Ok(Err(BodyError::TooLarge(_) | BodyError::Framing(_))) | Err(_) => {
-                        Answer::ok(Outcome::Ignored)
-                    }
-                    Ok(Err(BodyError::Gone)) => Answer::ok(Outcome::ClientGone),
+            HeadVerdict::Answer { outcome, info, verified } => {
+                if let Some(verified) = verified {
+                    shared.metrics.count_ignored_command(verified.command());
+                    // Nothing of it is kept; it is read so that the connection can be.
+                    let _ = self.in_time(started, body.discard(shared.max_body_bytes)).await;
                 }
+                Answer { outcome, info }
             }
-            HeadVerdict::Late { outcome, info, .. } => match self.body(body, started).await {
-                Ok(body) => self.durable(started, self.quarantine(outcome, info, query, &body, received_at_ms)).await,
-                Err(answer) => answer,
-            },
-            HeadVerdict::Authentic(verified) => match self.body(body, started).await {
+            HeadVerdict::Body(right) => match self.body(body, started).await {
                 Ok(body) => {
-                    let decided = self.decide(head, verified, query, &body, started, received_at_ms);
+                    let decided = self.decide(head, right, &body, started, received_at_ms);
                     self.durable(started, decided).await
                 }
                 Err(answer) => answer,
@@ -145,7 +137,11 @@ impl Worker {
     }
 
     /// Bounds a step by the time to answer.
-    async fn in_time<T>(&self, started: Instant, step: impl Future<Output = T>) -> Result<T, tokio::time::error::Elapsed> {
+    async fn in_time<T>(
+        &self,
+        started: Instant,
+        step: impl Future<Output = T>,
+    ) -> Result<T, tokio::time::error::Elapsed> {
         tokio::time::timeout_at((started + self.shared.ack_timeout).into(), step).await
     }
 
@@ -163,17 +159,23 @@ impl Worker {
     async fn decide(
         &self,
         head: &Head,
-        verified: Verified<'_>,
-        query: &str,
+        right: checks::Head<'_>,
         body: &[u8],
         started: Instant,
         received_at_ms: i64,
     ) -> Answer {
-        let (verified, recall) = match check_body(verified, body) {
+        let (verified, recall) = match check_body(right, body) {
             Verdict::Recall(verified, recall) => (verified, recall),
             Verdict::Answer { outcome, info, .. } => return Answer { outcome, info },
-            Verdict::Quarantine { outcome, info, .. } => {
-                return self.quarantine(outcome, info, query, body, received_at_ms).await;
+            Verdict::Quarantine { outcome, reason, info, .. } => {
+                let entry = QuarantineEntry {
+                    at_ms: received_at_ms,
+                    reason,
+                    detail: info,
+                    query: webhook::without_sign(head.query()),
+                    body: body.to_vec(),
+                };
+                return self.quarantine(outcome, entry).await;
             }
         };
         let traceparent = head.traceparent().filter(|text| webhook::is_valid_traceparent(text));
@@ -190,18 +192,25 @@ impl Worker {
         settle(self, started, events).await
     }
 
-    async fn quarantine(&self, outcome: Outcome, detail: String, query: &str, body: &[u8], at_ms: i64) -> Answer {
-        let entry = QuarantineEntry {
-            at_ms,
-            reason: outcome.label(),
-            detail: detail.clone(),
-            query: webhook::without_sign(query),
-            body: body.to_vec(),
-        };
-        match self.appender.quarantine(entry).await {
-            Ok(_durable) => Answer::fail(outcome, detail),
-            Err(error) => not_durable(&error),
+    async fn quarantine(&self, outcome: Outcome, entry: QuarantineEntry) -> Answer {
+        let (detail, near_miss) = (entry.detail.clone(), outcome == Outcome::Ignored);
+        if near_miss {
+            warn_of_near_miss(&self.shared, &entry);
         }
+        match self.appender.quarantine(entry).await {
+            Err(error) if !near_miss => not_durable(&error),
+            // A command that is not published is answered with OK, kept or not.
+            _ => Answer::fail(outcome, detail),
+        }
+    }
+}
+
+/// Recalls may be lost under a name that the vendor, or a proxy, has changed.
+fn warn_of_near_miss(shared: &Shared, entry: &QuarantineEntry) {
+    shared.metrics.count_near_miss();
+    if let Some(suppressed) = shared.refusals.admit(Outcome::Ignored) {
+        let (info, query) = (entry.detail.as_str(), entry.query.as_str());
+        tracing::warn!(event = "near_miss", info, query, suppressed, "a webhook was not published, and is kept");
     }
 }
 
@@ -215,8 +224,8 @@ pub(super) fn not_durable(error: &AppendError) -> Answer {
 }
 
 fn observe_skew(shared: &Shared, verified: Option<&Verified<'_>>) {
-    if let Some(skew) = verified.and_then(Verified::skew_seconds) {
+    if let Some(skew) = verified.and_then(checks::clock_skew_seconds) {
         #[expect(clippy::cast_precision_loss, reason = "seconds, far below 2^52")]
-        shared.metrics.request_time_skew_seconds.observe(skew.unsigned_abs() as f64);
+        shared.metrics.request_time_skew_seconds.observe(skew as f64);
     }
 }

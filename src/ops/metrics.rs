@@ -15,7 +15,15 @@ use crate::spool::{Progress, RecentUsage, Usage};
 
 const NAMESPACE: &str = "recall_bridge";
 /// Other callback commands counted under their own name; further ones under `other`.
-const IGNORED_COMMANDS: [&str; 12] = [
+const IGNORED_COMMANDS: [&str; 20] = [
+    "OfficialAccount.CallbackBeforeCreateOfficialAccount",
+    "OfficialAccount.CallbackAfterCreateOfficialAccount",
+    "OfficialAccount.CallbackAfterOfficialAccountInfoChanged",
+    "OfficialAccount.CallbackAfterOfficialAccountDestroyed",
+    "OfficialAccount.CallbackBeforeAddSubscriber",
+    "OfficialAccount.CallbackAfterAddSubscriber",
+    "OfficialAccount.CallbackAfterDeleteSubscriber",
+    "OfficialAccount.CallbackAfterOfficialAccountFull",
     "OfficialAccount.CallbackBeforeSendMsg",
     "OfficialAccount.CallbackAfterSendMsg",
     "C2C.CallbackBeforeSendMsg",
@@ -30,6 +38,8 @@ const IGNORED_COMMANDS: [&str; 12] = [
     "Profile.CallbackPortraitSet",
 ];
 const OTHER: &str = "other";
+/// Commands that look like one that is published, and are kept in quarantine.
+const NEAR_MISS: &str = "near_miss";
 
 /// The label values that are known beforehand.
 #[derive(Debug, Clone, Copy)]
@@ -172,7 +182,7 @@ impl Metrics {
             counters(r, "ignored_commands_total", "Deliveries of other callback commands.", "command")?;
         let transactions = counters(r, "kafka_transactions_total", "Kafka transactions by result.", "result")?;
         let kafka_errors = counters(r, "kafka_errors_total", "Failed steps of the publisher by kind.", "kind")?;
-        for command in IGNORED_COMMANDS.iter().chain([&OTHER]) {
+        for command in IGNORED_COMMANDS.iter().chain([&OTHER, &NEAR_MISS]) {
             ignored_commands.with_label_values(&[command]);
         }
         for kind in labels.kafka_errors {
@@ -261,6 +271,11 @@ impl Metrics {
         self.ignored_commands.with_label_values(&[label]).inc();
     }
 
+    /// Counts a delivery of a command that looks like one that is published.
+    pub fn count_near_miss(&self) {
+        self.ignored_commands.with_label_values(&[NEAR_MISS]).inc();
+    }
+
     /// Counts a transaction.
     pub fn count_transaction(&self, result: TransactionResult) {
         if let Some(counter) = self.kafka_transactions.get(result as usize) {
@@ -293,8 +308,12 @@ impl Snapshot {
             |name, help| -> prometheus::Result<IntCounter> { register(r, IntCounter::with_opts(options(name, help))?) };
         let gauge =
             |name, help| -> prometheus::Result<IntGauge> { register(r, IntGauge::with_opts(options(name, help))?) };
-        let handshakes =
-            counters(r, "tls_handshakes_total", "TLS handshakes of the webhook listener: begun, done, failed.", "step")?;
+        let handshakes = counters(
+            r,
+            "tls_handshakes_total",
+            "TLS handshakes of the webhook listener: begun, done, failed.",
+            "step",
+        )?;
         Ok(Self {
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,

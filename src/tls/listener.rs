@@ -110,7 +110,6 @@ impl Listener {
         let verifier = self.present().clients.clone();
         verifier.ok_or_else(|| Error::General("no authorities for certificates of peers".to_owned()))
     }
-
 }
 
 /// Our side of a handshake.

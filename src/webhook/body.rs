@@ -145,7 +145,7 @@ mod tests {
 
     fn read(body: &[u8]) -> Result<Body<'_>, BodyFault> {
         let apps = Apps::parse("1", true).unwrap();
-        parse(&verify(QUERY, &apps, 0, 60).unwrap(), body)
+        parse(&verify(QUERY.as_bytes(), &apps, 0, 60).unwrap(), body)
     }
 
     fn recall(body: &str) -> (String, Vec<String>, Option<i64>) {

@@ -17,6 +17,7 @@
 mod apps;
 mod body;
 mod body_fields;
+mod commands;
 mod query;
 mod reply;
 mod traceparent;
@@ -26,11 +27,8 @@ mod verify;
 
 pub use apps::{Apps, AppsFault, EmptyToken, Token};
 pub use body::{Body, BodyFault, Recall, account, parse};
+pub use commands::{OTHER_COMMANDS, RECALL_COMMAND, is_near_miss};
 pub use query::{QueryFault, without_sign};
 pub use reply::{fail, ok};
 pub use traceparent::is_valid as is_valid_traceparent;
-pub use verify::{Refusal, SignFault, Verified, verified_before, verify};
-
-/// The `CallbackCommand` of a recall. Any other authentic command is not ours
-/// to handle: the vendor's console has one webhook URL for all of them.
-pub const RECALL_COMMAND: &str = "OfficialAccount.CallbackAfterMsgWithDraw";
+pub use verify::{EXPIRED_SECONDS, Refusal, SignFault, Verified, verified_before, verify};

@@ -21,13 +21,15 @@ pub(super) struct Query<'q> {
     pub(super) request_time: Param<'q>,
 }
 
-/// A parameter whose faults count only for an app that has tokens.
+/// A parameter that decides something: it is there once, and is text, or it is a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Param<'q> {
     /// Not in the query.
     Missing,
     /// There once.
     Once(Cow<'q, str>),
+    /// There once, with an escape that is none, or with bytes that are not UTF-8.
+    Undecodable,
     /// There more than once: which one counts would be a guess.
     Repeated,
 }
@@ -35,15 +37,9 @@ pub(super) enum Param<'q> {
 /// What is wrong with a query string.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryFault {
-    /// A pair does not decode to text.
-    #[error(
-        "query parameter number {number}: not decodable; \
-         expected %XX escapes of UTF-8 in its name and value"
-    )]
-    Undecodable {
-        /// The pair's number, counted from 1.
-        number: usize,
-    },
+    /// A parameter that decides something does not decode to text.
+    #[error("{0}: not decodable; expected %XX escapes of UTF-8")]
+    Undecodable(&'static str),
     /// A required parameter is not there.
     #[error("{0}: missing in the query")]
     Missing(&'static str),
@@ -61,36 +57,40 @@ pub enum QueryFault {
 const SDK_APP_ID: &str = "SdkAppid";
 const COMMAND: &str = "CallbackCommand";
 const SIGN: &str = "Sign";
+/// Longest `ClientIP` and `OptPlatform` that are passed on, in bytes. An IPv6 address with a zone takes
+/// up to 61 (the zone is the name of a network interface), the longest documented platform 7.
+pub(super) const CLIENT_IP_MAX_BYTES: usize = 64;
+pub(super) const OPT_PLATFORM_MAX_BYTES: usize = 64;
 
 impl<'q> Query<'q> {
-    /// Decodes a query string (what follows the `?`) in form style: `+` is a
-    /// space, `%XX` a byte. Names are case-sensitive. Of `ClientIP` and
-    /// `OptPlatform` the first one counts, and an empty one is none.
+    /// Decodes a query string (what follows the `?`, as it stood in the request) in form style: `+` is a
+    /// space, `%XX` a byte, any other byte itself. Names are case-sensitive.
+    ///
+    /// Only what decides something has to decode. Of `ClientIP` and `OptPlatform` the first one counts;
+    /// an empty one is none, an escape that is none stands for itself (`fe80::1%eth0`), and one that is not
+    /// UTF-8 or over its bound is none. Other parameters are not looked at.
     ///
     /// # Errors
     ///
-    /// A malformed escape or text that is not UTF-8 anywhere, also in a
-    /// parameter of no meaning; `SdkAppid` or `CallbackCommand` missing,
-    /// repeated, or not as documented.
-    pub(super) fn parse(query: &'q str) -> Result<Self, QueryFault> {
+    /// `SdkAppid` or `CallbackCommand` missing, repeated, undecodable, or not as documented.
+    pub(super) fn parse(query: &'q [u8]) -> Result<Self, QueryFault> {
         let mut sdk_app_id = Param::Missing;
         let mut command = Param::Missing;
         let mut client_ip = None;
         let mut opt_platform = None;
         let mut sign = Param::Missing;
         let mut request_time = Param::Missing;
-        for (number, pair) in (1..).zip(query.split('&')) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (Some(name), Some(value)) = (decode(name), decode(value)) else {
-                return Err(QueryFault::Undecodable { number });
-            };
+        for pair in query.split(|&byte| byte == b'&') {
+            let (name, value) = split_pair(pair);
+            // A name that does not decode is none of ours.
+            let Some(name) = unescape(name) else { continue };
             match name.as_ref() {
-                SDK_APP_ID => sdk_app_id.put(value),
-                COMMAND => command.put(value),
-                "ClientIP" => drop(client_ip.get_or_insert(value)),
-                "OptPlatform" => drop(opt_platform.get_or_insert(value)),
-                SIGN => sign.put(value),
-                "RequestTime" => request_time.put(value),
+                b"SdkAppid" => sdk_app_id.put(value),
+                b"CallbackCommand" => command.put(value),
+                b"ClientIP" => drop(client_ip.get_or_insert_with(|| informal(value, CLIENT_IP_MAX_BYTES))),
+                b"OptPlatform" => drop(opt_platform.get_or_insert_with(|| informal(value, OPT_PLATFORM_MAX_BYTES))),
+                b"Sign" => sign.put(value),
+                b"RequestTime" => request_time.put(value),
                 // `contenttype` too: the body decides what it is.
                 _ => {}
             }
@@ -100,8 +100,8 @@ impl<'q> Query<'q> {
             command: Some(command.required(COMMAND)?)
                 .filter(|command| !command.is_empty())
                 .ok_or(QueryFault::EmptyCommand)?,
-            client_ip: client_ip.filter(|ip| !ip.is_empty()),
-            opt_platform: opt_platform.filter(|platform| !platform.is_empty()),
+            client_ip: client_ip.flatten(),
+            opt_platform: opt_platform.flatten(),
             sign,
             request_time,
         })
@@ -109,10 +109,10 @@ impl<'q> Query<'q> {
 }
 
 impl<'q> Param<'q> {
-    fn put(&mut self, value: Cow<'q, str>) {
+    fn put(&mut self, value: &'q [u8]) {
         *self = match self {
-            Self::Missing => Self::Once(value),
-            Self::Once(_) | Self::Repeated => Self::Repeated,
+            Self::Missing => decode(value).map_or(Self::Undecodable, Self::Once),
+            Self::Once(_) | Self::Undecodable | Self::Repeated => Self::Repeated,
         };
     }
 
@@ -120,32 +120,58 @@ impl<'q> Param<'q> {
         match self {
             Self::Once(value) => Ok(value),
             Self::Missing => Err(QueryFault::Missing(name)),
+            Self::Undecodable => Err(QueryFault::Undecodable(name)),
             Self::Repeated => Err(QueryFault::Repeated(name)),
         }
     }
 }
 
-/// The query without any `Sign` parameter, all else byte for byte: what may be
-/// kept or logged. A `Sign` is a proof that is good for a minute.
+/// The query without any `Sign` parameter: what may be kept or logged. A `Sign` is a proof that is good
+/// for a minute.
 ///
-/// Works on a query that does not decode, too.
-pub fn without_sign(query: &str) -> String {
+/// All else stays byte for byte, but for bytes that are not UTF-8: they become `%XX`, which decodes to
+/// the same. Works on a query that does not decode, too.
+pub fn without_sign(query: &[u8]) -> String {
     let mut kept = String::with_capacity(query.len());
     let mut first = true;
-    for pair in query.split('&').filter(|pair| !is_sign(pair)) {
+    for pair in query.split(|&byte| byte == b'&').filter(|pair| !is_sign(pair)) {
         if !first {
             kept.push('&');
         }
         first = false;
-        kept.push_str(pair);
+        for chunk in pair.utf8_chunks() {
+            kept.push_str(chunk.valid());
+            kept.extend(chunk.invalid().iter().map(|byte| percent_encoding::percent_encode_byte(*byte)));
+        }
     }
     kept
 }
 
-fn is_sign(pair: &str) -> bool {
-    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
+    match pair.iter().position(|&byte| byte == b'=') {
+        Some(at) => (&pair[..at], &pair[at + 1..]),
+        None => (pair, b""),
+    }
+}
+
+fn is_sign(pair: &[u8]) -> bool {
     // No `+` to heed: it decodes to a space, which `Sign` has none of.
-    percent_encoding::percent_decode_str(name).eq(SIGN.bytes())
+    percent_encoding::percent_decode(split_pair(pair).0).eq(SIGN.bytes())
+}
+
+/// A value that decides nothing: what can be understood of it, or none.
+fn informal(value: &[u8], max_bytes: usize) -> Option<Cow<'_, str>> {
+    // Nothing decodes to more than it is, or to less than a third.
+    if value.is_empty() || value.len() > max_bytes * 3 {
+        return None;
+    }
+    let text = if value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+        text(Cow::Owned(percent_encoding::percent_decode(&spaced).collect()))?
+    } else {
+        text(Cow::Borrowed(value))?
+    };
+    (text.len() <= max_bytes).then_some(text)
 }
 
 fn read_app_id(text: &str) -> Result<u64, QueryFault> {
@@ -157,13 +183,25 @@ fn read_app_id(text: &str) -> Result<u64, QueryFault> {
     }
 }
 
-/// Strict form decoding; `None` for a malformed escape or no UTF-8.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Some(Cow::Borrowed(text));
+/// Strict form decoding to text; `None` for a malformed escape or no UTF-8.
+fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
+    text(unescape(value)?)
+}
+
+fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
+    match bytes {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
     }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+}
+
+/// Strict form decoding to bytes; `None` for a malformed escape.
+fn unescape(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Some(Cow::Borrowed(value));
+    }
+    let mut decoded = Vec::with_capacity(value.len());
+    let mut rest = value;
     while let [byte, tail @ ..] = rest {
         rest = match byte {
             b'+' => {
@@ -183,104 +221,9 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
             }
         };
     }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
+    Some(Cow::Owned(decoded))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[expect(clippy::ptr_arg, reason = "whether it is borrowed is the question")]
-    fn is_borrowed(text: &Cow<'_, str>) -> bool {
-        matches!(text, Cow::Borrowed(_))
-    }
-
-    #[test]
-    fn borrows_what_needs_no_decoding() {
-        let query = Query::parse("SdkAppid=1&CallbackCommand=a.b&ClientIP=::1&OptPlatform=Web");
-        let query = query.unwrap();
-        assert!(is_borrowed(&query.command));
-        assert!(query.client_ip.as_ref().is_some_and(is_borrowed));
-        assert!(query.opt_platform.as_ref().is_some_and(is_borrowed));
-        assert_eq!(query.sign, Param::Missing);
-    }
-
-    #[test]
-    fn decodes_names_and_values() {
-        let query = Query::parse("&Sdk%41ppid=%31&CallbackCommand=a%2eb+c&ClientIP=%E5%85%AC&&x");
-        let query = query.unwrap();
-        assert_eq!(query.sdk_app_id, 1);
-        assert_eq!(query.command, "a.b c");
-        assert_eq!(query.client_ip.unwrap(), "公");
-    }
-
-    #[test]
-    fn the_first_platform_wins_and_empty_is_none() {
-        let query = "SdkAppid=1&CallbackCommand=c&OptPlatform=iOS&OptPlatform=&ClientIP=&ClientIP=x";
-        let query = Query::parse(query).unwrap();
-        assert_eq!(query.opt_platform.unwrap(), "iOS");
-        assert_eq!(query.client_ip, None);
-    }
-
-    #[test]
-    fn undecodable_anywhere_is_a_fault() {
-        for bad in ["x=%", "x=%4", "x=%zz", "x=%+1", "%F=1", "contenttype=%FF", "x=%é1"] {
-            let query = format!("SdkAppid=1&CallbackCommand=c&{bad}");
-            let fault = QueryFault::Undecodable { number: 3 };
-            assert_eq!(Query::parse(&query), Err(fault), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_required_two_are_there_once_and_well_formed() {
-        for (query, fault) in [
-            ("", QueryFault::Missing(SDK_APP_ID)),
-            ("sdkappid=1&CallbackCommand=c", QueryFault::Missing(SDK_APP_ID)),
-            ("SdkAppid=1&SdkAppid=1&CallbackCommand=c", QueryFault::Repeated(SDK_APP_ID)),
-            ("SdkAppid=&CallbackCommand=c", QueryFault::BadAppId),
-            ("SdkAppid=%2B1&CallbackCommand=c", QueryFault::BadAppId),
-            ("SdkAppid=-1&CallbackCommand=c", QueryFault::BadAppId),
-            ("SdkAppid=18446744073709551616&CallbackCommand=c", QueryFault::BadAppId),
-            ("SdkAppid=1", QueryFault::Missing(COMMAND)),
-            ("SdkAppid=1&CallbackCommand", QueryFault::EmptyCommand),
-            ("SdkAppid=1&CallbackCommand=c&CallbackCommand=c", QueryFault::Repeated(COMMAND)),
-        ] {
-            assert_eq!(Query::parse(query), Err(fault), "{query}");
-        }
-    }
-
-    #[test]
-    fn without_sign_takes_out_sign_and_nothing_else() {
-        for (query, kept) in [
-            ("", ""),
-            ("Sign=x", ""),
-            ("a=1&Sign=x&b=%zz", "a=1&b=%zz"),
-            ("%53ign=x&a=1&S%69g%6e&a=1", "a=1&a=1"),
-            ("sign=x&Signs=y&a=Sign=z&%2553ign=1", "sign=x&Signs=y&a=Sign=z&%2553ign=1"),
-            ("a&&b&Sign=%", "a&&b"),
-        ] {
-            assert_eq!(without_sign(query), kept, "{query}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn parse_never_panics(query in any::<String>()) {
-            let _ = Query::parse(&query);
-        }
-
-        #[test]
-        fn without_sign_leaves_no_sign_and_touches_no_other(
-            pairs in prop::collection::vec("(Sign|%53ign|S%69gn|sign|a|%|%zz|)(=[a%&=+S5]{0,4})?", 0..6),
-        ) {
-            let kept = without_sign(&pairs.join("&"));
-            for pair in kept.split('&') {
-                let name = pair.split('=').next().unwrap();
-                let name = decode(name);
-                prop_assert_ne!(name.as_deref(), Some(SIGN));
-            }
-            prop_assert_eq!(without_sign(&kept), kept);
-        }
-    }
-}
+#[path = "query_tests.rs"]
+mod tests;

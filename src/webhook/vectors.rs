@@ -36,12 +36,13 @@ fn every_request_has_its_outcome() {
 }
 
 fn walk(vector: &Vector, apps: &Apps) -> (&'static str, Option<Vec<Expected>>) {
-    let verified = match verify(&vector.query, apps, vector.now, 60) {
+    let verified = match verify(vector.query.as_bytes(), apps, vector.now, 60) {
         Ok(verified) => verified,
         Err(Refusal::BadQuery(_)) => return ("bad_query", None),
         Err(Refusal::UnknownApp { .. }) => return ("unknown_app", None),
         Err(Refusal::BadSign(_)) => return ("bad_sign", None),
         Err(Refusal::Stale { .. }) => return ("stale", None),
+        Err(Refusal::Expired { .. }) => return ("expired", None),
     };
     if !verified.is_recall() {
         return ("ignored", None);

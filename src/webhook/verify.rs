@@ -69,7 +69,7 @@ pub enum Refusal<'q> {
     /// Not proven to be the vendor's.
     #[error(transparent)]
     BadSign(#[from] SignFault),
-    /// Authentic, but from outside the time window.
+    /// Authentic, a published command, but from outside the time window.
     #[error(
         "RequestTime: outside the time window, {} s {} this receiver's clock",
         .skew_seconds.unsigned_abs(),
@@ -81,6 +81,22 @@ pub enum Refusal<'q> {
         /// Now minus `RequestTime`, in seconds; the same as in `verified`.
         skew_seconds: i64,
     },
+    /// The same, more than a day away: no clock drifts so far, so it is a Sign that was found somewhere.
+    #[error("RequestTime: more than a day away from this receiver's clock")]
+    Expired {
+        /// The delivery.
+        verified: Verified<'q>,
+    },
+}
+
+impl<'q> Refusal<'q> {
+    /// The proof, of a delivery that is authentic all the same.
+    pub fn into_verified(self) -> Option<Verified<'q>> {
+        match self {
+            Self::Stale { verified, .. } | Self::Expired { verified } => Some(verified),
+            Self::BadQuery(_) | Self::UnknownApp { .. } | Self::BadSign(_) => None,
+        }
+    }
 }
 
 /// What is wrong with `Sign` or `RequestTime`, for an app that has tokens.
@@ -104,18 +120,21 @@ pub enum SignFault {
     Wrong,
 }
 
-/// Checks a query string (what follows the `?`) in the order of the outcomes:
-/// the query itself, the app, the `Sign`, the time.
+/// A `RequestTime` further away than this is [`Refusal::Expired`], in seconds.
+pub const EXPIRED_SECONDS: u64 = 86_400;
+
+/// Checks a query string (what follows the `?`, as it stood in the request) in the order of the outcomes:
+/// the query itself, the app, the `Sign`, and for a command that is published the time.
 ///
-/// A `RequestTime` is within the window when it is at most `window_seconds`
-/// before or after `now_unix_seconds`. An app without tokens gets neither
-/// `Sign` nor `RequestTime` looked at.
+/// A `RequestTime` is within the window when it is at most `window_seconds` before or after
+/// `now_unix_seconds`. An app without tokens gets neither `Sign` nor `RequestTime` looked at, and
+/// nothing is kept or refused for the time of a command that is not published.
 ///
 /// # Errors
 ///
 /// The first check that does not hold.
 pub fn verify<'q>(
-    query: &'q str,
+    query: &'q [u8],
     apps: &Apps,
     now_unix_seconds: i64,
     window_seconds: u64,
@@ -138,10 +157,13 @@ pub fn verify<'q>(
     let seconds = request_time.parse::<i64>();
     let skew_seconds = now_unix_seconds.saturating_sub(*seconds.as_ref().unwrap_or(&i64::MAX));
     verified.skew_seconds = Some(skew_seconds);
-    if seconds.is_ok() && skew_seconds.unsigned_abs() <= window_seconds {
+    let away = skew_seconds.unsigned_abs();
+    if !verified.is_recall() || (seconds.is_ok() && away <= window_seconds) {
         Ok(verified)
-    } else {
+    } else if seconds.is_ok() && away <= EXPIRED_SECONDS {
         Err(Refusal::Stale { verified, skew_seconds })
+    } else {
+        Err(Refusal::Expired { verified })
     }
 }
 
@@ -153,29 +175,30 @@ pub fn verify<'q>(
 ///
 /// The query string is not as documented: it is not one that was verified.
 pub fn verified_before(query: &str) -> Result<Verified<'_>, QueryFault> {
-    let Query { sdk_app_id, command, client_ip, opt_platform, .. } = Query::parse(query)?;
+    let Query { sdk_app_id, command, client_ip, opt_platform, .. } = Query::parse(query.as_bytes())?;
     Ok(Verified { sdk_app_id, command, client_ip, opt_platform, skew_seconds: None })
 }
 
 /// The request time, digits only, once a token has proven it.
-fn check_sign<'p>(sign: &Param<'_>, request_time: &'p Param<'_>, tokens: &[Token]) -> Result<&'p str, SignFault> {
+fn check_sign<'p, 'q>(sign: &Param<'_>, request_time: &'p Param<'_>, tokens: &[Token]) -> Result<&'p str, Refusal<'q>> {
     let sign = once(sign, "Sign")?;
     let request_time = once(request_time, "RequestTime")?;
     let mut given = [0; 32];
     hex::decode_to_slice(sign, &mut given).map_err(|_| SignFault::NotHex)?;
     if request_time.is_empty() || !request_time.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(SignFault::NotDigits);
+        return Err(SignFault::NotDigits.into());
     }
     // Neither how much of a Sign is right nor which token it is shows in time.
     let proven = tokens.iter().fold(Choice::from(0), |proven, token| proven | token.digest(request_time).ct_eq(&given));
-    if proven.into() { Ok(request_time) } else { Err(SignFault::Wrong) }
+    if proven.into() { Ok(request_time) } else { Err(SignFault::Wrong.into()) }
 }
 
-fn once<'p>(param: &'p Param<'_>, name: &'static str) -> Result<&'p str, SignFault> {
+fn once<'p, 'q>(param: &'p Param<'_>, name: &'static str) -> Result<&'p str, Refusal<'q>> {
     match param {
         Param::Once(value) => Ok(value),
-        Param::Missing => Err(SignFault::Missing(name)),
-        Param::Repeated => Err(SignFault::Repeated(name)),
+        Param::Missing => Err(SignFault::Missing(name).into()),
+        Param::Repeated => Err(SignFault::Repeated(name).into()),
+        Param::Undecodable => Err(QueryFault::Undecodable(name).into()),
     }
 }
 

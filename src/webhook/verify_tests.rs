@@ -8,8 +8,10 @@ fn apps() -> Apps {
     Apps::parse("1:xxxxyyyy|other,2", true).unwrap()
 }
 
+const RECALL: &str = crate::webhook::RECALL_COMMAND;
+
 fn query(rest: &str) -> String {
-    format!("SdkAppid=1&CallbackCommand=c{rest}")
+    format!("SdkAppid=1&CallbackCommand={RECALL}{rest}")
 }
 
 fn signed(token: &str, request_time: &str) -> String {
@@ -18,7 +20,7 @@ fn signed(token: &str, request_time: &str) -> String {
 }
 
 fn check(query: &str) -> Result<Verified<'_>, Refusal<'_>> {
-    verify(query, &apps(), NOW, 60)
+    verify(query.as_bytes(), &apps(), NOW, 60)
 }
 
 #[test]
@@ -87,7 +89,8 @@ fn the_window_includes_its_ends() {
         ("1669872172", -60, true),
         ("1669872051", 61, false),
         ("1669872173", -61, false),
-        ("0", NOW, false),
+        ("1669785712", 86_400, false),
+        ("1669958512", -86_400, false),
     ] {
         let query = signed("xxxxyyyy", time);
         let verified = match check(&query) {
@@ -100,12 +103,42 @@ fn the_window_includes_its_ends() {
 }
 
 #[test]
-fn a_time_beyond_all_numbers_is_stale_under_any_window() {
+fn more_than_a_day_away_is_expired() {
+    for time in ["1669785711", "1669958513", "0", "1635312112", "99999999999999999999999"] {
+        let query = signed("xxxxyyyy", time);
+        let refusal = check(&query).unwrap_err();
+        assert!(matches!(&refusal, Refusal::Expired { verified } if verified.is_recall()), "{refusal:?}");
+    }
+    // A window of more than a day is taken at its word.
+    let query = signed("xxxxyyyy", "1669785711");
+    assert!(verify(query.as_bytes(), &apps(), NOW, 100_000).is_ok());
+}
+
+#[test]
+fn a_time_beyond_all_numbers_is_expired_under_any_window() {
     let query = signed("xxxxyyyy", "99999999999999999999999");
     for now in [i64::MIN, NOW, i64::MAX] {
-        let refusal = verify(&query, &apps(), now, u64::MAX).unwrap_err();
-        assert!(matches!(refusal, Refusal::Stale { .. }), "{refusal:?}");
+        let refusal = verify(query.as_bytes(), &apps(), now, u64::MAX).unwrap_err();
+        assert!(matches!(refusal, Refusal::Expired { .. }), "{refusal:?}");
     }
+}
+
+#[test]
+fn another_command_has_no_time_but_needs_its_sign() {
+    for time in ["1669872112", "1669871992", "0", "99999999999999999999999"] {
+        let query = signed("xxxxyyyy", time).replace(RECALL, "C2C.CallbackAfterSendMsg");
+        assert_eq!(check(&query).unwrap().command(), "C2C.CallbackAfterSendMsg");
+        let forged = signed("third", time).replace(RECALL, "C2C.CallbackAfterSendMsg");
+        assert_eq!(check(&forged), Err(SignFault::Wrong.into()));
+    }
+}
+
+#[test]
+fn a_proof_that_does_not_decode_is_a_fault_of_the_query_where_one_is_wanted() {
+    let query = query("&Sign=%zz&RequestTime=1669872112");
+    assert_eq!(check(&query), Err(QueryFault::Undecodable("Sign").into()));
+    assert!(check(&query.replace("SdkAppid=1", "SdkAppid=2")).is_ok());
+    assert_eq!(check(&query.replace("SdkAppid=1", "SdkAppid=3")), Err(Refusal::UnknownApp { sdk_app_id: 3 }));
 }
 
 #[test]
@@ -120,14 +153,14 @@ fn the_checks_come_in_order() {
     let unknown = "SdkAppid=3&CallbackCommand=c&Sign=no";
     let refusal = Refusal::UnknownApp { sdk_app_id: 3 };
     assert_eq!(check(unknown), Err(refusal));
-    let undecodable = "SdkAppid=3&CallbackCommand=c&x=%";
+    let undecodable = "SdkAppid=3&CallbackCommand=%";
     assert!(matches!(check(undecodable), Err(Refusal::BadQuery(_))));
 }
 
 proptest! {
     #[test]
     fn never_panics(
-        query in any::<String>(),
+        query in prop::collection::vec(any::<u8>(), 0..300),
         pairs in prop::collection::vec(
             ("SdkAppid|CallbackCommand|Sign|RequestTime|ClientIP", "[0-9a-f%+]{0,70}"), 0..8,
         ),
@@ -137,14 +170,14 @@ proptest! {
         let _ = verify(&query, &apps(), now, window);
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let pairs = format!("SdkAppid=1&CallbackCommand=c&{}", pairs.join("&"));
-        let _ = verify(&pairs, &apps(), now, window);
+        let _ = verify(pairs.as_bytes(), &apps(), now, window);
     }
 
     #[test]
-    fn any_signed_time_is_taken_or_stale(time in "[0-9]{1,30}", now in any::<i64>()) {
+    fn any_signed_time_is_taken_stale_or_expired(time in "[0-9]{1,30}", now in any::<i64>()) {
         let query = signed("xxxxyyyy", &time);
-        let refused = verify(&query, &apps(), now, 60).err();
-        let taken_or_stale = refused.is_none_or(|refusal| matches!(refusal, Refusal::Stale { .. }));
-        prop_assert!(taken_or_stale);
+        let refused = verify(query.as_bytes(), &apps(), now, 60).err();
+        let known = |refusal| matches!(refusal, Refusal::Stale { .. } | Refusal::Expired { .. });
+        prop_assert!(refused.is_none_or(known));
     }
 }
