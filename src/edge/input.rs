@@ -70,7 +70,8 @@ impl Input {
             })
     }
 
-    /// Waits until this connection may hold `total` bytes. The caller bounds the time.
+    /// Waits until this connection may hold `total` bytes, and makes room for them. The caller bounds the
+    /// time.
     pub(super) async fn hold(&mut self, total: usize) {
         let missing = self.missing(total);
         if missing > 0
@@ -78,6 +79,8 @@ impl Input {
         {
             self.add(permit);
         }
+        // In one step: a buffer that grows by doubling takes up to twice its budget.
+        self.buffer.reserve(total.saturating_sub(self.buffer.len()));
     }
 
     /// Gives back what was held for the last request.

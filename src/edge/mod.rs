@@ -57,8 +57,9 @@ pub const MAX_HEADERS: usize = 96;
 /// What each connection may hold without asking the budget, in bytes. A head of the vendor has some
 /// 500 bytes, a body some 300.
 pub const FREE_BYTES: usize = 4 * 1024;
-/// What all connections of a listener may hold above their free bytes, in bytes.
-pub const BUDGET_BYTES: usize = 32 * 1024 * 1024;
+/// What all connections of a listener may hold above their free bytes, in bytes: more than the largest body
+/// that can be configured (16 MiB).
+pub const BUDGET_BYTES: usize = 24 * 1024 * 1024;
 
 /// What answers the requests of a listener. One instance serves one worker thread.
 pub trait Service: 'static {

@@ -48,6 +48,7 @@ mod delivery;
 #[cfg(feature = "real-disk")]
 mod disk;
 mod doubt;
+mod edge;
 mod faults;
 mod http;
 mod interrupted;

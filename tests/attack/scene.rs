@@ -1,0 +1,117 @@
+//! One bridge, its load, an attack, and what must hold.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::thread::gettid;
+
+use crate::bridge::{Bridge, eventually};
+use crate::legitimate::{Senders, Sent};
+use crate::mock::Kafka;
+
+/// How long an attack goes on.
+const LENGTH: Duration = Duration::from_secs(6);
+/// How long the load is measured without one.
+const QUIET: Duration = Duration::from_secs(3);
+const MEMORY_MAX_BYTES: u64 = 150 << 20;
+/// What noise of a shared machine may add to a 99th percentile.
+const NOISE: Duration = Duration::from_millis(20);
+
+/// One thread of an attack; it ends soon after the flag is set.
+pub type Attacker = Box<dyn FnOnce(&AtomicBool) + Send>;
+
+/// Where the attackers aim.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    pub webhook: SocketAddr,
+    pub ops: SocketAddr,
+}
+
+/// Attacks are measured one after the other: each takes all the processors that it gets.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs an attack beside legitimate senders and checks that they, memory and descriptors do not suffer.
+#[track_caller]
+pub fn survive(attackers: impl FnOnce(Target) -> Vec<Attacker>) {
+    let _alone = alone();
+    raise_limit();
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let target = Target { webhook: bridge.webhook_address(), ops: bridge.ops_address() };
+    let quiet = load(target, QUIET);
+    assert_eq!(quiet.failed, Vec::<String>::new(), "without an attack");
+    let descriptors = descriptors(&bridge);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = attackers(target)
+        .into_iter()
+        .map(|attacker| {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                give_way();
+                attacker(&stop);
+            })
+        })
+        .collect();
+    let senders = Senders::start(target.webhook);
+    let mut most = 0;
+    let steps = LENGTH.as_millis() / 100;
+    for _ in 0..steps {
+        thread::sleep(Duration::from_millis(100));
+        most = most.max(memory_bytes(&bridge));
+        let (live, _) = bridge.try_ops_get("/livez").expect("/livez answers");
+        assert_eq!(live, 200);
+    }
+    let attacked = senders.stop();
+    stop.store(true, Relaxed);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+
+    let (before, during) = (quiet.percentile(0.99), attacked.percentile(0.99));
+    println!(
+        "99th percentile {before:?} without, {during:?} during the attack; {} MB; {} sent, {} failed",
+        most >> 20,
+        attacked.latencies.len(),
+        attacked.failed.len()
+    );
+    assert_eq!(attacked.failed, Vec::<String>::new());
+    assert!(during <= before * 3 + NOISE, "99th percentile: {during:?} during the attack, {before:?} without");
+    assert!(most < MEMORY_MAX_BYTES, "{} MB", most >> 20);
+    eventually("the descriptors are given back", || (self::descriptors(&bridge) <= descriptors + 8).then_some(()));
+    assert_eq!(bridge.ops_get("/readyz").0, 200);
+}
+
+/// Attackers share the processors with what they attack. With the lowest priority they take what is left, and
+/// what is measured is the bridge, not the scheduler.
+fn give_way() {
+    setpriority_process(Some(gettid()), 19).unwrap();
+}
+
+fn load(target: Target, time: Duration) -> Sent {
+    let senders = Senders::start(target.webhook);
+    thread::sleep(time);
+    senders.stop()
+}
+
+/// Ten thousand connections need as many descriptors in this process.
+fn raise_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+}
+
+fn memory_bytes(bridge: &Bridge) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", bridge.process.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+fn descriptors(bridge: &Bridge) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", bridge.process.pid())).unwrap().count()
+}
