@@ -10,9 +10,9 @@
 //!
 //! # The walk of one recall
 //!
-//! 1. [`ingest`] reads the request, within bounds of size and time.
+//! 1. [`edge`] reads one request at a time from a connection, within bounds of size and time.
 //! 2. [`webhook::verify()`] checks app, signature and time. Only it makes a [`webhook::Verified`].
-//! 3. [`webhook::parse`] takes that proof and the body, and makes a [`webhook::Recall`].
+//! 3. [`ingest`] reads the body, and [`webhook::parse`] makes a [`webhook::Recall`] of the proof and the body.
 //! 4. [`record::Event::encode`] writes the bytes that Kafka will get, one record per message. Nothing
 //!    behind it parses or formats.
 //! 5. [`spool::Appender::append`] joins the commit that is next, without what was accepted lately.
@@ -41,7 +41,8 @@
 //! * [`config`]: the environment, checked as a whole before a port is bound.
 //! * [`webhook`]: what the vendor sends and is answered. Pure.
 //! * [`record`]: what is published: key, value, headers, event id. Pure.
-//! * [`ingest`]: the HTTP edge. Every delivery ends in exactly one [`ingest::Outcome`].
+//! * [`edge`]: HTTP between a socket and a service, for both listeners: deadlines, bounds, framing.
+//! * [`ingest`]: what answers webhooks. Every delivery ends in exactly one [`ingest::Outcome`].
 //! * [`spool`]: the durable queue. Bytes in, bytes out, sequence numbers; its storage contract, with
 //!   numbers, is its documentation.
 //! * [`publisher`]: spool to Kafka: a pure state machine, a driver, and every call to librdkafka.
@@ -50,6 +51,7 @@
 //! * [`control`]: how a command asks the running process for a change: a socket in the spool directory.
 //! * [`ops`]: metrics, health and status, on a listener of their own.
 //! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
+//! * [`priority`]: which threads give way.
 //! * [`seq_set`]: sets of sequence numbers.
 //! * [`supervisor`]: what systemd is told.
 //! * [`version`]: which release this is, and from which commit.
@@ -71,6 +73,7 @@ pub mod control;
 pub mod edge;
 pub mod ingest;
 pub mod ops;
+pub mod priority;
 pub mod publisher;
 pub mod quarantine;
 pub mod record;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -24,9 +25,11 @@ enum Next {
 /// Serves a connection until its end.
 pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &Worker<S>, entry: &Entry) {
     let mut activity = Activity::Unproven;
+    // A peer connects to send: the first head has no more time than any other.
+    let mut idle = HEAD_TIMEOUT;
     loop {
         entry.set(activity);
-        let head = match next(&mut input, worker, entry).await {
+        let head = match next(&mut input, entry, idle).await {
             Next::Request(head) => head.from(peer),
             Next::Bad(error) => {
                 entry.set(Activity::Busy);
@@ -47,6 +50,7 @@ pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &W
         }
         drop(head);
         input.release();
+        idle = worker.keep_alive;
         if reply.is_proven() {
             activity = Activity::Idle;
         }
@@ -84,11 +88,11 @@ fn stalled<S: Service>(error: &std::io::Error, worker: &Worker<S>) {
 }
 
 /// Waits for the next head.
-async fn next<S: Service>(input: &mut Input, worker: &Worker<S>, entry: &Entry) -> Next {
+async fn next(input: &mut Input, entry: &Entry, idle: Duration) -> Next {
     let mut search = Search::default();
-    // Until the first byte the keep-alive time counts, from then on the time for a head.
+    // Until the first byte the time of an idle connection counts, from then on the time for a head.
     let mut begun = !input.bytes().is_empty();
-    let mut deadline = Instant::now() + if begun { HEAD_TIMEOUT } else { worker.keep_alive };
+    let mut deadline = Instant::now() + if begun { HEAD_TIMEOUT } else { idle };
     loop {
         input.skip(Search::blank(input.bytes()));
         match search.end(input.bytes()) {

@@ -123,11 +123,12 @@ impl Input {
     /// Ends the connection so that the peer can still read the last reply: closes our half, then discards
     /// what the peer sends, for a bounded time and a bounded number of bytes.
     pub(super) async fn linger(&mut self, time: Duration, most: usize) {
+        // What is left of an unread body is of no use, and is not in the budget any more.
+        let mut discarded = std::mem::take(&mut self.buffer).len();
         let work = async {
             if self.stream.shutdown().await.is_err() {
                 return;
             }
-            let mut discarded = self.buffer.len();
             while discarded <= most {
                 self.buffer.clear();
                 match self.fill().await {

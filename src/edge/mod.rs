@@ -5,7 +5,7 @@
 //! all come through here, so the rules of this module are what keeps a peer from hurting the bridge:
 //!
 //! - **Every wait for a peer has a deadline.** A head must be complete [`HEAD_TIMEOUT`] after its first
-//!   byte, a TLS handshake after [`HANDSHAKE_TIMEOUT`]. The service bounds the wait for a body. A write must
+//!   byte, a TLS handshake after [`HANDSHAKE_TIMEOUT`]. A new connection has the same time for its first byte. The service bounds the wait for a body. A write must
 //!   progress within [`WRITE_TIMEOUT`]. After the last reply the edge discards input for at most
 //!   [`LINGER_TIMEOUT`] and [`LINGER_BYTES`]. An idle connection ends after the keep-alive time.
 //! - **Unread replies stop reading.** The next request is not read before the last reply is written.

@@ -127,7 +127,7 @@ async fn accepted<S: Service>(stream: TcpStream, worker: &Worker<S>) {
     let _ = stream.set_nodelay(true);
     let stream = match &worker.tls {
         None => Stream::Plain(stream),
-        Some((acceptor, tls)) => match handshake(stream, acceptor, tls, peer, worker.keep_alive, &entry).await {
+        Some((acceptor, tls)) => match handshake(stream, acceptor, tls, peer, &entry).await {
             Some(stream) => stream,
             None => return,
         },
@@ -142,12 +142,11 @@ async fn handshake(
     acceptor: &TlsAcceptor,
     tls: &tls::Listener,
     peer: IpAddr,
-    idle: Duration,
     entry: &Entry,
 ) -> Option<Stream> {
     let mut first = [0];
     let peeked = tokio::select! {
-        peeked = timeout(idle, stream.peek(&mut first)) => peeked,
+        peeked = timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut first)) => peeked,
         () = entry.ended() => return None,
     };
     if !matches!(peeked, Ok(Ok(1..))) {

@@ -41,7 +41,10 @@ pub fn run(listener: TcpListener, front: &Front) -> std::io::Result<Server> {
     let limits =
         edge::Limits { workers: 1, connections: CONNECTIONS, keep_alive: KEEP_ALIVE, stop_timeout: STOP_TIMEOUT };
     let options = edge::Options { name: "operations", listener, tls: None, limits, counters: Arc::default() };
-    edge::run(options, move || front.clone())
+    edge::run(options, move || {
+        crate::priority::give_way("operations");
+        front.clone()
+    })
 }
 
 impl Service for Front {
