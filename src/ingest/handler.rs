@@ -156,12 +156,8 @@ async fn decide(worker: &Worker, request: &Request, body: &[u8], started: Instan
             return quarantine(worker, outcome, entry).await;
         }
     };
-    let traceparent = request
-        .head()
-        .headers()
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok())
-        .filter(|text| webhook::is_valid_traceparent(text));
+    let traceparent =
+        request.head().headers().get("traceparent").and_then(|value| webhook::traceparent(value.to_str().ok()?));
     let events = recall.msg_keys().map(|msg_key| Event {
         sdk_app_id: verified.sdk_app_id(),
         official_account: recall.official_account(),
@@ -176,13 +172,13 @@ async fn decide(worker: &Worker, request: &Request, body: &[u8], started: Instan
 }
 
 async fn quarantine(worker: &Worker, outcome: Outcome, entry: QuarantineEntry) -> Answer {
-    let (detail, near_miss) = (entry.detail.clone(), outcome == Outcome::Ignored);
-    if near_miss {
+    let detail = entry.detail.clone();
+    if outcome == Outcome::Ignored {
         warn_of_near_miss(&worker.shared, &entry);
     }
     match worker.appender.quarantine(entry).await {
-        Err(error) if !near_miss => not_durable(&error),
-        // A command that is not published is answered with OK, kept or not.
+        // Of these two nobody is told that they are kept, and who replays an old Sign must page nobody.
+        Err(error) if !matches!(outcome, Outcome::Ignored | Outcome::Expired) => not_durable(&error),
         _ => Answer::fail(outcome, detail),
     }
 }

@@ -45,14 +45,17 @@ mod crash;
 mod damage;
 mod dashboard;
 mod delivery;
+mod delivery_bounds;
 #[cfg(feature = "real-disk")]
 mod disk;
 mod doubt;
 mod faults;
 mod http;
+mod identities;
 mod interrupted;
 mod io_campaign;
 mod io_errors;
+mod kept;
 mod lifecycle;
 mod metric_catalogue;
 mod moved;
