@@ -50,6 +50,7 @@ mod delivery_bounds;
 mod disk;
 mod doubt;
 mod faults;
+mod forgotten;
 mod http;
 mod identities;
 mod interrupted;
