@@ -11,6 +11,7 @@ use crate::app::{App, AppError};
 use crate::config::{Config, LogFormat};
 use crate::supervisor;
 use crate::telemetry;
+use crate::webhook::Apps;
 
 /// Runs the bridge until SIGTERM or SIGINT.
 ///
@@ -19,7 +20,7 @@ use crate::telemetry;
 pub fn run() -> Result<(), CommandError> {
     let config = Config::from_env()?;
     start_logging(&config);
-    actix_web::rt::System::new().block_on(serve(&config))
+    actix_web::rt::System::new().block_on(serve(config))
 }
 
 /// Starts logging as configured: text on a terminal, JSON elsewhere.
@@ -32,25 +33,27 @@ pub(super) fn start_logging(config: &Config) {
     }
 }
 
-async fn serve(config: &Config) -> Result<(), CommandError> {
+async fn serve(mut config: Config) -> Result<(), CommandError> {
     let signals = |kind| signal(kind).map_err(AppError::Server);
     let mut stops =
         Stops { terminate: signals(SignalKind::terminate())?, interrupt: signals(SignalKind::interrupt())? };
     let hangup = signals(SignalKind::hangup())?;
     let app = tokio::select! {
-        app = App::start(config) => app?,
+        app = App::start(&config) => app?,
         name = stops.next() => {
             tracing::info!(event = "signal", signal = name, "stopped while the spool was being opened");
             return Ok(());
         }
     };
+    // The listener has its own: a token that SIGHUP replaces must not stay here.
+    config.apps = Apps::default();
     let certificate = config.tls.as_ref().map(|tls| tls.material.certificate());
     certificate.inspect(|certificate| warn_of_time(certificate));
     let tls = certificate.map(ToString::to_string);
     tracing::info!(address = %app.webhook_address(), path = config.webhook_path, tls, "webhook listener ready");
     tracing::info!(address = %app.ops_address(), "operations listener ready");
     supervisor::ready();
-    let reload = reload(hangup, config, Arc::clone(app.shared()), app.tls().cloned());
+    let reload = reload(hangup, &config, Arc::clone(app.shared()), app.tls().cloned());
 
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
     let running = app.run(async {

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::faults::{Fault, Faults};
 
 /// What stands in for a secret wherever a value is shown.
@@ -13,14 +15,14 @@ pub(super) const HIDDEN: &str = "***";
 /// A secret's file is a few lines; the bound keeps a wrong path (`/dev/zero`) from eating memory.
 const MAX_SECRET_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A text that its `Debug` and `Display` never print.
+/// A text that its `Debug` and `Display` never print, and that is overwritten when it is dropped.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
     /// The text itself, for the one place that needs it.
@@ -52,14 +54,17 @@ pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, Fault> {
     let unreadable =
         |error: std::io::Error| fault(&format!("cannot be read: {error}"), "name a file that this process may read");
 
-    let mut bytes = Vec::new();
+    // Of the size that it will have: a buffer that grows leaves copies behind.
+    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len().min(MAX_SECRET_FILE_BYTES));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 64));
     File::open(path)
         .and_then(|file| file.take(MAX_SECRET_FILE_BYTES + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_SECRET_FILE_BYTES) {
         return Err(fault("is larger than 1 MiB", "name the secret's own file"));
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| fault("is not UTF-8", "write the file as UTF-8 text"))?;
+    let text = String::from_utf8(std::mem::take(&mut *bytes));
+    let mut text = text.map_err(|_| fault("is not UTF-8", "write the file as UTF-8 text")).map(Zeroizing::new)?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

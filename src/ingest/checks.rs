@@ -5,10 +5,8 @@
 //! query, [`check_body`] at the rest.
 
 use super::Outcome;
+use crate::spool::NEAR_MISS;
 use crate::webhook::{self, Apps, Body, EXPIRED_SECONDS, Recall, Refusal, Verified};
-
-/// The reason under which a [near miss](webhook::is_near_miss) is kept in quarantine.
-pub const NEAR_MISS: &str = "near_miss";
 
 /// What the query says of a delivery.
 #[derive(Debug)]

@@ -26,7 +26,10 @@ pub(super) async fn settle<'a>(
     let own = events.clone();
     let append = worker.appender.append(move |writer| {
         for event in own {
-            writer.event(|out| Some(event.encode(out).into_bytes()));
+            writer.event(|out| {
+                event.encode(out);
+                Some(event.identity())
+            });
         }
     });
     let Some(bypass) = &shared.bypass else {

@@ -178,7 +178,7 @@ impl Worker {
                 return self.quarantine(outcome, entry).await;
             }
         };
-        let traceparent = head.traceparent().filter(|text| webhook::is_valid_traceparent(text));
+        let traceparent = head.traceparent().and_then(webhook::traceparent);
         let events = recall.msg_keys().map(|msg_key| Event {
             sdk_app_id: verified.sdk_app_id(),
             official_account: recall.official_account(),
@@ -193,13 +193,13 @@ impl Worker {
     }
 
     async fn quarantine(&self, outcome: Outcome, entry: QuarantineEntry) -> Answer {
-        let (detail, near_miss) = (entry.detail.clone(), outcome == Outcome::Ignored);
-        if near_miss {
+        let detail = entry.detail.clone();
+        if outcome == Outcome::Ignored {
             warn_of_near_miss(&self.shared, &entry);
         }
         match self.appender.quarantine(entry).await {
-            Err(error) if !near_miss => not_durable(&error),
-            // A command that is not published is answered with OK, kept or not.
+            // Of these two, the answer does not say that they are kept; and a replay of an old Sign pages nobody.
+            Err(error) if !matches!(outcome, Outcome::Ignored | Outcome::Expired) => not_durable(&error),
             _ => Answer::fail(outcome, detail),
         }
     }

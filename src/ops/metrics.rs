@@ -3,6 +3,8 @@
 //! The counters of the accounting identity are not counted where things happen but derived, at
 //! each scrape, from one snapshot of the spool: so the identity holds at every scrape.
 
+mod shares;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -120,6 +122,7 @@ struct Snapshot {
     oldest_age: prometheus::Gauge,
     quarantine_events: IntGauge,
     quarantine_bytes: IntGauge,
+    quarantine_shares: shares::Gauges,
     kafka_up: IntGauge,
     handshakes_begun: IntCounter,
     handshakes_done: IntCounter,
@@ -343,6 +346,7 @@ impl Snapshot {
             )?,
             quarantine_events: gauge("quarantine_events", "Entries in quarantine.")?,
             quarantine_bytes: gauge("quarantine_bytes", "Bytes in quarantine.")?,
+            quarantine_shares: shares::Gauges::new(r)?,
             kafka_up: gauge("kafka_up", "1 while the publisher is ready to publish.")?,
             handshakes_begun: handshakes.with_label_values(&["begun"]),
             handshakes_done: handshakes.with_label_values(&["done"]),
@@ -379,6 +383,7 @@ impl Snapshot {
         self.oldest_age.set(view.oldest_age.as_secs_f64());
         self.quarantine_events.set(signed(view.usage.quarantine_events));
         self.quarantine_bytes.set(signed(view.usage.quarantine_bytes));
+        self.quarantine_shares.set(&view.usage);
         self.kafka_up.set(i64::from(view.kafka_up));
         self.connections.set(signed(view.connections));
         self.connections_max.set(signed(view.connections_max));

@@ -14,11 +14,9 @@ pub use filter::Filter;
 pub use revive::{Unfit, revive};
 
 use crate::record::Record;
-use crate::spool::{STALE, StoredEntry};
+use crate::spool::{EXPIRED, MALFORMED, NEAR_MISS, STALE, StoredEntry};
 use crate::webhook;
 
-/// The reason of an authentic delivery that is no valid recall.
-pub const MALFORMED: &str = "malformed";
 /// The reason of bytes of the spool's file that were found damaged.
 pub const DAMAGED: &str = "damaged";
 /// What the reasons of records begin with that Kafka refuses for good.
@@ -40,7 +38,7 @@ pub enum Kind {
 /// What an entry holds, by its reason.
 pub fn kind(entry: &StoredEntry) -> Kind {
     match entry.reason.as_str() {
-        MALFORMED | STALE => Kind::Delivery,
+        MALFORMED | STALE | EXPIRED | NEAR_MISS => Kind::Delivery,
         DAMAGED => Kind::Damaged,
         reason if reason.starts_with(REFUSED) => Kind::Record,
         _ => Kind::Other,
@@ -66,6 +64,7 @@ mod tests {
     #[test]
     fn the_reasons_are_those_under_which_entries_are_kept() {
         assert_eq!((MALFORMED, STALE), (Outcome::Malformed.label(), Outcome::Stale.label()));
+        assert_eq!(EXPIRED, Outcome::Expired.label());
         for code in [E::MessageSizeTooLarge, E::InvalidTimestamp, E::PolicyViolation, E::InvalidRecord] {
             assert!(refusal_reason(code).starts_with(REFUSED), "{code}");
         }

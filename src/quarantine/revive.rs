@@ -1,7 +1,7 @@
 //! From an entry to the records that it should have become.
 
 use crate::record::{Event, Record, restamp};
-use crate::spool::StoredEntry;
+use crate::spool::{NEAR_MISS, StoredEntry};
 use crate::webhook::{self, Body, BodyFault, QueryFault, RECALL_COMMAND};
 
 use super::{Kind, kind};
@@ -58,7 +58,8 @@ pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, Unfit> {
 /// The records of a delivery, as if it had come in time.
 fn encode(entry: &StoredEntry) -> Result<Vec<Vec<u8>>, Unfit> {
     let verified = webhook::verified_before(&entry.query)?;
-    if !verified.is_recall() {
+    // Who requeues a near miss says that it is a recall.
+    if !verified.is_recall() && entry.reason != NEAR_MISS {
         return Err(Unfit::OtherCommand(verified.command().to_owned()));
     }
     let Body::Recall(recall) = webhook::parse(&verified, &entry.body)? else { return Err(Unfit::Empty) };
@@ -114,6 +115,23 @@ mod tests {
                 assert_eq!((&value["client_ip"], &value["opt_platform"]), (&"1.2.3.4".into(), &"Web".into()));
             }
         }
+    }
+
+    #[test]
+    fn a_near_miss_that_is_requeued_is_a_recall() {
+        let query = QUERY.replace("WithDraw", "Withdraw");
+        let body = BODY.replacen('{', r#"{"CallbackCommand":"OfficialAccount.CallbackAfterMsgWithdraw","#, 1);
+        assert_eq!(revive(&entry("near_miss", &query, body.as_bytes()), 1).unwrap().len(), 2);
+        let unfit = revive(&entry("stale", &query, body.as_bytes()), 1).unwrap_err().to_string();
+        assert!(unfit.contains("Withdraw"), "{unfit}");
+    }
+
+    #[test]
+    fn what_is_over_a_bound_says_so() {
+        let body =
+            serde_json::json!({ "Official_Account": "x".repeat(32_000), "WithdrawMsgList": [{ "MsgKey": "k" }] });
+        let unfit = revive(&entry("malformed", QUERY, body.to_string().as_bytes()), 1).unwrap_err().to_string();
+        assert!(unfit.contains("Official_Account: 32000 bytes, over 1024"), "{unfit}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{EVENT_TYPE, header, wire};
@@ -35,8 +36,8 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// Appends the encoded record to `out`; returns its `event_id`.
-    pub fn encode(&self, out: &mut Vec<u8>) -> Uuid {
+    /// Appends the encoded record to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         let event_id = event_id(self.sdk_app_id, self.official_account, self.msg_key);
         let recalled_at = self.recalled_at_ms.and_then(time).map(Millis);
         let value = Value {
@@ -76,11 +77,27 @@ impl Event<'_> {
         if let Some(traceparent) = self.traceparent {
             add(header::TRACEPARENT, &|out| text(traceparent, out));
         }
-        event_id
+    }
+
+    /// What tells this recall from every other one: the first 128 bits of SHA-256 over app, length of the
+    /// account, account, and key. The published `event_id` does not: account `x` with key `y/z` has the
+    /// same one as account `x/y` with key `z`, and who took the second for a repeat would lose it.
+    pub fn identity(&self) -> [u8; 16] {
+        let account = self.official_account.as_bytes();
+        let hash = Sha256::new()
+            .chain_update(self.sdk_app_id.to_be_bytes())
+            .chain_update((account.len() as u64).to_be_bytes())
+            .chain_update(account)
+            .chain_update(self.msg_key)
+            .finalize();
+        let mut identity = [0; 16];
+        identity.copy_from_slice(&hash[..16]);
+        identity
     }
 }
 
-/// The same for every delivery of the same recall: `UUIDv5` of `{app}/{account}/{key}`.
+/// The same for every delivery of the same recall: `UUIDv5` of `{app}/{account}/{key}`. Two recalls can have the
+/// same one where an account or a key holds a `/`.
 pub fn event_id(sdk_app_id: u64, official_account: &str, msg_key: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, format!("{sdk_app_id}/{official_account}/{msg_key}").as_bytes())
 }
@@ -201,6 +218,26 @@ mod tests {
         );
     }
 
+    #[test]
+    fn recalls_that_share_an_event_id_have_identities_of_their_own() {
+        let event = |sdk_app_id, official_account, msg_key| Event { sdk_app_id, official_account, msg_key, ..sample() };
+        let all = [
+            event(1, "x", "y/z"),
+            event(1, "x/y", "z"),
+            event(1, "x/y/z", ""),
+            event(1, "", "x/y/z"),
+            event(1, "x", "yz"),
+            event(1, "xy", "z"),
+            event(2, "x", "y/z"),
+            event(11, "x", "y/z"),
+        ];
+        assert_eq!(event_id(1, "x", "y/z"), event_id(1, "x/y", "z"));
+        let identities: std::collections::BTreeSet<_> = all.iter().map(Event::identity).collect();
+        assert_eq!(identities.len(), all.len());
+        let repeated = Event { received_at_ms: 7, client_ip: None, traceparent: Some("t"), ..all[0] };
+        assert_eq!(repeated.identity(), all[0].identity());
+    }
+
     proptest! {
         /// `check-config` compares the bound with what Kafka takes.
         #[test]
@@ -215,8 +252,8 @@ mod tests {
                 sdk_app_id: u64::MAX,
                 official_account: &account,
                 msg_key: &msg_key,
-                opt_platform: Some(&"\u{1}".repeat(16)),
-                client_ip: Some("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"),
+                opt_platform: Some(&"\u{1}".repeat(64)),
+                client_ip: Some(&"\u{1}".repeat(64)),
                 traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
                 ..sample()
             };

@@ -17,6 +17,9 @@ use super::queue::{Decided, Decision};
 use super::recent::{EventId, NO_ID};
 use super::{AppendError, QuarantineEntry, Seq, Shared, Spool};
 
+/// What a worker's scratch keeps of its room between deliveries.
+const SCRATCH_MAX_BYTES: usize = 64 << 10;
+
 type Waiting = Rc<RefCell<VecDeque<oneshot::Sender<Decision>>>>;
 
 /// Hands deliveries of one thread to the spool. Not `Send`: one per worker.
@@ -33,6 +36,17 @@ pub struct Appender {
 struct Scratch {
     framed: Vec<u8>,
     ids: Vec<EventId>,
+}
+
+impl Scratch {
+    /// Empties it; the room stays for the next delivery, unless it is large: few deliveries are, and there is
+    /// a worker for each core.
+    fn clear(&mut self) {
+        self.framed.clear();
+        self.ids.clear();
+        self.framed.shrink_to(SCRATCH_MAX_BYTES);
+        self.ids.shrink_to(SCRATCH_MAX_BYTES / size_of::<EventId>());
+    }
 }
 
 /// Proof that a delivery is on the disk: only a commit that returned makes one.
@@ -90,15 +104,23 @@ impl Appender {
 
     fn submit(&self, encode: impl FnOnce(&mut EventWriter<'_>)) -> Result<oneshot::Receiver<Decision>, AppendError> {
         let mut scratch = self.scratch.borrow_mut();
-        let Scratch { framed, ids } = &mut *scratch;
-        framed.clear();
-        ids.clear();
+        let submitted = self.encode_and_push(&mut scratch, encode);
+        scratch.clear();
+        submitted
+    }
+
+    fn encode_and_push(
+        &self,
+        scratch: &mut Scratch,
+        encode: impl FnOnce(&mut EventWriter<'_>),
+    ) -> Result<oneshot::Receiver<Decision>, AppendError> {
+        let Scratch { framed, ids } = scratch;
         let recognize = self.shared.recognizes_repeats;
         let mut writer = EventWriter { framed, ids, recognize, events: 0 };
         encode(&mut writer);
         let events = writer.events;
         let bytes = framed.len() as u64;
-        if let Err(full) = self.shared.capacity.reserve(bytes) {
+        if let Err(full) = self.shared.capacity.reserve(bytes, self.shared.quarantine.overflow()) {
             // What was accepted before needs no room.
             if recognize && self.shared.queue.push_probe(self.worker, ids).is_ok() {
                 return Ok(self.wait());

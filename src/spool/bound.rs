@@ -18,19 +18,24 @@ impl Bound {
         Self { what, max, used: AtomicU64::new(used), refused: AtomicU64::new(0) }
     }
 
-    /// Takes `bytes` where they fit.
-    pub(super) fn reserve(&self, bytes: u64) -> Result<(), AppendError> {
-        let fits = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= self.max);
+    /// Takes `bytes` where they fit; `beside` counts against the bound, too, and is accounted for elsewhere.
+    pub(super) fn reserve(&self, bytes: u64, beside: u64) -> Result<(), AppendError> {
+        let fits = |used: u64| used.checked_add(bytes).filter(|sum| sum.saturating_add(beside) <= self.max);
         if self.used.fetch_update(Relaxed, Relaxed, fits).is_ok() {
             return Ok(());
         }
         self.refused.store(bytes, Relaxed);
-        Err(self.refusal())
+        Err(self.refusal(beside))
+    }
+
+    /// Takes `bytes` whether they fit or not.
+    pub(super) fn add(&self, bytes: u64) {
+        let _ = self.used.fetch_update(Relaxed, Relaxed, |used| Some(used.saturating_add(bytes)));
     }
 
     /// What is said to a delivery that does not fit.
-    pub(super) fn refusal(&self) -> AppendError {
-        AppendError::Full { what: self.what, bytes: self.used(), max_bytes: self.max }
+    pub(super) fn refusal(&self, beside: u64) -> AppendError {
+        AppendError::Full { what: self.what, bytes: self.used().saturating_add(beside), max_bytes: self.max }
     }
 
     /// Gives `bytes` back.
@@ -40,8 +45,8 @@ impl Bound {
 
     /// Whether a delivery like the one refused last would be refused again; without one, whether
     /// not a byte is left.
-    pub(super) fn is_full(&self) -> bool {
-        self.used().saturating_add(self.refused.load(Relaxed).max(1)) > self.max
+    pub(super) fn is_full(&self, beside: u64) -> bool {
+        self.used().saturating_add(beside).saturating_add(self.refused.load(Relaxed).max(1)) > self.max
     }
 
     pub(super) fn used(&self) -> u64 {

@@ -19,10 +19,10 @@
 //! - Rows below the stored watermark are removed in bulk, at most 1 MiB per commit while
 //!   deliveries wait, 8 MiB otherwise; freed pages are used again, the file does not grow with
 //!   uptime.
-//! - Unpublished payload is bounded by `max_bytes`, the quarantine by its own bound; at a bound a
-//!   delivery is refused at once ([`AppendError::Full`]). Entries of the reason [`STALE`], which
-//!   anybody can make who has once seen a signed request, may use a quarter of the quarantine, so
-//!   that they push nothing else out.
+//! - Unpublished payload is bounded by `max_bytes`, the quarantine by its own bound, in shares: what
+//!   fills one takes nothing from the others (`shares`). At a bound a delivery is refused at once
+//!   ([`AppendError::Full`]). What the publisher puts aside is never refused; what of it is over its share
+//!   counts as unpublished payload.
 //! - An entry leaves the quarantine in the commit that appends the events that come in its stead
 //!   ([`Spool::take_out`]): it is in one of the two places, whatever dies. Numbers of entries are
 //!   never given out again.
@@ -60,6 +60,7 @@ mod recent;
 mod row;
 mod rows;
 mod schema;
+mod shares;
 mod types;
 mod writer;
 
@@ -77,9 +78,10 @@ pub use check::{VerifyReport, verify};
 pub use error::{AppendError, Damage, SpoolError};
 pub use inspect::{Facts, Hold, Waiting, WaitingRow};
 pub use published::Published;
-pub use quarantine::{QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};
+pub use quarantine::{EXPIRED, MALFORMED, NEAR_MISS, QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};
 pub use reader::{Batch, ReadLimit, Reader};
 pub use recent::EventId;
+pub use shares::{Share, ShareUsage};
 pub use types::{Advance, Identity, Positions, Progress, QuarantineEntry, RecentUsage, Seq, Usage};
 
 use bound::Bound;
@@ -108,7 +110,7 @@ pub(crate) struct Shared {
     dir: PathBuf,
     queue: Queue,
     capacity: Bound,
-    quarantine: quarantine::Bounds,
+    quarantine: shares::Shares,
     recognizes_repeats: bool,
     state: Mutex<State>,
     /// Signalled when events were committed, or when the spool was nudged.
@@ -179,11 +181,7 @@ impl Spool {
             .map_err(|error| schema::as_fault(&schema::database_file(&options.dir), error))?;
         let shared = Arc::new(Shared {
             capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),
-            quarantine: quarantine::Bounds::new(
-                options.quarantine_max_bytes,
-                found.quarantine_bytes,
-                &found.quarantine,
-            ),
+            quarantine: shares::Shares::new(options.quarantine_max_bytes, &found.quarantine),
             queue: Queue::default(),
             recognizes_repeats: recent.is_on(),
             state: Mutex::new(State {
@@ -242,13 +240,15 @@ impl Spool {
 
     /// Bytes and entries in use.
     pub fn usage(&self) -> Usage {
+        let overflow = self.shared.quarantine.overflow();
         Usage {
-            bytes: self.shared.capacity.used(),
+            bytes: self.shared.capacity.used() + overflow,
             max_bytes: self.shared.capacity.max(),
-            full: self.shared.capacity.is_full(),
+            full: self.shared.capacity.is_full(overflow),
             quarantine_events: self.shared.state().quarantine.values().map(|tally| tally.events).sum(),
             quarantine_bytes: self.shared.quarantine.used(),
             quarantine_max_bytes: self.shared.quarantine.max(),
+            quarantine_shares: self.shared.quarantine.usage(),
         }
     }
 

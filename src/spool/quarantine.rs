@@ -6,17 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
-use super::bound::Bound;
 use super::group::push_event;
 use super::queue::Group;
 use super::reader::Reader;
 use super::{AppendError, QuarantineEntry, Seq, Spool, SpoolError, schema, writer::Command};
 
-/// The reason of entries that anybody can make who has once seen a signed request, by sending it
-/// again with any body. They have a bound of their own, so that they push out nothing else.
+/// The reason of an authentic delivery that is no valid recall, or is over a bound.
+pub const MALFORMED: &str = "malformed";
+/// The reason of a delivery from outside the time window. Anybody can make these who has once seen a signed
+/// request, by sending it again with any body.
 pub const STALE: &str = "stale";
-/// [`STALE`] entries may use this part of the whole.
-const STALE_PART: u64 = 4;
+/// The reason of one from more than a day away.
+pub const EXPIRED: &str = "expired";
+/// The reason of a delivery of a command that looks like a published one.
+pub const NEAR_MISS: &str = "near_miss";
 /// Entries of one step of reading, and their bytes: no further entry is begun beyond either.
 const STEP_ENTRIES: usize = 256;
 const STEP_BYTES: u64 = 1 << 20;
@@ -53,52 +56,6 @@ pub struct StoredEntry {
     pub body: Vec<u8>,
     /// Under which `bridge_spool` and `bridge_seq` it would have been published, for a record.
     pub name: Option<(Uuid, u64)>,
-}
-
-/// The bounds of the quarantine, in bytes.
-#[derive(Debug)]
-pub(super) struct Bounds {
-    whole: Bound,
-    stale: Bound,
-}
-
-impl Bounds {
-    pub(super) fn new(max: u64, used: u64, tallies: &Tallies) -> Self {
-        let stale = tallies.get(STALE).map_or(0, |tally| tally.bytes);
-        Self {
-            whole: Bound::new("quarantine", max, used),
-            stale: Bound::new("quarantine's part for stale deliveries", max / STALE_PART, stale),
-        }
-    }
-
-    /// Takes room for an entry, where there is enough for its reason.
-    pub(super) fn reserve(&self, entry: &QuarantineEntry) -> Result<(), AppendError> {
-        let bytes = entry.bytes();
-        if entry.reason == STALE {
-            self.stale.reserve(bytes)?;
-        }
-        self.whole.reserve(bytes).inspect_err(|_| {
-            if entry.reason == STALE {
-                self.stale.release(bytes);
-            }
-        })
-    }
-
-    /// Gives room back.
-    pub(super) fn release(&self, reason: &str, bytes: u64) {
-        if reason == STALE {
-            self.stale.release(bytes);
-        }
-        self.whole.release(bytes);
-    }
-
-    pub(super) fn used(&self) -> u64 {
-        self.whole.used()
-    }
-
-    pub(super) fn max(&self) -> u64 {
-        self.whole.max()
-    }
 }
 
 /// Counts an entry.
@@ -229,7 +186,8 @@ impl Spool {
         let shared = self.shared();
         let bytes = group.payload.len() as u64;
         // Given back by the writer where nothing comes of it.
-        shared.capacity.reserve(bytes)?;
+        // What leaves the quarantine may have counted against the spool before: no more than that comes.
+        shared.capacity.reserve(bytes, 0)?;
         let asked = self.command(|reply| Command::TakeOut { ids, group: Box::new(group), reply });
         asked?.ok_or(TakeOutError::Gone)
     }

@@ -75,34 +75,77 @@ fn where_one_entry_is_gone_or_there_is_no_room_nothing_changes() {
     assert_eq!(spool.progress().next_seq, 2);
 }
 
+/// The whole is 1000 bytes: 375 for malformed deliveries, 250 for stale ones, 62 each for expired ones and near
+/// misses, 250 for what the publisher puts aside.
 #[test]
-fn stale_entries_have_a_quarter_and_push_nothing_else_out() {
+fn what_fills_one_share_takes_nothing_from_the_others() {
+    let shares = [(MALFORMED, 375), (STALE, 250), (EXPIRED, 62), (NEAR_MISS, 62)];
+    for (first, _) in shares {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, writer) = open(dir.path());
+        let fill = |reason, max: u64| {
+            put(&spool, reason, 40).unwrap();
+            put(&spool, reason, usize::try_from(max).unwrap() - 40).unwrap();
+            let full = put(&spool, reason, 2).unwrap_err();
+            assert!(
+                matches!(full, AppendError::Full { bytes, max_bytes, .. } if (bytes, max_bytes) == (max, max)),
+                "{full}"
+            );
+            full
+        };
+        let of_first = shares.iter().find(|(reason, _)| *reason == first).unwrap().1;
+        let full = fill(first, of_first);
+        for (other, max) in shares.into_iter().filter(|(other, _)| *other != first) {
+            fill(other, max);
+        }
+        writer.stop().unwrap();
+
+        // Remembered over a restart, and what leaves makes room in its own share.
+        let (spool, _writer) = open(dir.path());
+        assert_eq!(put(&spool, first, 2), Err(full));
+        spool.take_out(ids(&[1]), &[]).unwrap();
+        put(&spool, first, 40).unwrap();
+        for (other, _) in shares.into_iter().filter(|(other, _)| *other != first) {
+            assert!(put(&spool, other, 2).is_err(), "{other}");
+        }
+    }
+}
+
+#[test]
+fn what_the_publisher_puts_aside_is_never_refused_and_counts_against_the_spool_beyond_its_share() {
     let dir = tempfile::tempdir().unwrap();
-    // The whole is 1000 bytes.
-    let (spool, writer) = open(dir.path());
-    put(&spool, STALE, 150).unwrap();
-    put(&spool, STALE, 100).unwrap();
-    let full = put(&spool, STALE, 2);
-    let expected = AppendError::Full { what: "quarantine's part for stale deliveries", bytes: 250, max_bytes: 250 };
-    assert_eq!(full, Err(expected.clone()));
-    put(&spool, "malformed", 750).unwrap();
-    let whole = put(&spool, "malformed", 2);
-    assert_eq!(whole, Err(AppendError::Full { what: "quarantine", bytes: 1000, max_bytes: 1000 }));
+    let (spool, writer) = Spool::open(options(dir.path(), 500), || ()).unwrap();
+    put(&spool, MALFORMED, 375).unwrap();
+    put(&spool, STALE, 250).unwrap();
+    let aside = |seq, size| spool.quarantine_record(seq, entry("kafka_too_large", size));
+    append(&spool, &[&["a"], &["b"], &["c"]]);
+    aside(1, 250).unwrap();
+    assert_eq!((spool.usage().bytes, spool.usage().full), (10, false));
+    // Its share is full, and so is the whole, all but the two small shares.
+    aside(2, 300).unwrap();
+    assert_eq!((spool.usage().bytes, spool.usage().full), (305, false));
+    let refused = spool.usage().quarantine_shares[Share::Refused as usize];
+    assert_eq!((refused.bytes, refused.max_bytes), (550, 250));
+    let too_much = with_appender(&spool, async |appender| {
+        appender
+            .append(|writer| {
+                writer.event(|out| {
+                    out.extend_from_slice(&[7; 192]);
+                    None
+                })
+            })
+            .await
+    });
+    assert_eq!(too_much, Err(AppendError::Full { what: "spool", bytes: 305, max_bytes: 500 }));
+    aside(3, 300).unwrap();
+    assert_eq!((spool.usage().bytes, spool.usage().full), (600, true));
     writer.stop().unwrap();
 
-    let (spool, _writer) = open(dir.path());
-    assert_eq!(put(&spool, STALE, 2), Err(expected));
-    // What leaves makes room, for its own part and the whole.
-    spool.take_out(ids(&[1]), &[]).unwrap();
-    put(&spool, STALE, 150).unwrap();
-    spool.take_out(ids(&[3]), &[]).unwrap();
-    assert!(matches!(put(&spool, STALE, 2), Err(AppendError::Full { .. })));
-    put(&spool, "malformed", 750).unwrap();
-    // Refused by the whole, a stale one must not keep its part of the room.
-    spool.take_out(ids(&[2]), &[]).unwrap();
-    put(&spool, "malformed", 60).unwrap();
-    assert_eq!(put(&spool, STALE, 60), Err(AppendError::Full { what: "quarantine", bytes: 960, max_bytes: 1000 }));
-    put(&spool, STALE, 40).unwrap();
-    spool.take_out(ids(&[6]), &[]).unwrap();
-    put(&spool, STALE, 60).unwrap();
+    let (spool, _writer) = Spool::open(options(dir.path(), 500), || ()).unwrap();
+    assert_eq!((spool.usage().bytes, spool.usage().full), (600, true));
+    // Requeued, what was over the share needs no more room than it had.
+    spool.take_out(ids(&[5]), &[vec![7; 280]]).unwrap();
+    assert_eq!((spool.usage().bytes, spool.usage().full), (584, true));
+    spool.take_out(ids(&[4]), &[]).unwrap();
+    assert_eq!((spool.usage().bytes, spool.usage().full), (284, false));
 }

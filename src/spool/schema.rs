@@ -15,8 +15,11 @@ use super::{Identity, Seq, SpoolError, recent};
 
 /// `rcbr`: tells a spool from any other SQLite file.
 const APPLICATION_ID: i32 = 0x7263_6272;
-/// Raised with every change of the tables below.
-const SCHEMA_VERSION: i32 = 2;
+/// Raised with every change of the tables below, or of what is in them: 2 brought the table of the events
+/// accepted lately, 3 other ids in it.
+const SCHEMA_VERSION: i32 = 3;
+/// The first version that has that table.
+const WITH_RECENT: i32 = 2;
 /// The oldest version that this release can read, and brings up to date when it opens the spool.
 const OLDEST_VERSION: i32 = 1;
 /// How long a connection waits for a lock of another one of this process.
@@ -96,8 +99,6 @@ pub(super) struct Found {
     pub(super) bytes_through: u64,
     /// Running total through the last row that is published whole.
     pub(super) bytes_released: u64,
-    /// Bytes of all entries in quarantine.
-    pub(super) quarantine_bytes: u64,
     /// Entries by reason.
     pub(super) quarantine: Tallies,
     /// Who publishes which sequence numbers, oldest first.
@@ -231,7 +232,7 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn tables(version: i32) -> rusqlite::Result<Vec<(String, String)>> {
     let memory = Connection::open_in_memory()?;
     memory.execute_batch(TABLES)?;
-    if version >= SCHEMA_VERSION {
+    if version >= WITH_RECENT {
         memory.execute_batch(recent::TABLE)?;
     }
     memory
@@ -241,15 +242,19 @@ pub(super) fn tables(version: i32) -> rusqlite::Result<Vec<(String, String)>> {
 }
 
 /// Brings a file of an earlier version up to date, in one transaction.
+///
+/// Ids of version 2 could be the same for two recalls, and those of this version do not follow from
+/// them: they are forgotten. What the sender repeats across the upgrade is published again, with the same
+/// `event_id`; nothing is lost.
 pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version < SCHEMA_VERSION {
+        let recent = if version < WITH_RECENT { recent::TABLE } else { "DELETE FROM recent;" };
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE;
-             {}
+             {recent}
              PRAGMA user_version = {SCHEMA_VERSION};
-             COMMIT",
-            recent::TABLE
+             COMMIT"
         ))?;
         tracing::info!(from = version, to = SCHEMA_VERSION, "the spool file was brought up to date");
     }
@@ -347,7 +352,7 @@ fn look(connection: &Connection) -> rusqlite::Result<Found> {
         tracing::error!(%error, "the quarantine cannot be read");
         [("unreadable".into(), Tally { events: quarantine_events, bytes: quarantine_bytes })].into()
     });
-    Ok(Found { watermark, next_seq, bytes_through, bytes_released, quarantine_bytes, quarantine, identities })
+    Ok(Found { watermark, next_seq, bytes_through, bytes_released, quarantine, identities })
 }
 
 /// Who publishes which sequence numbers, oldest first.

@@ -130,28 +130,6 @@ fn positions_of_an_unused_spool_are_not_stored_once_it_has_accepted() {
 }
 
 #[test]
-fn the_quarantine_has_a_bound_of_its_own() {
-    let dir = tempfile::tempdir().unwrap();
-    let (spool, writer) = open(dir.path());
-    let entry = |size| QuarantineEntry {
-        at_ms: 0,
-        reason: "malformed",
-        detail: String::new(),
-        query: String::new(),
-        body: vec![0; size],
-    };
-    with_appender(&spool, async |appender| {
-        appender.quarantine(entry(900)).await.unwrap();
-        let full = appender.quarantine(entry(101)).await;
-        assert!(matches!(full, Err(AppendError::Full { what: "quarantine", .. })), "{full:?}");
-        appender.quarantine(entry(100)).await.unwrap();
-    });
-    writer.stop().unwrap();
-    let (spool, _writer) = open(dir.path());
-    assert_eq!((spool.usage().quarantine_events, spool.usage().quarantine_bytes), (2, 1000));
-}
-
-#[test]
 fn a_flipped_bit_is_found_when_the_row_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = open(dir.path());

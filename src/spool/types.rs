@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::shares::{Share, ShareUsage};
+
 /// A sequence number of this spool, counted from 1 over all its identities.
 pub type Seq = u64;
 
@@ -114,7 +116,7 @@ impl QuarantineEntry {
 /// Numbers for status and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of unpublished payload.
+    /// Bytes of unpublished payload, and what of the quarantine counts as such.
     pub bytes: u64,
     /// Their bound.
     pub max_bytes: u64,
@@ -126,6 +128,8 @@ pub struct Usage {
     pub quarantine_bytes: u64,
     /// Their bound.
     pub quarantine_max_bytes: u64,
+    /// The same by share.
+    pub quarantine_shares: [ShareUsage; Share::ALL.len()],
 }
 
 /// The memory for events accepted lately.

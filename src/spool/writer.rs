@@ -196,7 +196,7 @@ impl Writer {
     /// Commits a group and tells its deliveries how it went.
     fn commit_group(&mut self, group: &mut Group, advance: Option<Advance>) -> Result<(), SpoolError> {
         let started = Instant::now();
-        let repeats = self.recent.sift(group, || self.shared.capacity.refusal());
+        let repeats = self.recent.sift(group, || self.shared.capacity.refusal(self.shared.quarantine.overflow()));
         self.shared.capacity.release(repeats.bytes);
         if group.is_empty() {
             self.recent.committed(self.next_seq, &repeats);

@@ -5,13 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// A webhook authentication token, as set in the vendor's console.
 ///
 /// A secret: it has no `Display` and no `Serialize`, its `Debug` is
-/// `Token(***)`, and nothing hands the text out again.
+/// `Token(***)`, and nothing hands the text out again. Its memory is overwritten when it is dropped.
 #[derive(Clone)]
-pub struct Token(Box<str>);
+pub struct Token(Zeroizing<Box<str>>);
 
 /// A token of no characters proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +23,7 @@ impl FromStr for Token {
     type Err = EmptyToken;
 
     fn from_str(text: &str) -> Result<Self, EmptyToken> {
-        if text.is_empty() { Err(EmptyToken) } else { Ok(Self(text.into())) }
+        if text.is_empty() { Err(EmptyToken) } else { Ok(Self(Zeroizing::new(text.into()))) }
     }
 }
 

@@ -6,68 +6,150 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{self, DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
-/// What a body says, each field at most once. `T` is what `EventTime` is read as.
-pub(super) struct Fields<'b, T = Value> {
+use super::body_loose::Loose;
+use super::bounds::MSG_KEYS_MAX;
+
+/// What a body says, each field at most once.
+pub(super) struct Fields<'b> {
     pub(super) command: Option<Cow<'b, str>>,
     pub(super) official_account: Option<Cow<'b, str>>,
-    /// Every `MsgKey`.
+    /// Every `MsgKey`; where there are more than their bound, one more than that.
     pub(super) list: Option<Vec<Cow<'b, str>>>,
     /// None if given twice: neither is better than the other.
-    pub(super) event_time: Option<T>,
+    pub(super) event_time_ms: Option<i64>,
 }
 
 /// Reads a body. An `EventTime` that is no value of the data model (`1e999`, a lone surrogate, bytes
-/// that are not UTF-8) is as if missing.
+/// that are not UTF-8) is as if missing. Takes memory for what is wanted only: less than 64 KiB, and what
+/// the texts with escapes take.
 ///
 /// # Errors
 /// Not JSON, or one of the other fields is of another type or given twice.
 pub(super) fn read(body: &[u8]) -> serde_json::Result<Fields<'_>> {
-    serde_json::from_slice(body).or_else(|error| {
+    let all = serde_json::from_slice::<Raw<'_, Loose<'_>>>(body).map(|raw| raw.fields(Loose::time_ms));
+    all.or_else(|error| {
         // The first error says more: the second reading looks at less.
-        let rest: Fields<'_, IgnoredAny> = serde_json::from_slice(body).map_err(|_| error)?;
-        Ok(Fields { command: rest.command, official_account: rest.official_account, list: rest.list, event_time: None })
+        let rest: Raw<'_, IgnoredAny> = serde_json::from_slice(body).map_err(|_| error)?;
+        Ok(rest.fields(|_| None))
     })
 }
 
-impl<'b, T: DeserializeOwned> Deserialize<'b> for Fields<'b, T> {
-    fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor(PhantomData))
+/// The account of a body that is an object, whatever else is in it.
+pub(super) fn account(body: &[u8]) -> Option<Cow<'_, str>> {
+    serde_json::from_slice::<Account<'_>>(body).ok()?.0
+}
+
+/// The fields as they were found. `T` is what `EventTime` is read as.
+struct Raw<'b, T> {
+    command: Option<Option<Text<'b>>>,
+    official_account: Option<Option<Text<'b>>>,
+    list: Option<Option<Keys<'b>>>,
+    event_time: Option<T>,
+    event_times: usize,
+}
+
+impl<'b, T> Raw<'b, T> {
+    fn fields(self, ms: impl FnOnce(T) -> Option<i64>) -> Fields<'b> {
+        let text = |field: Option<Option<Text<'b>>>| field.flatten().map(|Text(text)| text);
+        Fields {
+            command: text(self.command),
+            official_account: text(self.official_account),
+            list: self.list.flatten().map(|Keys(keys)| keys),
+            event_time_ms: self.event_time.filter(|_| self.event_times == 1).and_then(ms),
+        }
     }
 }
 
-struct FieldsVisitor<T>(PhantomData<T>);
+impl<'b, T: Deserialize<'b>> Deserialize<'b> for Raw<'b, T> {
+    fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RawVisitor(PhantomData))
+    }
+}
 
-impl<'b, T: DeserializeOwned> Visitor<'b> for FieldsVisitor<T> {
-    type Value = Fields<'b, T>;
+struct RawVisitor<T>(PhantomData<T>);
+
+impl<'b, T: Deserialize<'b>> Visitor<'b> for RawVisitor<T> {
+    type Value = Raw<'b, T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut command, mut account, mut list) = (None, None, None);
-        let mut event_times = Vec::new();
+        let mut raw = Raw { command: None, official_account: None, list: None, event_time: None, event_times: 0 };
         while let Some(name) = map.next_key::<Name>()? {
             match name {
-                Name::CallbackCommand => once(&mut map, &mut command, "CallbackCommand")?,
-                Name::OfficialAccount => once(&mut map, &mut account, "Official_Account")?,
-                Name::WithdrawMsgList => once(&mut map, &mut list, "WithdrawMsgList")?,
-                Name::EventTime => event_times.push(map.next_value::<T>()?),
+                Name::CallbackCommand => once(&mut map, &mut raw.command, "CallbackCommand")?,
+                Name::OfficialAccount => once(&mut map, &mut raw.official_account, "Official_Account")?,
+                Name::WithdrawMsgList => once(&mut map, &mut raw.list, "WithdrawMsgList")?,
+                Name::EventTime => {
+                    raw.event_time = Some(map.next_value()?);
+                    raw.event_times += 1;
+                }
                 Name::MsgKey | Name::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        let text = |field: Option<Option<Text<'b>>>| field.flatten().map(|Text(text)| text);
-        let event_time = if event_times.len() == 1 { event_times.pop() } else { None };
-        Ok(Fields {
-            command: text(command),
-            official_account: text(account),
-            list: list.flatten().map(|items: Vec<Item<'b>>| items.into_iter().map(|Item(msg_key)| msg_key).collect()),
-            event_time,
-        })
+        Ok(raw)
+    }
+}
+
+/// The elements of `WithdrawMsgList`.
+struct Keys<'b>(Vec<Cow<'b, str>>);
+
+impl<'b> Deserialize<'b> for Keys<'b> {
+    fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+        impl<'b> Visitor<'b> for KeysVisitor {
+            type Value = Keys<'b>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of objects with a MsgKey")
+            }
+
+            fn visit_seq<A: SeqAccess<'b>>(self, mut items: A) -> Result<Keys<'b>, A::Error> {
+                let mut keys = Vec::new();
+                while keys.len() <= MSG_KEYS_MAX {
+                    let Some(Item(msg_key)) = items.next_element()? else { return Ok(Keys(keys)) };
+                    keys.push(msg_key);
+                }
+                // Too many: what else there is need only be JSON.
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_seq(KeysVisitor)
+    }
+}
+
+/// Reads nothing but the account; one of another type is none.
+struct Account<'b>(Option<Cow<'b, str>>);
+
+impl<'b> Deserialize<'b> for Account<'b> {
+    fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AccountVisitor;
+        impl<'b> Visitor<'b> for AccountVisitor {
+            type Value = Account<'b>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Account<'b>, A::Error> {
+                let mut account = None;
+                while let Some(name) = map.next_key::<Name>()? {
+                    if matches!(name, Name::OfficialAccount) {
+                        account = map.next_value::<Loose<'b>>()?.text();
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Account(account))
+            }
+        }
+        deserializer.deserialize_map(AccountVisitor)
     }
 }
 

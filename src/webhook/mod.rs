@@ -17,6 +17,8 @@
 mod apps;
 mod body;
 mod body_fields;
+mod body_loose;
+mod bounds;
 mod commands;
 mod query;
 mod reply;
@@ -27,8 +29,9 @@ mod verify;
 
 pub use apps::{Apps, AppsFault, EmptyToken, Token};
 pub use body::{Body, BodyFault, Recall, account, parse};
+pub use bounds::{ACCOUNT_MAX_BYTES, MSG_KEY_MAX_BYTES, MSG_KEYS_MAX, RECORDS_MAX_BYTES};
 pub use commands::{OTHER_COMMANDS, RECALL_COMMAND, is_near_miss};
 pub use query::{QueryFault, without_sign};
 pub use reply::{fail, ok};
-pub use traceparent::is_valid as is_valid_traceparent;
+pub use traceparent::known_part as traceparent;
 pub use verify::{EXPIRED_SECONDS, Refusal, SignFault, Verified, verified_before, verify};

@@ -6,22 +6,20 @@
 /// hex, and three dashes.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
-/// Whether the text is a `traceparent` worth passing on: version 00, or a
-/// higher one that begins with the same four fields (the specification has
-/// receivers read it so).
-pub fn is_valid(text: &str) -> bool {
+/// What of a `traceparent` is worth passing on: all of a version 00 one, and of a higher version the same
+/// four fields, with which it has to begin (the specification has receivers read it so). At most 55 bytes.
+pub fn known_part(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
-    let Some((known, rest)) = bytes.split_at_checked(LENGTH) else {
-        return false;
-    };
+    let (known, rest) = bytes.split_at_checked(LENGTH)?;
     let (version, trace_id, parent_id, flags) = (&known[..2], &known[3..35], &known[36..52], &known[53..]);
     let dashes = known[2] == b'-' && known[35] == b'-' && known[52] == b'-';
     let ends = rest.is_empty() || (version != b"00" && rest[0] == b'-');
-    dashes
+    let valid = dashes
         && ends
         && version != b"ff"
         && [version, trace_id, parent_id, flags].into_iter().all(is_hex)
-        && [trace_id, parent_id].into_iter().all(is_set)
+        && [trace_id, parent_id].into_iter().all(is_set);
+    if valid { text.get(..LENGTH) } else { None }
 }
 
 fn is_hex(field: &[u8]) -> bool {
@@ -38,14 +36,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_version_00_and_what_extends_it() {
+    fn takes_version_00_and_the_same_fields_of_what_extends_it() {
         for valid in [
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff",
             "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what the future holds",
+            &format!("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-{}", "x".repeat(100_000)),
         ] {
-            assert!(is_valid(valid), "{valid}");
+            assert_eq!(known_part(valid), Some(&valid[..55]), "{valid}");
         }
     }
 
@@ -66,7 +65,7 @@ mod tests {
             "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319é-b7ad6b7169203331-01",
         ] {
-            assert!(!is_valid(invalid), "{invalid}");
+            assert_eq!(known_part(invalid), None, "{invalid}");
         }
     }
 }

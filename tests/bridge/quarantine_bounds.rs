@@ -2,7 +2,7 @@
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::bridge::{APP, Bridge, TOKEN, eventually};
+use crate::bridge::{APP, Bridge, TOKEN};
 use crate::cli::{entries, json, malformed, run, stale};
 use crate::mock::Kafka;
 use crate::sender::Sender;
@@ -63,30 +63,52 @@ fn replays_fill_their_own_part_and_push_nothing_out() {
     assert_eq!(exported.len(), kept as usize);
 }
 
+/// Bytes of a share in use, and its bound.
+fn share(bridge: &Bridge, name: &str) -> (f64, f64) {
+    let metric = |what| bridge.metric(&format!("quarantine_share_{what}{{share=\"{name}\"}}"));
+    (metric("bytes"), metric("capacity_bytes"))
+}
+
 #[test]
-fn a_quarantine_that_is_full_holds_a_refused_record_and_its_successors_until_there_is_room() {
+fn a_quarantine_full_of_deliveries_stops_neither_a_refused_record_nor_its_successors() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", WHOLE).env("KAFKA_MESSAGE_MAX_BYTES", 2000);
     let bridge = setup.start();
-    let mut number = 0;
-    while malformed(&bridge, "x".repeat(3000)) == 120_009 {
-        number += 1;
-    }
+    while malformed(&bridge, "x".repeat(3000)) == 120_009 {}
+    assert!(flood(&bridge) > 1);
+    bridge.process.wait_for_line("requeue or drop entries of the quarantine");
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
-    sender.acknowledged("#TOA#_1", &["before_1_1", &"large".repeat(800), "after_1_1"]);
-    eventually("the publisher meets the full quarantine", || {
-        bridge.status()["kafka"]["last_error"]["text"].as_str()?.contains("the quarantine is full").then_some(())
-    });
-    assert_eq!(bridge.metric("spool_events"), 2.0, "the rest waits, nothing is lost");
-    sender.acknowledged("#TOA#_1", &["next_1_1"]);
-    // The operator makes room, while it runs.
-    let ids: Vec<String> = (1..=number).map(|id: u32| id.to_string()).collect();
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    run(&setup, 0, &[&["quarantine", "drop"][..], &ids].concat());
+    sender.acknowledged("#TOA#_1", &["before_1_1", &"large".repeat(600), "after_1_1"]);
     bridge.wait_published();
     let report = report(&kafka.records());
-    assert_eq!((report.records, report.gaps, report.duplicates), (3, 1, 0), "{report}");
-    assert_eq!(entries(&setup).iter().map(|(_, reason)| reason.as_str()).collect::<Vec<_>>(), ["kafka_too_large"]);
+    assert_eq!((report.records, report.gaps, report.duplicates), (2, 1, 0), "{report}");
+    assert_eq!(bridge.ops_get("/readyz").0, 200);
+    for (name, sixteenths) in
+        [("malformed", 6.0), ("stale", 4.0), ("expired", 1.0), ("near_miss", 1.0), ("refused", 4.0)]
+    {
+        let (used, bound) = share(&bridge, name);
+        assert_eq!(bound, 65_536.0 * sixteenths / 16.0, "{name}");
+        assert!(used <= bound, "{name}: {used}");
+        assert_eq!(used > 0.0, !matches!(name, "expired" | "near_miss"), "{name}: {used}");
+    }
+}
+
+#[test]
+fn refused_records_beyond_their_share_stop_nothing_and_count_against_the_spool() {
+    let kafka = Kafka::start();
+    let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", WHOLE).env("KAFKA_MESSAGE_MAX_BYTES", 1000);
+    let bridge = setup.start();
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    for number in 0..20 {
+        sender.acknowledged("#TOA#_1", &[format!("{number}_{}", "large".repeat(200))]);
+    }
+    sender.acknowledged("#TOA#_1", &["after_1_1"]);
+    bridge.wait_published();
+    assert_eq!(kafka.records().iter().map(Record::msg_key).collect::<Vec<_>>(), ["after_1_1"]);
+    let (used, bound) = share(&bridge, "refused");
+    assert!(used > 2.0 * bound, "{used}");
+    assert_eq!(bridge.metric("spool_bytes"), used - bound);
+    assert_eq!(entries(&setup).len(), 20);
 }
 
 #[test]

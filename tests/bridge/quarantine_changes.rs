@@ -151,15 +151,14 @@ fn what_cannot_be_published_stays_and_says_why() {
     let setup = Setup::new(NO_KAFKA);
     let mut bridge = setup.start();
     malformed(&bridge, "{\"Official_Account\":\"#TOA#_1\"}");
-    let query = crate::sender::query_at(APP, TOKEN, "C2C.CallbackAfterSendMsg", unix_now() - 3600);
-    assert_eq!(Sender::new(&bridge.url(), APP, TOKEN).post(&query, "{}").code(), 120_008);
     stale(&bridge, "#TOA#_1", &[]);
-    // What a later release finds on a damaged disk, and what one knows that is later still.
+    // What a damaged disk leaves, what a later release knows, and what an earlier one has kept.
     let database = Connection::open(setup.spool_dir().join("spool.db")).unwrap();
-    for reason in ["damaged", "of_tomorrow"] {
-        let insert = "INSERT INTO quarantine (at_ms, reason, detail, query, body) VALUES (1, ?1, 'd', '', x'00ff')";
-        database.execute(insert, params![reason]).unwrap();
-        database.execute("UPDATE progress SET quarantine_events = quarantine_events + 1, quarantine_bytes = quarantine_bytes + 3", []).unwrap();
+    let other = "SdkAppid=1&CallbackCommand=C2C.CallbackAfterSendMsg";
+    for (reason, query) in [("damaged", ""), ("of_tomorrow", ""), ("stale", other)] {
+        let insert = "INSERT INTO quarantine (at_ms, reason, detail, query, body) VALUES (1, ?1, 'd', ?2, x'00ff')";
+        database.execute(insert, params![reason, query]).unwrap();
+        database.execute("UPDATE progress SET quarantine_events = quarantine_events + 1, quarantine_bytes = quarantine_bytes + 3 + length(?1)", [query]).unwrap();
     }
     let all = ["quarantine", "requeue", "--json", "1", "2", "3", "4", "5"];
     for running in [true, false] {
@@ -170,10 +169,10 @@ fn what_cannot_be_published_stays_and_says_why() {
         let why: Vec<&str> = results.iter().map(|line| line["why"].as_str().unwrap()).collect();
         for (why, expected) in why.iter().zip([
             "WithdrawMsgList: missing",
-            "C2C.CallbackAfterSendMsg",
             "recalls nothing",
             "damaged cannot be published; export",
             "of_tomorrow",
+            "C2C.CallbackAfterSendMsg",
         ]) {
             assert!(why.contains(expected), "{why}");
         }

@@ -402,7 +402,7 @@ fn a_spool_of_the_first_format_is_opened_and_brought_up_to_date_and_loses_nothin
     };
     assert_eq!(version(&bridge), 1);
     bridge = bridge.restart();
-    assert_eq!(version(&bridge), 2);
+    assert_eq!(version(&bridge), 3);
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["c"]);
     sender.acknowledged("#TOA#_1", &["c"]);

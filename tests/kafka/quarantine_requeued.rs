@@ -132,7 +132,11 @@ fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        Appender::new(&spool).append(|writer| writer.event(|out| Some(event.encode(out).into_bytes()))).await.unwrap();
+        let encode = |out: &mut Vec<u8>| {
+            event.encode(out);
+            Some(event.identity())
+        };
+        Appender::new(&spool).append(|writer| writer.event(encode)).await.unwrap();
     });
     writer.stop().unwrap();
 }

@@ -29,11 +29,8 @@ impl Writer {
                 return Ok(());
             }
             Command::Quarantine { events, entry, reply } => {
-                let result = match self.shared.quarantine.reserve(&entry) {
-                    Err(full) => Err(format!("{full}: {} bytes more do not fit", entry.bytes()).into()),
-                    Ok(()) => self.quarantine_events(&events, &entry)?,
-                };
-                (reply, result)
+                self.shared.quarantine.keep(&entry);
+                (reply, self.quarantine_events(&events, &entry)?)
             }
             Command::Renew { identity, reply } => {
                 let Identity { first_seq, uuid } = identity;

@@ -38,14 +38,14 @@ fn group() -> Group {
 fn a_commit_that_failed_and_is_on_the_disk_all_the_same_is_taken_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let (shared, mut writer) = in_hands(dir.path());
-    shared.capacity.reserve(5).unwrap();
+    shared.capacity.reserve(5, 0).unwrap();
     fail_after_commit(&mut writer);
     let failed = writer.take_out(&ids(&[1]), group().into()).unwrap();
     assert!(failed.is_err(), "{failed:?}");
     assert!(shared.state().fault.is_some());
     // The file was opened anew, and that is what was found; whatever comes next goes behind it.
     assert_eq!((shared.state().progress.next_seq, shared.capacity.used()), (2, 5));
-    shared.capacity.reserve(5).unwrap();
+    shared.capacity.reserve(5, 0).unwrap();
     writer.commit_group(&mut group(), None).unwrap();
     assert_eq!((shared.state().progress.next_seq, shared.capacity.used()), (3, 10));
     let again = writer.take_out(&ids(&[1]), group().into()).unwrap();
@@ -91,12 +91,12 @@ fn a_record_whose_way_into_quarantine_failed_and_is_on_the_disk_is_there_once() 
 fn a_commit_that_failed_and_left_nothing_leaves_the_entry() {
     let dir = tempfile::tempdir().unwrap();
     let (shared, mut writer) = in_hands(dir.path());
-    shared.capacity.reserve(5).unwrap();
+    shared.capacity.reserve(5, 0).unwrap();
     fail_before_commit(&mut writer);
     let failed = writer.take_out(&ids(&[1]), group().into()).unwrap();
     assert!(failed.is_err(), "{failed:?}");
     assert_eq!(shared.capacity.used(), 0, "the file was opened anew, and nothing of it was there");
-    shared.capacity.reserve(5).unwrap();
+    shared.capacity.reserve(5, 0).unwrap();
     assert_eq!(writer.take_out(&ids(&[1]), group().into()).unwrap(), Ok(Some(1)));
     assert_eq!((shared.capacity.used(), shared.state().progress.next_seq, shared.quarantine.used()), (5, 2, 0));
     drop(writer);

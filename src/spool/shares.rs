@@ -1,0 +1,159 @@
+//! The room of the quarantine, in shares: what fills one takes nothing from the others.
+//!
+//! Who has once seen a signed request can send it again with any body, so he can fill the shares of the four
+//! kinds of deliveries. What the publisher puts aside (a record that Kafka refused, a damaged row) comes
+//! from the spool, was acknowledged, and must not stop what follows: it is never refused. What of it
+//! is over its share counts as unpublished payload, as it did before, against the spool's own bound.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::bound::Bound;
+use super::quarantine::{EXPIRED, MALFORMED, NEAR_MISS, STALE, Tallies};
+use super::{AppendError, QuarantineEntry};
+
+/// Who has a share, in sixteenths of the whole, and what it is called.
+const SHARES: [(Share, u64, &str); Share::ALL.len()] = [
+    (Share::Malformed, 6, "quarantine's share for malformed deliveries"),
+    (Share::Stale, 4, "quarantine's share for stale deliveries"),
+    (Share::Expired, 1, "quarantine's share for expired deliveries"),
+    (Share::NearMiss, 1, "quarantine's share for commands that look like a recall"),
+    (Share::Refused, 4, "quarantine's share for refused records and damaged rows"),
+];
+const WHOLE: u64 = 16;
+
+/// A part of the quarantine, by why entries are in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Authentic, but no valid recall.
+    Malformed,
+    /// Outside the time window.
+    Stale,
+    /// More than a day away.
+    Expired,
+    /// Of a command that looks like a published one.
+    NearMiss,
+    /// Of the publisher: what Kafka refused, damaged rows, and what another release has left.
+    Refused,
+}
+
+impl Share {
+    /// All of them; the index of one is its place here.
+    pub const ALL: [Self; 5] = [Self::Malformed, Self::Stale, Self::Expired, Self::NearMiss, Self::Refused];
+
+    /// The label value in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => MALFORMED,
+            Self::Stale => STALE,
+            Self::Expired => EXPIRED,
+            Self::NearMiss => NEAR_MISS,
+            Self::Refused => "refused",
+        }
+    }
+
+    fn of(reason: &str) -> Self {
+        Self::ALL.into_iter().find(|share| share.label() == reason).unwrap_or(Self::Refused)
+    }
+}
+
+/// How much of a share is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareUsage {
+    /// Which.
+    pub share: Share,
+    /// Bytes of its entries.
+    pub bytes: u64,
+    /// Their bound.
+    pub max_bytes: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Shares {
+    max: u64,
+    bounds: [Bound; Share::ALL.len()],
+    /// Whether the log says of a share that it is full.
+    told: [AtomicBool; Share::ALL.len()],
+}
+
+impl Shares {
+    pub(super) fn new(max: u64, tallies: &Tallies) -> Self {
+        let bound = |(share, part, what)| {
+            let of_share = tallies.iter().filter(|(reason, _)| Share::of(reason) == share);
+            Bound::new(
+                what,
+                max / WHOLE * part + max % WHOLE * part / WHOLE,
+                of_share.map(|(_, tally)| tally.bytes).sum(),
+            )
+        };
+        Self { max, bounds: SHARES.map(bound), told: Default::default() }
+    }
+
+    /// Takes room for a delivery, where there is enough in its share.
+    pub(super) fn reserve(&self, entry: &QuarantineEntry) -> Result<(), AppendError> {
+        let share = Share::of(entry.reason);
+        self.bounds[share as usize].reserve(entry.bytes(), 0).inspect_err(|full| self.tell(share, full))
+    }
+
+    /// Takes room for what the publisher puts aside.
+    pub(super) fn keep(&self, entry: &QuarantineEntry) {
+        let share = Share::of(entry.reason);
+        let bound = &self.bounds[share as usize];
+        bound.add(entry.bytes());
+        if bound.used() > bound.max() {
+            self.tell(share, &bound.refusal(0));
+        }
+    }
+
+    /// Gives room back.
+    pub(super) fn release(&self, reason: &str, bytes: u64) {
+        let share = Share::of(reason);
+        self.bounds[share as usize].release(bytes);
+        self.told[share as usize].store(false, Relaxed);
+    }
+
+    /// Bytes of the publisher's entries that are over their share.
+    pub(super) fn overflow(&self) -> u64 {
+        let bound = &self.bounds[Share::Refused as usize];
+        bound.used().saturating_sub(bound.max())
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.bounds.iter().map(Bound::used).sum()
+    }
+
+    pub(super) fn max(&self) -> u64 {
+        self.max
+    }
+
+    pub(super) fn usage(&self) -> [ShareUsage; Share::ALL.len()] {
+        Share::ALL.map(|share| {
+            let bound = &self.bounds[share as usize];
+            ShareUsage { share, bytes: bound.used(), max_bytes: bound.max() }
+        })
+    }
+
+    /// Once, until something leaves.
+    fn tell(&self, share: Share, full: &AppendError) {
+        if !self.told[share as usize].swap(true, Relaxed) {
+            let share = share.label();
+            tracing::warn!(event = "quarantine_share_full", share, %full, "requeue or drop entries of the quarantine");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_are_in_their_places_and_make_up_the_whole() {
+        for (place, (share, ..)) in SHARES.iter().enumerate() {
+            assert_eq!((*share as usize, Share::ALL[place]), (place, *share));
+            assert!(*share == Share::Refused || Share::of(share.label()) == *share);
+        }
+        assert_eq!(SHARES.iter().map(|(_, part, _)| part).sum::<u64>(), WHOLE);
+        for reason in ["kafka_too_large", "damaged", "unreadable", "of_tomorrow"] {
+            assert_eq!(Share::of(reason), Share::Refused, "{reason}");
+        }
+    }
+}

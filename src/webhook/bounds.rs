@@ -1,0 +1,41 @@
+//! How much one delivery may hold. What is over a bound is `malformed`: kept as it came, not published.
+//!
+//! The vendor recalls up to 10 messages at once, and its ids have some tens of characters. The bounds
+//! leave a hundred times that. They are checked before anything is encoded, so that one delivery costs a
+//! small multiple of its body, whatever is in it.
+
+/// Elements of `WithdrawMsgList`, repeated ones counted.
+pub const MSG_KEYS_MAX: usize = 1000;
+/// Bytes of `Official_Account`, without its escapes.
+pub const ACCOUNT_MAX_BYTES: usize = 1024;
+/// Bytes of each `MsgKey`, without its escapes.
+pub const MSG_KEY_MAX_BYTES: usize = 8192;
+/// Bytes of all encoded records of one delivery: 1,000 keys of 40 bytes under an account of 48 fit.
+pub const RECORDS_MAX_BYTES: usize = 1 << 20;
+/// What an encoded record holds beside account, `MsgKey`, platform and address, at most: names of fields and
+/// headers, lengths, times, ids, `traceparent`.
+const BESIDE_BYTES: usize = 768;
+
+/// The largest number of bytes that a delivery can become, all its records together, without encoding
+/// any. `beside` is what the query says: each is in the value of each record.
+pub(super) fn records_bytes<'k>(
+    account: &str,
+    msg_keys: impl Iterator<Item = &'k str>,
+    beside: &[Option<&str>],
+) -> usize {
+    let beside: usize = beside.iter().flatten().map(|text| escaped_bytes(text)).sum();
+    // As the record's key, and in its value; a MsgKey as a header, and in the value.
+    let twice = |text: &str| text.len() + escaped_bytes(text);
+    let each = BESIDE_BYTES + beside + twice(account);
+    msg_keys.map(|msg_key| each + twice(msg_key)).sum()
+}
+
+/// The length of a text as JSON, without quotes.
+fn escaped_bytes(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum()
+}

@@ -1,0 +1,41 @@
+//! What a process no longer needs of its secrets is no longer in its memory.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use rustix::process::Signal;
+
+use crate::bridge::{APP, Bridge};
+use crate::mock::Kafka;
+
+/// Whether a text is anywhere in the memory that the process may write.
+fn is_in_memory(bridge: &Bridge, text: &str) -> bool {
+    let pid = bridge.process.pid();
+    let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let found = maps.lines().filter(|line| line.contains(" rw-p ")).any(|line| {
+        let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let at = |text| u64::from_str_radix(text, 16).unwrap();
+        let mut bytes = vec![0; usize::try_from(at(to) - at(from)).unwrap()];
+        // Pages that are not there are no secret.
+        let read = memory.read_at(&mut bytes, at(from)).unwrap_or(0);
+        bytes[..read].windows(text.len()).any(|window| window == text.as_bytes())
+    });
+    found
+}
+
+#[test]
+fn a_token_that_was_replaced_is_gone_from_the_memory() {
+    let kafka = Kafka::start();
+    let setup = kafka.setup().without("BRIDGE_APPS");
+    let file = setup.home().join("apps");
+    let write = |token: &str| std::fs::write(&file, format!("{APP}:{token}\n")).unwrap();
+    write("replaced-t0ken-7c1f55ab");
+    let bridge = setup.env("BRIDGE_APPS_FILE", file.display()).start();
+    assert!(is_in_memory(&bridge, "replaced-t0ken-7c1f55ab"), "the search finds nothing");
+    write("present-t0ken-0d92e4b3");
+    bridge.process.signal(Signal::HUP);
+    bridge.process.wait_for_line("SIGHUP: apps and tokens read again");
+    assert!(is_in_memory(&bridge, "present-t0ken-0d92e4b3"));
+    assert!(!is_in_memory(&bridge, "replaced-t0ken-7c1f55ab"));
+}
