@@ -7,6 +7,7 @@ pub mod errors;
 pub mod probe;
 pub(super) mod producer;
 pub(super) mod read_back;
+pub(super) mod slowness;
 pub mod topic;
 pub(super) mod unspooled;
 

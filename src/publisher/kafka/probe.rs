@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::errors::Trouble;
 use super::producer::Producer;
+use super::slowness::Slowness;
 use super::topic::Topic;
 
 /// The number of brokers that there are.
@@ -20,7 +21,7 @@ pub fn brokers(config: &ClientConfig) -> Result<usize, Trouble> {
 /// # Errors
 /// The broker cannot be reached or refuses to tell.
 pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, Trouble> {
-    match Topic::new(config, topic)?.offsets() {
+    match Topic::new(config, topic)?.offsets(None) {
         Ok(offsets) => Ok(Some(offsets.len())),
         Err(trouble) if trouble.kind == "unknown_topic" => Ok(None),
         Err(trouble) => Err(trouble),
@@ -33,5 +34,5 @@ pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, T
 /// They may not, or the broker has none.
 pub fn transactions(config: &ClientConfig) -> Result<(), Trouble> {
     let id = format!("recall-bridge.{}", Uuid::nil());
-    Producer::connect(config, "", Some(&id)).map(drop)
+    Producer::connect(config, "", Some(&id), Slowness::default()).map(drop)
 }

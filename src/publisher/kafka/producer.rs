@@ -11,17 +11,12 @@ use uuid::Uuid;
 
 use super::context::{Context, Reports};
 use super::errors::{Trouble, is_refusal};
+use super::slowness::Slowness;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, Record};
 use crate::spool::Seq;
 
-/// The broker aborts a transaction that stays open for longer. Short, because another node that
-/// reads back waits for it.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long one transaction may take from its first record to the answer to its commit.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(12);
 /// A commit is given this long even where publishing took nearly all of the time.
 const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// librdkafka meets `CONCURRENT_TRANSACTIONS` while the markers of the last commit are being
 /// written, and then waits 20 ms: starting a little later is faster.
 const AFTER_COMMIT: Duration = Duration::from_millis(2);
@@ -42,6 +37,7 @@ pub(in crate::publisher) struct Producer {
     client: BaseProducer<Context>,
     transactional: bool,
     topic: String,
+    timeout: Duration,
     committed_at: Option<Instant>,
 }
 
@@ -52,6 +48,7 @@ impl Producer {
         config: &ClientConfig,
         topic: &str,
         transactional_id: Option<&str>,
+        slowness: Slowness,
     ) -> Result<Self, Trouble> {
         const DOING: &str = "connecting to Kafka";
         let mut config = config.clone();
@@ -60,20 +57,25 @@ impl Producer {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
-            .set("message.timeout.ms", millis(PUBLISH_TIMEOUT));
+            .set("message.timeout.ms", millis(slowness.publish_timeout()));
         if let Some(id) = transactional_id {
             config
                 .set("transactional.id", id)
-                .set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT))
+                .set("transaction.timeout.ms", millis(slowness.transaction_timeout()))
                 // librdkafka refuses a longer one beside a transaction's.
-                .set("socket.timeout.ms", millis(CONNECT_TIMEOUT));
+                .set("socket.timeout.ms", millis(slowness.connect_timeout()));
         }
         let client: BaseProducer<Context> =
             config.create_with_context(Context::default()).map_err(|error| Trouble::new(DOING, &error))?;
-        let producer =
-            Self { client, transactional: transactional_id.is_some(), topic: topic.to_owned(), committed_at: None };
+        let producer = Self {
+            client,
+            transactional: transactional_id.is_some(),
+            topic: topic.to_owned(),
+            timeout: slowness.publish_timeout(),
+            committed_at: None,
+        };
         if producer.transactional {
-            let result = producer.client.init_transactions(CONNECT_TIMEOUT);
+            let result = producer.client.init_transactions(slowness.connect_timeout());
             super::hear_complaints(producer.client.context(), |time| producer.client.poll(time));
             result.map_err(|error| producer.trouble(DOING, &error))?;
         }
@@ -89,7 +91,7 @@ impl Producer {
         if let Some(left) = self.committed_at.and_then(|at| AFTER_COMMIT.checked_sub(at.elapsed())) {
             std::thread::sleep(left);
         }
-        let until = Instant::now() + PUBLISH_TIMEOUT;
+        let until = Instant::now() + self.timeout;
         self.client.context().take_reports();
         if self.transactional {
             self.client.begin_transaction().map_err(|error| self.doubt(DOING, &error))?;
