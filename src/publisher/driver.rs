@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use super::compare::{Held, compare};
 use super::damaged;
 use super::found::{Found, print};
-use super::kafka::errors::Trouble;
+use super::kafka::errors::{Trouble, needs_you};
 use super::kafka::producer::{Failure, Producer};
 use super::kafka::read_back::read_back;
 use super::kafka::slowness::Slowness;
@@ -32,6 +32,8 @@ const IDLE_WAIT: Duration = Duration::from_millis(500);
 const STOP_FAILURES: u32 = 3;
 /// How often an idle publisher asks whether Kafka is still there.
 const IDLE_PROBE: Duration = Duration::from_secs(10);
+/// How the spool says that an entry has no room.
+const QUARANTINE_FULL: &str = "the quarantine is full";
 /// Longest time of a call to librdkafka without a sign of life; its own time-outs are 10 s.
 const CALL_BOUND: Duration = Duration::from_secs(20);
 /// Beyond a call's own time-out: it is stuck.
@@ -60,6 +62,8 @@ pub(super) struct Driver {
     probed_at: Instant,
     /// The kind of the last failure, until something works again.
     failing: Option<&'static str>,
+    /// What was last said to go to quarantine, so that further attempts say nothing.
+    told: Option<Seq>,
 }
 
 /// What failed and may be tried again is trouble; a writer that has ended, or a file that cannot be
@@ -68,6 +72,9 @@ fn kept<T>(result: Result<T, SpoolError>) -> Result<Result<T, Trouble>, Publishe
     let trouble = |doing, text| Ok(Err(Trouble { kind: "other", doing, text }));
     match result {
         Ok(value) => Ok(Ok(value)),
+        Err(SpoolError::NotWritten(reason)) if reason.contains(QUARANTINE_FULL) => {
+            Ok(Err(Trouble { kind: "quarantine_full", doing: "quarantining a record", text: reason.to_string() }))
+        }
         Err(SpoolError::NotWritten(reason)) => trouble("writing to the spool", reason.to_string()),
         Err(SpoolError::Sqlite(error)) => trouble("reading the spool", error.to_string()),
         Err(error) => Err(error.into()),
@@ -118,6 +125,7 @@ impl Driver {
             topic: None,
             probed_at: Instant::now(),
             failing: None,
+            told: None,
         })
     }
 
@@ -310,7 +318,10 @@ impl Driver {
             query: String::new(),
             body,
         };
-        tracing::error!(seq, reason = entry.reason, detail = entry.detail, "Kafka refused a record for good");
+        if self.told.replace(seq) != Some(seq) {
+            let (reason, detail) = (entry.reason, &entry.detail);
+            tracing::error!(event = "record_refused", seq, reason, detail, "Kafka refused a record for good");
+        }
         Ok(kept(self.spool.quarantine_record(seq, entry))?.map(|()| Event::Quarantined { until: seq + 1 }))
     }
 
@@ -323,7 +334,12 @@ impl Driver {
             tracing::warn!(%damage, "a damaged row of the spool is left out: Kafka has all of it");
             return Ok(Ok(Event::Committed { until, next: Positions::new() }));
         }
-        tracing::error!(%damage, "a row of the spool is damaged: it goes to quarantine, what follows goes on");
+        if self.told.replace(from) != Some(from) {
+            tracing::error!(
+                event = "row_damaged", %damage,
+                "a row of the spool is damaged: it goes to quarantine, what follows goes on"
+            );
+        }
         let entry = damaged::entry(damage, from, found, |seq| self.machine.name(seq));
         Ok(kept(self.spool.quarantine_events(from..until, entry))?.map(|()| Event::Quarantined { until }))
     }
@@ -422,6 +438,7 @@ impl Driver {
         }
         if matches!(event, Event::Idle | Event::Committed { .. }) && self.failing.take().is_some() {
             self.show(KafkaState::Ready);
+            self.metrics.kafka_needs_you.set(0);
             tracing::info!("Kafka works again");
         }
         let before = self.machine.watermark();
@@ -441,16 +458,18 @@ impl Driver {
 
     /// One line per change of state, not per attempt.
     fn report(&mut self, trouble: &Trouble) {
+        let needs_you = needs_you(trouble.kind);
         self.metrics.count_kafka_error(trouble.kind);
-        self.kafka.fail(trouble.kind, trouble.to_string());
-        if self.failing.replace(trouble.kind) == Some(trouble.kind) {
-            tracing::debug!(kind = trouble.kind, error = %trouble, "Kafka still fails");
+        self.metrics.kafka_needs_you.set(i64::from(needs_you.is_some()));
+        self.kafka.fail(trouble.kind, trouble.to_string(), needs_you);
+        const FAILS: &str = "Kafka fails; recalls are still accepted and kept, and are published once it works again";
+        let kind = trouble.kind;
+        if self.failing.replace(kind) == Some(kind) {
+            tracing::debug!(event = "kafka_still_fails", kind, error = %trouble, "Kafka still fails");
+        } else if needs_you.is_some() {
+            tracing::error!(event = "kafka_needs_you", kind, error = %trouble, needs_you, "{FAILS}");
         } else {
-            tracing::warn!(
-                kind = trouble.kind,
-                error = %trouble,
-                "Kafka fails; recalls are still accepted and kept, and are published once it works again"
-            );
+            tracing::warn!(event = "kafka_fails", kind, error = %trouble, "{FAILS}");
         }
     }
 

@@ -12,7 +12,8 @@ fn machine(watermark: Seq, positions: &[(i32, i64)]) -> Machine {
 }
 
 fn offsets(partitions: &[(i64, i64)]) -> Event {
-    let offsets = (0..).zip(partitions).map(|(partition, &(low, high))| PartitionOffsets { partition, low, high, start: low });
+    let offsets =
+        (0..).zip(partitions).map(|(partition, &(low, high))| PartitionOffsets { partition, low, high, start: low });
     Event::Offsets(offsets.collect())
 }
 
@@ -254,10 +255,10 @@ fn a_refused_record_that_the_topic_holds_after_all_is_not_quarantined() {
 }
 
 #[test]
-fn a_transaction_that_times_out_is_tried_smaller_and_grows_again() {
+fn a_transaction_that_times_out_is_tried_smaller_down_to_one_record_and_grows_again() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
-    for _ in 0..20 {
+    for _ in 0..5 {
         let Action::Publish { records, .. } = machine.next() else { panic!() };
         machine.on(doubt(records));
         while !matches!(machine.next(), Action::Publish { .. }) {
@@ -267,8 +268,8 @@ fn a_transaction_that_times_out_is_tried_smaller_and_grows_again() {
             }
         }
     }
-    assert!(matches!(machine.next(), Action::Publish { records: TRANSACTION_MIN_RECORDS, .. }));
-    for _ in 0..10 {
+    assert!(matches!(machine.next(), Action::Publish { records: 1, .. }));
+    for _ in 0..14 {
         let Action::Publish { from, records, .. } = machine.next() else { panic!() };
         machine.on(committed(from + records, &[]));
     }

@@ -112,7 +112,8 @@ pub fn start(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result
     let thread = std::thread::Builder::new()
         .name("publisher".to_owned())
         .spawn(move || {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| keeper::run(&options, &told, driver)));
+            let result =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| keeper::run(&options, &told, driver)));
             on_end();
             result.unwrap_or(Err(PublisherError::Panicked))
         })

@@ -28,11 +28,12 @@ pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, T
     }
 }
 
-/// Whether transactions may be begun under the bridge's prefix. Nothing is written.
+/// Whether the broker takes the producer that `serve` uses: under the bridge's prefix with transactions,
+/// without them with a producer id of its own. Nothing is written.
 ///
 /// # Errors
-/// They may not, or the broker has none.
-pub fn transactions(config: &ClientConfig) -> Result<(), Trouble> {
-    let id = format!("recall-bridge.{}", Uuid::nil());
-    Producer::connect(config, "", Some(&id), Slowness::default()).map(drop)
+/// It does not; the trouble says what to change.
+pub fn producer(config: &ClientConfig, topic: &str, transactional: bool) -> Result<(), Trouble> {
+    let id = transactional.then(|| format!("recall-bridge.{}", Uuid::nil()));
+    Producer::connect(config, topic, id.as_deref(), Slowness::default()).map(drop)
 }

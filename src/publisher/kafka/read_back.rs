@@ -205,7 +205,8 @@ mod tests {
         for steps in (0..20).cycle().take(100) {
             let asked = Cell::new(0);
             let stop = || asked.replace(asked.get() + 1) >= steps;
-            given_up += u32::from(read_back(&config, "recalls", &ranges, Found::default(), Slowness::default(), stop).is_err());
+            given_up +=
+                u32::from(read_back(&config, "recalls", &ranges, Found::default(), Slowness::default(), stop).is_err());
         }
         assert!((50..100).contains(&given_up), "{given_up} of 100 were given up");
     }

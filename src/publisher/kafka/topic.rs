@@ -83,9 +83,7 @@ impl Topic {
         let fault = |error: &KafkaError| explained(OFFSETS, error, self.client.context());
         let mut times = TopicPartitionList::with_capacity(offsets.len());
         for at in offsets {
-            times
-                .add_partition_offset(&self.name, at.partition, Offset::Offset(ms))
-                .map_err(|error| fault(&error))?;
+            times.add_partition_offset(&self.name, at.partition, Offset::Offset(ms)).map_err(|error| fault(&error))?;
         }
         let found = self.client.offsets_for_times(times, TIMEOUT).map_err(|error| fault(&error))?;
         let mut starts = Positions::new();
