@@ -14,6 +14,7 @@ use super::kafka::producer::{Failure, Producer};
 use super::kafka::read_back::read_back;
 use super::kafka::slowness::Slowness;
 use super::kafka::topic::{self, Creation, Topic};
+use super::kafka::verify_reason;
 use super::machine::{Action, Event, Machine, Range, Refusal, TRANSACTION_MAX_RECORDS};
 use super::pulse::{Abandoned, Pulse};
 use super::{Options, PublisherError};
@@ -144,6 +145,7 @@ impl Driver {
             let event = match self.execute(action)? {
                 Ok(event) => event,
                 Err(trouble) => {
+                    let trouble = self.watched(CALL_BOUND, |driver| verify_reason::explain(&driver.config, trouble))?;
                     self.report(&trouble);
                     Event::Doubt { records: 0 }
                 }

@@ -10,6 +10,7 @@ pub(super) mod read_back;
 pub(super) mod slowness;
 pub mod topic;
 pub(super) mod unspooled;
+pub(super) mod verify_reason;
 
 use std::time::{Duration, Instant};
 

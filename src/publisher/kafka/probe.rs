@@ -7,13 +7,14 @@ use super::errors::Trouble;
 use super::producer::Producer;
 use super::slowness::Slowness;
 use super::topic::Topic;
+use super::verify_reason;
 
 /// The number of brokers that there are.
 ///
 /// # Errors
 /// None of them can be reached, or lets nobody in by these credentials.
 pub fn brokers(config: &ClientConfig) -> Result<usize, Trouble> {
-    Topic::new(config, "")?.brokers()
+    Topic::new(config, "")?.brokers().map_err(|trouble| verify_reason::explain(config, trouble))
 }
 
 /// The number of partitions of a topic; none where it is not there.
