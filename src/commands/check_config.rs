@@ -102,14 +102,15 @@ fn ask_broker(config: &Config) -> anyhow::Result<Findings> {
     } else {
         return Err(anyhow!("topic {} is not there; create it, or set BRIDGE_TOPIC_CREATE=true", config.topic));
     }
-    if config.delivery == Delivery::ExactlyOnce {
-        match probe::transactions(&client) {
-            Ok(()) => found.lines.push("transactions: allowed".to_owned()),
-            // What was found before is told all the same.
-            Err(trouble) => found.problems.push(format!(
-                "{trouble}; exactly_once needs transactions: where the broker has none, set BRIDGE_DELIVERY=at_least_once"
-            )),
-        }
+    let transactional = config.delivery == Delivery::ExactlyOnce;
+    match probe::producer(&client, &config.topic, transactional) {
+        Ok(()) if transactional => found.lines.push("transactions: allowed".to_owned()),
+        Ok(()) => found.lines.push("producer: the broker gives it an id".to_owned()),
+        // What was found before is told all the same.
+        Err(trouble) if transactional => found.problems.push(format!(
+            "{trouble}; exactly_once needs transactions: where the broker has none, set BRIDGE_DELIVERY=at_least_once"
+        )),
+        Err(trouble) => found.problems.push(format!("{trouble}; at_least_once needs a producer id (InitProducerId)")),
     }
     Ok(found)
 }

@@ -29,6 +29,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     (RECONNECT_MAX, "1000"),
     ("socket.keepalive.enable", "true"),
 ];
+/// Each of them says whom to trust.
+const CA_PROPERTIES: [&str; 2] = ["ssl.ca.location", "ssl.ca.pem"];
 const RECONNECT: &str = "reconnect.backoff.ms";
 const RECONNECT_MAX: &str = "reconnect.backoff.max.ms";
 
@@ -135,6 +137,11 @@ impl fmt::Debug for KafkaProperties {
 
 /// The bridge's defaults under what was given.
 fn with_defaults(mut given: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    // The OpenSSL that is built in looks for the system's authorities where no system has them.
+    let is_tls = given.get("security.protocol").is_some_and(|protocol| protocol.to_lowercase().contains("ssl"));
+    if is_tls && !given.keys().any(|name| CA_PROPERTIES.contains(&name.as_str())) {
+        given.insert("ssl.ca.location".to_owned(), "probe".to_owned());
+    }
     for (name, default) in DEFAULTS {
         if given.keys().any(|k| canonical(k) == canonical(name)) {
             continue;

@@ -42,6 +42,8 @@ const IGNORED_COMMANDS: [&str; 20] = [
 const OTHER: &str = "other";
 /// Commands that look like one that is published, and are kept in quarantine.
 const NEAR_MISS: &str = "near_miss";
+/// The label values of `component_stuck_total{component}`.
+pub const COMPONENTS: [&str; 4] = ["publisher", "spool_writer", "control", "bypass"];
 
 /// The label values that are known beforehand.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +105,9 @@ pub struct Metrics {
     pub unspooled_events: IntCounter,
     /// Deliveries acknowledged before they were in Kafka, against `BRIDGE_ACK_AFTER=published`.
     pub ack_fallbacks: IntCounter,
+    stuck: IntCounterVec,
+    /// 1 while publishing waits for what only a person can change.
+    pub kafka_needs_you: IntGauge,
     snapshot: std::sync::Mutex<Snapshot>,
 }
 
@@ -188,6 +193,15 @@ impl Metrics {
         for command in IGNORED_COMMANDS.iter().chain([&OTHER, &NEAR_MISS]) {
             ignored_commands.with_label_values(&[command]);
         }
+        let stuck = counters(
+            r,
+            "component_stuck_total",
+            "Parts of the process that did not get on within their bound.",
+            "component",
+        )?;
+        for component in COMPONENTS {
+            stuck.with_label_values(&[component]);
+        }
         for kind in labels.kafka_errors {
             kafka_errors.with_label_values(&[kind]);
         }
@@ -256,6 +270,14 @@ impl Metrics {
                     "Deliveries acknowledged as spooled, because Kafka did not confirm them in time.",
                 ))?,
             )?,
+            stuck,
+            kafka_needs_you: register(
+                r,
+                IntGauge::with_opts(options(
+                    "kafka_needs_you",
+                    "1 while publishing waits for a setting, a right or a topic that only a person can change.",
+                ))?,
+            )?,
             snapshot: std::sync::Mutex::new(Snapshot::new(r)?),
             registry,
         })
@@ -289,6 +311,11 @@ impl Metrics {
     /// Counts a failed step of the publisher.
     pub fn count_kafka_error(&self, kind: &str) {
         self.kafka_errors.with_label_values(&[kind]).inc();
+    }
+
+    /// Counts a part that does not get on; `component` is one of [`COMPONENTS`].
+    pub fn count_stuck(&self, component: &str) {
+        self.stuck.with_label_values(&[component]).inc();
     }
 
     /// The text format, version 0.0.4, of this moment.

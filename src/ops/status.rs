@@ -30,6 +30,8 @@ pub struct LastError {
     pub text: String,
     /// When, in UNIX milliseconds.
     pub at_ms: i64,
+    /// What a person has to change, where no retry ends it.
+    pub needs_you: Option<&'static str>,
 }
 
 /// A snapshot.
@@ -63,9 +65,9 @@ impl KafkaCell {
     }
 
     /// Notes an error; returns the state before.
-    pub fn fail(&self, kind: &'static str, text: String) -> KafkaState {
+    pub fn fail(&self, kind: &'static str, text: String, needs_you: Option<&'static str>) -> KafkaState {
         let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        status.last_error = Some(LastError { kind, text, at_ms: unix_ms(SystemTime::now()) });
+        status.last_error = Some(LastError { kind, text, at_ms: unix_ms(SystemTime::now()), needs_you });
         std::mem::replace(&mut status.state, KafkaState::Failing)
     }
 }

@@ -9,11 +9,14 @@ use rdkafka::ClientConfig;
 use super::compare::{Held, compare};
 use super::damaged;
 use super::found::{Found, print};
-use super::kafka::errors::Trouble;
+use super::kafka::errors::{Trouble, needs_you};
 use super::kafka::producer::{Failure, Producer};
 use super::kafka::read_back::read_back;
+use super::kafka::slowness::Slowness;
 use super::kafka::topic::{self, Creation, Topic};
+use super::kafka::verify_reason;
 use super::machine::{Action, Event, Machine, Range, Refusal, TRANSACTION_MAX_RECORDS};
+use super::pulse::{Abandoned, Pulse};
 use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
 use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
@@ -30,6 +33,15 @@ const IDLE_WAIT: Duration = Duration::from_millis(500);
 const STOP_FAILURES: u32 = 3;
 /// How often an idle publisher asks whether Kafka is still there.
 const IDLE_PROBE: Duration = Duration::from_secs(10);
+/// How the spool says that an entry has no room.
+const QUARANTINE_FULL: &str = "the quarantine is full";
+/// Longest time of a call to librdkafka without a sign of life; its own time-outs are 10 s.
+const CALL_BOUND: Duration = Duration::from_secs(20);
+/// Beyond a call's own time-out: it is stuck.
+const CALL_MARGIN: Duration = Duration::from_secs(5);
+/// By how much the clocks of nodes and brokers may differ: what was appended up to an hour before the
+/// spool was created is read, too.
+const CLOCK_MARGIN_MS: i64 = 60 * 60 * 1000;
 
 pub(super) struct Driver {
     spool: Spool,
@@ -39,14 +51,20 @@ pub(super) struct Driver {
     config: ClientConfig,
     transactional: bool,
     creation: Option<Creation>,
+    /// Records of this spool in Kafka are not older than this.
+    since_ms: Option<i64>,
     metrics: Arc<Metrics>,
     kafka: KafkaCell,
     stop: Arc<AtomicBool>,
+    pulse: Pulse,
+    slowness: Slowness,
     producer: Option<Producer>,
     topic: Option<Topic>,
     probed_at: Instant,
     /// The kind of the last failure, until something works again.
     failing: Option<&'static str>,
+    /// What was last said to go to quarantine, so that further attempts say nothing.
+    told: Option<Seq>,
 }
 
 /// What failed and may be tried again is trouble; a writer that has ended, or a file that cannot be
@@ -55,38 +73,66 @@ fn kept<T>(result: Result<T, SpoolError>) -> Result<Result<T, Trouble>, Publishe
     let trouble = |doing, text| Ok(Err(Trouble { kind: "other", doing, text }));
     match result {
         Ok(value) => Ok(Ok(value)),
+        Err(SpoolError::NotWritten(reason)) if reason.contains(QUARANTINE_FULL) => {
+            Ok(Err(Trouble { kind: "quarantine_full", doing: "quarantining a record", text: reason.to_string() }))
+        }
         Err(SpoolError::NotWritten(reason)) => trouble("writing to the spool", reason.to_string()),
         Err(SpoolError::Sqlite(error)) => trouble("reading the spool", error.to_string()),
         Err(error) => Err(error.into()),
     }
 }
 
+impl From<Abandoned> for PublisherError {
+    fn from(Abandoned: Abandoned) -> Self {
+        Self::Abandoned
+    }
+}
+
+/// No record of this spool, or of a copy of it, is older: by its name, by the oldest row that it holds
+/// (the clock may have been ahead when the name was taken), and by the present clock, less a margin.
+fn since_ms(identities: &[Identity], watermark: Seq, reader: &Reader) -> Result<Option<i64>, SpoolError> {
+    let Some(taken) = identities.first().and_then(Identity::taken_at_ms) else { return Ok(None) };
+    let oldest = reader.accepted_at_ms(watermark)?.unwrap_or(taken);
+    Ok(Some(taken.min(oldest).min(unix_ms(SystemTime::now())).saturating_sub(CLOCK_MARGIN_MS).max(0)))
+}
+
 impl Driver {
-    pub(super) fn new(options: Options, stop: Arc<AtomicBool>) -> Result<Self, PublisherError> {
+    /// `unused`: no record of this spool can be anywhere, as long as it accepts nothing.
+    pub(super) fn new(options: &Options, stop: Arc<AtomicBool>, unused: bool) -> Result<Self, PublisherError> {
         let reader = options.spool.reader()?;
-        let topic_name: Arc<str> = options.topic.into();
+        let topic_name: Arc<str> = options.topic.as_str().into();
         let machine = Machine::new(
-            options.spool.was_unused(),
+            unused,
             options.spool.progress().watermark,
             options.spool.identities(),
             reader.positions(&topic_name)?,
         );
+        let since_ms = since_ms(&options.spool.identities(), options.spool.progress().watermark, &reader)?;
         Ok(Self {
             reader,
             machine,
             topic_name,
-            config: options.config,
+            config: options.config.clone(),
             transactional: options.transactional,
             creation: options.creation,
-            metrics: options.metrics,
-            kafka: options.kafka,
-            spool: options.spool,
+            since_ms,
+            metrics: Arc::clone(&options.metrics),
+            kafka: options.kafka.clone(),
+            spool: options.spool.clone(),
             stop,
+            pulse: Pulse::default(),
+            slowness: Slowness::default(),
             producer: None,
             topic: None,
             probed_at: Instant::now(),
             failing: None,
+            told: None,
         })
+    }
+
+    /// Where it tells that it gets on.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Works until told to stop, and then until all is published that can be.
@@ -99,6 +145,7 @@ impl Driver {
             let event = match self.execute(action)? {
                 Ok(event) => event,
                 Err(trouble) => {
+                    let trouble = self.watched(CALL_BOUND, |driver| verify_reason::explain(&driver.config, trouble))?;
                     self.report(&trouble);
                     Event::Doubt { records: 0 }
                 }
@@ -131,11 +178,13 @@ impl Driver {
                 self.pause(time);
                 Ok(Event::Done)
             }
-            Action::Connect { spool } => self.connect(spool),
-            Action::ListOffsets => self.list_offsets(),
+            Action::Connect { spool } => {
+                self.watched(self.slowness.connect_timeout() + CALL_MARGIN, |driver| driver.connect(spool))?
+            }
+            Action::ListOffsets => self.watched(CALL_BOUND, Self::list_offsets)?,
             Action::Begin { positions, unused } => kept(self.spool.begin(&self.topic_name, positions, unused))?
                 .map(|begun| if begun { Event::Done } else { Event::Used }),
-            Action::ReadBack(ranges) => match self.read_back(&ranges) {
+            Action::ReadBack(ranges) => match self.watched(CALL_BOUND, |driver| driver.read_back(&ranges))? {
                 Ok(found) => self.compare(found)?,
                 Err(trouble) => Err(trouble),
             },
@@ -158,6 +207,15 @@ impl Driver {
         })
     }
 
+    /// A call to librdkafka, which ends within `bound`, or since its last sign of life; otherwise another thread
+    /// takes over, and this one ends when the call returns.
+    fn watched<T>(&mut self, bound: Duration, call: impl FnOnce(&mut Self) -> T) -> Result<T, PublisherError> {
+        self.pulse.enter(bound);
+        let result = call(self);
+        self.pulse.leave()?;
+        Ok(result)
+    }
+
     fn renew(&mut self, first_seq: Seq) -> Result<Result<(), Trouble>, PublisherError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
@@ -178,7 +236,7 @@ impl Driver {
         self.producer = None;
         self.show(KafkaState::Connecting);
         let id = self.transactional.then(|| format!("recall-bridge.{spool}"));
-        self.producer = Some(Producer::connect(&self.config, &self.topic_name, id.as_deref())?);
+        self.producer = Some(Producer::connect(&self.config, &self.topic_name, id.as_deref(), self.slowness)?);
         Ok(Event::Connected)
     }
 
@@ -187,11 +245,12 @@ impl Driver {
             self.topic = Some(Topic::new(&self.config, &self.topic_name)?);
         }
         let Some(topic) = &self.topic else { return Ok(Event::Offsets(Vec::new())) };
-        let result = match (topic.offsets(), self.creation) {
+        let since = self.since_ms;
+        let result = match (topic.offsets(since), self.creation) {
             (Err(trouble), Some(creation)) if trouble.kind == "unknown_topic" => {
                 topic::create(&self.config, &self.topic_name, creation)?;
                 tracing::info!(topic = %self.topic_name, ?creation, "topic created");
-                topic.offsets()
+                topic.offsets(since)
             }
             (result, _) => result,
         };
@@ -207,11 +266,16 @@ impl Driver {
         self.show(KafkaState::ReadingBack);
         let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
         tracing::info!(offsets, partitions = ranges.len(), "reading the topic back");
-        let stop = Arc::clone(&self.stop);
+        let (stop, pulse) = (Arc::clone(&self.stop), self.pulse.clone());
         let grace = Instant::now();
-        read_back(&self.config, &self.topic_name, ranges, found, || {
+        let result = read_back(&self.config, &self.topic_name, ranges, found, self.slowness, || {
+            pulse.beat();
             stop.load(Ordering::Acquire) && grace.elapsed() > Duration::from_secs(10)
-        })
+        });
+        if result.as_ref().is_err_and(|trouble| trouble.kind == "timeout") {
+            self.slowness.more();
+        }
+        result
     }
 
     /// What was found must be what this spool holds under these numbers.
@@ -256,7 +320,10 @@ impl Driver {
             query: String::new(),
             body,
         };
-        tracing::error!(seq, reason = entry.reason, detail = entry.detail, "Kafka refused a record for good");
+        if self.told.replace(seq) != Some(seq) {
+            let (reason, detail) = (entry.reason, &entry.detail);
+            tracing::error!(event = "record_refused", seq, reason, detail, "Kafka refused a record for good");
+        }
         Ok(kept(self.spool.quarantine_record(seq, entry))?.map(|()| Event::Quarantined { until: seq + 1 }))
     }
 
@@ -269,7 +336,12 @@ impl Driver {
             tracing::warn!(%damage, "a damaged row of the spool is left out: Kafka has all of it");
             return Ok(Ok(Event::Committed { until, next: Positions::new() }));
         }
-        tracing::error!(%damage, "a row of the spool is damaged: it goes to quarantine, what follows goes on");
+        if self.told.replace(from) != Some(from) {
+            tracing::error!(
+                event = "row_damaged", %damage,
+                "a row of the spool is damaged: it goes to quarantine, what follows goes on"
+            );
+        }
         let entry = damaged::entry(damage, from, found, |seq| self.machine.name(seq));
         Ok(kept(self.spool.quarantine_events(from..until, entry))?.map(|()| Event::Quarantined { until }))
     }
@@ -279,7 +351,7 @@ impl Driver {
             tracing::info!("Kafka is ready");
         }
         if !self.stopping() && !self.spool.wait_for(from, IDLE_WAIT) {
-            return Ok(self.idle());
+            return self.watched(CALL_BOUND, Self::idle);
         }
         let limit = ReadLimit { events: records, bytes: TRANSACTION_BYTES };
         let batch = match self.reader.read(from, below, limit) {
@@ -293,7 +365,7 @@ impl Driver {
             if self.spool.progress().next_seq > from {
                 return Err(PublisherError::Missing(from));
             }
-            return Ok(self.idle());
+            return self.watched(CALL_BOUND, Self::idle);
         }
         let mut missing = Vec::new();
         for (seq, event) in batch.events() {
@@ -315,9 +387,12 @@ impl Driver {
             return Ok(Ok(Event::Doubt { records: 0 }));
         };
         let started = Instant::now();
+        self.pulse.enter(self.slowness.publish_timeout() + CALL_MARGIN);
         let result = producer.publish(missing.into_iter());
+        self.pulse.leave()?;
         Ok(Ok(match result {
             Ok(reports) => {
+                self.slowness.took(started.elapsed());
                 self.metrics.kafka_transaction_seconds.observe(started.elapsed().as_secs_f64());
                 self.metrics.count_transaction(TransactionResult::Committed);
                 let now = unix_ms(SystemTime::now());
@@ -335,6 +410,9 @@ impl Driver {
             }
             Err(Failure::Doubt(trouble)) => {
                 self.metrics.count_transaction(TransactionResult::Doubt);
+                if count == 1 && trouble.kind == "timeout" {
+                    self.slowness.more();
+                }
                 self.report(&trouble);
                 Event::Doubt { records: count }
             }
@@ -362,6 +440,7 @@ impl Driver {
         }
         if matches!(event, Event::Idle | Event::Committed { .. }) && self.failing.take().is_some() {
             self.show(KafkaState::Ready);
+            self.metrics.kafka_needs_you.set(0);
             tracing::info!("Kafka works again");
         }
         let before = self.machine.watermark();
@@ -381,16 +460,18 @@ impl Driver {
 
     /// One line per change of state, not per attempt.
     fn report(&mut self, trouble: &Trouble) {
+        let needs_you = needs_you(trouble.kind);
         self.metrics.count_kafka_error(trouble.kind);
-        self.kafka.fail(trouble.kind, trouble.to_string());
-        if self.failing.replace(trouble.kind) == Some(trouble.kind) {
-            tracing::debug!(kind = trouble.kind, error = %trouble, "Kafka still fails");
+        self.metrics.kafka_needs_you.set(i64::from(needs_you.is_some()));
+        self.kafka.fail(trouble.kind, trouble.to_string(), needs_you);
+        const FAILS: &str = "Kafka fails; recalls are still accepted and kept, and are published once it works again";
+        let kind = trouble.kind;
+        if self.failing.replace(kind) == Some(kind) {
+            tracing::debug!(event = "kafka_still_fails", kind, error = %trouble, "Kafka still fails");
+        } else if needs_you.is_some() {
+            tracing::error!(event = "kafka_needs_you", kind, error = %trouble, needs_you, "{FAILS}");
         } else {
-            tracing::warn!(
-                kind = trouble.kind,
-                error = %trouble,
-                "Kafka fails; recalls are still accepted and kept, and are published once it works again"
-            );
+            tracing::warn!(event = "kafka_fails", kind, error = %trouble, "{FAILS}");
         }
     }
 

@@ -112,7 +112,8 @@ pub struct Refusal {
     pub detail: String,
 }
 
-/// The offsets of one partition: `low` is the first that is there, `high` the next to be written.
+/// The offsets of one partition: `low` is the first that is there, `high` the next to be written, and
+/// between them `start` the first that can be a record of this spool, by the time of its creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionOffsets {
     /// The partition.
@@ -121,6 +122,8 @@ pub struct PartitionOffsets {
     pub low: i64,
     /// High watermark.
     pub high: i64,
+    /// What lies below it is older than the spool; `low` where that is not known.
+    pub start: i64,
 }
 
 /// Offsets of one partition to read: `from` up to, not including, `to`.

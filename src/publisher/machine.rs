@@ -14,9 +14,9 @@ use crate::spool::{Identity, Positions, Seq};
 
 /// Records of one transaction at most.
 pub const TRANSACTION_MAX_RECORDS: u64 = 10_000;
-/// After a failed transaction the next one is smaller, but not below this, unless a record was
-/// refused for good: then down to one, to find it.
-const TRANSACTION_MIN_RECORDS: u64 = 64;
+/// After a failed transaction the next one is so many times smaller, down to one record: where the way to
+/// Kafka is slow, each attempt costs its whole time-out. Each success doubles it again.
+const SHRINK: u64 = 8;
 /// Transactions that must succeed before a size that was refused is tried again.
 const REFUSED_SIZE_PATIENCE: u32 = 100;
 /// Waiting before attempt 2, 3, 4 … to reach Kafka again: doubled from the first to the second.
@@ -168,8 +168,7 @@ impl Machine {
             }
             Event::Doubt { records } => {
                 if records > 0 {
-                    let floor = TRANSACTION_MIN_RECORDS.min(self.records);
-                    self.records = (records / 2).max(floor);
+                    self.records = (records / SHRINK).max(1);
                 }
                 self.fail();
             }
@@ -247,9 +246,11 @@ impl Machine {
         self.positions = offsets
             .iter()
             .map(|at| {
-                // Nothing stored (a copy of this spool may have published), a partition that is new
-                // since then, offsets that retention removed: from the earliest record on.
-                (at.partition, self.positions.get(&at.partition).map_or(at.low, |stored| at.low.max(*stored)))
+                // Nothing stored (a copy of this spool may have published), or a partition that is new
+                // since then: from the time of the spool's creation on. Offsets that retention removed: from
+                // the earliest record on.
+                let stored = self.positions.get(&at.partition);
+                (at.partition, stored.map_or(at.start.max(at.low), |stored| at.low.max(*stored)))
             })
             .collect();
         let ranges: Vec<Range> = ends

@@ -12,7 +12,8 @@ fn machine(watermark: Seq, positions: &[(i32, i64)]) -> Machine {
 }
 
 fn offsets(partitions: &[(i64, i64)]) -> Event {
-    let offsets = (0..).zip(partitions).map(|(partition, &(low, high))| PartitionOffsets { partition, low, high });
+    let offsets =
+        (0..).zip(partitions).map(|(partition, &(low, high))| PartitionOffsets { partition, low, high, start: low });
     Event::Offsets(offsets.collect())
 }
 
@@ -53,7 +54,7 @@ fn a_new_spool_starts_at_the_end_of_the_topic_and_reads_nothing_back() {
 }
 
 #[test]
-fn a_new_spool_that_has_accepted_before_it_reached_kafka_reads_the_whole_topic() {
+fn a_spool_of_unknown_age_that_has_accepted_before_it_reached_kafka_reads_the_whole_topic() {
     let mut machine = machine(1, &[]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(5, 500)]));
@@ -64,6 +65,23 @@ fn a_new_spool_that_has_accepted_before_it_reached_kafka_reads_the_whole_topic()
     assert_eq!(machine.next(), Action::ReadBack(vec![Range { partition: 0, from: 5, to: 510 }]));
     machine.on(Event::ReadBack(machine.nothing_found(4)));
     assert_eq!(machine.next(), Action::Begin { positions: [(0, 510)].into(), unused: false });
+}
+
+#[test]
+fn a_spool_without_positions_reads_from_the_offsets_of_its_creation() {
+    let at = |partition, low, high, start| PartitionOffsets { partition, low, high, start };
+    let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], Positions::new());
+    machine.on(Event::Connected);
+    machine.on(Event::Offsets(vec![at(0, 5, 510, 500), at(1, 0, 90, 90), at(2, 7, 9, 3)]));
+    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+    let range = |partition, from, to| Range { partition, from, to };
+    assert_eq!(ranges, [range(0, 500, 510), range(2, 7, 9)], "partition 1 holds nothing that is young enough");
+    // An offset that is stored counts, also where it lies before that time.
+    let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], [(0, 100)].into());
+    machine.on(Event::Connected);
+    machine.on(Event::Offsets(vec![at(0, 5, 510, 500), at(1, 0, 90, 80)]));
+    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+    assert_eq!(ranges, [range(0, 100, 510), range(1, 80, 90)]);
 }
 
 #[test]
@@ -237,10 +255,10 @@ fn a_refused_record_that_the_topic_holds_after_all_is_not_quarantined() {
 }
 
 #[test]
-fn a_transaction_that_times_out_is_tried_smaller_and_grows_again() {
+fn a_transaction_that_times_out_is_tried_smaller_down_to_one_record_and_grows_again() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
-    for _ in 0..20 {
+    for _ in 0..5 {
         let Action::Publish { records, .. } = machine.next() else { panic!() };
         machine.on(doubt(records));
         while !matches!(machine.next(), Action::Publish { .. }) {
@@ -250,8 +268,8 @@ fn a_transaction_that_times_out_is_tried_smaller_and_grows_again() {
             }
         }
     }
-    assert!(matches!(machine.next(), Action::Publish { records: TRANSACTION_MIN_RECORDS, .. }));
-    for _ in 0..10 {
+    assert!(matches!(machine.next(), Action::Publish { records: 1, .. }));
+    for _ in 0..14 {
         let Action::Publish { from, records, .. } = machine.next() else { panic!() };
         machine.on(committed(from + records, &[]));
     }

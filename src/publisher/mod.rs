@@ -17,6 +17,7 @@
 //!
 //! [`machine`] decides what to do next, pure ([`events`] are what it and the driver tell each other); [`found`] holds
 //! what a reading found, [`mod@compare`] whether the spool holds the same; `driver` does it; `damaged` says what is kept of a row that the disk has damaged;
+//! `keeper` runs it, and replaces it where `pulse` says that it is stuck in librdkafka;
 //! [`kafka`] is all that touches librdkafka. [`bypass`] is the way past the spool, for when it cannot be
 //! written.
 
@@ -27,7 +28,9 @@ mod driver;
 pub mod events;
 pub mod found;
 pub mod kafka;
+mod keeper;
 pub mod machine;
+mod pulse;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +43,11 @@ use crate::ops::status::KafkaCell;
 use crate::spool::{Seq, Spool, SpoolError};
 use kafka::topic::Creation;
 
+/// Its name among the components that are watched.
+const COMPONENT: &str = "publisher";
+
 /// What the publisher works with.
+#[derive(Clone)]
 pub struct Options {
     /// Where events come from.
     pub spool: Spool,
@@ -79,6 +86,12 @@ pub enum PublisherError {
     /// The thread panicked.
     #[error("the publisher's thread panicked")]
     Panicked,
+    /// Another thread does the work of this one.
+    #[error("the publisher's thread was given up")]
+    Abandoned,
+    /// The Kafka client did not come back from its calls, so often.
+    #[error("the Kafka client was stuck {0} times")]
+    Stuck(u32),
 }
 
 /// The running publisher.
@@ -93,12 +106,14 @@ pub struct PublisherHandle {
 pub fn start(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<PublisherHandle, PublisherError> {
     let stop = Arc::new(AtomicBool::new(false));
     let spool = options.spool.clone();
-    let driver = driver::Driver::new(options, Arc::clone(&stop))?;
+    let unused = spool.was_unused();
+    let driver = driver::Driver::new(&options, Arc::clone(&stop), unused)?;
+    let told = Arc::clone(&stop);
     let thread = std::thread::Builder::new()
         .name("publisher".to_owned())
         .spawn(move || {
-            give_way();
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| driver.run()));
+            let result =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| keeper::run(&options, &told, driver)));
             on_end();
             result.unwrap_or(Err(PublisherError::Panicked))
         })

@@ -223,7 +223,7 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
         recent::TABLE
     ))?;
     connection.execute("INSERT INTO progress VALUES (1, 1, 0, 0)", [])?;
-    connection.execute("INSERT INTO identity VALUES (1, ?1)", [Uuid::new_v4()])?;
+    connection.execute("INSERT INTO identity VALUES (1, ?1)", [Uuid::now_v7()])?;
     connection.execute_batch("COMMIT")?;
     Ok(())
 }
@@ -288,7 +288,7 @@ pub(super) fn rename_unused(connection: &Connection, found: &mut Found) -> rusql
     if found.next_seq > identity.first_seq {
         return Ok(());
     }
-    identity.uuid = Uuid::new_v4();
+    identity.uuid = Uuid::now_v7();
     connection
         .execute("UPDATE identity SET uuid = ?1 WHERE first_seq = ?2", params![identity.uuid, identity.first_seq])?;
     Ok(())

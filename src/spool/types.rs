@@ -40,8 +40,18 @@ impl Identity {
                 let name = [&first_seq.to_be_bytes(), event].concat();
                 Uuid::new_v5(&uuid, &name)
             }
-            _ => Uuid::new_v4(),
+            _ => Uuid::now_v7(),
         }
+    }
+
+    /// When the name was taken, by the clock of then, in UNIX milliseconds: a UUID of version 7 tells it
+    /// (RFC 9562). None for a name of an earlier release (version 4) and for a derived one (version 5).
+    pub fn taken_at_ms(&self) -> Option<i64> {
+        if self.uuid.get_version_num() != 7 {
+            return None;
+        }
+        let (seconds, nanos) = self.uuid.get_timestamp()?.to_unix();
+        i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).ok()
     }
 }
 

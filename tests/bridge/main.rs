@@ -39,6 +39,7 @@ mod accounting;
 mod ack_after;
 mod alert_rules;
 mod bounds;
+mod clock_steps;
 mod commands;
 mod control_socket;
 mod crash;
@@ -61,6 +62,7 @@ mod kept;
 mod lifecycle;
 mod metric_catalogue;
 mod moved;
+mod needs_you;
 mod outcomes;
 mod packaging;
 #[cfg(feature = "real-prometheus")]

@@ -53,6 +53,7 @@ impl World {
                 partition: index(at),
                 low: offset(partition.low),
                 high: offset(partition.high()),
+                start: offset(partition.low),
             });
         }
         if offsets.is_empty() { Err(Failed::Trouble) } else { Ok(Event::Offsets(offsets)) }

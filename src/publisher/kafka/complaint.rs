@@ -37,6 +37,14 @@ impl Complaint {
         Self { kind, reason, weight }
     }
 
+    /// The broker gives no producer id. What passes by itself is no refusal.
+    pub(in crate::publisher) fn no_producer_id(reason: &str) -> Self {
+        let passing = ["oordinator", "in progress", "vailable", "imed out", "retriable", "transport"];
+        let kind = if passing.iter().any(|word| reason.contains(word)) { "transport" } else { "unsupported" };
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { kind, reason, weight: if kind == "unsupported" { 2 } else { 1 } }
+    }
+
     /// Whether this one says more than another that came before it.
     pub(in crate::publisher) fn outweighs(&self, before: &Self) -> bool {
         self.weight >= before.weight

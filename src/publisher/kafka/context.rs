@@ -1,6 +1,6 @@
 //! What librdkafka calls back with.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -44,6 +44,7 @@ pub(in crate::publisher) struct Context {
     complaint: Mutex<Option<Complaint>>,
     /// Log lines and errors so far.
     heard: AtomicU64,
+    has_producer_id: AtomicBool,
 }
 
 impl Context {
@@ -63,6 +64,18 @@ impl Context {
         self.heard.load(Relaxed)
     }
 
+    /// Whether the broker has given the producer an id, as the client's statistics tell.
+    pub(in crate::publisher) fn has_producer_id(&self) -> bool {
+        self.has_producer_id.load(Relaxed)
+    }
+
+    fn hear(&self, new: Complaint) {
+        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        if complaint.as_ref().is_none_or(|before| new.outweighs(before)) {
+            *complaint = Some(new);
+        }
+    }
+
     /// The complaint since the last call that says most.
     pub(in crate::publisher) fn take_complaint(&self) -> Option<Complaint> {
         self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -75,17 +88,36 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.heard.fetch_add(1, Relaxed);
         tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+        // It tries for ever, and says why nowhere else.
+        if facility == "GETPID" && message.contains("Failed to acquire") {
+            self.hear(Complaint::no_producer_id(message));
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.heard.fetch_add(1, Relaxed);
         tracing::debug!(target: "librdkafka", %error, "{reason}");
-        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = Complaint::new(&error, reason);
-        if complaint.as_ref().is_none_or(|before| new.outweighs(before)) {
-            *complaint = Some(new);
-        }
+        self.hear(Complaint::new(&error, reason));
     }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        if self.has_producer_id() {
+            return;
+        }
+        let state = serde_json::from_slice::<Statistics>(statistics).ok().and_then(|statistics| statistics.eos);
+        self.has_producer_id.store(state.is_some_and(|eos| eos.idemp_state == "Assigned"), Relaxed);
+    }
+}
+
+/// What is read of librdkafka's statistics (its `STATISTICS.md`).
+#[derive(Debug, serde::Deserialize)]
+struct Statistics {
+    eos: Option<Eos>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Eos {
+    idemp_state: String,
 }
 
 impl ConsumerContext for Context {}

@@ -3,12 +3,50 @@
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// The label values of `kafka_errors_total{kind}`, see [`kind`].
-pub const KINDS: [&str; 9] =
-    ["transport", "timeout", "authentication", "authorization", "unknown_topic", "fenced", "fatal", "refused", "other"];
+pub const KINDS: [&str; 12] = [
+    "transport",
+    "timeout",
+    "authentication",
+    "authorization",
+    "unknown_topic",
+    "fenced",
+    "fatal",
+    "refused",
+    "other",
+    "compression",
+    "unsupported",
+    "quarantine_full",
+];
+
+/// What a person has to change where no retry ends a failure of this kind; none where one may.
+pub fn needs_you(kind: &str) -> Option<&'static str> {
+    match kind {
+        "authentication" => Some("check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_… and KAFKA_SSL_… against the broker"),
+        "authorization" => Some(
+            "allow the bridge's user Write, Read and Describe on the topic, Write and Describe on the transactional ids \
+             recall-bridge.*, and with BRIDGE_DELIVERY=at_least_once IdempotentWrite on the cluster",
+        ),
+        "unknown_topic" => Some("create the topic, correct BRIDGE_TOPIC, or set BRIDGE_TOPIC_CREATE=true"),
+        "compression" => Some(
+            "the broker does not take records as they are compressed: set KAFKA_COMPRESSION_TYPE=gzip, or \
+             KAFKA_COMPRESSION_TYPE=none",
+        ),
+        "unsupported" => Some(
+            "the broker must let the bridge have a producer id (InitProducerId: Apache Kafka from 0.11, \
+             transaction.max.timeout.ms at least 15000); where it has no transactions, set \
+             BRIDGE_DELIVERY=at_least_once",
+        ),
+        "quarantine_full" => Some(
+            "a record that Kafka refuses has no room in quarantine, and all that follows waits: requeue or drop \
+             entries, or raise BRIDGE_QUARANTINE_MAX_BYTES",
+        ),
+        _ => None,
+    }
+}
 
 /// A failed step, as it is logged and shown in `/status`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{doing}: {text}")]
+#[error("{doing}: {text}{}", needs_you(kind).map_or(String::new(), |what| format!("; needs you: {what}")))]
 pub struct Trouble {
     /// One of [`KINDS`].
     pub kind: &'static str,
@@ -22,6 +60,8 @@ impl Trouble {
     /// From an error of the client library.
     pub fn new(doing: &'static str, error: &KafkaError) -> Self {
         let kind = error.rdkafka_error_code().map_or("other", kind);
+        // Answered to records, it is about how they are packed.
+        let kind = if doing == PUBLISHING && is_about_packing(error) { "compression" } else { kind };
         let fatal = matches!(error, KafkaError::Transaction(inner) if inner.is_fatal());
         let kind = if fatal && kind == "other" { "fatal" } else { kind };
         Self { kind, doing, text: error.to_string() }
@@ -31,6 +71,17 @@ impl Trouble {
     pub fn timeout(doing: &'static str, text: String) -> Self {
         Self { kind: "timeout", doing, text }
     }
+}
+
+/// What is being done while records are on their way.
+pub(super) const PUBLISHING: &str = "publishing";
+
+fn is_about_packing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(E::InvalidRequest | E::UnsupportedForMessageFormat | E::UnsupportedVersion)
+    )
 }
 
 /// The kind of an error code.
@@ -65,6 +116,8 @@ pub fn kind(code: RDKafkaErrorCode) -> &'static str {
         | E::ProducerFenced
         | E::InvalidProducerIdMapping
         | E::TransactionCoordinatorFenced => "fenced",
+        E::UnsupportedCompressionType => "compression",
+        E::UnsupportedVersion | E::UnsupportedFeature | E::InvalidTransactionTimeout => "unsupported",
         E::Fatal => "fatal",
         code if is_refusal(code) => "refused",
         _ => "other",
@@ -93,5 +146,35 @@ pub fn refusal_reason(code: RDKafkaErrorCode) -> &'static str {
         E::InvalidTimestamp => "kafka_invalid_timestamp",
         E::PolicyViolation => "kafka_policy",
         _ => "kafka_invalid",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_retrying_cannot_end_names_what_to_change() {
+        let publishing = |code| Trouble::new(PUBLISHING, &KafkaError::MessageProduction(code));
+        for code in [76, 43, 42, 35] {
+            let trouble = publishing(rdkafka::types::RDKafkaErrorCode::from(code_of(code)));
+            assert_eq!(trouble.kind, "compression", "{code}");
+            assert!(trouble.to_string().contains("KAFKA_COMPRESSION_TYPE"), "{trouble}");
+        }
+        let connecting = |code| Trouble::new("connecting to Kafka", &KafkaError::Global(code)).to_string();
+        assert!(connecting(RDKafkaErrorCode::UnsupportedFeature).contains("needs you"));
+        assert!(connecting(RDKafkaErrorCode::ClusterAuthorizationFailed).contains("IdempotentWrite"));
+        assert!(!connecting(RDKafkaErrorCode::OperationTimedOut).contains("needs you"));
+        assert!(KINDS.iter().filter(|kind| needs_you(kind).is_some()).count() == 6);
+    }
+
+    fn code_of(code: i32) -> rdkafka::types::RDKafkaRespErr {
+        use rdkafka::types::RDKafkaRespErr as R;
+        match code {
+            76 => R::RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE,
+            43 => R::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
+            42 => R::RD_KAFKA_RESP_ERR_INVALID_REQUEST,
+            _ => R::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION,
+        }
     }
 }

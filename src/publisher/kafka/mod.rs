@@ -7,8 +7,10 @@ pub mod errors;
 pub mod probe;
 pub(super) mod producer;
 pub(super) mod read_back;
+pub(super) mod slowness;
 pub mod topic;
 pub(super) mod unspooled;
+pub(super) mod verify_reason;
 
 use std::time::{Duration, Instant};
 

@@ -10,24 +10,23 @@ use rdkafka::types::RDKafkaErrorCode;
 use uuid::Uuid;
 
 use super::context::{Context, Reports};
-use super::errors::{Trouble, is_refusal};
+use super::errors::{PUBLISHING, Trouble, is_refusal};
+use super::slowness::Slowness;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, Record};
 use crate::spool::Seq;
 
-/// The broker aborts a transaction that stays open for longer. Short, because another node that
-/// reads back waits for it.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long one transaction may take from its first record to the answer to its commit.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(12);
 /// A commit is given this long even where publishing took nearly all of the time.
 const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// librdkafka meets `CONCURRENT_TRANSACTIONS` while the markers of the last commit are being
 /// written, and then waits 20 ms: starting a little later is faster.
 const AFTER_COMMIT: Duration = Duration::from_millis(2);
 /// How long to sleep while no delivery report is there. Flushing would wait in slices of 100 ms,
 /// and the client's `poll` spins through the last millisecond of any wait.
 const POLL: Duration = Duration::from_micros(500);
+
+const CONNECTING: &str = "connecting to Kafka";
+/// How often a producer without transactions tells its state, until it has its id.
+const STATISTICS: Duration = Duration::from_millis(100);
 
 /// How a transaction ended, when it did not commit.
 #[derive(Debug)]
@@ -42,6 +41,7 @@ pub(in crate::publisher) struct Producer {
     client: BaseProducer<Context>,
     transactional: bool,
     topic: String,
+    timeout: Duration,
     committed_at: Option<Instant>,
 }
 
@@ -52,32 +52,61 @@ impl Producer {
         config: &ClientConfig,
         topic: &str,
         transactional_id: Option<&str>,
+        slowness: Slowness,
     ) -> Result<Self, Trouble> {
-        const DOING: &str = "connecting to Kafka";
+        const DOING: &str = CONNECTING;
         let mut config = config.clone();
         let millis = |time: Duration| time.as_millis().to_string();
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
-            .set("message.timeout.ms", millis(PUBLISH_TIMEOUT));
+            .set("message.timeout.ms", millis(slowness.publish_timeout()));
         if let Some(id) = transactional_id {
             config
                 .set("transactional.id", id)
-                .set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT))
+                .set("transaction.timeout.ms", millis(slowness.transaction_timeout()))
                 // librdkafka refuses a longer one beside a transaction's.
-                .set("socket.timeout.ms", millis(CONNECT_TIMEOUT));
+                .set("socket.timeout.ms", millis(slowness.connect_timeout()));
+        } else {
+            // The only way to learn whether the broker gave a producer id.
+            config.set("statistics.interval.ms", millis(STATISTICS));
         }
         let client: BaseProducer<Context> =
             config.create_with_context(Context::default()).map_err(|error| Trouble::new(DOING, &error))?;
-        let producer =
-            Self { client, transactional: transactional_id.is_some(), topic: topic.to_owned(), committed_at: None };
+        let producer = Self {
+            client,
+            transactional: transactional_id.is_some(),
+            topic: topic.to_owned(),
+            timeout: slowness.publish_timeout(),
+            committed_at: None,
+        };
         if producer.transactional {
-            let result = producer.client.init_transactions(CONNECT_TIMEOUT);
+            let result = producer.client.init_transactions(slowness.connect_timeout());
             super::hear_complaints(producer.client.context(), |time| producer.client.poll(time));
             result.map_err(|error| producer.trouble(DOING, &error))?;
+        } else {
+            producer.wait_for_id(slowness.connect_timeout())?;
         }
         Ok(producer)
+    }
+
+    /// Without transactions, nothing says that the broker refuses a producer id: records only wait.
+    fn wait_for_id(&self, timeout: Duration) -> Result<(), Trouble> {
+        let until = Instant::now() + timeout;
+        while !self.client.context().has_producer_id() {
+            self.client.poll(Duration::ZERO);
+            if let Some((code, text)) = self.client.client().fatal_error() {
+                return Err(Trouble { kind: super::errors::kind(code), doing: CONNECTING, text });
+            }
+            if Instant::now() >= until {
+                super::hear_complaints(self.client.context(), |time| self.client.poll(time));
+                let error = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
+                return Err(self.trouble(CONNECTING, &error));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     /// Publishes records in one transaction; returns the reports of all of them once it committed.
@@ -85,11 +114,11 @@ impl Producer {
         &mut self,
         records: impl Iterator<Item = (Seq, (Uuid, u64), Record<'a>)>,
     ) -> Result<Reports, Failure> {
-        const DOING: &str = "publishing";
+        const DOING: &str = PUBLISHING;
         if let Some(left) = self.committed_at.and_then(|at| AFTER_COMMIT.checked_sub(at.elapsed())) {
             std::thread::sleep(left);
         }
-        let until = Instant::now() + PUBLISH_TIMEOUT;
+        let until = Instant::now() + self.timeout;
         self.client.context().take_reports();
         if self.transactional {
             self.client.begin_transaction().map_err(|error| self.doubt(DOING, &error))?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::context::Context;
 use super::errors::Trouble;
 use super::producer::explained;
+use super::slowness::Slowness;
 use crate::publisher::found::{Found, print};
 use crate::publisher::machine::Range;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL};
@@ -40,15 +41,16 @@ pub(in crate::publisher) fn read_back(
     topic: &str,
     ranges: &[Range],
     mut found: Found,
+    slowness: Slowness,
     stop: impl Fn() -> bool,
 ) -> Result<Found, Trouble> {
     let mut ranges = ranges.to_vec();
     for _ in 0..2 {
         // A client of its own for each pass: librdkafka 2.12 ends the process where one is closed while it
         // still stops fetching a partition that it was assigned a second time (its issue 5573).
-        let consumer = connect(config)?;
+        let consumer = connect(config, slowness)?;
         wait_until_stable(&consumer, topic, &ranges, &stop)?;
-        ranges = read(&consumer, topic, &ranges, &mut found, &stop)?;
+        ranges = read(&consumer, topic, &ranges, &mut found, slowness.times(PROGRESS_TIMEOUT), &stop)?;
         if ranges.is_empty() {
             break;
         }
@@ -56,9 +58,15 @@ pub(in crate::publisher) fn read_back(
     Ok(found)
 }
 
-fn connect(config: &ClientConfig) -> Result<BaseConsumer<Context>, Trouble> {
+fn connect(config: &ClientConfig, slowness: Slowness) -> Result<BaseConsumer<Context>, Trouble> {
+    let mut config = config.clone();
+    if slowness.is_slow() {
+        // One answer after the other that comes in time, instead of one that holds all and does not. A broker
+        // sends a whole batch where that is larger.
+        config.set("fetch.max.bytes", "1000000").set("fetch.message.max.bytes", "65536");
+        config.set("message.max.bytes", "1000000").set("socket.timeout.ms", "240000");
+    }
     config
-        .clone()
         .set("isolation.level", "read_committed")
         // librdkafka wants a name to assign partitions by hand; nothing joins or commits.
         .set("group.id", "recall-bridge")
@@ -79,6 +87,7 @@ fn read(
     topic: &str,
     ranges: &[Range],
     found: &mut Found,
+    patience: Duration,
     stop: &impl Fn() -> bool,
 ) -> Result<Vec<Range>, Trouble> {
     let fault = |error: &KafkaError| explained(DOING, error, consumer.context());
@@ -96,8 +105,8 @@ fn read(
             return Err(stopped());
         }
         match consumer.poll(POLL) {
-            None if progress.elapsed() > PROGRESS_TIMEOUT => {
-                let text = format!("nothing came for {} s", PROGRESS_TIMEOUT.as_secs());
+            None if progress.elapsed() > patience => {
+                let text = format!("nothing came for {} s", patience.as_secs());
                 return Err(Trouble::timeout(DOING, text));
             }
             None => continue,
@@ -196,7 +205,8 @@ mod tests {
         for steps in (0..20).cycle().take(100) {
             let asked = Cell::new(0);
             let stop = || asked.replace(asked.get() + 1) >= steps;
-            given_up += u32::from(read_back(&config, "recalls", &ranges, Found::default(), stop).is_err());
+            given_up +=
+                u32::from(read_back(&config, "recalls", &ranges, Found::default(), Slowness::default(), stop).is_err());
         }
         assert!((50..100).contains(&given_up), "{given_up} of 100 were given up");
     }

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::context::Context;
 use super::errors::Trouble;
 use super::producer::explained;
 use crate::publisher::machine::PartitionOffsets;
+use crate::spool::Positions;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+const OFFSETS: &str = "asking for offsets";
 
 /// How to make the topic where it is missing.
 #[derive(Debug, Clone, Copy)]
@@ -43,18 +45,55 @@ impl Topic {
         Ok(Self { client, name: name.to_owned() })
     }
 
-    /// The offsets of every partition.
-    pub(in crate::publisher) fn offsets(&self) -> Result<Vec<PartitionOffsets>, Trouble> {
-        self.partitions()?
-            .into_iter()
-            .map(|partition| {
-                let (low, high) = self
-                    .client
-                    .fetch_watermarks(&self.name, partition, TIMEOUT)
-                    .map_err(|error| explained("asking for offsets", &error, self.client.context()))?;
-                Ok(PartitionOffsets { partition, low, high })
-            })
-            .collect()
+    /// The offsets of every partition; `start` is that of the first record not older than `since_ms`.
+    pub(in crate::publisher) fn offsets(&self, since_ms: Option<i64>) -> Result<Vec<PartitionOffsets>, Trouble> {
+        let offsets = self.partitions()?.into_iter().map(|partition| {
+            let (low, high) = self
+                .client
+                .fetch_watermarks(&self.name, partition, TIMEOUT)
+                .map_err(|error| explained(OFFSETS, &error, self.client.context()))?;
+            Ok(PartitionOffsets { partition, low, high, start: low })
+        });
+        let mut offsets = offsets.collect::<Result<Vec<_>, _>>()?;
+        // After the ends: what is appended meanwhile lies behind them.
+        if let Some(since_ms) = since_ms {
+            self.find_starts(&mut offsets, since_ms)?;
+        }
+        Ok(offsets)
+    }
+
+    fn find_starts(&self, offsets: &mut [PartitionOffsets], since_ms: i64) -> Result<(), Trouble> {
+        let since = self.at_time(offsets, since_ms)?;
+        // "No such record" is also the answer of a broker that cannot search by time. One that can finds the
+        // first record of all, if there is any.
+        let any = self.at_time(offsets, 0)?;
+        for at in offsets {
+            at.start = match (since.get(&at.partition), any.get(&at.partition)) {
+                (Some(&offset), _) => offset.clamp(at.low, at.high),
+                (None, Some(_)) => at.high,
+                (None, None) => at.low,
+            };
+        }
+        Ok(())
+    }
+
+    /// The first offset of each partition whose record is not older than `ms`; none where there is no such
+    /// record.
+    fn at_time(&self, offsets: &[PartitionOffsets], ms: i64) -> Result<Positions, Trouble> {
+        let fault = |error: &KafkaError| explained(OFFSETS, error, self.client.context());
+        let mut times = TopicPartitionList::with_capacity(offsets.len());
+        for at in offsets {
+            times.add_partition_offset(&self.name, at.partition, Offset::Offset(ms)).map_err(|error| fault(&error))?;
+        }
+        let found = self.client.offsets_for_times(times, TIMEOUT).map_err(|error| fault(&error))?;
+        let mut starts = Positions::new();
+        for element in found.elements() {
+            element.error().map_err(|error| fault(&error))?;
+            if let Offset::Offset(offset) = element.offset() {
+                starts.insert(element.partition(), offset);
+            }
+        }
+        Ok(starts)
     }
 
     /// How many brokers there are.

@@ -1,0 +1,119 @@
+//! Why OpenSSL does not trust the broker's certificate.
+//!
+//! librdkafka has one sentence for every cause. So the handshake is done once more, by the OpenSSL that is
+//! built into librdkafka, with the same authorities, and the result of its verification is read
+//! (`SSL_get_verify_result(3)`). Nothing is sent but the handshake.
+
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::path::Path;
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{HandshakeError, SslConnector, SslConnectorBuilder, SslMethod};
+use openssl::x509::X509;
+use rdkafka::ClientConfig;
+
+use super::errors::Trouble;
+
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// How librdkafka says that a certificate was not trusted.
+const NOT_VERIFIED: &str = "broker certificate could not be verified";
+/// Where librdkafka's `ssl.ca.location=probe` looks for the authorities of the system.
+const SYSTEM: [&str; 9] = [
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/certs/ca-bundle.crt",
+    "/etc/pki/tls/certs/ca-bundle.trust.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/certs/ca-certificates.crt",
+];
+
+/// Adds the reason to a trouble that is about the broker's certificate; any other one stays as it is.
+pub(in crate::publisher) fn explain(config: &ClientConfig, mut trouble: Trouble) -> Trouble {
+    if trouble.text.contains(NOT_VERIFIED)
+        && let Some((host, port)) = broker(&trouble.text)
+        && let Some((code, reason)) = verify(config, host, port)
+    {
+        trouble.text = format!("the certificate of {host}:{port} is not trusted: {reason}; {}", advice(code));
+    }
+    trouble
+}
+
+/// The broker that librdkafka names before its sentence: `ssl://HOST:PORT/ID: …`.
+fn broker(text: &str) -> Option<(&str, u16)> {
+    let (_, rest) = text.split_once("ssl://")?;
+    let (host, rest) = match rest.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:")?,
+        None => rest.split_once(':')?,
+    };
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    Some((host, rest[..digits].parse().ok()?))
+}
+
+/// OpenSSL's code and sentence; none where the certificate is trusted now, or nothing answers.
+fn verify(config: &ClientConfig, host: &str, port: u16) -> Option<(i32, &'static str)> {
+    let address = (host, port).to_socket_addrs().ok()?.next()?;
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(TIMEOUT)).ok()?;
+    stream.set_write_timeout(Some(TIMEOUT)).ok()?;
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).ok()?;
+    trust(config, &mut connector).ok()?;
+    let mut connection = connector.build().configure().ok()?;
+    connection.set_verify_hostname(config.get("ssl.endpoint.identification.algorithm") != Some("none"));
+    let result = match connection.connect(host, stream) {
+        Err(HandshakeError::Failure(failed) | HandshakeError::WouldBlock(failed)) => failed.ssl().verify_result(),
+        _ => return None,
+    };
+    (result.as_raw() != 0).then(|| (result.as_raw(), result.error_string()))
+}
+
+/// The authorities that librdkafka is told to trust.
+fn trust(config: &ClientConfig, connector: &mut SslConnectorBuilder) -> Result<(), ErrorStack> {
+    if let Some(pem) = config.get("ssl.ca.pem") {
+        for certificate in X509::stack_from_pem(pem.as_bytes())? {
+            connector.cert_store_mut().add_cert(certificate)?;
+        }
+        return Ok(());
+    }
+    let system = || SYSTEM.iter().map(Path::new).find(|path| path.exists());
+    let place = config.get("ssl.ca.location").filter(|place| *place != "probe").map(Path::new);
+    match place.or_else(system) {
+        Some(dir) if dir.is_dir() => connector.load_verify_locations(None, Some(dir)),
+        Some(file) => connector.set_ca_file(file),
+        None => Ok(()),
+    }
+}
+
+/// By the numbers of `X509_V_ERR_…` in OpenSSL's `x509_vfy.h`.
+fn advice(code: i32) -> &'static str {
+    match code {
+        9 | 10 => "renew the broker's certificate (or correct this machine's clock)",
+        62..=64 => "name the broker in KAFKA_BOOTSTRAP_SERVERS and in its advertised.listeners as its certificate does",
+        2 | 21 => "KAFKA_SSL_CA_LOCATION must hold the root certificate of the authority, not only an intermediate one",
+        18..=20 => "KAFKA_SSL_CA_LOCATION must hold the root certificate of the authority that the broker's is of",
+        _ => "see KAFKA_SSL_CA_LOCATION and the broker's certificate",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_broker_is_read_from_librdkafkas_sentence() {
+        let said = |broker: &str| format!("sasl_{broker}: SSL handshake failed: {NOT_VERIFIED}");
+        assert_eq!(broker(&said("ssl://kafka-1.local:9093/bootstrap")), Some(("kafka-1.local", 9093)));
+        assert_eq!(broker(&said("ssl://[::1]:19093/1")), Some(("::1", 19093)));
+        assert_eq!(broker("1/1 brokers are down"), None);
+    }
+
+    #[test]
+    fn where_nothing_answers_the_sentence_stays_as_it_was() {
+        let text = format!("ssl://127.0.0.1:1/bootstrap: {NOT_VERIFIED}");
+        let trouble = Trouble { kind: "authentication", doing: "connecting to Kafka", text };
+        assert_eq!(explain(&ClientConfig::new(), trouble.clone()), trouble);
+    }
+}
