@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use crate::spool::{Progress, RecentUsage, Usage};
+use crate::telemetry::{self, DropReason};
 
 const NAMESPACE: &str = "recall_bridge";
 /// Other callback commands counted under their own name; further ones under `other`.
@@ -114,6 +115,7 @@ struct Snapshot {
     handshakes_begun: IntCounter,
     handshakes_done: IntCounter,
     certificate_expiry: IntGauge,
+    log_dropped: Vec<(DropReason, IntCounter)>,
 }
 
 /// What a scrape needs to know of the parts.
@@ -280,7 +282,10 @@ impl Snapshot {
             |name, help| -> prometheus::Result<IntGauge> { register(r, IntGauge::with_opts(options(name, help))?) };
         let handshakes =
             counters(r, "tls_handshakes_total", "TLS handshakes of the webhook listener, begun and done.", "step")?;
+        let log_dropped = counters(r, "log_lines_dropped_total", "Log lines that were not written, by reason.", "reason")?;
+        let log_dropped = DropReason::ALL.map(|reason| (reason, log_dropped.with_label_values(&[reason.label()]))).to_vec();
         Ok(Self {
+            log_dropped,
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
             quarantined: counter(
@@ -335,6 +340,9 @@ impl Snapshot {
         self.quarantine_events.set(signed(view.usage.quarantine_events));
         self.quarantine_bytes.set(signed(view.usage.quarantine_bytes));
         self.kafka_up.set(i64::from(view.kafka_up));
+        for (reason, counter) in &self.log_dropped {
+            raise(counter, telemetry::dropped(*reason));
+        }
         if let Some(tls) = &view.tls {
             raise(&self.handshakes_done, tls.done);
             raise(&self.handshakes_begun, tls.begun);
