@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn characters_that_deceive_a_reader_are_escaped_and_others_are_not() {
-        for letter in ['\0', '\u{7f}', '\u{85}', '\u{202e}', '\u{2066}', '\u{2028}', '\u{200b}', '\u{feff}', '\u{e0041}'] {
+        for letter in
+            ['\0', '\u{7f}', '\u{85}', '\u{202e}', '\u{2066}', '\u{2028}', '\u{200b}', '\u{feff}', '\u{e0041}']
+        {
             assert!(is_unsafe(letter), "{letter:?}");
         }
         for letter in ['a', 'é', '公', '😀', '\\', '"', ' ', '\u{a0}', '\u{fe0f}'] {

@@ -187,9 +187,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use self::partitions::Accounts;
-use crate::escape::plain;
-use crate::record::{EVENT_TYPE, event_id};
+    use crate::record::{EVENT_TYPE, event_id};
     use serde_json::json;
 
     pub(super) fn record(seq: u64, account: &str, partition: i32) -> Value {

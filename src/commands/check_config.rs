@@ -43,7 +43,9 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     match Spool::probe(&config.spool_dir) {
         Ok(warnings) => {
             note(format_args!("spool      {}: ok", config.spool_dir.display()));
-            warnings.iter().for_each(|warning| note(format_args!("warning    {warning}")));
+            for warning in &warnings {
+                note(format_args!("warning    {warning}"));
+            }
         }
         // A running bridge holds it: as it should be.
         Err(SpoolError::Locked { holder, .. }) => {
@@ -80,11 +82,8 @@ fn print_json(output: &mut Output, config: &Config, warnings: &[Warning], proble
         .chain(config.kafka.effective().map(|(name, value)| (name.to_owned(), value.into())));
     let apps: Vec<_> = config.apps.token_lengths().collect();
     let apps = apps.iter().map(|(app, tokens)| json!({ "sdk_app_id": app, "token_characters": tokens }));
-    let found = [
-        ("apps", apps.collect::<Vec<_>>().into()),
-        ("warnings", json!(warnings)),
-        ("problems", json!(problems)),
-    ];
+    let found =
+        [("apps", apps.collect::<Vec<_>>().into()), ("warnings", json!(warnings)), ("problems", json!(problems))];
     let found = found.into_iter().map(|(name, value)| (name.to_owned(), value));
     let all: serde_json::Map<String, serde_json::Value> = settings.chain(found).collect();
     output.json(&all);

@@ -42,7 +42,7 @@ async fn ask_any(urls: &[String]) -> anyhow::Result<String> {
     for url in urls {
         match ask(url).await? {
             Ok(answer) => return Ok(answer),
-            Err(error) => silent.push(error.to_string()),
+            Err(silence) => silent.push(silence),
         }
     }
     Err(anyhow!("{}", silent.join("; ")))

@@ -29,7 +29,11 @@ pub(super) fn start_logging(config: &Config) {
     let _ = telemetry::init(&config.log, config.log_format.unwrap_or(by_place));
     if !config.ignored.is_empty() {
         let names = config.ignored.join(" ");
-        tracing::info!(event = "variables_ignored", names, "variables of Kubernetes Services or Kafka's scripts, ignored");
+        tracing::info!(
+            event = "variables_ignored",
+            names,
+            "variables of Kubernetes Services or Kafka's scripts, ignored"
+        );
     }
 }
 

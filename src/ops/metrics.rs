@@ -282,8 +282,10 @@ impl Snapshot {
             |name, help| -> prometheus::Result<IntGauge> { register(r, IntGauge::with_opts(options(name, help))?) };
         let handshakes =
             counters(r, "tls_handshakes_total", "TLS handshakes of the webhook listener, begun and done.", "step")?;
-        let log_dropped = counters(r, "log_lines_dropped_total", "Log lines that were not written, by reason.", "reason")?;
-        let log_dropped = DropReason::ALL.map(|reason| (reason, log_dropped.with_label_values(&[reason.label()]))).to_vec();
+        let log_dropped =
+            counters(r, "log_lines_dropped_total", "Log lines that were not written, by reason.", "reason")?;
+        let log_dropped =
+            DropReason::ALL.map(|reason| (reason, log_dropped.with_label_values(&[reason.label()]))).to_vec();
         Ok(Self {
             log_dropped,
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,

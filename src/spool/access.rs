@@ -14,15 +14,8 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags};
 use rustix::process::geteuid;
 
 /// Every name that this release has in the directory.
-const NAMES: [&str; 7] = [
-    "spool.lock",
-    "spool.db",
-    "spool.db-wal",
-    "spool.db-shm",
-    "spool.db.new",
-    "spool.db.new-journal",
-    "control.sock",
-];
+const NAMES: [&str; 7] =
+    ["spool.lock", "spool.db", "spool.db-wal", "spool.db-shm", "spool.db.new", "spool.db.new-journal", "control.sock"];
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const ROOT: u32 = 0;

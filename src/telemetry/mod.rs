@@ -55,22 +55,16 @@ pub enum TelemetryError {
 pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(filter)?;
     let form = Form::new(format, io::stderr().is_terminal());
-    let sink = match SINK.get() {
-        Some(sink) => Arc::clone(sink),
-        None => {
-            let sink = Sink::to_stderr(form)?;
-            Arc::clone(SINK.get_or_init(|| sink))
-        }
+    let sink = if let Some(sink) = SINK.get() {
+        Arc::clone(sink)
+    } else {
+        let sink = Sink::to_stderr(form)?;
+        Arc::clone(SINK.get_or_init(|| sink))
     };
     panics::install(Arc::clone(&sink), form);
     // An error means that a subscriber is there already, as in a test binary.
     let _ = subscriber(filter, form, sink).try_init();
     Ok(())
-}
-
-/// Whether [`init`] was called, so that lines for stderr go through the log's thread.
-pub fn is_running() -> bool {
-    SINK.get().is_some()
 }
 
 /// Writes text as it is, in its turn between the lines of the log; `false` where there is no log.

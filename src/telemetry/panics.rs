@@ -25,7 +25,9 @@ fn fields(info: &PanicHookInfo<'_>) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |name: &str, value: String| drop(fields.insert(name.to_owned(), value.into()));
     put("event", "panic".to_owned());
-    let text = info.payload_as_str().unwrap_or("a panic without a text");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("a panic without a text");
     put("message", bounded(format_args!("{text}"), FIELD_MAX_BYTES));
     put("thread", std::thread::current().name().unwrap_or("unnamed").to_owned());
     if let Some(location) = info.location() {

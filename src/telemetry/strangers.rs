@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn lines_about_requests_and_lines_of_dependencies_are_by_strangers() {
-        for target in ["recall_bridge::ingest::handler", "recall_bridge::tls::listener", "actix_http::h1", "mio", "h2"] {
+        for target in ["recall_bridge::ingest::handler", "recall_bridge::tls::listener", "actix_http::h1", "mio", "h2"]
+        {
             assert!(is_by_strangers(target, None), "{target}");
         }
         for target in ["recall_bridge::app", "recall_bridge::publisher::driver", "librdkafka", "recall_bridge"] {

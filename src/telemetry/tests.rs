@@ -30,7 +30,7 @@ fn a_text_line_has_no_escape_codes_off_a_terminal_and_no_others_on_one() {
     let line = written("info", LogFormat::Text, || {
         tracing::info!(port = 8080, account = "\u{1b}[2J\u{202e}x\ny", "listening");
     });
-    assert!(line.contains("INFO") && line.contains("listening port=8080"), "{line}");
+    assert!(line.contains("INFO") && line.contains("listening") && line.contains(" port=8080"), "{line}");
     assert!(!line.trim_end().chars().any(crate::escape::is_unsafe), "{line}");
 }
 
@@ -106,7 +106,7 @@ fn lines_beyond_the_buffer_are_counted_and_told_when_lines_flow_again() {
     assert!((1000..3000).contains(&dropped), "{dropped}");
     sink.flush(Duration::from_millis(1));
     let mut text = String::new();
-    let mut chunk = [0; 65_536];
+    let mut chunk = [0; 8192];
     while !text.contains("log_lines_dropped") {
         let read = reader.read(&mut chunk).unwrap();
         text.push_str(&String::from_utf8_lossy(&chunk[..read]));

@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_java() {
         // From Kafka's own tests (UtilsTest.testMurmur2).
-        for (text, hash) in [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)] {
+        for (text, hash) in [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)]
+        {
             assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
         }
         assert_eq!(murmur2(b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8").cast_signed(), -58_897_971);

@@ -48,16 +48,20 @@ mod delivery;
 #[cfg(feature = "real-disk")]
 mod disk;
 mod doubt;
+mod environment;
 mod faults;
 mod http;
 mod interrupted;
 mod io_campaign;
 mod io_errors;
 mod lifecycle;
+mod logging;
+mod loopback;
 mod metric_catalogue;
 mod moved;
 mod outcomes;
 mod packaging;
+mod printing;
 #[cfg(feature = "real-prometheus")]
 mod prometheus;
 mod quarantine_bounds;
@@ -69,6 +73,7 @@ mod restored;
 mod schema;
 mod secrets;
 mod smoke;
+mod spool_access;
 mod spool_commands;
 mod spool_failure;
 mod systemd;
