@@ -11,11 +11,16 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, OFlags};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
-/// Every name that this release has in the directory.
-const NAMES: [&str; 7] =
-    ["spool.lock", "spool.db", "spool.db-wal", "spool.db-shm", "spool.db.new", "spool.db.new-journal", "control.sock"];
+/// How the names of a spool's files begin, those of later releases included.
+const OURS: [&str; 4] = ["spool.", "control.", "refused.", "history."];
+/// What a file system or a check of another process may have put there.
+const NOBODYS: [&str; 2] = ["lost+found", CHECK];
+const CHECK: &str = ".check-";
+/// Names that are looked at: a spool has far fewer.
+const MOST_NAMES: usize = 10_000;
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const ROOT: u32 = 0;
@@ -45,8 +50,12 @@ pub(super) fn secure(dir: &Path) -> io::Result<Vec<String>> {
         }
         io::Result::Ok(())
     };
-    narrow(dir, &std::fs::metadata(dir)?, DIRECTORY_MODE)?;
-    for (path, found) in files(dir)? {
+    let contents = contents(dir)?;
+    // A directory that somebody shares with the spool (`/tmp`, a home) is not ours to close.
+    if !contents.others {
+        narrow(dir, &std::fs::metadata(dir)?, DIRECTORY_MODE)?;
+    }
+    for (path, found) in contents.ours {
         narrow(&path, &found, FILE_MODE)?;
     }
     Ok(warnings)
@@ -55,16 +64,17 @@ pub(super) fn secure(dir: &Path) -> io::Result<Vec<String>> {
 /// The same without changing anything.
 pub(super) fn look(dir: &Path) -> io::Result<Vec<String>> {
     let me = geteuid().as_raw();
-    for (path, found) in files(dir)? {
+    let contents = contents(dir)?;
+    for (path, found) in contents.ours {
         if found.is_symlink() {
             return Err(other(format!("{} is a symbolic link, which is not followed", path.display())));
         }
-        if found.uid() != me && me != ROOT && !is_usable(&path, Access::READ_OK | Access::WRITE_OK) {
+        if is_refused(&path, Access::READ_OK | Access::WRITE_OK) {
             return Err(belongs(&path, &found));
         }
     }
     let found = std::fs::metadata(dir)?;
-    if found.uid() != me && me != ROOT && !is_usable(dir, Access::WRITE_OK | Access::EXEC_OK) {
+    if is_refused(dir, Access::WRITE_OK | Access::EXEC_OK) {
         return Err(belongs(dir, &found));
     }
     let mut warnings = Vec::new();
@@ -75,7 +85,14 @@ pub(super) fn look(dir: &Path) -> io::Result<Vec<String>> {
             found.uid()
         ));
     }
-    if found.mode() & 0o002 != 0 && found.uid() != me {
+    if found.mode() & 0o022 != 0 && contents.others {
+        warnings.push(format!(
+            "others may write to the spool directory {} (mode {:04o}), and it holds more than a spool: give the spool a \
+             directory of its own",
+            dir.display(),
+            found.mode() & 0o7777
+        ));
+    } else if found.mode() & 0o002 != 0 && found.uid() != me {
         warnings.push(format!(
             "everybody may write to the spool directory {} (mode {:04o}, uid {}): give it to uid {me} with mode 0700",
             dir.display(),
@@ -117,7 +134,7 @@ pub(super) fn could_create(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// It cannot.
 pub(super) fn can_write(dir: &Path) -> io::Result<()> {
-    tempfile::Builder::new().prefix(".check-").tempfile_in(dir)?.close()
+    tempfile::Builder::new().prefix(CHECK).tempfile_in(dir)?.close()
 }
 
 /// Opens a file for reading and writing, made where it is missing.
@@ -154,29 +171,49 @@ fn options() -> OpenOptions {
     options
 }
 
-/// The files of a spool that are there.
-fn files(dir: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
-    let mut found = Vec::new();
-    for path in NAMES.map(|name| dir.join(name)) {
-        match std::fs::symlink_metadata(&path) {
-            Ok(metadata) => found.push((path, metadata)),
+/// What is in a directory.
+struct Contents {
+    /// The files of a spool.
+    ours: Vec<(PathBuf, Metadata)>,
+    /// Whether there is anything else: then the directory is not the spool's alone.
+    others: bool,
+}
+
+fn contents(dir: &Path) -> io::Result<Contents> {
+    let mut found = Contents { ours: Vec::new(), others: false };
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(std::fs::metadata(dir).map_or(error, |found| belongs(dir, &found)));
+        }
+        entries => entries?,
+    };
+    for entry in entries.take(MOST_NAMES) {
+        let entry = entry?;
+        let name = entry.file_name();
+        let begins =
+            |beginnings: &[&str]| beginnings.iter().any(|begin| name.as_encoded_bytes().starts_with(begin.as_bytes()));
+        if !begins(&OURS) {
+            found.others |= !begins(&NOBODYS);
+            continue;
+        }
+        // Of the name itself, not of what a link names.
+        match entry.metadata() {
+            Ok(metadata) => found.ours.push((entry.path(), metadata)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(std::fs::metadata(dir).map_or(error, |found| belongs(dir, &found)));
-            }
             Err(error) => return Err(error),
         }
     }
     Ok(found)
 }
 
-fn is_usable(path: &Path, access: Access) -> bool {
-    rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+/// Whether permissions keep this process from it; other reasons show where it is used.
+fn is_refused(path: &Path, access: Access) -> bool {
+    matches!(rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS), Err(Errno::ACCESS | Errno::PERM))
 }
 
 fn belongs(path: &Path, found: &Metadata) -> io::Error {
     let text = format!(
-        "{} belongs to uid {} (mode {:04o}), and this process is uid {}; give it to this user with chown",
+        "{} belongs to uid {} (mode {:04o}), and this process is uid {}; give it to this user (chown, chmod)",
         path.display(),
         found.uid(),
         found.mode() & 0o7777,

@@ -74,6 +74,20 @@ fn directory_and_files_are_the_owners_alone_whatever_they_were_before() {
 }
 
 #[test]
+fn a_directory_that_holds_other_files_keeps_its_mode_and_is_warned_of() {
+    let setup = Setup::new("127.0.0.1:1").env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0);
+    std::fs::create_dir(setup.spool_dir()).unwrap();
+    std::fs::write(setup.spool_dir().join("mine"), "x").unwrap();
+    std::fs::set_permissions(setup.spool_dir(), Permissions::from_mode(0o1777)).unwrap();
+    let bridge = setup.start();
+    assert_eq!(mode(&setup.spool_dir()), 0o1777);
+    assert_eq!(mode(&setup.spool_dir().join("spool.db")), 0o600);
+    assert!(bridge.process.log_lines().iter().any(|line| line.contains("spool_directory_open_to_others")));
+    let check = setup.clone().env("BRIDGE_SPOOL_DIR", setup.spool_dir().display()).run(&["check-config", "--offline"]);
+    expect(&check, 0);
+}
+
+#[test]
 fn a_link_in_the_directory_is_not_followed() {
     for name in ["spool.lock", "spool.db", "spool.db-wal", "spool.db-shm"] {
         let setup = Setup::new("127.0.0.1:1");
