@@ -2,7 +2,7 @@
 //! cache, recalls some of them, and measures how long each stays visible after that.
 //!
 //! ```sh
-//! BRIDGE_APPS=1400000001:change-me BRIDGE_URL=http://127.0.0.1:8080/ cargo run --example demo_channel
+//! BRIDGE_APPS=1400000001:a-token BRIDGE_URL=http://127.0.0.1:8080/ cargo run --example demo_channel
 //! ```
 //!
 //! | variable | default | |

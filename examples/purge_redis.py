@@ -17,12 +17,14 @@ GROUP_ID                 purge-redis
 
 import json
 import os
+import re
 import signal
 import sys
 import time
+import unicodedata
 
 import redis
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException
 
 TOPIC = os.environ.get("RECALL_TOPIC", "official-account.recalls")
 # Records that are purged, and then committed, together.
@@ -36,14 +38,33 @@ REDIS_TIMEOUT = 5
 RETRY_FIRST, RETRY_MOST = 0.1, 5
 
 
+def is_foreign(name, value):
+    """Whether Kubernetes put a variable there, for a Service called kafka, or whether it is meant for
+    Kafka's own scripts. None of them is a property of librdkafka."""
+    service = r"_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
+    scripts = r"_HOME|_CLASSPATH|_CLUSTER_ID|_VERSION|_(LOG|BASE|CONF|CONFIG|DATA)_DIRS?"
+    prefixed = r"_(JMX|LOG4J|GC|JVM|HEAP|CONNECT|MIRROR_MAKER|CFG)_.*"
+    if name == "KAFKA_DEBUG":
+        # For librdkafka it is a list of what to tell about.
+        return value.lower() in ("y", "yes", "true", "on", "1", "n", "no", "false", "off", "0")
+    return re.fullmatch(rf"KAFKA(.*({service}|_OPTS)|{scripts}|{prefixed})", name) is not None
+
+
+def shown(text):
+    """Text that somebody else wrote, without what a terminal obeys (control characters) and what
+    deceives a reader (characters without width, or that change the direction)."""
+    unsafe = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join(f"\\u{{{ord(c):x}}}" if unicodedata.category(c) in unsafe else c for c in text)
+
+
 def log(text):
-    print(f"purge-redis: {text}", file=sys.stderr, flush=True)
+    print(f"purge-redis: {shown(text)}", file=sys.stderr, flush=True)
 
 
 def kafka_settings():
     settings = {"client.id": "purge-redis"}
     for name, value in os.environ.items():
-        if name.startswith("KAFKA_"):
+        if name.startswith("KAFKA_") and not is_foreign(name, value):
             settings[name.removeprefix("KAFKA_").lower().replace("_", ".")] = value
     if "bootstrap.servers" not in settings:
         sys.exit("purge-redis: KAFKA_BOOTSTRAP_SERVERS is missing")
@@ -79,24 +100,28 @@ def understand(message):
 
 def purge(store, pending):
     """Removes the keys. After an error some may be removed; all are tried again."""
-    keys = [key for _, _, key in pending if key is not None]
+    keys = [key for _, key in pending if key is not None]
     if not keys:
         return
     pipeline = store.pipeline(transaction=False)
     for key in keys:
         pipeline.unlink(key)
     for key, removed in zip(keys, pipeline.execute()):
-        print(f"purged {key} ({removed} removed)", flush=True)
+        print(f"purged {shown(key)} ({removed} removed)", flush=True)
 
 
-def commit(consumer, pending):
-    """Where this fails, the next commit says it too; until then, at worst, a purge is repeated."""
-    # The offset of the record to read next; the last one of each partition is the highest.
-    offsets = {partition: offset + 1 for partition, offset, _ in pending}
+def commit(consumer, committed):
+    """Commits where the consumer stands, once all that was read is purged. That is not the record behind
+    the last one: each transaction ends with a marker, and behind the record alone a consumer that has
+    read everything would lag by 1 for ever. Where this fails, the next commit says it too; until then, at
+    worst, a purge is done again."""
     try:
-        if offsets:
-            positions = [TopicPartition(TOPIC, partition, offset) for partition, offset in offsets.items()]
-            consumer.commit(offsets=positions, asynchronous=False)
+        positions = consumer.position(consumer.assignment())
+        # Negative: nothing was read from it yet.
+        moved = [at for at in positions if at.offset >= 0 and committed.get(at.partition) != at.offset]
+        if moved:
+            consumer.commit(offsets=moved, asynchronous=False)
+            committed.update((at.partition, at.offset) for at in moved)
     except KafkaException as error:
         log(f"offsets not committed: {error}")
 
@@ -104,7 +129,8 @@ def commit(consumer, pending):
 def run(consumer, store, stopping, revoked):
     """Reads, purges, commits, until it is told to stop. What is pending then is not committed, and
     is read again after the next start."""
-    pending = []  # (partition, offset, key to remove or None)
+    pending = []  # (partition, key to remove or None)
+    committed = {}  # The offset of each partition.
     again_at, delay = None, RETRY_FIRST  # While Redis is away: when to try again.
     while not stopping:
         if again_at is not None:
@@ -114,13 +140,15 @@ def run(consumer, store, stopping, revoked):
         # What others read now, they will purge. Done before the record that has just come is added:
         # it was read after the partitions had changed hands.
         pending = [record for record in pending if record[0] not in revoked]
+        for partition in revoked:
+            committed.pop(partition, None)
         revoked.clear()
         if message is not None and message.error():
             if message.error().fatal():
                 raise KafkaException(message.error())
             log(f"Kafka: {message.error()}")  # It connects again by itself.
         elif message is not None:
-            pending.append((message.partition(), message.offset(), understand(message)))
+            pending.append((message.partition(), understand(message)))
             if len(pending) < BATCH_RECORDS and again_at is None:
                 continue
         if again_at is not None and time.monotonic() < again_at:
@@ -131,7 +159,7 @@ def run(consumer, store, stopping, revoked):
             log(f"Redis: {error}; {len(pending)} records wait, again in {delay} s")
             again_at, delay = time.monotonic() + delay, min(delay * 2, RETRY_MOST)
             continue
-        commit(consumer, pending)
+        commit(consumer, committed)
         pending = []
         if again_at is not None:
             again_at, delay = None, RETRY_FIRST

@@ -67,7 +67,6 @@ struct Recall {
 /// A record that is read and not committed yet.
 struct Pending {
     partition: i32,
-    offset: i64,
     /// What to remove; nothing for a record that was not understood.
     key: Option<String>,
 }
@@ -75,8 +74,9 @@ struct Pending {
 /// Reads, purges, commits, until it is told to stop. What is pending then is not committed, and is
 /// read again after the next start.
 fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) -> anyhow::Result<()> {
-    let topic = consumer.subscription()?.elements().first().context("no topic")?.topic().to_owned();
     let mut pending: Vec<Pending> = Vec::new();
+    // The offset of each partition.
+    let mut committed = BTreeMap::new();
     // When to try again, while Redis is away, and how long to wait after that.
     let mut away: Option<(Instant, Duration)> = None;
     while !stop.load(Ordering::Relaxed) {
@@ -90,6 +90,7 @@ fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) ->
         // added: it was read after the partitions had changed hands.
         let lost = consumer.context().take_revoked();
         pending.retain(|record| !lost.contains(&record.partition));
+        committed.retain(|partition, _| !lost.contains(partition));
         match polled {
             Some(Ok(message)) => {
                 pending.push(understand(&message));
@@ -110,9 +111,9 @@ fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) ->
         match redis.purge(&pending) {
             Ok(removed) => {
                 for (key, removed) in removed {
-                    println!("purged {key} ({removed} removed)");
+                    println!("purged {} ({removed} removed)", shown(key));
                 }
-                commit(consumer, &topic, &pending);
+                commit(consumer, &mut committed);
                 pending.clear();
                 if away.take().is_some() {
                     eprintln!("purge-redis: going on");
@@ -141,8 +142,8 @@ fn understand(message: &BorrowedMessage<'_>) -> Pending {
         Ok(recall) => Ok(format!("message:{}:{}", recall.official_account, recall.msg_key)),
         Err(error) => Err(error.to_string()),
     };
-    let key = key.inspect_err(|fault| eprintln!("purge-redis: SKIPPED record {partition}@{offset}: {fault}"));
-    Pending { partition, offset, key: key.ok() }
+    let key = key.inspect_err(|fault| eprintln!("purge-redis: SKIPPED record {partition}@{offset}: {}", shown(fault)));
+    Pending { partition, key: key.ok() }
 }
 
 struct Redis {
@@ -180,26 +181,73 @@ impl Redis {
     }
 }
 
-/// Where this fails, the next commit says it too; until then, at worst, a purge is repeated.
-fn commit(consumer: &BaseConsumer<Context>, topic: &str, pending: &[Pending]) {
-    // The offset of the record to read next; the last one of each partition is the highest.
-    let next: BTreeMap<i32, i64> = pending.iter().map(|record| (record.partition, record.offset + 1)).collect();
-    let mut offsets = TopicPartitionList::new();
-    let added = next
-        .iter()
-        .try_for_each(|(partition, offset)| offsets.add_partition_offset(topic, *partition, Offset::Offset(*offset)));
-    if next.is_empty() {
-        return;
+/// Commits where the consumer stands, once all that was read is purged. That is not the record behind
+/// the last one: each transaction ends with a marker, and behind the record alone a consumer that has
+/// read everything would lag by 1 for ever. Where this fails, the next commit says it too; until then,
+/// at worst, a purge is repeated.
+fn commit(consumer: &BaseConsumer<Context>, committed: &mut BTreeMap<i32, i64>) {
+    let mut moved = TopicPartitionList::new();
+    let result = consumer.position().and_then(|positions| {
+        for at in positions.elements() {
+            // Without an offset nothing was read from it yet.
+            if let Offset::Offset(offset) = at.offset()
+                && committed.get(&at.partition()) != Some(&offset)
+            {
+                moved.add_partition_offset(at.topic(), at.partition(), Offset::Offset(offset))?;
+            }
+        }
+        if moved.count() == 0 { Ok(()) } else { consumer.commit(&moved, CommitMode::Sync) }
+    });
+    match result {
+        Ok(()) => {
+            committed.extend(moved.elements().iter().filter_map(|at| Some((at.partition(), at.offset().to_raw()?))));
+        }
+        Err(error) => eprintln!("purge-redis: offsets not committed: {error}"),
     }
-    if let Err(error) = added.and_then(|()| consumer.commit(&offsets, CommitMode::Sync)) {
-        eprintln!("purge-redis: offsets not committed: {error}");
+}
+
+/// Whether Kubernetes put a variable there, for a Service called kafka, or whether it is meant for
+/// Kafka's own scripts. None of them is a property of librdkafka.
+fn is_foreign(name: &str, value: &str) -> bool {
+    let rest = name.strip_prefix("KAFKA").unwrap_or(name);
+    let starts = ["_JMX_", "_LOG4J_", "_GC_", "_JVM_", "_HEAP_", "_CONNECT_", "_MIRROR_MAKER_", "_CFG_"];
+    let whole = ["_HOME", "_CLASSPATH", "_CLUSTER_ID", "_VERSION", "_LOG_DIR", "_LOG_DIRS", "_BASE_DIR", "_CONFIG_DIR"];
+    let ends = ["_OPTS", "_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
+    // `_PORT_9092_TCP`, and then `_PROTO`, `_PORT` or `_ADDR`.
+    let is_port = |(at, infix): (usize, &str)| {
+        let (number, protocol) = rest[at + infix.len()..].split_once('_').unwrap_or_default();
+        let protocol =
+            ["_PROTO", "_PORT", "_ADDR"].iter().find_map(|end| protocol.strip_suffix(end)).unwrap_or(protocol);
+        number.parse::<u16>().is_ok() && ["TCP", "UDP", "SCTP"].contains(&protocol)
+    };
+    if rest == "_DEBUG" {
+        // For librdkafka it is a list of what to tell about.
+        let words = ["y", "yes", "true", "on", "1", "n", "no", "false", "off", "0"];
+        return words.iter().any(|word| value.eq_ignore_ascii_case(word));
     }
+    whole.contains(&rest)
+        || starts.iter().any(|start| rest.starts_with(start))
+        || ends.iter().any(|end| rest.ends_with(end))
+        || rest.contains("_SERVICE_PORT_")
+        || rest.match_indices("_PORT_").any(is_port)
+}
+
+/// Text that somebody else wrote, without what a terminal obeys (control characters) and what deceives
+/// a reader (characters without width, or that change the direction).
+fn shown(text: &str) -> String {
+    let is_unsafe = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    let escaped = |letter: char| if is_unsafe(letter) { letter.escape_unicode().to_string() } else { letter.into() };
+    text.chars().map(escaped).collect()
 }
 
 fn consumer(group: &str) -> anyhow::Result<BaseConsumer<Context>> {
     let mut config = ClientConfig::new();
     config.set("client.id", "purge-redis");
-    for (name, value) in env::vars() {
+    for (name, value) in env::vars().filter(|(name, value)| !is_foreign(name, value)) {
         if let Some(property) = name.strip_prefix("KAFKA_") {
             config.set(property.to_lowercase().replace('_', "."), value);
         }

@@ -53,10 +53,11 @@
 //! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
 //! * [`priority`]: which threads give way.
 //! * [`seq_set`]: sets of sequence numbers.
+//! * [`escape`]: text of others, made safe for a terminal and a log.
 //! * [`supervisor`]: what systemd is told.
 //! * [`version`]: which release this is, and from which commit.
 //! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
-//! * [`telemetry`]: one line per event on stderr, as JSON or as text.
+//! * [`telemetry`]: one line per event on stderr, as JSON or as text; it never blocks.
 //!
 //! `webhook`, `record`, `spool` and `tls` import no other room. Nothing imports `commands`, and only `app`
 //! and `commands` import across; of `publisher`, `ingest` knows the bypass.
@@ -66,11 +67,15 @@
 //! To see it work: `cargo run --release -- demo`. To read it: [`spool`]'s contract, then
 //! [`publisher`], then [`ingest`]'s outcomes.
 
+// Both macros panic where their descriptor cannot be written: `commands::output` is for that.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod app;
 pub mod commands;
 pub mod config;
 pub mod control;
 pub mod edge;
+pub mod escape;
 pub mod ingest;
 pub mod ops;
 pub mod priority;

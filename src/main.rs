@@ -1,10 +1,14 @@
 //! The command line: calls one command and turns its error into an exit code.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use recall_bridge::commands::output::{Output, note};
 use recall_bridge::commands::{self, CommandError};
-use recall_bridge::version;
+use recall_bridge::{telemetry, version};
 
 /// Takes Tencent Cloud Chat recall webhooks and publishes them to Apache Kafka, exactly once.
 #[derive(Debug, Parser)]
@@ -66,7 +70,36 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        Err(error) if error.use_stderr() => error.exit(),
+        Err(help) => print(&help),
+    };
+    let code = match &result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(format_args!("recall-bridge: {error}"));
+            exit(error)
+        }
+    };
+    telemetry::flush();
+    code
+}
+
+/// Help or version, which were asked for: a result like others.
+fn print(help: &clap::Error) -> Result<(), CommandError> {
+    let text = help.render();
+    let mut output = Output::new();
+    if std::io::stdout().is_terminal() {
+        output.styled(text.ansi().to_string().trim_end());
+    } else {
+        output.line(text.to_string().trim_end());
+    }
+    output.finish()
+}
+
+fn run(command: Command) -> Result<(), CommandError> {
+    match command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Serve => commands::serve::run(),
         Command::Send(args) => commands::send::run(&args),
@@ -78,13 +111,6 @@ fn main() -> ExitCode {
         Command::Health { url } => commands::health::run(url),
         Command::Completions(args) => commands::completions::completions(&mut Cli::command(), &args),
         Command::Man(args) => commands::completions::man(Cli::command(), &args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("recall-bridge: {error}");
-            exit(&error)
-        }
     }
 }
 

@@ -1,11 +1,15 @@
-//! A set of sequence numbers, one bit each.
+//! A set of sequence numbers: one bit each where they are dense, some bytes each where they are not.
 
-/// Numbers at or above a base. Ten million of them take 1.25 MB.
+use std::collections::BTreeMap;
+
+/// Numbers at or above a base. Ten million without a gap take about 4 MB; a number far from all others
+/// takes about 24 bytes, whatever its size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeqSet {
     base: u64,
-    bits: Vec<u64>,
-    highest: Option<u64>,
+    /// 64 numbers each, by their first one divided by 64; none is zero.
+    words: BTreeMap<u64, u64>,
+    len: u64,
 }
 
 impl SeqSet {
@@ -16,45 +20,65 @@ impl SeqSet {
 
     /// Adds a number; `false` where it was there already, or lies below the base.
     pub fn insert(&mut self, seq: u64) -> bool {
-        let Some((word, mask)) = self.place(seq) else { return false };
-        if self.bits.len() <= word {
-            self.bits.resize(word + 1, 0);
+        if seq < self.base {
+            return false;
         }
-        let fresh = self.bits[word] & mask == 0;
-        self.bits[word] |= mask;
-        self.highest = self.highest.max(Some(seq));
+        let bits = self.words.entry(seq / 64).or_insert(0);
+        let mask = 1 << (seq % 64);
+        let fresh = *bits & mask == 0;
+        *bits |= mask;
+        self.len += u64::from(fresh);
         fresh
     }
 
     /// Whether a number is there.
     pub fn contains(&self, seq: u64) -> bool {
-        self.place(seq).is_some_and(|(word, mask)| self.bits.get(word).is_some_and(|bits| bits & mask != 0))
+        self.words.get(&(seq / 64)).is_some_and(|bits| bits & (1 << (seq % 64)) != 0)
     }
 
     /// The highest number.
     pub fn highest(&self) -> Option<u64> {
-        self.highest
+        self.words.last_key_value().map(|(word, bits)| word * 64 + 63 - u64::from(bits.leading_zeros()))
     }
 
     /// The lowest number.
     pub fn lowest(&self) -> Option<u64> {
-        let word = self.bits.iter().position(|bits| *bits != 0)?;
-        Some(self.base + word as u64 * 64 + u64::from(self.bits[word].trailing_zeros()))
+        self.words.first_key_value().map(|(word, bits)| word * 64 + u64::from(bits.trailing_zeros()))
     }
 
     /// How many there are.
     pub fn len(&self) -> u64 {
-        self.bits.iter().map(|bits| u64::from(bits.count_ones())).sum()
+        self.len
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.highest.is_none()
+        self.len == 0
     }
 
-    fn place(&self, seq: u64) -> Option<(usize, u64)> {
-        let bit = seq.checked_sub(self.base)?;
-        Some((usize::try_from(bit / 64).ok()?, 1 << (bit % 64)))
+    /// The lowest number at or above `from` that is there.
+    pub fn next_present(&self, from: u64) -> Option<u64> {
+        let here = self.words.get(&(from / 64)).map_or(0, |bits| bits & (u64::MAX << (from % 64)));
+        if here != 0 {
+            return Some(from / 64 * 64 + u64::from(here.trailing_zeros()));
+        }
+        let (word, bits) = self.words.range((from / 64).checked_add(1)?..).next()?;
+        Some(word * 64 + u64::from(bits.trailing_zeros()))
+    }
+
+    /// The lowest number at or above `from` that is not there; `None` where all of them are.
+    pub fn next_missing(&self, from: u64) -> Option<u64> {
+        let mut word = from / 64;
+        let mut not_asked = !(u64::MAX << (from % 64));
+        for (&found, bits) in self.words.range(word..) {
+            if found != word || bits | not_asked != u64::MAX {
+                break;
+            }
+            word = word.checked_add(1).filter(|word| *word <= u64::MAX / 64)?;
+            not_asked = 0;
+        }
+        let bits = self.words.get(&word).map_or(0, |bits| *bits) | not_asked;
+        Some(word * 64 + u64::from(bits.trailing_ones()))
     }
 }
 
@@ -76,6 +100,21 @@ mod tests {
             prop_assert_eq!(set.highest(), model.last().copied());
             prop_assert_eq!(set.lowest(), model.first().copied());
             prop_assert!((0..3000).all(|number| set.contains(number) == model.contains(&number)));
+            for from in 0..3100 {
+                prop_assert_eq!(set.next_present(from), model.range(from..).next().copied());
+                prop_assert_eq!(set.next_missing(from), (from..4000).find(|number| !model.contains(number)));
+            }
         }
+    }
+
+    #[test]
+    fn numbers_of_any_size_take_little_memory() {
+        let mut set = SeqSet::default();
+        for number in [0, 1_000_000_000_000, u64::MAX - 1, u64::MAX] {
+            assert!(set.insert(number) && set.contains(number) && !set.insert(number), "{number}");
+        }
+        assert_eq!((set.lowest(), set.highest(), set.len(), set.words.len()), (Some(0), Some(u64::MAX), 4, 3));
+        assert_eq!(set.next_present(1), Some(1_000_000_000_000));
+        assert_eq!((set.next_missing(u64::MAX - 1), set.next_missing(0)), (None, Some(1)));
     }
 }

@@ -1,5 +1,6 @@
 //! The consumer's proof: is a topic what the bridge promises?
 
+mod partitions;
 mod shape;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::partitions::Accounts;
+use crate::escape::plain;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, BRIDGE_UNSPOOLED};
 use crate::seq_set::SeqSet;
 
@@ -23,17 +26,17 @@ pub struct Verifier {
     records: u64,
     unspooled: u64,
     spools: BTreeMap<String, Spool>,
-    partitions: BTreeMap<String, i64>,
+    accounts: Accounts,
     faults: u64,
     shown: Vec<String>,
 }
 
 #[derive(Debug, Default)]
 struct Spool {
+    /// Its place in the order in which spools were seen.
+    ordinal: usize,
     seqs: SeqSet,
     duplicates: u64,
-    /// The last number of each account: order within an account is what is promised.
-    last: BTreeMap<String, u64>,
 }
 
 /// What was found.
@@ -55,19 +58,25 @@ pub struct Report {
 }
 
 impl Verifier {
+    /// Tells how many partitions the topic has; without it, as many as records are seen of.
+    pub fn partitions(&mut self, count: usize) {
+        self.accounts.partitions(count);
+    }
+
     /// Checks one record.
     pub fn note(&mut self, record: &Value) {
         self.records += 1;
         if let Err(fault) = self.check(record) {
             let place = format!("{}@{}", record["partition"], record["offset"]);
-            self.fault(format!("{place}: {fault}"));
+            self.fault(&format!("{place}: {fault}"));
         }
     }
 
-    fn fault(&mut self, text: String) {
+    /// Counts a fault, in the text of which there may be an account or a header.
+    fn fault(&mut self, text: &str) {
         self.faults += 1;
         if self.shown.len() < FAULTS_SHOWN {
-            self.shown.push(text);
+            self.shown.push(plain(text).into_owned());
         }
     }
 
@@ -75,12 +84,6 @@ impl Verifier {
         // A record that is not as it should be is there all the same: its number is not missing.
         let numbered = self.number(record);
         shape::check(record)?;
-        let account = record["key"].as_str().unwrap_or_default();
-        let partition = record["partition"].as_i64().unwrap_or(-1);
-        let first = *self.partitions.entry(account.to_owned()).or_insert(partition);
-        if first != partition {
-            return Err(format!("{account} was on partition {first} before"));
-        }
         numbered
     }
 
@@ -94,36 +97,44 @@ impl Verifier {
                 None => Ok(()),
             };
         }
-        let spool = header(BRIDGE_SPOOL).ok_or("no bridge_spool")?;
+        let uuid = header(BRIDGE_SPOOL).ok_or("no bridge_spool")?;
         let seq: u64 = header(BRIDGE_SEQ).and_then(|text| text.parse().ok()).ok_or("no bridge_seq")?;
-        let spool = self.spools.entry(spool.to_owned()).or_default();
+        let partition = record["partition"].as_i64().and_then(|partition| u32::try_from(partition).ok());
+        let ordinal = self.spools.len();
+        let spool = self.spools.entry(uuid.to_owned()).or_insert_with(|| Spool { ordinal, ..Spool::default() });
+        let ordinal = spool.ordinal;
         if !spool.seqs.insert(seq) {
             spool.duplicates += 1;
             return Err(format!("bridge_seq {seq} came before"));
         }
-        match spool.last.insert(account.to_owned(), seq) {
-            Some(last) if last > seq => Err(format!("bridge_seq {seq} of {account} comes after {last}")),
-            _ => Ok(()),
-        }
+        self.accounts.note(account, ordinal, partition.ok_or("no partition")?, seq)
     }
 
     /// The result; numbers missing in between count now.
     pub fn finish(mut self) -> Report {
         let spools = std::mem::take(&mut self.spools);
+        for fault in std::mem::take(&mut self.accounts).faults() {
+            self.fault(&fault);
+        }
         let (mut gaps, mut duplicates, mut lines) = (0, 0, Vec::new());
         for (uuid, spool) in spools {
             let (Some(first), Some(last)) = (spool.seqs.lowest(), spool.seqs.highest()) else { continue };
-            let missing = last - first + 1 - spool.seqs.len();
+            // There is one at least. The sum of all numbers might be one more than can be counted.
+            let missing = (last - first) - (spool.seqs.len() - 1);
             if missing > 0 {
                 let named = missing_ranges(&spool.seqs, first, last);
-                self.fault(format!(
+                self.fault(&format!(
                     "spool {uuid}: {missing} number(s) missing: {named}; on its node, `recall-bridge quarantine list` \
                      names those that Kafka refused, and the log those that were requeued under another number"
                 ));
             }
-            gaps += missing;
+            gaps = u64::saturating_add(gaps, missing);
             duplicates += spool.duplicates;
-            lines.push(format!("spool {uuid}: {first} to {last}, {missing} missing, {} doubled", spool.duplicates));
+            lines.push(format!(
+                "spool {}: {first} to {last}, {missing} missing, {} doubled",
+                plain(&uuid),
+                spool.duplicates
+            ));
         }
         if self.unspooled > 0 {
             lines.push(format!("past any spool: {}, without numbers", self.unspooled));
@@ -144,8 +155,8 @@ impl Verifier {
 fn missing_ranges(seqs: &SeqSet, first: u64, last: u64) -> String {
     let mut named: Vec<String> = Vec::new();
     let mut seq = first;
-    while let Some(from) = (seq..last).find(|seq| !seqs.contains(*seq)) {
-        let end = (from..=last).find(|seq| seqs.contains(*seq)).unwrap_or(last);
+    while let Some(from) = seqs.next_missing(seq).filter(|from| *from < last) {
+        let end = seqs.next_present(from).unwrap_or(last);
         if named.len() == RANGES_SHOWN {
             named.push("…".to_owned());
             break;
@@ -234,10 +245,28 @@ mod tests {
     fn each_kind_of_fault_is_found() {
         assert_eq!(report(&[record(1, "a", 0), record(3, "a", 0)]).gaps, 1);
         assert_eq!(report(&[record(1, "a", 0), record(1, "a", 0)]).duplicates, 1);
-        for records in [vec![record(2, "a", 0), record(1, "a", 0)], vec![record(1, "a", 0), record(2, "a", 1)]] {
-            let report = report(&records);
-            assert_eq!(report.faults, 1, "{report}");
+        let report = report(&[record(2, "a", 0), record(1, "a", 0)]);
+        assert_eq!(report.faults, 1, "{report}");
+    }
+
+    #[test]
+    fn a_number_of_any_size_is_a_gap_that_is_named_at_once() {
+        for last in [1_000_000_000_000, u64::MAX] {
+            let report = report(&[record(1, "a", 0), record(last, "a", 0)]);
+            assert_eq!((report.gaps, report.faults), (last - 2, 1), "{report}");
+            assert!(report.to_string().contains(&format!(": 2-{};", last - 1)), "{report}");
         }
+    }
+
+    #[test]
+    fn the_report_holds_no_character_that_a_terminal_obeys() {
+        let mut record = record(1, "a\u{1b}[2J\n\u{202e}", 0);
+        record["headers"]["bridge_spool"] = json!("s\u{9b}\n");
+        record["value"]["event_id"] = json!("x");
+        let again = record.clone();
+        let text = report(&[record, again]).to_string();
+        assert!(text.lines().all(|line| !line.chars().any(crate::escape::is_unsafe)), "{text:?}");
+        assert_eq!(text.lines().count(), 4, "{text:?}");
     }
 
     #[test]

@@ -4,10 +4,13 @@ mod topic;
 
 use anyhow::anyhow;
 use rdkafka::ClientConfig;
+use serde_json::json;
 
 use self::topic::{Findings, Warning};
 use super::CommandError;
+use super::output::{Output, note};
 use crate::config::{Config, Delivery};
+use crate::escape::plain;
 use crate::publisher::kafka::probe;
 use crate::spool::{Spool, SpoolError};
 
@@ -28,26 +31,33 @@ pub struct Args {
 /// Faults of the configuration; a spool directory or broker that cannot be used.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let config = Config::from_env()?;
+    let mut output = Output::new();
     if !args.json {
-        print(&config);
+        print(&mut output, &config);
     }
+    apps(&config).for_each(|line| note(format_args!("apps       {line}")));
     for line in super::check_tls::lines(&config) {
-        eprintln!("tls        {line}");
+        note(format_args!("tls        {line}"));
     }
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     match Spool::probe(&config.spool_dir) {
-        Ok(()) => eprintln!("spool      {}: ok", config.spool_dir.display()),
+        Ok(warnings) => {
+            note(format_args!("spool      {}: ok", config.spool_dir.display()));
+            for warning in &warnings {
+                note(format_args!("warning    {warning}"));
+            }
+        }
         // A running bridge holds it: as it should be.
         Err(SpoolError::Locked { holder, .. }) => {
-            eprintln!("spool      {}: in use by a running bridge{holder}", config.spool_dir.display());
+            note(format_args!("spool      {}: in use by a running bridge{holder}", config.spool_dir.display()));
         }
         Err(error) => problems.push(error.to_string()),
     }
     if !args.offline {
         match ask_broker(&config) {
             Ok(found) => {
-                found.lines.iter().for_each(|line| eprintln!("kafka      {line}"));
-                found.warnings.iter().for_each(|warning| eprintln!("warning    {warning}"));
+                found.lines.iter().for_each(|line| note(format_args!("kafka      {line}")));
+                found.warnings.iter().for_each(|warning| note(format_args!("warning    {warning}")));
                 problems.extend(found.problems.into_iter().map(|problem| format!("kafka: {problem}")));
                 warnings = found.warnings;
             }
@@ -55,34 +65,45 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         }
     }
     if args.json {
-        print_json(&config, &warnings, &problems).map_err(|error| CommandError::Outside(error.into()))?;
+        print_json(&mut output, &config, &warnings, &problems);
     }
+    output.finish()?;
     if problems.is_empty() {
         return Ok(());
     }
     Err(CommandError::Outside(anyhow!("{}", problems.join("\n"))))
 }
 
-/// Settings under their names, beside them `warnings` and `problems`.
-fn print_json(config: &Config, warnings: &[Warning], problems: &[String]) -> serde_json::Result<()> {
+/// Settings under their names, beside them `apps`, `warnings` and `problems`.
+fn print_json(output: &mut Output, config: &Config, warnings: &[Warning], problems: &[String]) {
     let settings = config
         .effective()
         .map(|setting| (setting.name.to_owned(), setting.value.into()))
         .chain(config.kafka.effective().map(|(name, value)| (name.to_owned(), value.into())));
-    let found = [("warnings", serde_json::to_value(warnings)?), ("problems", serde_json::to_value(problems)?)];
+    let apps: Vec<_> = config.apps.token_lengths().collect();
+    let apps = apps.iter().map(|(app, tokens)| json!({ "sdk_app_id": app, "token_characters": tokens }));
+    let found =
+        [("apps", apps.collect::<Vec<_>>().into()), ("warnings", json!(warnings)), ("problems", json!(problems))];
     let found = found.into_iter().map(|(name, value)| (name.to_owned(), value));
     let all: serde_json::Map<String, serde_json::Value> = settings.chain(found).collect();
-    println!("{}", serde_json::Value::Object(all));
-    Ok(())
+    output.json(&all);
 }
 
-fn print(config: &Config) {
+/// Each app, with the length of its tokens: a shell or a file of Docker Compose may have cut one.
+fn apps(config: &Config) -> impl Iterator<Item = String> {
+    config.apps.token_lengths().map(|(app, tokens)| {
+        let tokens: Vec<String> = tokens.iter().map(|length| format!("a token of {length} characters")).collect();
+        format!("{app}: {}", if tokens.is_empty() { "unsigned".to_owned() } else { tokens.join(", ") })
+    })
+}
+
+fn print(output: &mut Output, config: &Config) {
     for setting in config.effective() {
         let note = if setting.is_default { "  (default)" } else { "" };
-        println!("{}={}{note}", setting.name, setting.value);
+        output.line(format_args!("{}={}{note}", setting.name, plain(&setting.value)));
     }
     for (name, value) in config.kafka.effective() {
-        println!("{name}={value}");
+        output.line(format_args!("{name}={}", plain(&value)));
     }
 }
 

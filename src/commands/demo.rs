@@ -18,9 +18,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::CommandError;
 use super::http_client::Tls;
+use super::output::Output;
 use super::send::Webhook;
 use crate::app::App;
 use crate::config::{Config, LogFormat};
+use crate::escape::plain;
 use crate::telemetry;
 
 const TOPIC: &str = "official-account.recalls";
@@ -66,7 +68,9 @@ struct Sent {
 /// A part could not be started, or a recall did not arrive exactly once.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let _ = telemetry::init("error,rdkafka=off,librdkafka=off", LogFormat::Text);
-    let clean = actix_web::rt::System::new().block_on(show(args)).map_err(CommandError::Outside)?;
+    let mut output = Output::live();
+    let clean = actix_web::rt::System::new().block_on(show(args, &mut output)).map_err(CommandError::Outside)?;
+    output.finish()?;
     match clean {
         Some(true) => Ok(()),
         Some(false) => Err(CommandError::Negative(anyhow!("a recall did not arrive exactly once"))),
@@ -75,14 +79,14 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 /// Whether all arrived exactly once; none where it was stopped before that was known.
-async fn show(args: &Args) -> anyhow::Result<Option<bool>> {
+async fn show(args: &Args, output: &mut Output) -> anyhow::Result<Option<bool>> {
     let cluster = MockCluster::new(1).context("the embedded broker")?;
     cluster.create_topic(TOPIC, PARTITIONS, 1)?;
     let spool = tempfile::tempdir().context("a directory for the spool")?;
     let config = config(&cluster.bootstrap_servers(), spool.path())?;
     let app = App::start(&config).await?;
     let url = format!("http://{}/", app.webhook_address());
-    introduce(&url, app.ops_address(), &cluster.bootstrap_servers());
+    introduce(output, &url, app.ops_address(), &cluster.bootstrap_servers());
 
     let (stop, stopping) = oneshot::channel::<()>();
     let ops = app.ops_address();
@@ -91,13 +95,13 @@ async fn show(args: &Args) -> anyhow::Result<Option<bool>> {
     }));
     let (arrivals, consumer) = consume(&cluster.bootstrap_servers())?;
     let clean = tokio::select! {
-        shown = act(&cluster, &url, arrivals) => shown?,
+        shown = act(&cluster, &url, arrivals, output) => shown?,
         // Not by the signal itself: the spool's directory is to be removed.
         stopped = tokio::signal::ctrl_c() => return Ok(stopped.map(|()| None)?),
     };
 
     if args.keep_running {
-        invite(&url, ops, &cluster.bootstrap_servers())?;
+        invite(output, &url, ops, &cluster.bootstrap_servers())?;
         tokio::signal::ctrl_c().await?;
     }
     consumer.store(true, Relaxed);
@@ -121,8 +125,8 @@ fn config(bootstrap: &str, spool: &std::path::Path) -> anyhow::Result<Config> {
     Ok(Config::load(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())))?)
 }
 
-fn introduce(url: &str, ops: std::net::SocketAddr, bootstrap: &str) {
-    println!(
+fn introduce(output: &mut Output, url: &str, ops: std::net::SocketAddr, bootstrap: &str) {
+    output.line(format_args!(
         "Somebody takes back messages of an official channel. The chat service tells us by a webhook,
 once. recall-bridge checks its signature, writes it to disk, answers, and then publishes
 one record per message to Kafka, so that every cache and archive can purge its copy.
@@ -132,7 +136,7 @@ one record per message to Kafka, so that every cache and archive can purge its c
   Kafka       {bootstrap}, topic {TOPIC} (embedded)
 
   account            message              answered in   in Kafka after   partition@offset"
-    );
+    ));
 }
 
 /// Sends recalls, takes Kafka away in between, and waits until all have arrived.
@@ -140,17 +144,18 @@ async fn act(
     cluster: &MockCluster<'_, DefaultProducerContext>,
     url: &str,
     mut arrivals: mpsc::UnboundedReceiver<Arrival>,
+    output: &mut Output,
 ) -> anyhow::Result<bool> {
     let webhook = Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?), &Tls::default())?;
-    let mut board = Board::default();
+    let mut board = Board::new(output);
     for number in 0..WEBHOOKS {
         if number == OUTAGE.start {
             cluster.broker_down(1)?;
-            println!("  -- Kafka is taken away; recalls are still answered, from disk --");
+            board.output.line("  -- Kafka is taken away; recalls are still answered, from disk --");
         }
         if number == OUTAGE.end {
             cluster.broker_up(1)?;
-            println!("  -- Kafka is back --");
+            board.output.line("  -- Kafka is back --");
         }
         let account = ACCOUNTS[number % ACCOUNTS.len()];
         let keys: Vec<String> = (0..=number % 3).map(|key| format!("{number}_{key}_1698741698")).collect();
@@ -158,7 +163,7 @@ async fn act(
         let answer = webhook.send(account, &keys).await;
         let ack = at.elapsed();
         if answer != super::send::ACKNOWLEDGED {
-            println!("  {account}: refused: {answer}");
+            board.output.line(format_args!("  {account}: refused: {}", plain(&answer)));
             board.refused += 1;
             continue;
         }
@@ -171,7 +176,8 @@ async fn act(
         }
     }
     let forged = Webhook::new(url.parse()?, APP, Some("another-token".parse()?), &Tls::default())?;
-    println!("  a webhook with a wrong signature: {}", forged.send(ACCOUNTS[0], &["1_1_1".to_owned()]).await);
+    let answer = forged.send(ACCOUNTS[0], &["1_1_1".to_owned()]).await;
+    board.output.line(format_args!("  a webhook with a wrong signature: {}", plain(&answer)));
 
     let until = tokio::time::Instant::now() + PATIENCE;
     while !board.is_complete() {
@@ -184,8 +190,8 @@ async fn act(
 }
 
 /// What was sent, and what arrived of it.
-#[derive(Default)]
-struct Board {
+struct Board<'o> {
+    output: &'o mut Output,
     sent: HashMap<String, (Sent, u64)>,
     early: Vec<Arrival>,
     records: u64,
@@ -195,11 +201,21 @@ struct Board {
     lags: Vec<Duration>,
 }
 
-impl Board {
+impl<'o> Board<'o> {
+    fn new(output: &'o mut Output) -> Self {
+        let (sent, early, acks, lags) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { output, sent, early, records: 0, unknown: 0, refused: 0, acks, lags }
+    }
+
     fn send(&mut self, sent: Sent) {
         self.acks.push(sent.ack);
         if sent.during_outage {
-            println!("  {:<18} {:<20} {:>8.2} ms   waits on disk", sent.account, sent.msg_key, ms(sent.ack));
+            self.output.line(format_args!(
+                "  {:<18} {:<20} {:>8.2} ms   waits on disk",
+                sent.account,
+                sent.msg_key,
+                ms(sent.ack)
+            ));
         }
         let key = sent.msg_key.clone();
         self.sent.insert(key.clone(), (sent, 0));
@@ -219,7 +235,7 @@ impl Board {
         self.records += 1;
         let lag = arrival.at.saturating_duration_since(sent.at);
         self.lags.push(lag);
-        println!(
+        self.output.line(format_args!(
             "  {:<18} {:<20} {:>8.2} ms   {:>10.2} ms   {:>10}@{}{}",
             sent.account,
             sent.msg_key,
@@ -228,7 +244,7 @@ impl Board {
             arrival.partition,
             arrival.offset,
             if *times > 1 { "  AGAIN" } else { "" },
-        );
+        ));
     }
 
     fn is_complete(&self) -> bool {
@@ -240,13 +256,18 @@ impl Board {
         self.unknown += self.early.len() as u64;
         let missing = self.sent.values().filter(|(_, times)| *times == 0).count();
         let doubled = self.sent.values().filter(|(_, times)| *times > 1).count();
-        println!();
-        println!("  recalled messages acknowledged   {}", self.sent.len());
-        println!("  records in Kafka                 {}", self.records);
-        println!("  missing                          {missing}");
-        println!("  doubled                          {doubled}");
-        println!("  answered in (median, max)        {} ms", spread(&mut self.acks));
-        println!("  in Kafka after (median, max)     {} ms, the outage included", spread(&mut self.lags));
+        let lines = [
+            String::new(),
+            format!("  recalled messages acknowledged   {}", self.sent.len()),
+            format!("  records in Kafka                 {}", self.records),
+            format!("  missing                          {missing}"),
+            format!("  doubled                          {doubled}"),
+            format!("  answered in (median, max)        {} ms", spread(&mut self.acks)),
+            format!("  in Kafka after (median, max)     {} ms, the outage included", spread(&mut self.lags)),
+        ];
+        for line in lines {
+            self.output.line(line);
+        }
         missing == 0 && doubled == 0 && self.unknown == 0 && self.refused == 0
     }
 }
@@ -300,8 +321,8 @@ fn consume(bootstrap: &str) -> anyhow::Result<(mpsc::UnboundedReceiver<Arrival>,
 }
 
 /// How to go on by hand.
-fn invite(url: &str, ops: std::net::SocketAddr, bootstrap: &str) -> anyhow::Result<()> {
-    println!(
+fn invite(output: &mut Output, url: &str, ops: std::net::SocketAddr, bootstrap: &str) -> anyhow::Result<()> {
+    output.line(format_args!(
         "
 Still running; Ctrl-C ends it. Send more from another terminal:
 
@@ -317,6 +338,6 @@ and look:
   curl -s http://{ops}/status",
         Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?), &Tls::default())?
             .curl("#TOA#_news", &["99_1_1698741698".to_owned()])
-    );
+    ));
     Ok(())
 }

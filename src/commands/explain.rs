@@ -7,7 +7,9 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use super::CommandError;
+use super::output::Output;
 use crate::config::Config;
+use crate::escape::{json_text, plain};
 use crate::ingest::Outcome;
 use crate::ingest::checks::{Verdict, check};
 use crate::ops::status::unix_ms;
@@ -42,18 +44,19 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     let url = reqwest::Url::parse(&args.url)
         .map_err(|error| CommandError::Outside(anyhow!("--url: {error}; give the full URL, with http://")))?;
     let explained = explain(&config, &url, body.as_deref(), args.at);
+    let mut output = Output::new();
     if args.json {
-        println!("{explained}");
-        return Ok(());
+        output.json(&explained);
+        return output.finish();
     }
     for (name, value) in explained.as_object().into_iter().flatten() {
         match value {
             Value::Null => {}
-            Value::String(text) => println!("{name:<13} {text}"),
-            other => println!("{name:<13} {other}"),
+            Value::String(text) => drop(output.line(format_args!("{name:<13} {}", plain(text)))),
+            other => drop(output.line(format_args!("{name:<13} {}", json_text(&other.to_string())))),
         }
     }
-    Ok(())
+    output.finish()
 }
 
 fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<i64>) -> Value {

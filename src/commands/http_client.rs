@@ -1,6 +1,7 @@
 //! The HTTP client of the commands: without TLS, or with it as the webhook listener has it.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
@@ -38,6 +39,20 @@ pub fn plain() -> anyhow::Result<ClientBuilder> {
 /// # Errors
 /// A file that cannot be read or used.
 pub(super) fn for_url(url: &reqwest::Url, files: &Tls) -> anyhow::Result<ClientBuilder> {
+    let client = with_tls(url, files)?;
+    Ok(if is_loopback(url) { client.no_proxy() } else { client })
+}
+
+/// Whether a URL stays on this machine: then no proxy has a part in it, whatever the environment
+/// says (`HTTP_PROXY`, `ALL_PROXY` …).
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let mut found = url.socket_addrs(|| None).unwrap_or_default().into_iter();
+    let is_local = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.is_unspecified();
+    let named = url.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
+    named || found.next().is_some_and(|first| is_local(first.ip()) && found.all(|other| is_local(other.ip())))
+}
+
+fn with_tls(url: &reqwest::Url, files: &Tls) -> anyhow::Result<ClientBuilder> {
     if url.scheme() != "https" {
         ensure!(files.ca.is_none() && files.cert.is_none(), "--ca, --cert and --key are for https; the URL is {url}");
         return plain();

@@ -7,7 +7,7 @@ pub mod demo;
 pub mod explain;
 pub mod health;
 pub mod http_client;
-mod output;
+pub mod output;
 pub mod quarantine;
 mod reload;
 pub mod send;

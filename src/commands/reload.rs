@@ -38,6 +38,10 @@ fn reload_apps(file: &Path, allow_unsigned: bool, shared: &ingest::Shared) {
         .map_err(|fault| fault.to_string())
         .and_then(|text| Apps::parse(text.expose(), allow_unsigned).map_err(|faults| all(&faults)));
     match apps {
+        Ok(apps) if apps.has_placeholder() => {
+            let error = "BRIDGE_APPS_FILE holds the placeholder change-me as a token";
+            tracing::error!(event = "reload_refused", error, "SIGHUP: the apps stay as they were");
+        }
         Ok(apps) => {
             shared.replace_apps(apps);
             tracing::info!("SIGHUP: apps and tokens read again");

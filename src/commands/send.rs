@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::CommandError;
 use super::http_client::{self, Tls};
+use super::output::Output;
 use crate::config::{Config, read_secret_file};
+use crate::escape::plain;
 use crate::ops::status::unix_ms;
 use crate::webhook::{RECALL_COMMAND, Token};
 
@@ -92,7 +94,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         .map_err(|error| CommandError::Outside(error.into()))?;
     let (app, token) = identity(args)?;
     let summary = runtime.block_on(send(args, app, token)).map_err(CommandError::Outside)?;
-    print(args, &summary).map_err(CommandError::Outside)?;
+    print(args, &summary)?;
     if summary.acknowledged == summary.sent {
         Ok(())
     } else {
@@ -195,20 +197,24 @@ async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Sum
     })
 }
 
-fn print(args: &Args, summary: &Summary) -> anyhow::Result<()> {
+fn print(args: &Args, summary: &Summary) -> Result<(), CommandError> {
+    let mut output = Output::new();
     if args.json {
-        println!("{}", serde_json::to_string(summary)?);
-        return Ok(());
+        output.json(summary);
+        return output.finish();
     }
-    println!("{} webhooks in {:.2} s, {:.0}/s", summary.sent, summary.seconds, summary.webhooks_per_second);
-    println!(
+    output.line(format_args!(
+        "{} webhooks in {:.2} s, {:.0}/s",
+        summary.sent, summary.seconds, summary.webhooks_per_second
+    ));
+    output.line(format_args!(
         "latency  p50 {:.2} ms  p90 {:.2} ms  p99 {:.2} ms  p99.9 {:.2} ms  max {:.2} ms",
         summary.p50_ms, summary.p90_ms, summary.p99_ms, summary.p999_ms, summary.max_ms
-    );
+    ));
     for (kind, count) in &summary.answers {
-        println!("{count:>9}  {kind}");
+        output.line(format_args!("{count:>9}  {}", plain(kind)));
     }
-    Ok(())
+    output.finish()
 }
 
 /// The kind of an answer that acknowledges.

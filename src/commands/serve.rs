@@ -29,7 +29,12 @@ pub(super) fn start_logging(config: &Config) {
     // The filter was checked with the configuration.
     let _ = telemetry::init(&config.log, config.log_format.unwrap_or(by_place));
     if !config.ignored.is_empty() {
-        tracing::info!(names = config.ignored.join(" "), "variables of Kubernetes Services, ignored");
+        let names = config.ignored.join(" ");
+        tracing::info!(
+            event = "variables_ignored",
+            names,
+            "variables of Kubernetes Services or Kafka's scripts, ignored"
+        );
     }
 }
 

@@ -14,7 +14,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use super::CommandError;
+use super::output::{Output, note};
 use crate::config::Config;
+use crate::escape::{json_text, plain};
 use crate::verify::Verifier;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,14 +63,21 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     let stop = Arc::new(AtomicBool::new(false));
     on_interrupt(&stop).map_err(CommandError::Outside)?;
     let mut verifier = args.verify.then(Verifier::default);
-    read(args, config.kafka.client_config(), &config.topic, &stop, verifier.as_mut()).map_err(CommandError::Outside)?;
-    let Some(verifier) = verifier else { return Ok(()) };
+    let mut output = Output::live();
+    let read = read(args, config.kafka.client_config(), &config.topic, &stop, verifier.as_mut(), &mut output);
+    read.map_err(CommandError::Outside)?;
+    let Some(verifier) = verifier else { return output.finish() };
+    if output.is_closed() {
+        let why = anyhow!("stdout was closed before the end: nothing is proven");
+        return Err(CommandError::Negative(why));
+    }
     let report = verifier.finish();
     if args.json {
-        println!("{}", json!({ "verified": report.is_clean(), "report": report }));
+        output.json(&json!({ "verified": report.is_clean(), "report": report }));
     } else {
-        println!("{report}");
+        output.line(&report);
     }
+    output.finish()?;
     if report.is_clean() { Ok(()) } else { Err(CommandError::Negative(anyhow!("the topic is not as promised"))) }
 }
 
@@ -78,6 +87,7 @@ fn read(
     topic: &str,
     stop: &AtomicBool,
     mut verifier: Option<&mut Verifier>,
+    output: &mut Output,
 ) -> anyhow::Result<()> {
     let consumer: BaseConsumer = client
         .set("isolation.level", "read_committed")
@@ -86,6 +96,9 @@ fn read(
         .set("enable.partition.eof", "true")
         .create()?;
     let mut open = assign(&consumer, topic, args.from)?;
+    if let Some(verifier) = verifier.as_deref_mut() {
+        verifier.partitions(consumer.assignment()?.count());
+    }
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 && !stop.load(Relaxed) && !(args.until_end && open.is_empty()) {
         match consumer.poll(POLL) {
@@ -100,8 +113,8 @@ fn read(
                 if let Some(verifier) = verifier.as_deref_mut() {
                     verifier.note(&record);
                 }
-                if !args.quiet {
-                    print(&record, args.json);
+                if !args.quiet && !print(output, &record, args.json) {
+                    return Ok(());
                 }
                 left -= 1;
                 if end.is_some_and(|end| message.offset() + 1 >= end) {
@@ -114,7 +127,7 @@ fn read(
             // A coordinator is looked for though no group is joined.
             Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
             Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_passing) => {
-                eprintln!("recall-bridge: {error}");
+                note(format_args!("recall-bridge: {error}"));
             }
             Some(Err(error)) => return Err(error.into()),
         }
@@ -172,17 +185,17 @@ fn as_json(message: &BorrowedMessage<'_>) -> Value {
     })
 }
 
-fn print(record: &Value, json: bool) {
+/// Prints a record; `false`: nobody reads on.
+fn print(output: &mut Output, record: &Value, json: bool) -> bool {
     if json {
-        println!("{record}");
-        return;
+        return output.json(record);
     }
     let field = |pointer: &str| match record.pointer(pointer) {
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => plain(text).into_owned(),
         Some(Value::Null) | None => "-".to_owned(),
-        Some(other) => other.to_string(),
+        Some(other) => json_text(&other.to_string()).into_owned(),
     };
-    println!(
+    output.line(format_args!(
         "{}@{}  {}  {}  recalled {}  seq {}",
         field("/partition"),
         field("/offset"),
@@ -190,7 +203,7 @@ fn print(record: &Value, json: bool) {
         field("/value/msg_key"),
         field("/value/recalled_at"),
         field("/headers/bridge_seq"),
-    );
+    ))
 }
 
 fn on_interrupt(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {

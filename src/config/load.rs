@@ -37,7 +37,7 @@ impl Config {
             let kind = names::kind(&name.to_string_lossy());
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(value)) => readable.push((name, value)),
-                _ if matches!(kind, Kind::Foreign | Kind::Kubernetes) => {}
+                _ if matches!(kind, Kind::Foreign | Kind::Kubernetes | Kind::Scripts) => {}
                 (name, _) => {
                     let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
                     faults.push(Fault::not_utf8(&name));
@@ -48,7 +48,7 @@ impl Config {
     }
 
     /// Checks the variables given. Names without our prefixes are not looked at, nor are those
-    /// that Kubernetes injects for a Service, nor `BRIDGE_TEST_…`; an empty value counts as not
+    /// that Kubernetes injects for a Service, those of Kafka's own scripts, nor `BRIDGE_TEST_…`; an empty value counts as not
     /// set.
     ///
     /// # Errors
@@ -64,7 +64,8 @@ impl Config {
         for (name, value) in vars.filter(|(_, value)| !value.is_empty()) {
             match names::kind(&name) {
                 Kind::Foreign => {}
-                Kind::Kubernetes => ignored.push(name),
+                Kind::Kubernetes | Kind::Scripts => ignored.push(name),
+                Kind::Kafka if name == "KAFKA_DEBUG" && names::is_debug_of_scripts(&value) => ignored.push(name),
                 Kind::Bridge => drop(bridge.insert(name, value)),
                 Kind::Kafka => drop(kafka.insert(name, value)),
                 Kind::UnknownBridge => faults.push(Fault::unknown(&name)),

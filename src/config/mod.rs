@@ -174,7 +174,8 @@ pub struct Config {
     pub workers: usize,
     /// librdkafka's properties (`KAFKA_…`).
     pub kafka: KafkaProperties,
-    /// Variables that were taken for Kubernetes' Service variables and not looked at, by name.
+    /// Variables that were taken for Kubernetes' Service variables, or for those of Kafka's own scripts,
+    /// and not looked at, by name.
     pub ignored: Vec<String>,
     /// Which variables were set, for [`Config::effective`].
     given: BTreeSet<&'static str>,

@@ -52,6 +52,8 @@ pub(super) enum Kind {
     Foreign,
     /// Ours by its prefix, but put there by Kubernetes for a Service.
     Kubernetes,
+    /// Ours by its prefix, but meant for the scripts that start Kafka's own programs.
+    Scripts,
     /// One of [`KNOWN`].
     Bridge,
     /// Our prefix, but no variable of ours.
@@ -68,11 +70,43 @@ pub(super) fn kind(name: &str) -> Kind {
         Kind::Foreign
     } else if is_kubernetes(name) {
         Kind::Kubernetes
+    } else if name.strip_prefix(KAFKA).is_some_and(is_for_scripts) {
+        Kind::Scripts
     } else if name.starts_with(BRIDGE) {
         Kind::UnknownBridge
     } else {
         Kind::Kafka
     }
+}
+
+/// Whether Kafka's own scripts and images read a variable, by the rest of its name: options of the
+/// Java machine, where Kafka lies, which one it is. No property of librdkafka is called like these.
+///
+/// Source: `bin/kafka-run-class.sh` and `bin/*.sh` of Apache Kafka 4.1; the images of Apache, Confluent
+/// and Bitnami.
+fn is_for_scripts(rest: &str) -> bool {
+    const PREFIXES: [&str; 8] = ["JMX_", "LOG4J_", "GC_", "JVM_", "HEAP_", "CONNECT_", "MIRROR_MAKER_", "CFG_"];
+    const NAMES: [&str; 11] = [
+        "HOME",
+        "CLASSPATH",
+        "CLUSTER_ID",
+        "VERSION",
+        "LOG_DIR",
+        "LOG_DIRS",
+        "BASE_DIR",
+        "CONF_DIR",
+        "CONFIG_DIR",
+        "DATA_DIR",
+        "DEBUG_SUSPEND_FLAG",
+    ];
+    rest == "OPTS" || rest.ends_with("_OPTS") || NAMES.contains(&rest) || PREFIXES.iter().any(|p| rest.starts_with(p))
+}
+
+/// Whether a value of `KAFKA_DEBUG` is meant for Kafka's scripts, where any word switches it on: for
+/// librdkafka it is a list of what to tell about.
+pub(super) fn is_debug_of_scripts(value: &str) -> bool {
+    const WORDS: [&str; 10] = ["y", "yes", "true", "on", "1", "n", "no", "false", "off", "0"];
+    WORDS.iter().any(|word| value.trim().eq_ignore_ascii_case(word))
 }
 
 /// Whether Kubernetes injects a name of this form for a Service, whatever the Service is called:

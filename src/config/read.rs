@@ -114,6 +114,11 @@ fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Apps>, bool) {
 
     let name = if file { "BRIDGE_APPS_FILE" } else { "BRIDGE_APPS" };
     let apps = apps.and_then(|text| match Apps::parse(text.expose(), allow_unsigned) {
+        Ok(apps) if apps.has_placeholder() => {
+            let problem = "holds the placeholder change-me as a token";
+            r.faults.push(Fault::new(name, problem, "set the token that the vendor's console shows"));
+            None
+        }
         Ok(apps) => Some(apps),
         Err(faults) => {
             for fault in faults {

@@ -14,6 +14,7 @@ use prometheus::{
 };
 
 use crate::spool::{Progress, RecentUsage, Usage};
+use crate::telemetry::{self, DropReason};
 
 const NAMESPACE: &str = "recall_bridge";
 /// Other callback commands counted under their own name; further ones under `other`.
@@ -137,6 +138,7 @@ struct Snapshot {
     connections_max: IntGauge,
     connections_evicted: IntCounter,
     connections_stalled: IntCounter,
+    log_dropped: Vec<(DropReason, IntCounter)>,
 }
 
 /// What a scrape needs to know of the parts.
@@ -344,7 +346,12 @@ impl Snapshot {
             "TLS handshakes of the webhook listener: begun, done, failed.",
             "step",
         )?;
+        let log_dropped =
+            counters(r, "log_lines_dropped_total", "Log lines that were not written, by reason.", "reason")?;
+        let log_dropped =
+            DropReason::ALL.map(|reason| (reason, log_dropped.with_label_values(&[reason.label()]))).to_vec();
         Ok(Self {
+            log_dropped,
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
             quarantined: counter(
@@ -416,6 +423,9 @@ impl Snapshot {
         self.connections_max.set(signed(view.connections_max));
         raise(&self.connections_evicted, view.evicted);
         raise(&self.connections_stalled, view.stalled);
+        for (reason, counter) in &self.log_dropped {
+            raise(counter, telemetry::dropped(*reason));
+        }
         if let Some(tls) = &view.tls {
             raise(&self.handshakes_done, tls.done);
             raise(&self.handshakes_failed, tls.failed);

@@ -1,7 +1,5 @@
 //! Entries and records as JSON and as text, for people and scripts.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -80,16 +78,7 @@ pub fn entries(count: u64) -> String {
 
 /// Text that somebody else wrote, on one line and without what a terminal would obey.
 pub fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            // Writing to a string cannot fail.
-            let _ = write!(plain, "{}", letter.escape_default());
-        } else {
-            plain.push(letter);
-        }
-    }
-    plain
+    crate::escape::plain(text).into_owned()
 }
 
 #[cfg(test)]
@@ -114,10 +103,5 @@ mod tests {
         entry.body = b"{\"Official_Account\":\"a\"".to_vec();
         let shown = whole(&entry);
         assert_eq!((&shown["body"], &shown["account"]), (&"{\"Official_Account\":\"a\"".into(), &Value::Null));
-    }
-
-    #[test]
-    fn a_terminal_is_not_given_orders() {
-        assert_eq!(plain("a\u{1b}[2J\nb公\u{9b}"), "a\\u{1b}[2J\\nb公\\u{9b}");
     }
 }

@@ -1,12 +1,13 @@
 //! One process per spool directory: an advisory lock on a file beside the database.
 //!
-//! The kernel drops the lock with the process, however it dies, so a lock is never stale.
+//! The kernel drops the lock with the process, however it dies, so a lock is never stale. The directory
+//! and what is in it are the owner's alone; see `access`.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-use super::SpoolError;
+use super::{SpoolError, access};
 
 const LOCK_FILE: &str = "spool.lock";
 
@@ -19,36 +20,46 @@ impl DirectoryLock {
     pub(super) fn acquire(dir: &Path) -> Result<Self, SpoolError> {
         let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
         if !dir.is_dir() {
-            std::fs::create_dir_all(dir).map_err(fault)?;
+            access::create(dir).map_err(fault)?;
             if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
                 sync_directory(parent).map_err(fault)?;
             }
         }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(dir.join(LOCK_FILE))
-            .map_err(fault)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // The number is a courtesy; the lock is what counts.
-                let _ = (&file).take(20).read_to_string(&mut pid);
-                let holder = match pid.trim() {
-                    "" => String::new(),
-                    pid => format!(" (pid {pid})"),
-                };
-                return Err(SpoolError::Locked { dir: dir.to_owned(), holder });
-            }
-            Err(TryLockError::Error(source)) => return Err(fault(source)),
+        for warning in access::secure(dir).map_err(fault)? {
+            tracing::warn!(event = "spool_directory_open_to_others", "{warning}");
         }
+        let mut file = access::open_or_create(dir, LOCK_FILE).map_err(fault)?;
+        take(&file, dir)?;
         file.set_len(0).map_err(fault)?;
         file.rewind().map_err(fault)?;
         writeln!(file, "{}", std::process::id()).map_err(fault)?;
         Ok(Self(file))
+    }
+
+    /// The same where there is a lock already, without writing anything; `None`: there is none, so
+    /// nobody has the directory.
+    pub(super) fn try_existing(dir: &Path) -> Result<Option<Self>, SpoolError> {
+        let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
+        let Some(file) = access::open_existing(dir, LOCK_FILE).map_err(fault)? else { return Ok(None) };
+        take(&file, dir)?;
+        Ok(Some(Self(file)))
+    }
+}
+
+fn take(file: &File, dir: &Path) -> Result<(), SpoolError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // The number is a courtesy; the lock is what counts.
+            let _ = file.take(20).read_to_string(&mut pid);
+            let holder = match pid.trim().parse::<u32>() {
+                Ok(pid) => format!(" (pid {pid})"),
+                Err(_) => String::new(),
+            };
+            Err(SpoolError::Locked { dir: dir.to_owned(), holder })
+        }
+        Err(TryLockError::Error(source)) => Err(SpoolError::Directory { dir: dir.to_owned(), source }),
     }
 }
 

@@ -45,6 +45,7 @@
 //!
 //! Not promised: what is acknowledged and not yet published is gone with the disk.
 
+mod access;
 mod appender;
 mod bound;
 mod check;
@@ -211,12 +212,19 @@ impl Spool {
     ///
     /// # Errors
     /// What [`open`](Self::open) would say.
-    pub fn probe(dir: &Path) -> Result<(), SpoolError> {
-        let _lock = DirectoryLock::acquire(dir)?;
+    pub fn probe(dir: &Path) -> Result<Vec<String>, SpoolError> {
+        let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
+        if !dir.exists() {
+            access::could_create(dir).map_err(fault)?;
+            return Ok(Vec::new());
+        }
+        let warnings = access::look(dir).map_err(fault)?;
+        let _lock = DirectoryLock::try_existing(dir)?;
+        access::can_write(dir).map_err(fault)?;
         if schema::database_file(dir).exists() {
             schema::open_first(dir)?;
         }
-        Ok(())
+        Ok(warnings)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -91,6 +91,20 @@ impl Apps {
         self.0.get(&sdk_app_id).map(Vec::as_slice)
     }
 
+    /// The ids of all apps, ascending, with the number of characters of each token: enough to see
+    /// that one was cut, and no help to guess it.
+    pub fn token_lengths(&self) -> impl Iterator<Item = (u64, Vec<usize>)> + '_ {
+        self.0.iter().map(|(app, tokens)| (*app, tokens.iter().map(|token| token.0.chars().count()).collect()))
+    }
+
+    /// Whether a token is a placeholder of an example, in whatever spelling: `change-me`.
+    pub fn has_placeholder(&self) -> bool {
+        self.0.values().flatten().any(|Token(token)| {
+            let letters = token.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+            letters.eq("changeme".chars())
+        })
+    }
+
     /// The ids of all apps, ascending.
     pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.keys().copied()

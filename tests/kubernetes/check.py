@@ -104,7 +104,8 @@ def run_for_real(binary, objects, pod, container):
     check(str(pathlib.Path(env["BRIDGE_APPS_FILE"]).parent) in mounts, "BRIDGE_APPS_FILE is no volume")
     with tempfile.TemporaryDirectory() as home:
         apps = pathlib.Path(home, "apps")
-        apps.write_bytes((EXAMPLE / "apps.example").read_bytes())
+        # The placeholder itself is refused.
+        apps.write_bytes((EXAMPLE / "apps.example").read_bytes().replace(b"change-me", b"a-token"))
         env |= {
             "BRIDGE_APPS_FILE": str(apps),
             "BRIDGE_SPOOL_DIR": f"{home}/spool",

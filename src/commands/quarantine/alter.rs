@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Opened;
 use super::read::Lines;
 use super::select::{FilterArgs, each_match, quoted};
-use crate::commands::output::Output;
+use crate::commands::output::{Output, note};
 use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
 use crate::control;
@@ -77,7 +77,7 @@ impl Alter {
         let nothing = lines.count == 0;
         if self.json {
             let confirm = if nothing { None } else { Some(confirm) };
-            output.line(json!({ "matching": lines.count, "changed": false, "confirm": confirm }));
+            output.json(&json!({ "matching": lines.count, "changed": false, "confirm": confirm }));
         } else if nothing {
             output.line("no entries; nothing was changed");
         } else {
@@ -87,7 +87,7 @@ impl Alter {
                 entries(count),
                 word(action),
                 if count == 1 { "this one" } else { "these" },
-                quoted(&confirm)
+                plain(&quoted(&confirm))
             ));
         }
         output.finish()
@@ -146,7 +146,7 @@ fn alter(
     }
     drop(reader);
     if action == Action::Requeue {
-        eprintln!("the node is stopped: what is requeued is published when it runs again");
+        note("the node is stopped: what is requeued is published when it runs again");
     }
     Ok(result.and(writer.stop())?)
 }
@@ -177,7 +177,7 @@ impl Results {
             };
             self.counts[place] += 1;
             if self.json {
-                self.output.line(json!(one));
+                self.output.json(one);
             } else {
                 self.output.line(format_args!("{:>6}  {text}", one.id));
             }
@@ -191,7 +191,7 @@ impl Results {
         changed?;
         let done = requeued + dropped;
         let past = if self.action == Action::Requeue { "requeued" } else { "dropped" };
-        eprintln!("{past}: {done} of {}", entries(done + kept + gone + unknown));
+        note(format_args!("{past}: {done} of {}", entries(done + kept + gone + unknown)));
         written?;
         if kept + unknown == 0 {
             return Ok(());

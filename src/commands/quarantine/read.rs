@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::Opened;
 use super::select::{FilterArgs, each_match};
-use crate::commands::output::Output;
+use crate::commands::output::{Output, note};
 use crate::commands::{CommandError, Place};
+use crate::escape::json_text;
 use crate::quarantine::view::{plain, summary, time, whole};
 use crate::quarantine::{Filter, account};
 use crate::spool::{QuarantineId, StoredEntry};
@@ -33,7 +34,7 @@ impl List {
         let mut lines = Lines::new(self.json);
         each_match(&open.reader, &self.filter.filter(), |entry| lines.put(&mut output, entry))?;
         if lines.count == 0 {
-            eprintln!("no entries");
+            note("no entries");
         }
         output.finish()
     }
@@ -54,7 +55,7 @@ impl Lines {
     pub(super) fn put(&mut self, output: &mut Output, entry: &StoredEntry) -> bool {
         self.count += 1;
         if self.json {
-            return output.line(Value::from(summary(entry)));
+            return output.json(&summary(entry));
         }
         if self.count == 1 {
             let head = ("id", "time", "reason", "bytes", "seq", "account");
@@ -104,7 +105,7 @@ impl Show {
                 continue;
             };
             if self.json {
-                output.line(Value::from(whole(&entry)));
+                output.json(&whole(&entry));
                 continue;
             }
             if nth > 0 {
@@ -141,7 +142,7 @@ fn print(output: &mut Output, entry: &StoredEntry) {
                 }
             }
             other => {
-                output.line(format_args!("{name:<13} {other}"));
+                output.line(format_args!("{name:<13} {}", json_text(&other.to_string())));
             }
         }
     }
@@ -161,7 +162,7 @@ impl Export {
         let open = Opened::at(&self.place)?;
         let mut output = Output::new();
         let filter: Filter = self.filter.filter();
-        each_match(&open.reader, &filter, |entry| output.line(Value::from(whole(entry))))?;
+        each_match(&open.reader, &filter, |entry| output.json(&whole(entry)))?;
         output.finish()
     }
 }

@@ -51,13 +51,13 @@ impl Export {
 /// Writes the events of a row; `false`: nobody reads on.
 fn put(output: &mut Output, row: &WaitingRow, identities: &[Identity]) -> bool {
     if row.is_sound {
-        return row.events().all(|(seq, event)| output.line(line(row, identities, seq, event)));
+        return row.events().all(|(seq, event)| output.json(&line(row, identities, seq, event)));
     }
     let mut fields = head(row, identities, row.first_seq);
     fields.insert("damaged".to_owned(), true.into());
     fields.insert("events".to_owned(), row.events.into());
     put_bytes(&mut fields, "payload", &row.payload);
-    output.line(Value::from(fields))
+    output.json(&fields)
 }
 
 fn head(row: &WaitingRow, identities: &[Identity], seq: Seq) -> Map<String, Value> {

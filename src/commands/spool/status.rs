@@ -63,7 +63,7 @@ impl Status {
         let report = report(&config, facts, hold.running().is_some());
         let mut output = Output::new();
         if self.json {
-            output.line(serde_json::to_string(&report).map_err(|error| CommandError::Outside(error.into()))?);
+            output.json(&report);
         } else {
             print(&mut output, &report, hold.running());
         }
@@ -107,7 +107,7 @@ fn print(output: &mut Output, report: &Report, running: Option<&str>) {
     let mut line = |name: &str, text: std::fmt::Arguments<'_>| {
         output.line(format_args!("{name:<12} {text}"));
     };
-    line("directory", format_args!("{}", report.dir));
+    line("directory", format_args!("{}", plain(&report.dir)));
     line("node", format_args!("{}", running.map_or("stopped".to_owned(), |pid| format!("running{pid}"))));
     for identity in &report.identities {
         line("spool", format_args!("{} from event {} on", identity.bridge_spool, identity.first_seq));

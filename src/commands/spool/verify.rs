@@ -27,7 +27,7 @@ impl Verify {
         let report = verify(&dir)?;
         let mut output = Output::new();
         if self.json {
-            output.line(json!({
+            output.json(&json!({
                 "rows": report.rows,
                 "events": report.events,
                 "bytes": report.bytes,

@@ -73,6 +73,33 @@ fn names_that_only_resemble_kubernetes_are_not_ignored() {
 }
 
 #[test]
+fn names_of_kafkas_own_scripts_are_ignored() {
+    let scripts = [
+        "KAFKA_CLUSTER_ID",
+        "KAFKA_DEBUG",
+        "KAFKA_GC_LOG_OPTS",
+        "KAFKA_HEAP_OPTS",
+        "KAFKA_HOME",
+        "KAFKA_JMX_HOSTNAME",
+        "KAFKA_JMX_OPTS",
+        "KAFKA_JVM_PERFORMANCE_OPTS",
+        "KAFKA_LOG4J_OPTS",
+        "KAFKA_OPTS",
+    ];
+    let vars: Vec<_> = scripts.iter().map(|name| (*name, "y")).collect();
+    assert_eq!(load(&vars).unwrap().ignored, scripts);
+    assert_eq!(load(&[("KAFKA_DEBUG", "broker,topic")]).unwrap().ignored, Vec::<String>::new());
+}
+
+#[test]
+fn no_property_of_librdkafka_is_taken_for_a_variable_of_the_scripts() {
+    for property in super::super::kafka_names::COMMON {
+        let name = super::super::kafka_names::variable(property);
+        assert_eq!(kind(&name), Kind::Kafka, "{name}");
+    }
+}
+
+#[test]
 fn foreign_names_and_the_test_suites_own_are_not_looked_at() {
     let vars = [("PATH", "/bin"), ("BRIDGE_TEST_KAFKA", "x"), ("MY_BRIDGE_TOPIC", "x")];
     assert!(load(&vars).unwrap().ignored.is_empty());

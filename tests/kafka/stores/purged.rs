@@ -4,12 +4,13 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::consumer::committed;
 use super::{Consumer, Copy, Kind, Store, broker, for_every_consumer, names};
 use crate::bridge::{APP, TOKEN};
 use crate::broker::Broker;
 use crate::scene;
 use crate::sender::Sender;
-use crate::wait::{DEADLINE, until_drained, until_settled, until_true};
+use crate::wait::{DEADLINE, ends, until_drained, until_settled, until_true};
 
 /// Records that no bridge writes.
 const JUNK: [Option<&str>; 6] = [
@@ -108,4 +109,49 @@ pub(super) fn aborted(broker: &Broker, topic: &str, copies: &[Copy]) {
     until_settled(&broker.client(), topic);
 }
 
-for_every_consumer! { what_is_recalled_is_purged_and_nothing_else }
+/// Put there by Kubernetes for a Service called kafka, and by Kafka's own scripts.
+const FOREIGN: &[(&str, &str)] = &[
+    ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
+    ("KAFKA_PORT_9092_TCP", "tcp://10.0.0.1:9092"),
+    ("KAFKA_PORT_9092_TCP_ADDR", "10.0.0.1"),
+    ("KAFKA_SERVICE_HOST", "10.0.0.1"),
+    ("KAFKA_SERVICE_PORT", "9092"),
+    ("KAFKA_SERVICE_PORT_CLIENTS", "9092"),
+    ("KAFKA_HOME", "/opt/kafka"),
+    ("KAFKA_OPTS", "-Dx=y"),
+    ("KAFKA_HEAP_OPTS", "-Xmx1G"),
+    ("KAFKA_JMX_PORT", "9999"),
+    ("KAFKA_CLUSTER_ID", "x"),
+    ("KAFKA_DEBUG", "y"),
+];
+
+fn foreign_variables_do_no_harm_and_who_has_read_everything_has_no_lag(kind: Kind) {
+    let topic = format!("no-lag-{kind:?}");
+    let broker = broker();
+    let mut bridge = scene::setup(broker, &topic).start();
+    let store = Store::for_consumer(kind);
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    // What a terminal obeys.
+    let evil = ["a\u{1b}[2J", "b\u{9b}\u{202e}\u{200b}"];
+    sender.acknowledged("#TOA#_1", &evil);
+    until_drained(&bridge);
+    aborted(broker, &topic, &[Copy::new("#TOA#_2", "aborted")]);
+    let consumer = Consumer::start_with(kind, broker, &topic, &store, FOREIGN);
+    let has_no_lag = || {
+        let committed = committed(broker, &topic);
+        ends(&broker.client(), &topic).iter().all(|(at, end)| *end == 0 || committed.get(at) == Some(end))
+    };
+    until_true("the lag is 0, behind an aborted transaction too", has_no_lag);
+    sender.acknowledged("#TOA#_1", &["71_1_1698741698"]);
+    until_drained(&bridge);
+    until_true("the lag is 0 again", has_no_lag);
+    scene::stop(&mut bridge);
+    let printed = consumer.stop();
+    assert!(printed.iter().any(|line| line.contains("71_1_1698741698")), "{printed:?}");
+    assert!(!printed.iter().any(|line| line.chars().any(recall_bridge::escape::is_unsafe)), "{printed:?}");
+}
+
+for_every_consumer! {
+    what_is_recalled_is_purged_and_nothing_else
+    foreign_variables_do_no_harm_and_who_has_read_everything_has_no_lag
+}

@@ -1,0 +1,119 @@
+//! Text that somebody else wrote, made safe to read: the one function behind everything that people
+//! see on a terminal or in a log.
+//!
+//! What is escaped: all control characters (C0, DEL, C1), line and paragraph separators, characters
+//! that change the direction of a text, and characters that have no width. A terminal obeys the
+//! first, and a reader is deceived by the others. Everything else stays as it is.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+/// Whether a character can change what a reader or a terminal makes of the text around it.
+pub fn is_unsafe(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{17b4}'
+                | '\u{17b5}'
+                | '\u{180b}'..='\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// The text on one line, every unsafe character as `\u{…}` (`\n`, `\r` and `\t` by these names).
+pub fn plain(text: &str) -> Cow<'_, str> {
+    replaced(text, is_unsafe, |safe, letter| {
+        let _ = write!(safe, "{}", letter.escape_default());
+    })
+}
+
+/// The same for a text of several lines that we wrote ourselves: line ends and tabs stay.
+pub fn plain_lines(text: &str) -> Cow<'_, str> {
+    let is_unsafe = |letter| is_unsafe(letter) && !matches!(letter, '\n' | '\t');
+    replaced(text, is_unsafe, |safe, letter| {
+        let _ = write!(safe, "{}", letter.escape_default());
+    })
+}
+
+/// JSON on one line, every unsafe character as `\uXXXX`, which means the same to a JSON parser.
+///
+/// # Errors
+/// The value cannot be written as JSON.
+pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(value)?;
+    Ok(json_text(&text).into_owned())
+}
+
+/// The same for a text that is JSON already.
+pub fn json_text(text: &str) -> Cow<'_, str> {
+    // Outside of strings JSON of one line has no unsafe characters.
+    replaced(text, is_unsafe, |safe, letter| {
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            let _ = write!(safe, "\\u{unit:04x}");
+        }
+    })
+}
+
+/// Writing to a string cannot fail, so the callers ignore that result.
+fn replaced(text: &str, is_unsafe: impl Fn(char) -> bool, put: impl Fn(&mut String, char)) -> Cow<'_, str> {
+    if !text.chars().any(&is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        if is_unsafe(letter) {
+            put(&mut safe, letter);
+        } else {
+            safe.push(letter);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_terminal_is_not_given_orders() {
+        assert_eq!(plain("a\u{1b}[2J\nb公\u{9b}"), "a\\u{1b}[2J\\nb公\\u{9b}");
+        assert_eq!(plain_lines("a\u{1b}\n\tb\r"), "a\\u{1b}\n\tb\\r");
+    }
+
+    #[test]
+    fn characters_that_deceive_a_reader_are_escaped_and_others_are_not() {
+        for letter in
+            ['\0', '\u{7f}', '\u{85}', '\u{202e}', '\u{2066}', '\u{2028}', '\u{200b}', '\u{feff}', '\u{e0041}']
+        {
+            assert!(is_unsafe(letter), "{letter:?}");
+        }
+        for letter in ['a', 'é', '公', '😀', '\\', '"', ' ', '\u{a0}', '\u{fe0f}'] {
+            assert!(!is_unsafe(letter), "{letter:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_output_holds_an_unsafe_character_and_json_means_the_same(text in any::<String>()) {
+            prop_assert!(!plain(&text).chars().any(is_unsafe));
+            let json = json(&text).unwrap();
+            prop_assert!(!json.chars().any(is_unsafe));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Whose the spool directory is, and who else may have a hand in it.
+//!
+//! The rule: the directory has mode 0700 and every file 0600, whatever umask and past releases made of
+//! them; no name in it is followed elsewhere; what a command creates as root belongs to the owner of
+//! the directory, so that the service can use it. A directory of somebody else is used (a volume of
+//! Kubernetes is root's), and warned of where others than its owner and root may write to it.
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, OFlags};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+/// How the names of a spool's files begin, those of later releases included.
+const OURS: [&str; 4] = ["spool.", "control.", "refused.", "history."];
+/// What a file system or a check of another process may have put there.
+const NOBODYS: [&str; 2] = ["lost+found", CHECK];
+const CHECK: &str = ".check-";
+/// Names that are looked at: a spool has far fewer.
+const MOST_NAMES: usize = 10_000;
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+const ROOT: u32 = 0;
+
+/// Makes the directory, for its owner alone; directories above it as usual.
+pub(super) fn create(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        created => created,
+    }
+}
+
+/// Looks at the directory and its files, and takes from others what they are not to have, where this
+/// process owns it. Tells what it cannot change.
+///
+/// # Errors
+/// A name in the directory is a link, or belongs to somebody else so that this process cannot use it.
+pub(super) fn secure(dir: &Path) -> io::Result<Vec<String>> {
+    let warnings = look(dir)?;
+    let me = geteuid().as_raw();
+    let narrow = |path: &Path, found: &Metadata, mode: u32| {
+        if found.uid() == me && found.mode() & 0o7777 & !mode != 0 {
+            std::fs::set_permissions(path, Permissions::from_mode(found.mode() & mode))?;
+        }
+        io::Result::Ok(())
+    };
+    let contents = contents(dir)?;
+    // A directory that somebody shares with the spool (`/tmp`, a home) is not ours to close.
+    if !contents.others {
+        narrow(dir, &std::fs::metadata(dir)?, DIRECTORY_MODE)?;
+    }
+    for (path, found) in contents.ours {
+        narrow(&path, &found, FILE_MODE)?;
+    }
+    Ok(warnings)
+}
+
+/// The same without changing anything.
+pub(super) fn look(dir: &Path) -> io::Result<Vec<String>> {
+    let me = geteuid().as_raw();
+    let contents = contents(dir)?;
+    for (path, found) in contents.ours {
+        if found.is_symlink() {
+            return Err(other(format!("{} is a symbolic link, which is not followed", path.display())));
+        }
+        if is_refused(&path, Access::READ_OK | Access::WRITE_OK) {
+            return Err(belongs(&path, &found));
+        }
+    }
+    let found = std::fs::metadata(dir)?;
+    if is_refused(dir, Access::WRITE_OK | Access::EXEC_OK) {
+        return Err(belongs(dir, &found));
+    }
+    let mut warnings = Vec::new();
+    if found.uid() != me && found.uid() != ROOT && me != ROOT {
+        warnings.push(format!(
+            "the spool directory {} belongs to uid {}, and this process is uid {me}: its owner can replace the spool",
+            dir.display(),
+            found.uid()
+        ));
+    }
+    if found.mode() & 0o022 != 0 && contents.others {
+        warnings.push(format!(
+            "others may write to the spool directory {} (mode {:04o}), and it holds more than a spool: give the spool a \
+             directory of its own",
+            dir.display(),
+            found.mode() & 0o7777
+        ));
+    } else if found.mode() & 0o002 != 0 && found.uid() != me {
+        warnings.push(format!(
+            "everybody may write to the spool directory {} (mode {:04o}, uid {}): give it to uid {me} with mode 0700",
+            dir.display(),
+            found.mode() & 0o7777,
+            found.uid()
+        ));
+    }
+    Ok(warnings)
+}
+
+/// Whether the directory could be made and used: by its permissions, so that nothing is left behind.
+///
+/// # Errors
+/// It could not.
+pub(super) fn could_create(dir: &Path) -> io::Result<()> {
+    // A relative name without a directory before it begins here.
+    let above = dir.ancestors().skip(1).map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    for above in above {
+        match std::fs::metadata(above) {
+            Ok(found) if !found.is_dir() => {
+                return Err(other(format!("{} is not a directory", above.display())));
+            }
+            Ok(found) => {
+                let usable = rustix::fs::accessat(CWD, above, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+                return usable.map_err(|error| {
+                    let error = io::Error::from(error);
+                    if error.kind() == io::ErrorKind::PermissionDenied { belongs(above, &found) } else { error }
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// Whether a file can be made in the directory: makes one and removes it.
+///
+/// # Errors
+/// It cannot.
+pub(super) fn can_write(dir: &Path) -> io::Result<()> {
+    tempfile::Builder::new().prefix(CHECK).tempfile_in(dir)?.close()
+}
+
+/// Opens a file for reading and writing, made where it is missing.
+pub(super) fn open_or_create(dir: &Path, name: &str) -> io::Result<File> {
+    if let Some(file) = open_existing(dir, name)? {
+        return Ok(file);
+    }
+    let file = options().create(true).mode(FILE_MODE).open(dir.join(name))?;
+    if geteuid().is_root() {
+        // The directory's owner is who will use it.
+        let owner = std::fs::metadata(dir)?;
+        std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(file)
+}
+
+/// The same where it is there.
+pub(super) fn open_existing(dir: &Path, name: &str) -> io::Result<Option<File>> {
+    let path = dir.join(name);
+    match options().open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(match std::fs::symlink_metadata(&path) {
+            Ok(found) => belongs(&path, &found),
+            Err(_) => error,
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
+
+/// What is in a directory.
+struct Contents {
+    /// The files of a spool.
+    ours: Vec<(PathBuf, Metadata)>,
+    /// Whether there is anything else: then the directory is not the spool's alone.
+    others: bool,
+}
+
+fn contents(dir: &Path) -> io::Result<Contents> {
+    let mut found = Contents { ours: Vec::new(), others: false };
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(std::fs::metadata(dir).map_or(error, |found| belongs(dir, &found)));
+        }
+        entries => entries?,
+    };
+    for entry in entries.take(MOST_NAMES) {
+        let entry = entry?;
+        let name = entry.file_name();
+        let begins =
+            |beginnings: &[&str]| beginnings.iter().any(|begin| name.as_encoded_bytes().starts_with(begin.as_bytes()));
+        if !begins(&OURS) {
+            found.others |= !begins(&NOBODYS);
+            continue;
+        }
+        // Of the name itself, not of what a link names.
+        match entry.metadata() {
+            Ok(metadata) => found.ours.push((entry.path(), metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether permissions keep this process from it; other reasons show where it is used.
+fn is_refused(path: &Path, access: Access) -> bool {
+    matches!(rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS), Err(Errno::ACCESS | Errno::PERM))
+}
+
+fn belongs(path: &Path, found: &Metadata) -> io::Error {
+    let text = format!(
+        "{} belongs to uid {} (mode {:04o}), and this process is uid {}; give it to this user (chown, chmod)",
+        path.display(),
+        found.uid(),
+        found.mode() & 0o7777,
+        geteuid().as_raw()
+    );
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
+}
+
+fn other(text: String) -> io::Error {
+    io::Error::other(text)
+}

@@ -1,0 +1,139 @@
+//! From an event of `tracing` to a line: its fields within bounds, its class, its budget.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use super::line::{FIELD_MAX_BYTES, Form, LINE_MAX_BYTES};
+use super::sink::{DropReason, Sink};
+use super::strangers::{Budget, is_by_strangers};
+use crate::escape;
+
+/// Beside a line of which something was cut.
+const CUT: &str = "… (cut)";
+
+/// The layer that makes lines of events.
+pub(super) struct Lines {
+    form: Form,
+    budget: Budget,
+    sink: Arc<Sink>,
+}
+
+impl Lines {
+    pub(super) fn new(form: Form, budget: Budget, sink: Arc<Sink>) -> Self {
+        Self { form, budget, sink }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let mut fields = Fields { map: Map::new(), target: None, left: LINE_MAX_BYTES };
+        event.record(&mut fields);
+        let Fields { map, target, .. } = fields;
+        // What came through the `log` crate has its own target as a field.
+        let target = target.as_deref().unwrap_or(metadata.target());
+        let code = map.get("event").and_then(Value::as_str);
+        let by_strangers = is_by_strangers(target, code);
+        let line = self.form.line(*metadata.level(), target, map);
+        if by_strangers && !self.budget.admit(line.len()) {
+            self.sink.drop_line(DropReason::Budget);
+            return;
+        }
+        self.sink.push(line, by_strangers);
+    }
+}
+
+/// The fields of one event, together within [`LINE_MAX_BYTES`].
+struct Fields {
+    map: Map<String, Value>,
+    target: Option<String>,
+    left: usize,
+}
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.left = self.left.saturating_sub(field.name().len() + 8);
+        self.map.insert(field.name().to_owned(), value.into());
+    }
+
+    fn put_text(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if let Some(name) = field.name().strip_prefix("log.") {
+            if name == "target" {
+                self.target = Some(bounded(value, FIELD_MAX_BYTES));
+            }
+            // Module, file and line of the build say nothing to an operator.
+            return;
+        }
+        let text = bounded(value, FIELD_MAX_BYTES.min(self.left));
+        self.left = self.left.saturating_sub(text.chars().map(written_bytes).sum());
+        self.put(field, text);
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put_text(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put_text(field, format_args!("{value}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if !field.name().starts_with("log.") {
+            self.put(field, value);
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+}
+
+/// The text up to a bound in bytes, as they will be written; what is cut is not even formatted.
+pub(super) fn bounded(value: fmt::Arguments<'_>, bound: usize) -> String {
+    let mut text = Bounded { text: String::new(), left: bound };
+    if text.write_fmt(value).is_err() {
+        text.text.push_str(CUT);
+    }
+    text.text
+}
+
+struct Bounded {
+    text: String,
+    left: usize,
+}
+
+impl fmt::Write for Bounded {
+    /// Fails where the text is full: formatting ends there.
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        part.chars().try_for_each(|letter| {
+            self.left = self.left.checked_sub(written_bytes(letter)).ok_or(fmt::Error)?;
+            self.text.push(letter);
+            Ok(())
+        })
+    }
+}
+
+/// Bytes of a character in a line, its escape counted.
+fn written_bytes(letter: char) -> usize {
+    match letter {
+        '"' | '\\' => 2,
+        letter if escape::is_unsafe(letter) => 6 * letter.len_utf16(),
+        letter => letter.len_utf8(),
+    }
+}

@@ -1,0 +1,83 @@
+//! The text of one line, as JSON or for people, within a bound.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::Level;
+
+use crate::config::LogFormat;
+use crate::escape;
+
+/// Bytes of one field; what is longer is cut, and says so.
+pub(super) const FIELD_MAX_BYTES: usize = 2 << 10;
+/// Bytes of all fields of a line.
+pub(super) const LINE_MAX_BYTES: usize = 8 << 10;
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One JSON object.
+    Json,
+    /// For people.
+    Text {
+        /// With colours, for a terminal.
+        ansi: bool,
+    },
+}
+
+impl Form {
+    pub(super) fn new(format: LogFormat, ansi: bool) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Text => Self::Text { ansi },
+        }
+    }
+
+    /// A whole line with its end. `fields` has `message` among them.
+    pub(super) fn line(self, level: Level, target: &str, fields: Map<String, Value>) -> Vec<u8> {
+        let now = format!("{:.6}", Timestamp::now());
+        let mut line = match self {
+            Self::Json => json(&now, level, target, fields),
+            Self::Text { ansi } => text(&now, level, target, &fields, ansi),
+        };
+        line.push('\n');
+        line.into_bytes()
+    }
+}
+
+fn json(now: &str, level: Level, target: &str, fields: Map<String, Value>) -> String {
+    let mut all = fields;
+    all.insert("timestamp".to_owned(), now.into());
+    all.insert("level".to_owned(), level.as_str().into());
+    all.insert("target".to_owned(), target.into());
+    escape::json(&all).unwrap_or_default()
+}
+
+fn text(now: &str, level: Level, target: &str, fields: &Map<String, Value>, ansi: bool) -> String {
+    let (colour, dim, end) = if ansi { (colour(level), "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
+    let message = fields.get("message").map(shown).unwrap_or_default();
+    let mut line = format!("{dim}{now}{end} {colour}{level:>5}{end} {dim}{target}:{end} {message}");
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "message") {
+        line.push(' ');
+        line.push_str(name);
+        line.push('=');
+        line.push_str(&shown(value));
+    }
+    line
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => escape::plain(text).into_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn colour(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "\u{1b}[31m",
+        Level::WARN => "\u{1b}[33m",
+        Level::INFO => "\u{1b}[32m",
+        Level::DEBUG => "\u{1b}[34m",
+        Level::TRACE => "\u{1b}[35m",
+    }
+}

@@ -1,0 +1,96 @@
+//! Logging: one line per event on stderr, as JSON or as text. It never blocks and never panics.
+//!
+//! JSON lines have `timestamp` (RFC 3339, UTC), `level`, `target` and `message`; an event's fields
+//! stand beside them. Records of the `log` crate (librdkafka's come through it) come out too.
+//!
+//! The way of a line: `event` collects the fields, each cut to a bound; `strangers` asks whether
+//! somebody outside can cause the line, and takes its bytes from one budget then; `sink` puts it into
+//! a bounded buffer, from which one thread writes. What does not fit is dropped and counted.
+
+mod event;
+mod line;
+mod panics;
+mod sink;
+mod strangers;
+
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tracing::Subscriber;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use self::event::Lines;
+use self::line::Form;
+pub use self::sink::DropReason;
+use self::sink::Sink;
+use self::strangers::Budget;
+use crate::config::LogFormat;
+
+/// How long the end of the process waits until the log is written.
+const FLUSH: Duration = Duration::from_secs(1);
+
+static SINK: OnceLock<Arc<Sink>> = OnceLock::new();
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is none that `tracing-subscriber` understands.
+    #[error("the log filter cannot be read: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The system has no thread left for the writer.
+    #[error("the thread that writes the log cannot be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Starts logging for the process, and makes panics lines of the log. A second call changes nothing:
+/// the first one stays.
+///
+/// `filter` is `tracing-subscriber`'s, for example `info,librdkafka=debug`.
+///
+/// # Errors
+/// The filter cannot be read, or the writer's thread cannot be started.
+pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    let form = Form::new(format, io::stderr().is_terminal());
+    let sink = if let Some(sink) = SINK.get() {
+        Arc::clone(sink)
+    } else {
+        let sink = Sink::to_stderr(form)?;
+        Arc::clone(SINK.get_or_init(|| sink))
+    };
+    panics::install(Arc::clone(&sink), form);
+    // An error means that a subscriber is there already, as in a test binary.
+    let _ = subscriber(filter, form, sink).try_init();
+    Ok(())
+}
+
+/// Writes text as it is, in its turn between the lines of the log; `false` where there is no log.
+pub fn raw(text: &str) -> bool {
+    SINK.get().is_some_and(|sink| {
+        sink.push(text.as_bytes().to_vec(), false);
+        true
+    })
+}
+
+/// Waits until all lines are written, for 1 s at most.
+pub fn flush() {
+    if let Some(sink) = SINK.get() {
+        sink.flush(FLUSH);
+    }
+}
+
+/// Lines that were not written since the start of the process.
+pub fn dropped(reason: DropReason) -> u64 {
+    SINK.get().map_or(0, |sink| sink.dropped(reason))
+}
+
+/// The subscriber that [`init`] installs, for `sink`.
+fn subscriber(filter: EnvFilter, form: Form, sink: Arc<Sink>) -> impl Subscriber + Send + Sync {
+    tracing_subscriber::registry().with(filter).with(Lines::new(form, Budget::default(), sink))
+}
+
+#[cfg(test)]
+mod tests;

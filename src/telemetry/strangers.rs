@@ -1,0 +1,108 @@
+//! Which lines can somebody cause who only reaches a port, and how many bytes of them are written.
+//!
+//! This is the one place that decides it. The budget is one for all of them, so that no kind of
+//! request, and no dependency at whatever level, can fill the disk or push out the lines about our own
+//! state.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// Bytes of such lines in a second, for as long as it lasts.
+const BYTES_PER_SECOND: u64 = 16 << 10;
+/// Bytes at once, after a time without any.
+const BURST_BYTES: u64 = 64 << 10;
+
+/// The dependency whose lines are about our own state: only the broker that was configured causes
+/// them.
+const OWN_DEPENDENCIES: [&str; 2] = ["librdkafka", "rdkafka"];
+/// The rooms of this crate whose lines are about requests and connections.
+const EDGES: [&str; 4] = ["recall_bridge::ingest", "recall_bridge::edge", "recall_bridge::tls", "recall_bridge::ops"];
+/// Lines of these rooms that are about our own state all the same, by their code in `event`.
+const OWN_EVENTS: [&str; 5] =
+    ["listener_ready", "listener_failed", "drain_started", "descriptors_limited", "certificates_reloaded"];
+
+/// Whether a stranger can cause a line of this target and code.
+pub(super) fn is_by_strangers(target: &str, event: Option<&str>) -> bool {
+    if is_in(target, "recall_bridge") {
+        let is_own = event.is_some_and(|event| OWN_EVENTS.contains(&event));
+        return EDGES.iter().any(|edge| is_in(target, edge)) && !is_own;
+    }
+    !OWN_DEPENDENCIES.iter().any(|own| is_in(target, own))
+}
+
+/// Whether a target is a room, or below it.
+fn is_in(target: &str, room: &str) -> bool {
+    target.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// A token bucket of bytes.
+#[derive(Debug)]
+pub(super) struct Budget(Mutex<Bucket>);
+
+#[derive(Debug)]
+struct Bucket {
+    left: u64,
+    at: Instant,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Mutex::new(Bucket { left: BURST_BYTES, at: Instant::now() }))
+    }
+}
+
+impl Budget {
+    /// Takes the bytes of a line where they are there.
+    pub(super) fn admit(&self, bytes: usize) -> bool {
+        self.admit_at(bytes, Instant::now())
+    }
+
+    fn admit_at(&self, bytes: usize, now: Instant) -> bool {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = u64::try_from(now.saturating_duration_since(bucket.at).as_millis()).unwrap_or(u64::MAX);
+        let earned = passed.saturating_mul(BYTES_PER_SECOND) / 1000;
+        if earned > 0 {
+            bucket.left = bucket.left.saturating_add(earned).min(BURST_BYTES);
+            bucket.at = now;
+        }
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let admitted = bytes <= bucket.left;
+        if admitted {
+            bucket.left -= bytes;
+        }
+        admitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn lines_about_requests_and_lines_of_dependencies_are_by_strangers() {
+        for target in ["recall_bridge::ingest::handler", "recall_bridge::tls::listener", "actix_http::h1", "mio", "h2"]
+        {
+            assert!(is_by_strangers(target, None), "{target}");
+        }
+        for target in ["recall_bridge::app", "recall_bridge::publisher::driver", "librdkafka", "recall_bridge"] {
+            assert!(!is_by_strangers(target, None), "{target}");
+        }
+        assert!(is_by_strangers("recall_bridge_other", None) && is_by_strangers("librdkafkax", None));
+        assert!(!is_by_strangers("recall_bridge::ingest", Some("listener_failed")));
+    }
+
+    #[test]
+    fn the_budget_is_a_burst_and_then_so_many_bytes_a_second() {
+        let (budget, start) = (Budget::default(), Instant::now());
+        let lines = |from: u64, seconds: u64| {
+            let steps = (from * 100..(from + seconds) * 100).map(|step| start + Duration::from_millis(step * 10));
+            steps.filter(|now| budget.admit_at(4 << 10, *now)).count() as u64 * (4 << 10)
+        };
+        let first = lines(0, 1);
+        assert!((BURST_BYTES..=BURST_BYTES + BYTES_PER_SECOND).contains(&first), "{first}");
+        let later = lines(1, 10);
+        assert!((9 * BYTES_PER_SECOND..=10 * BYTES_PER_SECOND).contains(&later), "{later}");
+    }
+}

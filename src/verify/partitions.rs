@@ -1,0 +1,155 @@
+//! On which partition is an account, and in which order?
+//!
+//! The partition is `murmur2(account) % n`, and `n`, the number of partitions, only grows. So an
+//! account may move, and every number of a spool on the partition that it left is then below every
+//! number on the partition that it moved to. Records of different partitions come in any order, which
+//! is no fault.
+
+use std::collections::BTreeMap;
+
+/// Far more than a topic can have: the search for their number ends there.
+const MOST_PARTITIONS: u32 = 200_000;
+
+/// All accounts.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    /// Partitions of the topic; at least those that records were seen of.
+    count: u32,
+    accounts: BTreeMap<String, Vec<Stay>>,
+}
+
+/// The numbers of one spool about one account on one partition.
+#[derive(Debug)]
+struct Stay {
+    /// Which of the spools, in the order in which they were seen.
+    spool: usize,
+    partition: u32,
+    first: u64,
+    last: u64,
+}
+
+impl Accounts {
+    /// The topic has so many partitions.
+    pub(super) fn partitions(&mut self, count: usize) {
+        self.count = self.count.max(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// Adds a record; on one partition, numbers of a spool about an account rise.
+    pub(super) fn note(&mut self, account: &str, spool: usize, partition: u32, seq: u64) -> Result<(), String> {
+        self.count = self.count.max(partition.saturating_add(1));
+        let stays = match self.accounts.get_mut(account) {
+            Some(stays) => stays,
+            None => self.accounts.entry(account.to_owned()).or_default(),
+        };
+        let Some(stay) = stays.iter_mut().find(|stay| stay.partition == partition && stay.spool == spool) else {
+            stays.push(Stay { spool, partition, first: seq, last: seq });
+            return Ok(());
+        };
+        let last = stay.last;
+        stay.last = last.max(seq);
+        stay.first = stay.first.min(seq);
+        if last > seq { Err(format!("bridge_seq {seq} of {account} comes after {last}")) } else { Ok(()) }
+    }
+
+    /// What is wrong with accounts that were on several partitions.
+    pub(super) fn faults(self) -> impl Iterator<Item = String> {
+        let count = self.count;
+        self.accounts.into_iter().filter_map(move |(account, stays)| {
+            let first = stays.first()?.partition;
+            if stays.iter().all(|stay| stay.partition == first) {
+                return None;
+            }
+            fault(&account, stays, count)
+        })
+    }
+}
+
+fn fault(account: &str, mut stays: Vec<Stay>, count: u32) -> Option<String> {
+    let hash = murmur2(account.as_bytes()) & 0x7fff_ffff;
+    let most = count.min(MOST_PARTITIONS);
+    let grown = |partition: u32, from: u32| (from..=most).find(|n| hash % n == partition);
+    if let Some(stay) = stays.iter().find(|stay| grown(stay.partition, 1).is_none()) {
+        let Stay { partition, first, .. } = stay;
+        return Some(format!(
+            "{account} is on partition {partition} too (bridge_seq {first}), where its key does not belong with \
+             any number of partitions up to {count}"
+        ));
+    }
+    stays.sort_by_key(|stay| (stay.spool, stay.first));
+    stays.chunk_by(|a, b| a.spool == b.spool).find_map(|of_spool| {
+        let (mut partitions, mut last) = (1, None);
+        for stay in of_spool {
+            let Some(at) = grown(stay.partition, partitions).filter(|_| last.is_none_or(|last| last < stay.first))
+            else {
+                let Stay { partition, first, .. } = stay;
+                return Some(format!(
+                    "{account} is on partition {partition} with bridge_seq {first}, and elsewhere before and after, \
+                     which no growth of the number of partitions explains"
+                ));
+            };
+            (partitions, last) = (at, Some(stay.last));
+        }
+        None
+    })
+}
+
+/// The hash of Kafka's default partitioner for Java (`Utils.murmur2`), which the bridge uses too.
+fn murmur2(bytes: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut hash = 0x9747_b28c ^ u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let mut chunks = bytes.chunks_exact(4);
+    for chunk in &mut chunks {
+        let mut word = chunk.iter().rev().fold(0, |word: u32, byte| word << 8 | u32::from(*byte)).wrapping_mul(M);
+        word ^= word >> 24;
+        hash = hash.wrapping_mul(M) ^ word.wrapping_mul(M);
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        hash ^= rest.iter().rev().fold(0, |word: u32, byte| word << 8 | u32::from(*byte));
+        hash = hash.wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^ hash >> 15
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(count: usize, records: &[(&str, usize, u32, u64)]) -> Vec<String> {
+        let mut accounts = Accounts::default();
+        accounts.partitions(count);
+        for (account, spool, partition, seq) in records {
+            accounts.note(account, *spool, *partition, *seq).unwrap();
+        }
+        accounts.faults().collect()
+    }
+
+    #[test]
+    fn the_hash_is_that_of_java() {
+        // From Kafka's own tests (UtilsTest.testMurmur2).
+        for (text, hash) in [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)]
+        {
+            assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
+        }
+        assert_eq!(murmur2(b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8").cast_signed(), -58_897_971);
+    }
+
+    #[test]
+    fn an_account_may_move_when_partitions_are_added_and_is_found_where_it_does_not_belong() {
+        let hash = murmur2(b"#TOA#_1") & 0x7fff_ffff;
+        let (before, after) = (hash % 4, hash % 7);
+        assert_ne!(before, after);
+        let account = "#TOA#_1";
+        let moved = [(account, 0, before, 1), (account, 0, before, 5), (account, 0, after, 6)];
+        assert_eq!(faults(7, &moved), Vec::<String>::new());
+        // Read in the other order.
+        let moved = [(account, 0, after, 6), (account, 0, before, 1), (account, 0, before, 5)];
+        assert_eq!(faults(7, &moved), Vec::<String>::new());
+        let mixed = [(account, 0, before, 1), (account, 0, after, 3), (account, 0, before, 5)];
+        assert_eq!(faults(7, &mixed).len(), 1);
+        let stranger = (0..7).find(|partition| (1..=7).all(|n| hash % n != *partition)).unwrap();
+        assert_eq!(faults(7, &[(account, 0, before, 1), (account, 1, stranger, 1)]).len(), 1);
+    }
+}
