@@ -40,3 +40,9 @@ enum Answer {
     /// The request could not be worked on, or not to its end.
     Error(String),
 }
+
+/// Whether a line is a request, for the fuzz targets.
+#[doc(hidden)]
+pub fn is_request(line: &[u8]) -> bool {
+    serde_json::from_slice::<Request>(line).is_ok()
+}

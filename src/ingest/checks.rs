@@ -155,3 +155,7 @@ pub fn check<'q, 'b>(
 pub fn clock_skew_seconds(verified: &Verified<'_>) -> Option<u64> {
     verified.skew_seconds().map(i64::unsigned_abs).filter(|&away| away <= EXPIRED_SECONDS)
 }
+
+#[cfg(test)]
+#[path = "checks_tests.rs"]
+mod tests;

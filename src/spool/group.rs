@@ -28,6 +28,15 @@ pub(super) fn fault(first_seq: u64, events: u64, sum: u32, payload: &[u8]) -> Op
     (self::events(payload).count() as u64 != events).then_some("the number of events is not the one it says")
 }
 
+/// The events of a row as it is stored, or what is wrong with it.
+///
+/// # Errors
+/// The checksum does not match, or there are not as many events.
+#[doc(hidden)]
+pub fn row_events(first_seq: u64, events: u64, sum: u32, payload: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
+    fault(first_seq, events, sum, payload).map_or_else(|| Ok(self::events(payload).collect()), Err)
+}
+
 /// The events of a payload, in order. Ends early on a length that does not fit; compare the count.
 pub(super) fn events(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = payload;

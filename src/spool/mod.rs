@@ -77,6 +77,8 @@ use tokio::sync::watch;
 pub use appender::{Appender, Durable, EventWriter};
 pub use check::{VerifyReport, verify};
 pub use error::{AppendError, Damage, SpoolError};
+#[doc(hidden)]
+pub use group::row_events;
 pub use inspect::{Facts, Hold, Waiting, WaitingRow};
 pub use published::Published;
 pub use quarantine::{EXPIRED, MALFORMED, NEAR_MISS, QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};

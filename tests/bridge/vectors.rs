@@ -37,6 +37,7 @@ fn answer_of(outcome: &str) -> (u16, u64) {
         "unknown_app" => (403, 120_006),
         "bad_sign" => (403, 120_007),
         "stale" => (403, 120_008),
+        "expired" => (403, 120_015),
         "malformed" => (400, 120_009),
         other => panic!("no answer is known for {other}"),
     }

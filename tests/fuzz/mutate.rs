@@ -1,0 +1,77 @@
+//! Inputs made of other inputs.
+
+/// Longest input that is made.
+const MAX_BYTES: usize = 8 << 10;
+/// Changes of one input at most.
+const MAX_CHANGES: usize = 8;
+
+/// Makes inputs; the same ones from the same seed.
+pub struct Mutator<'c> {
+    state: u64,
+    corpus: &'c [Vec<u8>],
+    words: &'c [&'c str],
+    input: Vec<u8>,
+}
+
+impl<'c> Mutator<'c> {
+    pub fn new(seed: u64, corpus: &'c [Vec<u8>], words: &'c [&'c str]) -> Self {
+        Self { state: seed | 1, corpus, words, input: Vec::new() }
+    }
+
+    /// The next input.
+    pub fn next(&mut self) -> &[u8] {
+        let start = self.below(self.corpus.len());
+        self.input.clone_from(&self.corpus[start]);
+        for _ in 0..=self.below(MAX_CHANGES) {
+            self.change();
+        }
+        self.input.truncate(MAX_BYTES);
+        &self.input
+    }
+
+    fn change(&mut self) {
+        let at = self.below(self.input.len() + 1);
+        let end = at + self.below(self.input.len() + 1 - at).min(64);
+        match self.below(8) {
+            0 if at < self.input.len() => self.input[at] ^= 1 << self.below(8),
+            1 if at < self.input.len() => self.input[at] = self.byte(),
+            2 => {
+                let byte = self.byte();
+                self.input.insert(at, byte);
+            }
+            3 => drop(self.input.drain(at..end)),
+            4 => {
+                let again = self.input[at..end].to_vec();
+                self.input.splice(at..at, again);
+            }
+            5 => {
+                let other = &self.corpus[self.below(self.corpus.len())];
+                let from = self.below(other.len() + 1);
+                self.input.splice(at..end, other[from..].iter().copied());
+            }
+            6 | 7 if !self.words.is_empty() => {
+                let word = self.words[self.below(self.words.len())];
+                self.input.splice(at..at, word.bytes());
+            }
+            _ => self.input.truncate(at),
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a byte of it")]
+    fn byte(&mut self) -> u8 {
+        self.random() as u8
+    }
+
+    /// A number below this one.
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.random() >> 33).unwrap() % end.max(1)
+    }
+
+    /// splitmix64.
+    fn random(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

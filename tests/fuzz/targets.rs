@@ -1,0 +1,153 @@
+//! What is fuzzed: each function takes any bytes and fails by panicking.
+//!
+//! `fuzz/` runs them under libFuzzer, `main.rs` beside this file under a driver that needs no nightly
+//! toolchain. To add one: a function here with a line in [`TARGETS`], a directory in `fuzz/corpus`, and a
+//! file in `fuzz/fuzz_targets` with its entry in `fuzz/Cargo.toml`.
+
+use recall_bridge::config::Config;
+use recall_bridge::record::{Event, Record, restamp};
+use recall_bridge::webhook::{self, Apps, Body, RECORDS_MAX_BYTES, Refusal, Verified};
+use recall_bridge::{control, spool};
+
+/// A function that is fuzzed.
+pub type Target = fn(&[u8]);
+
+/// All of them, each with its name and the words that a driver mixes in.
+pub const TARGETS: [(&str, Target, &[&str]); 6] = [
+    (
+        "query",
+        query,
+        &["&", "=", "%", "+", "Sign=", "SdkAppid=1", "RequestTime=", "CallbackCommand=", "ClientIP=", "%53"],
+    ),
+    (
+        "delivery",
+        delivery,
+        &["\"", "{", "}", "[", "]", ",", "\\u0000", "\\ud800", "\"MsgKey\":", "\"Official_Account\":"],
+    ),
+    ("record", record, &["\0\0\0\0", "\u{1}", "\0\0\0", "ce_id"]),
+    ("spool_row", spool_row, &["\0\0\0\0", "\u{1}\0\0\0", "\u{7f}"]),
+    ("control_line", control_line, &["\"action\":", "\"requeue\"", "\"ids\":", "[", "]", "-1", "9223372036854775807"]),
+    ("config", config, &["\n", "=", "BRIDGE_", "KAFKA_", "true", "-1", "18446744073709551616", ",", ":", "|"]),
+];
+
+const QUERY: &[u8] =
+    b"SdkAppid=2&CallbackCommand=OfficialAccount.CallbackAfterMsgWithDraw&ClientIP=::1&OptPlatform=Web";
+const NOW: i64 = 1_669_872_112;
+
+fn apps() -> Apps {
+    Apps::parse("1:xxxxyyyy|other,2", true).expect("valid")
+}
+
+/// A query string: what is authentic is so by its Sign, and what is kept of it says the same.
+pub fn query(data: &[u8]) {
+    let kept = webhook::without_sign(data);
+    assert_eq!(webhook::without_sign(kept.as_bytes()), kept);
+    let same = |verified: &Verified<'_>| {
+        let again = webhook::verified_before(&kept).expect("what was verified is understood");
+        assert_eq!((again.sdk_app_id(), again.command()), (verified.sdk_app_id(), verified.command()));
+        assert_eq!((again.client_ip(), again.opt_platform()), (verified.client_ip(), verified.opt_platform()));
+    };
+    match webhook::verify(data, &apps(), NOW, 60) {
+        Ok(verified) => {
+            same(&verified);
+            assert!(verified.sdk_app_id() == 2 || contains(data, b"Sign") || contains(data, b"%"));
+        }
+        Err(Refusal::Stale { verified, .. } | Refusal::Expired { verified }) => {
+            assert!(verified.is_recall());
+            same(&verified);
+        }
+        Err(refusal) => assert!(refusal.to_string().len() < 300),
+    }
+}
+
+fn contains(data: &[u8], what: &[u8]) -> bool {
+    data.windows(what.len()).any(|window| window == what)
+}
+
+/// A body: what is accepted comes out of the encoded record byte for byte, and stays within its bound.
+pub fn delivery(data: &[u8]) {
+    let apps = apps();
+    let verified = webhook::verify(QUERY, &apps, NOW, 60).expect("unsigned");
+    let _ = webhook::account(data);
+    let recall = match webhook::parse(&verified, data) {
+        Ok(Body::Recall(recall)) => recall,
+        Ok(Body::Empty) => return,
+        Err(fault) => return assert!(fault.to_string().len() < 600),
+    };
+    let mut total = 0;
+    for msg_key in recall.msg_keys() {
+        let event = Event {
+            sdk_app_id: verified.sdk_app_id(),
+            official_account: recall.official_account(),
+            msg_key,
+            recalled_at_ms: recall.event_time_ms(),
+            received_at_ms: NOW * 1000,
+            opt_platform: verified.opt_platform(),
+            client_ip: verified.client_ip(),
+            traceparent: None,
+        };
+        let mut bytes = Vec::new();
+        event.encode(&mut bytes);
+        total += bytes.len();
+        let record = Record::decode(&bytes).expect("what was encoded");
+        let value: serde_json::Value = serde_json::from_slice(record.value).expect("JSON");
+        assert_eq!(record.key, recall.official_account().as_bytes());
+        assert_eq!(
+            (value["official_account"].as_str(), value["msg_key"].as_str()),
+            (Some(recall.official_account()), Some(msg_key))
+        );
+        assert!(record.headers().any(|(name, text)| name == "ce_subject" && text == msg_key.as_bytes()));
+    }
+    assert!(total > 0 && total <= RECORDS_MAX_BYTES);
+}
+
+/// The bytes of a record.
+pub fn record(data: &[u8]) {
+    let mut again = data.to_vec();
+    match Record::decode(data) {
+        Err(_) => assert!(restamp(&mut again, 7).is_err() && again == data),
+        Ok(record) => {
+            let headers = record.headers().count();
+            restamp(&mut again, 7).expect("a record");
+            let stamped = Record::decode(&again).expect("a record");
+            assert_eq!((stamped.timestamp_ms, stamped.key, stamped.value), (7, record.key, record.value));
+            assert_eq!(stamped.headers().count(), headers);
+        }
+    }
+}
+
+/// A row of the spool: nothing that was not written is taken for events.
+pub fn spool_row(data: &[u8]) {
+    let Some((numbers, payload)) = data.split_first_chunk::<12>() else { return };
+    let first_seq = u64::from_le_bytes(*numbers.first_chunk().expect("8 of 12"));
+    let sum = u32::from_le_bytes(*numbers.last_chunk().expect("4 of 12"));
+    for events in [0, 1, u64::from(numbers[3]), u64::MAX] {
+        if let Ok(found) = spool::row_events(first_seq, events, sum, payload) {
+            assert_eq!(found.len() as u64, events);
+            assert!(found.iter().map(|event| event.len() + 4).sum::<usize>() <= payload.len());
+        }
+    }
+}
+
+/// What a command sends to the running process.
+pub fn control_line(data: &[u8]) {
+    let _ = control::is_request(data);
+}
+
+/// The environment, a line for each variable.
+pub fn config(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let vars = text.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| !reads_a_file(name));
+    let secret = "s3cret-t0ken";
+    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let vars = vars.chain([("BRIDGE_APPS".to_owned(), format!("1:{secret}"))]);
+    match Config::load(vars) {
+        Ok(config) => assert!(!format!("{config:?}").contains(secret)),
+        Err(faults) => assert!(faults.len() > 0 && !faults.to_string().contains(secret)),
+    }
+}
+
+/// A fuzzer opens no files: `/dev/stdin` would wait for ever.
+fn reads_a_file(name: &str) -> bool {
+    ["FILE", "TLS", "LOCATION", "SSL", "SPOOL", "PLUGIN"].iter().any(|part| name.to_ascii_uppercase().contains(part))
+}
