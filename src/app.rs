@@ -25,6 +25,7 @@ use crate::publisher::kafka::topic::Creation;
 use crate::publisher::{self, PublisherError, PublisherHandle};
 use crate::spool::{self, Spool, SpoolError, WriterHandle};
 use crate::tls;
+use crate::watchdog::{self, Component, Health};
 
 /// The part that has an error to tell when it ends.
 const PUBLISHER: &str = "publisher";
@@ -93,6 +94,7 @@ pub struct App {
     /// None where the file system has no sockets.
     control: Option<Control>,
     ended: mpsc::UnboundedReceiver<&'static str>,
+    health: Health,
     grace: Duration,
 }
 
@@ -124,7 +126,7 @@ impl App {
             kafka: kafka.clone(),
         };
         let publisher = publisher::start(options, end(PUBLISHER, &ends))?;
-        let bypass = start_bypass(config)?;
+        let bypass = start_bypass(config, &metrics)?;
 
         let shared = Arc::new(ingest::Shared::new(config, spool.clone(), bypass.clone(), Arc::clone(&metrics)));
         let limits = Limits { workers: config.workers, stop_timeout: config.ack_timeout + STOP_MARGIN };
@@ -132,6 +134,7 @@ impl App {
         let webhook = ingest::run(webhook_listener, tls.as_ref(), Arc::clone(&shared), limits);
         let webhook = webhook.map_err(AppError::Server)?;
         let draining = Arc::clone(&shared);
+        let watched = Arc::clone(&metrics);
         let panel = Panel {
             reader: Mutex::new(spool.reader()?),
             spool: spool.clone(),
@@ -144,6 +147,8 @@ impl App {
         };
         let ops = crate::ops::server::run(ops_listener, panel).map_err(AppError::Server)?;
 
+        let control = control(spool.clone());
+        let health = watch_threads(config, &spool, control.as_ref(), &watched).map_err(PublisherError::Thread)?;
         let app = Self {
             shared,
             tls,
@@ -153,8 +158,9 @@ impl App {
             ops: ops.handle(),
             publisher,
             writer,
-            control: control(spool),
+            control,
             ended,
+            health,
             grace: config.shutdown_grace,
         };
         watch("webhook listener", webhook, &ends);
@@ -170,6 +176,11 @@ impl App {
     /// Where metrics and health are.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops_address
+    }
+
+    /// Whether every component gets on.
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// What the workers share: apps that can be replaced, metrics, the spool.
@@ -279,8 +290,22 @@ fn control(spool: Spool) -> Option<Control> {
         .ok()
 }
 
+/// Threads that cannot be replaced. Without the spool's writer, and with the way past the spool, the process
+/// still acknowledges what is in Kafka.
+fn watch_threads(
+    config: &Config,
+    spool: &Spool,
+    control: Option<&Control>,
+    metrics: &Arc<Metrics>,
+) -> std::io::Result<Health> {
+    let optional = config.spool_failure == SpoolFailure::Publish;
+    let mut components = vec![Component { name: "spool_writer", pulse: spool.pulse(), optional }];
+    components.extend(control.map(|control| Component { name: "control", pulse: control.pulse(), optional: true }));
+    watchdog::start(components, Arc::clone(metrics))
+}
+
 /// The way past the spool, where it is wanted.
-fn start_bypass(config: &Config) -> Result<Option<Arc<Bypass>>, AppError> {
+fn start_bypass(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Bypass>>, AppError> {
     if config.spool_failure == SpoolFailure::Refuse {
         return Ok(None);
     }
@@ -288,6 +313,7 @@ fn start_bypass(config: &Config) -> Result<Option<Arc<Bypass>>, AppError> {
         topic: config.topic.clone(),
         config: config.kafka.client_config(),
         timeout: config.ack_timeout,
+        metrics: Arc::clone(metrics),
     };
     let bypass = Bypass::start(options).map_err(PublisherError::Thread)?;
     Ok(Some(Arc::new(bypass)))

@@ -51,6 +51,7 @@
 //! * [`ops`]: metrics, health and status, on a listener of their own.
 //! * [`verify`]: the consumer's proof that a topic is as promised; `tail --verify` uses it.
 //! * [`seq_set`]: sets of sequence numbers.
+//! * [`pulse`], [`watchdog`]: does every thread get on? Told by the monotonic clock.
 //! * [`supervisor`]: what systemd is told.
 //! * [`version`]: which release this is, and from which commit.
 //! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
@@ -71,6 +72,7 @@ pub mod control;
 pub mod ingest;
 pub mod ops;
 pub mod publisher;
+pub mod pulse;
 pub mod quarantine;
 pub mod record;
 pub mod seq_set;
@@ -80,4 +82,5 @@ pub mod telemetry;
 pub mod tls;
 pub mod verify;
 pub mod version;
+pub mod watchdog;
 pub mod webhook;

@@ -16,10 +16,10 @@ use super::kafka::slowness::Slowness;
 use super::kafka::topic::{self, Creation, Topic};
 use super::kafka::verify_reason;
 use super::machine::{Action, Event, Machine, Range, Refusal, TRANSACTION_MAX_RECORDS};
-use super::pulse::{Abandoned, Pulse};
 use super::{Options, PublisherError};
 use crate::ops::metrics::{Metrics, TransactionResult};
 use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
+use crate::pulse::{Abandoned, Pulse};
 use crate::record::Record;
 use crate::spool::{
     Advance, Batch, Damage, Identity, Positions, QuarantineEntry, ReadLimit, Reader, Seq, Spool, SpoolError,

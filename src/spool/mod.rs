@@ -82,6 +82,7 @@ pub use reader::{Batch, ReadLimit, Reader};
 pub use recent::EventId;
 pub use types::{Advance, Identity, Positions, Progress, QuarantineEntry, RecentUsage, Seq, Usage};
 
+use crate::pulse::Pulse;
 use bound::Bound;
 use lock::DirectoryLock;
 use queue::Queue;
@@ -115,6 +116,8 @@ pub(crate) struct Shared {
     grown: Condvar,
     /// The watermark, for those who wait for it.
     published: watch::Sender<Seq>,
+    /// Whether the writer gets on.
+    pulse: Pulse,
 }
 
 #[derive(Debug)]
@@ -203,6 +206,7 @@ impl Spool {
             }),
             grown: Condvar::new(),
             published: watch::Sender::new(found.watermark),
+            pulse: Pulse::default(),
             dir: options.dir,
         });
         let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, recent, options.on_commit);
@@ -311,6 +315,11 @@ impl Spool {
         if first {
             self.shared.queue.notify();
         }
+    }
+
+    /// Where the writer tells what it is in.
+    pub fn pulse(&self) -> Pulse {
+        self.shared.pulse.clone()
     }
 
     /// Whether nothing had ever been accepted when the process opened the spool: no record of it
