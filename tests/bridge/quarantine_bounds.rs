@@ -77,6 +77,13 @@ fn a_quarantine_that_is_full_holds_a_refused_record_and_its_successors_until_the
     eventually("the publisher meets the full quarantine", || {
         bridge.status()["kafka"]["last_error"]["text"].as_str()?.contains("the quarantine is full").then_some(())
     });
+    // Told once, not with each attempt, and as what only a person can end.
+    let attempts = || bridge.metric("kafka_errors_total{kind=\"quarantine_full\"}");
+    eventually("it has tried several times", || (attempts() >= 4.0).then_some(()));
+    assert_eq!(bridge.process.log_of("Kafka refused a record for good").len(), 1, "{}", bridge.process.tail());
+    assert_eq!(bridge.metric("kafka_needs_you"), 1.0);
+    let error = bridge.status()["kafka"]["last_error"].clone();
+    assert!(error["needs_you"].as_str().unwrap().contains("BRIDGE_QUARANTINE_MAX_BYTES"), "{error}");
     assert_eq!(bridge.metric("spool_events"), 2.0, "the rest waits, nothing is lost");
     sender.acknowledged("#TOA#_1", &["next_1_1"]);
     // The operator makes room, while it runs.

@@ -17,7 +17,7 @@ const TOPIC: &str = "full-of-old-records";
 fn fill(broker: &Broker) {
     let producer: BaseProducer = broker.client().set("queue.buffering.max.messages", "1000000").create().unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let old = i64::try_from((now - Duration::from_secs(3 * 60 * 60)).as_millis()).unwrap();
+    let old = i64::try_from(now.checked_sub(Duration::from_secs(3 * 60 * 60)).unwrap().as_millis()).unwrap();
     for number in 0..OLD_RECORDS {
         let key = number.to_string();
         producer.send(BaseRecord::to(TOPIC).key(&key).payload("an old record").timestamp(old)).unwrap();
