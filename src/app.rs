@@ -28,6 +28,7 @@ use crate::publisher::kafka::topic::Creation;
 use crate::publisher::{self, PublisherError, PublisherHandle};
 use crate::spool::{self, Spool, SpoolError, WriterHandle};
 use crate::tls;
+use crate::watchdog::{self, Component, Health};
 
 /// The part that has an error to tell when it ends.
 const PUBLISHER: &str = "publisher";
@@ -106,6 +107,7 @@ pub struct App {
     sampler: Arc<Sampler>,
     ended: mpsc::UnboundedReceiver<&'static str>,
     drain: Duration,
+    health: Health,
     grace: Duration,
 }
 
@@ -165,7 +167,7 @@ impl App {
             kafka: kafka.clone(),
         };
         let publisher = publisher::start(options, end(PUBLISHER, &ends))?;
-        let bypass = start_bypass(config)?;
+        let bypass = start_bypass(config, &metrics)?;
         let probe = bypass
             .clone()
             .map(|bypass| -> Probe { Box::new(move || bypass.probe().map_err(|error| error.to_string())) });
@@ -189,6 +191,7 @@ impl App {
         };
         let webhook = ingest::run(listener, &shared).map_err(AppError::Server)?;
         let draining = Arc::clone(&shared);
+        let watched = Arc::clone(&metrics);
         front.show(Panel {
             spool: spool.clone(),
             sampler: Arc::clone(&sampler),
@@ -200,6 +203,8 @@ impl App {
             connections_max,
         });
 
+        let control = control(spool.clone());
+        let health = watch_threads(config, &spool, control.as_ref(), &watched).map_err(PublisherError::Thread)?;
         let app = Self {
             shared,
             tls,
@@ -209,10 +214,11 @@ impl App {
             ops: ops.clone(),
             publisher,
             writer,
-            control: control(spool),
+            control,
             sampler,
             ended,
             drain: config.drain,
+            health,
             grace: config.shutdown_grace,
         };
         watch("webhook listener", webhook, &ends);
@@ -227,6 +233,11 @@ impl App {
     /// Where metrics and health are.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops_address
+    }
+
+    /// Whether every component gets on.
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// What the workers share: apps that can be replaced, metrics, the spool.
@@ -355,8 +366,22 @@ fn control(spool: Spool) -> Option<Control> {
         .ok()
 }
 
+/// Threads that cannot be replaced. Without the spool's writer, and with the way past the spool, the process
+/// still acknowledges what is in Kafka.
+fn watch_threads(
+    config: &Config,
+    spool: &Spool,
+    control: Option<&Control>,
+    metrics: &Arc<Metrics>,
+) -> std::io::Result<Health> {
+    let optional = config.spool_failure == SpoolFailure::Publish;
+    let mut components = vec![Component { name: "spool_writer", pulse: spool.pulse(), optional }];
+    components.extend(control.map(|control| Component { name: "control", pulse: control.pulse(), optional: true }));
+    watchdog::start(components, Arc::clone(metrics))
+}
+
 /// The way past the spool, where it is wanted.
-fn start_bypass(config: &Config) -> Result<Option<Arc<Bypass>>, AppError> {
+fn start_bypass(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Bypass>>, AppError> {
     if config.spool_failure == SpoolFailure::Refuse {
         return Ok(None);
     }
@@ -364,6 +389,7 @@ fn start_bypass(config: &Config) -> Result<Option<Arc<Bypass>>, AppError> {
         topic: config.topic.clone(),
         config: config.kafka.client_config(),
         timeout: config.ack_timeout,
+        metrics: Arc::clone(metrics),
     };
     let bypass = Bypass::start(options).map_err(PublisherError::Thread)?;
     Ok(Some(Arc::new(bypass)))

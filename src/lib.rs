@@ -54,6 +54,7 @@
 //! * [`priority`]: which threads give way.
 //! * [`seq_set`]: sets of sequence numbers.
 //! * [`escape`]: text of others, made safe for a terminal and a log.
+//! * [`pulse`], [`watchdog`]: does every thread get on? Told by the monotonic clock.
 //! * [`supervisor`]: what systemd is told.
 //! * [`version`]: which release this is, and from which commit.
 //! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
@@ -80,6 +81,7 @@ pub mod ingest;
 pub mod ops;
 pub mod priority;
 pub mod publisher;
+pub mod pulse;
 pub mod quarantine;
 pub mod record;
 pub mod seq_set;
@@ -89,4 +91,5 @@ pub mod telemetry;
 pub mod tls;
 pub mod verify;
 pub mod version;
+pub mod watchdog;
 pub mod webhook;

@@ -5,6 +5,8 @@
 
 use sd_notify::NotifyState;
 
+use crate::watchdog::Health;
+
 /// Tells that both listeners are open.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
@@ -16,13 +18,16 @@ pub fn stopping() {
 }
 
 /// Feeds the watchdog at half its period (`WATCHDOG_USEC`), as long as the runtime that it runs on
-/// gets anything done. Never ends; does nothing where no watchdog was asked for.
-pub async fn feed_watchdog() {
+/// gets anything done, and every component that is needed does. Never ends; does nothing where no watchdog
+/// was asked for.
+pub async fn feed_watchdog(health: Health) {
     if let Some(period) = sd_notify::watchdog_enabled() {
         let mut ticks = tokio::time::interval((period / 2).max(std::time::Duration::from_millis(1)));
         loop {
             ticks.tick().await;
-            tell(&[NotifyState::Watchdog]);
+            if health.is_good() {
+                tell(&[NotifyState::Watchdog]);
+            }
         }
     }
     std::future::pending::<()>().await;

@@ -60,12 +60,12 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
     supervisor::ready();
     let reload = reload(hangup, &config, Arc::clone(app.shared()), app.tls().cloned());
 
+    let watchdog = supervisor::feed_watchdog(app.health());
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
     let running = app.run(async {
         let _ = stopping.await;
     });
     tokio::pin!(running);
-    let watchdog = supervisor::feed_watchdog();
     tokio::pin!(watchdog);
     tokio::select! {
         result = &mut running => return Ok(result?),

@@ -10,12 +10,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{Answer, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request, socket};
 use crate::ops::status::unix_ms;
+use crate::pulse::Pulse;
 use crate::quarantine::{Action, Done, change};
 use crate::spool::{Reader, Spool};
 
 /// How long a command may take to say what it wants, or to take the answer: it is a program, and
 /// others wait for their turn.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Beyond the longest request: it is stuck.
+const REQUEST_BOUND: Duration = Duration::from_secs(60);
 /// After a fault of the listener itself, such as too many open files; and what a stop waits for it.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -24,6 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Control {
     dir: PathBuf,
     stop: Arc<AtomicBool>,
+    pulse: Pulse,
     thread: JoinHandle<()>,
 }
 
@@ -38,10 +42,17 @@ impl Control {
         let listener = socket::serve(&dir)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
+        let pulse = Pulse::default();
+        let beats = pulse.clone();
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || run(&listener, &spool, &reader, &stopping))?;
-        Ok(Self { dir, stop, thread })
+            .spawn(move || run(&listener, &spool, &reader, &stopping, &beats))?;
+        Ok(Self { dir, stop, pulse, thread })
+    }
+
+    /// Where it tells what it is in.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Removes the socket, and takes no further request. Must be called before the directory's lock
@@ -61,13 +72,15 @@ impl Control {
     }
 }
 
-fn run(listener: &UnixListener, spool: &Spool, reader: &Reader, stop: &AtomicBool) {
+fn run(listener: &UnixListener, spool: &Spool, reader: &Reader, stop: &AtomicBool, pulse: &Pulse) {
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::Acquire) {
             return;
         }
+        pulse.enter(REQUEST_BOUND);
         let served = accepted.and_then(|(stream, _)| serve(stream, spool, reader));
+        pulse.done();
         if let Err(error) = served {
             tracing::warn!(%error, "a command at the control socket was not answered");
             std::thread::sleep(PAUSE);

@@ -5,8 +5,9 @@
 //! first delivery and thrown away when none has come for a while. What it publishes has no sequence
 //! number and is never read back: *at least once*, and in order per account only among itself.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -14,6 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::kafka::errors::Trouble;
 use super::kafka::unspooled::Unspooled;
+use crate::ops::metrics::Metrics;
+use crate::pulse::Pulse;
 
 /// Bytes of records that may wait for Kafka in memory; beyond it a delivery is refused at once.
 const WAITING_MAX_BYTES: usize = 32 << 20;
@@ -24,6 +27,8 @@ const POLL: Duration = Duration::from_micros(500);
 /// How long the question may take whether Kafka is there, and how long its answer is good for.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 const PROBE_VALID: Duration = Duration::from_secs(1);
+/// A call to librdkafka that takes longer is stuck.
+const CALL_BOUND: Duration = Duration::from_secs(5);
 const DOING: &str = "publishing past the spool";
 
 /// How to publish past the spool.
@@ -34,13 +39,37 @@ pub struct Options {
     pub config: ClientConfig,
     /// How long a delivery may take to be acknowledged.
     pub timeout: Duration,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A handle on the thread, which ends with the last one.
-#[derive(Debug)]
 pub struct Bypass {
-    jobs: Sender<Job>,
+    options: Arc<Options>,
+    thread: Mutex<Thread>,
     room: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Bypass {
+    // Not its options: librdkafka's settings hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bypass").field("room", &self.room).finish_non_exhaustive()
+    }
+}
+
+struct Thread {
+    jobs: Sender<Job>,
+    pulse: Pulse,
+}
+
+impl Thread {
+    fn start(options: Arc<Options>) -> std::io::Result<Self> {
+        let (jobs, inbox) = channel();
+        let pulse = Pulse::default();
+        let beats = pulse.clone();
+        std::thread::Builder::new().name("bypass".to_owned()).spawn(move || work(&options, &inbox, &beats))?;
+        Ok(Self { jobs, pulse })
+    }
 }
 
 /// One delivery.
@@ -64,9 +93,29 @@ impl Bypass {
     /// # Errors
     /// The thread could not be started.
     pub fn start(options: Options) -> std::io::Result<Self> {
-        let (jobs, inbox) = channel();
-        std::thread::Builder::new().name("bypass".to_owned()).spawn(move || work(&options, &inbox))?;
-        Ok(Self { jobs, room: Arc::new(Semaphore::new(WAITING_MAX_BYTES)) })
+        let options = Arc::new(options);
+        let thread = Mutex::new(Thread::start(Arc::clone(&options))?);
+        Ok(Self { options, thread, room: Arc::new(Semaphore::new(WAITING_MAX_BYTES)) })
+    }
+
+    /// Hands a job to the thread; one that is stuck in librdkafka is given up, and another one takes over.
+    fn ask(&self, job: Job) -> bool {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(late) = thread.pulse.abandon_if_stuck() {
+            self.options.metrics.count_stuck("bypass");
+            let seconds = late.as_secs();
+            tracing::error!(
+                event = "component_stuck",
+                component = "bypass",
+                seconds,
+                "the producer past the spool is given up"
+            );
+            match Thread::start(Arc::clone(&self.options)) {
+                Ok(new) => *thread = new,
+                Err(_) => return false,
+            }
+        }
+        thread.jobs.send(job).is_ok()
     }
 
     /// Publishes the encoded records of one delivery; returns when the broker has acknowledged all of
@@ -81,7 +130,9 @@ impl Bypass {
         let room = room.map_err(|_| other("too much is waiting for Kafka"))?;
         let (reply, published) = oneshot::channel();
         let gone = || other("the producer was given up");
-        self.jobs.send(Job::Publish(Delivery { records, reply, _room: room })).map_err(|_| gone())?;
+        if !self.ask(Job::Publish(Delivery { records, reply, _room: room })) {
+            return Err(gone());
+        }
         published.await.map_err(|_| gone())?
     }
 
@@ -91,24 +142,28 @@ impl Bypass {
     /// Why not.
     pub fn probe(&self) -> Result<(), Trouble> {
         let (reply, answer) = channel();
-        let asked = self.jobs.send(Job::Probe(reply)).is_ok();
+        let asked = self.ask(Job::Probe(reply));
         let late = || Trouble::timeout(DOING, "no answer to the question whether Kafka is there".to_owned());
         if asked { answer.recv_timeout(PROBE_TIMEOUT * 2).unwrap_or_else(|_| Err(late())) } else { Err(late()) }
     }
 }
 
-fn work(options: &Options, inbox: &Receiver<Job>) {
+fn work(options: &Options, inbox: &Receiver<Job>, pulse: &Pulse) {
     // Without a producer there is nothing to do until somebody asks.
     while let Ok(first) = inbox.recv() {
+        pulse.enter(CALL_BOUND);
         match Unspooled::connect(&options.config, &options.topic, options.timeout) {
-            Ok(producer) => serve(producer, first, inbox),
+            Ok(producer) => serve(producer, first, inbox, pulse),
             Err(trouble) => refuse(first, trouble),
+        }
+        if pulse.leave().is_err() {
+            return;
         }
     }
 }
 
 /// Works with one producer, until it can go on no longer or nothing is asked of it any more.
-fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>) {
+fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>, pulse: &Pulse) {
     let mut probed: Option<(Instant, Result<(), Trouble>)> = None;
     let mut next = Some(first);
     let mut asked_at = Instant::now();
@@ -136,7 +191,13 @@ fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>) {
             return;
         }
         let wait = if busy { POLL } else { IDLE.saturating_sub(asked_at.elapsed()) };
-        match inbox.recv_timeout(wait) {
+        if pulse.leave().is_err() {
+            return;
+        }
+        let received = inbox.recv_timeout(wait);
+        // Also for what throws the producer away.
+        pulse.enter(CALL_BOUND);
+        match received {
             Ok(job) => {
                 next = Some(job);
                 asked_at = Instant::now();

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::driver::Driver;
-use super::pulse::Pulse;
 use super::{Options, PublisherError, give_way};
+use crate::pulse::Pulse;
 
 /// How often it looks.
 const TICK: Duration = Duration::from_millis(250);

@@ -17,7 +17,7 @@
 //!
 //! [`machine`] decides what to do next, pure ([`events`] are what it and the driver tell each other); [`found`] holds
 //! what a reading found, [`mod@compare`] whether the spool holds the same; `driver` does it; `damaged` says what is kept of a row that the disk has damaged;
-//! `keeper` runs it, and replaces it where `pulse` says that it is stuck in librdkafka;
+//! `keeper` runs it, and replaces it where its [`pulse`](crate::pulse) says that it is stuck in librdkafka;
 //! [`kafka`] is all that touches librdkafka. [`bypass`] is the way past the spool, for when it cannot be
 //! written.
 
@@ -30,7 +30,6 @@ pub mod found;
 pub mod kafka;
 mod keeper;
 pub mod machine;
-mod pulse;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

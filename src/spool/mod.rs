@@ -87,6 +87,7 @@ pub use recent::EventId;
 pub use shares::{Share, ShareUsage};
 pub use types::{Advance, Identity, Positions, Progress, QuarantineEntry, RecentUsage, Seq, Usage};
 
+use crate::pulse::Pulse;
 use bound::Bound;
 use lock::DirectoryLock;
 use queue::Queue;
@@ -120,6 +121,8 @@ pub(crate) struct Shared {
     grown: Condvar,
     /// The watermark, for those who wait for it.
     published: watch::Sender<Seq>,
+    /// Whether the writer gets on.
+    pulse: Pulse,
 }
 
 #[derive(Debug)]
@@ -204,6 +207,7 @@ impl Spool {
             }),
             grown: Condvar::new(),
             published: watch::Sender::new(found.watermark),
+            pulse: Pulse::default(),
             dir: options.dir,
         });
         let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, recent, options.on_commit);
@@ -321,6 +325,11 @@ impl Spool {
         if first {
             self.shared.queue.notify();
         }
+    }
+
+    /// Where the writer tells what it is in.
+    pub fn pulse(&self) -> Pulse {
+        self.shared.pulse.clone()
     }
 
     /// Whether nothing had ever been accepted when the process opened the spool: no record of it

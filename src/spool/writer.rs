@@ -26,6 +26,8 @@ const PACE: Duration = Duration::from_micros(1500);
 /// A watermark waits this long for a group to ride along with. Short: what is published is removed
 /// while its pages are still in the caches, and the log holds fewer pages to copy.
 const ADVANCE_DELAY: Duration = Duration::from_millis(20);
+/// Commit, checkpoint and what belongs to them: beyond it the disk hangs.
+const WORK_BOUND: Duration = Duration::from_secs(30);
 /// How often a spool that could not be written is tried again while nothing else comes.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Published payload removed with one commit while deliveries wait, and while none does.
@@ -119,6 +121,7 @@ impl Writer {
     /// Works until told to stop, or until the file can no longer be trusted.
     pub(super) fn run(mut self) -> Result<(), SpoolError> {
         let result = self.work();
+        self.shared.pulse.done();
         self.shared.queue.close();
         self.shared.state().fault.get_or_insert_with(|| "the writer has ended".into());
         if result.is_ok()
@@ -141,7 +144,9 @@ impl Writer {
             if let Some(left) = self.paced_until.and_then(|until| until.checked_duration_since(Instant::now())) {
                 std::thread::sleep(left);
             }
+            self.shared.pulse.done();
             let mut inbox = self.shared.queue.wait(due, self.recent.due());
+            self.shared.pulse.enter(WORK_BOUND);
             let command = inbox.commands.pop_front();
             let group = inbox.take_group();
             let more = !inbox.is_idle();

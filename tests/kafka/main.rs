@@ -42,9 +42,11 @@ mod check_config;
 mod end_to_end;
 mod kafka_away;
 mod late_end_txn;
+mod new_node;
 mod quarantine_requeued;
 mod record_refused;
 mod secrets;
+mod slow_link;
 mod spool_copied;
 mod spool_shared;
 #[cfg(feature = "real-stores")]

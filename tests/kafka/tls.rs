@@ -21,6 +21,7 @@ pub(crate) const PASSWORD: &str = "pa55-of-the-bridge-77d1";
 const KEY_PASSWORD: &str = "pa55-of-the-key-90ab";
 /// The file of the brokers' authority.
 const AUTHORITY: &str = "brokers.crt";
+const INTERMEDIATE: &str = "intermediate.pem";
 const FAILS: &str = "Kafka fails; recalls are still accepted and kept, and are published once it works again";
 
 /// A broker that asks for TLS in several ways, and the authority of its clients.
@@ -51,7 +52,11 @@ impl Scene {
             ),
         ];
         let good = of_broker.issue("kafka", &["127.0.0.1"]);
+        let between = of_broker.intermediate("intermediate authority of brokers");
+        let mut of_intermediate = between.issue("kafka", &["127.0.0.1"]);
+        of_intermediate.cert.push_str(&between.pem());
         let listeners = [
+            ("INTERMEDIATE", "SSL", of_intermediate),
             ("SCRAM", "SASL_SSL", good.clone()),
             ("MUTUAL", "SSL", good),
             ("EXPIRED", "SSL", of_broker.issue_for("kafka", &["127.0.0.1"], Time::Past)),
@@ -74,6 +79,7 @@ impl Scene {
         let names = listeners.each_ref().map(|(name, ..)| *name);
         let broker = Broker::start_secured(&names, &settings, &[("bridge", PASSWORD), ("rightful", PASSWORD)]);
         write(dir.path(), AUTHORITY, &of_broker.pem());
+        write(dir.path(), INTERMEDIATE, &between.pem());
         Self { broker, of_clients, dir }
     }
 
@@ -256,11 +262,17 @@ fn a_broker_whose_certificate_cannot_be_trusted_is_told_and_gets_nothing() {
     scene.allow("CN=careful", TOPIC);
     let dir = setup.home().to_owned();
     let right = with_identity(setup, &dir, "careful", &scene.of_clients.issue("careful", &[]));
-    let stranger = write(&dir, "stranger.crt", &Authority::new("authority of brokers").pem());
+    let stranger = write(&dir, "stranger.crt", &Authority::new("authority of others").pem());
+    let namesake = write(&dir, "namesake.crt", &Authority::new("authority of brokers").pem());
+    let between = scene.dir.path().join(INTERMEDIATE);
+    let trusting = |file: PathBuf| right.clone().env("KAFKA_SSL_CA_LOCATION", file.display());
     let cases = [
-        ("a", right.clone().env("KAFKA_SSL_CA_LOCATION", stranger.display()), "local issuer certificate"),
+        ("a", trusting(stranger), "unable to get local issuer certificate"),
+        ("e", trusting(namesake), "certificate signature failure"),
+        ("f", scene.at("INTERMEDIATE", trusting(between)), "unable to get issuer certificate"),
+        ("g", right.clone().without("KAFKA_SSL_CA_LOCATION"), "unable to get local issuer certificate"),
         ("b", scene.at("EXPIRED", right.clone()), "certificate has expired"),
-        ("c", scene.at("ELSEWHERE", right.clone()), "hostname mismatch"),
+        ("c", scene.at("ELSEWHERE", right.clone()), "IP address mismatch"),
     ];
     for (waiting, (key, setup, says)) in (1..).zip(cases) {
         let check = setup.run(&["check-config"]);
@@ -274,5 +286,5 @@ fn a_broker_whose_certificate_cannot_be_trusted_is_told_and_gets_nothing() {
     let mut bridge = right.start();
     accept(&bridge, "d");
     scene::stop(&mut bridge);
-    scene.assert_published(TOPIC, &["a", "b", "c", "d"]);
+    scene.assert_published(TOPIC, &["a", "e", "f", "g", "b", "c", "d"]);
 }

@@ -48,6 +48,13 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
+    /// An authority below this one.
+    pub fn intermediate(&self, name: &str) -> Self {
+        let mut params = params(name, &[], Time::Present);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap())
+    }
+
     pub fn pem(&self) -> String {
         self.0.pem()
     }

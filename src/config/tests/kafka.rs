@@ -32,6 +32,17 @@ fn the_defaults_fit_the_bridge_and_the_users_values_win() {
 }
 
 #[test]
+fn over_tls_the_authorities_of_the_system_count_unless_others_are_given() {
+    for protocol in ["ssl", "SASL_SSL"] {
+        assert_eq!(effective(&[("KAFKA_SECURITY_PROTOCOL", protocol)])["ssl.ca.location"], "probe");
+    }
+    assert!(!effective(&[("KAFKA_SECURITY_PROTOCOL", "plaintext")]).contains_key("ssl.ca.location"));
+    let given = [("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_CA_LOCATION", "/dev/null")];
+    // The properties are checked with the file.
+    assert!(load(&given).is_err() || effective(&given)["ssl.ca.location"] == "/dev/null");
+}
+
+#[test]
 fn an_alias_wins_over_the_default_of_what_it_stands_for() {
     let kafka = effective(&[("KAFKA_COMPRESSION_CODEC", "gzip")]);
     assert_eq!(kafka["compression.codec"], "gzip");

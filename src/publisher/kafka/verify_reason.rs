@@ -93,7 +93,7 @@ fn advice(code: i32) -> &'static str {
         9 | 10 => "renew the broker's certificate (or correct this machine's clock)",
         62..=64 => "name the broker in KAFKA_BOOTSTRAP_SERVERS and in its advertised.listeners as its certificate does",
         2 | 21 => "KAFKA_SSL_CA_LOCATION must hold the root certificate of the authority, not only an intermediate one",
-        18..=20 => "KAFKA_SSL_CA_LOCATION must hold the root certificate of the authority that the broker's is of",
+        7 | 18..=20 => "KAFKA_SSL_CA_LOCATION must hold the root certificate of the authority that the broker's is of",
         _ => "see KAFKA_SSL_CA_LOCATION and the broker's certificate",
     }
 }

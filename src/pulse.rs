@@ -1,4 +1,4 @@
-//! Is a thread that calls librdkafka still getting anywhere? Told by the monotonic clock.
+//! Is a thread still getting anywhere? Told by the monotonic clock.
 //!
 //! librdkafka waits on the wall clock (its condition variables know no other one), so that a clock set
 //! back by hours lets a call wait for hours, whatever time-out it was given. Such a thread cannot be
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// What a thread and its keeper share.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pulse(Arc<Mutex<State>>);
+pub struct Pulse(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -26,16 +26,16 @@ struct Step {
 
 /// Another thread does the work of this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Abandoned;
+pub struct Abandoned;
 
 impl Pulse {
     /// A call begins that ends within `bound`, or is stuck.
-    pub(super) fn enter(&self, bound: Duration) {
+    pub fn enter(&self, bound: Duration) {
         self.state().step = Some(Step { bound, since: Instant::now() });
     }
 
     /// The call is long, but gets on: its bound counts from now.
-    pub(super) fn beat(&self) {
+    pub fn beat(&self) {
         if let Some(step) = &mut self.state().step {
             step.since = Instant::now();
         }
@@ -45,7 +45,7 @@ impl Pulse {
     ///
     /// # Errors
     /// Too late: the thread must end, and touch nothing before.
-    pub(super) fn leave(&self) -> Result<(), Abandoned> {
+    pub fn leave(&self) -> Result<(), Abandoned> {
         let mut state = self.state();
         state.step = None;
         if state.abandoned { Err(Abandoned) } else { Ok(()) }
@@ -53,11 +53,22 @@ impl Pulse {
 
     /// Gives a thread up that is stuck; tells for how long it has been. A thread that is in no call is never
     /// given up, so what it does with the spool is never done twice.
-    pub(super) fn abandon_if_stuck(&self) -> Option<Duration> {
+    pub fn abandon_if_stuck(&self) -> Option<Duration> {
         let mut state = self.state();
         let step = state.step.filter(|step| step.since.elapsed() > step.bound)?;
         state.abandoned = true;
         Some(step.since.elapsed())
+    }
+
+    /// For how long it has been stuck, if it is.
+    pub fn stuck_for(&self) -> Option<Duration> {
+        let step = self.state().step?;
+        Some(step.since.elapsed()).filter(|time| *time > step.bound)
+    }
+
+    /// The call has returned, of a thread that nobody gives up.
+    pub fn done(&self) {
+        self.state().step = None;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,0 +1,150 @@
+//! What the machine says about records: publish them, or move them out of the way.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged, kept};
+use crate::ops::metrics::TransactionResult;
+use crate::ops::status::{KafkaState, unix_ms};
+use crate::publisher::PublisherError;
+use crate::publisher::kafka::errors::Trouble;
+use crate::publisher::kafka::producer::Failure;
+use crate::publisher::machine::{Event, Refusal};
+use crate::record::Record;
+use crate::spool::{Damage, Positions, QuarantineEntry, ReadLimit, Seq, SpoolError};
+
+impl Driver {
+    pub(super) fn quarantine(&mut self, seq: Seq, refusal: Refusal) -> Result<Result<Event, Trouble>, PublisherError> {
+        let limit = ReadLimit { events: 1, bytes: 0 };
+        let batch = match self.reader.read(seq, seq + 1, limit) {
+            Err(SpoolError::Damaged(damage)) => return self.set_aside(seq, *damage),
+            result => match kept(result)? {
+                Ok(batch) => batch,
+                Err(trouble) => return Ok(Err(trouble)),
+            },
+        };
+        let body = batch.events().next().map(|(_, event)| event.to_vec()).unwrap_or_default();
+        let entry = QuarantineEntry {
+            at_ms: unix_ms(SystemTime::now()),
+            reason: refusal.reason,
+            detail: refusal.detail,
+            query: String::new(),
+            body,
+        };
+        if self.told.replace(seq) != Some(seq) {
+            let (reason, detail) = (entry.reason, &entry.detail);
+            tracing::error!(event = "record_refused", seq, reason, detail, "Kafka refused a record for good");
+        }
+        Ok(kept(self.spool.quarantine_record(seq, entry))?.map(|()| Event::Quarantined { until: seq + 1 }))
+    }
+
+    /// Moves a damaged row out of the way of its successors. Nothing of it is published: which of its
+    /// events are still whole cannot be told.
+    fn set_aside(&mut self, from: Seq, damage: Damage) -> Result<Result<Event, Trouble>, PublisherError> {
+        let until = damage.until;
+        let found = (from..until).filter(|&seq| self.machine.is_published(seq)).count() as u64;
+        if found == until - from {
+            tracing::warn!(%damage, "a damaged row of the spool is left out: Kafka has all of it");
+            return Ok(Ok(Event::Committed { until, next: Positions::new() }));
+        }
+        if self.told.replace(from) != Some(from) {
+            tracing::error!(
+                event = "row_damaged", %damage,
+                "a row of the spool is damaged: it goes to quarantine, what follows goes on"
+            );
+        }
+        let entry = damaged::entry(damage, from, found, |seq| self.machine.name(seq));
+        Ok(kept(self.spool.quarantine_events(from..until, entry))?.map(|()| Event::Quarantined { until }))
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        from: Seq,
+        below: Seq,
+        records: u64,
+    ) -> Result<Result<Event, Trouble>, PublisherError> {
+        if self.show(KafkaState::Ready) {
+            tracing::info!("Kafka is ready");
+        }
+        if !self.stopping() && !self.spool.wait_for(from, IDLE_WAIT) {
+            return self.watched(CALL_BOUND, Self::idle);
+        }
+        let limit = ReadLimit { events: records, bytes: TRANSACTION_BYTES };
+        let batch = match self.reader.read(from, below, limit) {
+            Err(SpoolError::Damaged(damage)) => return self.set_aside(from, *damage),
+            result => match kept(result)? {
+                Ok(batch) => batch,
+                Err(trouble) => return Ok(Err(trouble)),
+            },
+        };
+        if batch.is_empty() {
+            if self.spool.progress().next_seq > from {
+                return Err(PublisherError::Missing(from));
+            }
+            return self.watched(CALL_BOUND, Self::idle);
+        }
+        let mut missing = Vec::new();
+        for (seq, event) in batch.events() {
+            if !self.machine.is_published(seq) {
+                missing.push((
+                    seq,
+                    self.machine.name(seq),
+                    Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?,
+                ));
+            }
+        }
+        let until = batch.until();
+        if missing.is_empty() {
+            return Ok(Ok(Event::Committed { until, next: Positions::new() }));
+        }
+        let count = missing.len() as u64;
+        let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();
+        let Some(producer) = self.producer.as_mut() else {
+            return Ok(Ok(Event::Doubt { records: 0 }));
+        };
+        let started = Instant::now();
+        self.pulse.enter(self.slowness.publish_timeout() + CALL_MARGIN);
+        let result = producer.publish(missing.into_iter());
+        self.pulse.leave()?;
+        Ok(Ok(match result {
+            Ok(reports) => {
+                self.slowness.took(started.elapsed());
+                self.metrics.kafka_transaction_seconds.observe(started.elapsed().as_secs_f64());
+                self.metrics.count_transaction(TransactionResult::Committed);
+                let now = unix_ms(SystemTime::now());
+                for time in times {
+                    self.metrics.publish_lag_seconds.observe(Duration::from_millis(now.abs_diff(time)).as_secs_f64());
+                }
+                Event::Committed { until, next: reports.next }
+            }
+            Err(Failure::Refused(reports)) => {
+                self.metrics.count_transaction(TransactionResult::Refused);
+                self.metrics.count_kafka_error("refused");
+                let (seq, reason) =
+                    reports.refused.unwrap_or((from, Refusal { reason: "kafka_invalid", detail: String::new() }));
+                Event::Refused { seq, records: count, reason }
+            }
+            Err(Failure::Doubt(trouble)) => {
+                self.metrics.count_transaction(TransactionResult::Doubt);
+                if count == 1 && trouble.kind == "timeout" {
+                    self.slowness.more();
+                }
+                self.report(&trouble);
+                Event::Doubt { records: count }
+            }
+        }))
+    }
+
+    /// Nothing to publish: serves callbacks, and asks now and then whether Kafka is there.
+    fn idle(&mut self) -> Result<Event, Trouble> {
+        if let Some(producer) = &self.producer {
+            producer.idle()?;
+        }
+        if self.probed_at.elapsed() >= IDLE_PROBE {
+            self.probed_at = Instant::now();
+            if let Some(topic) = &self.topic {
+                topic.partitions()?;
+            }
+        }
+        Ok(Event::Idle)
+    }
+}
