@@ -42,6 +42,7 @@ mod check_config;
 mod end_to_end;
 mod kafka_away;
 mod late_end_txn;
+mod partitions_added;
 mod quarantine_requeued;
 mod record_refused;
 mod secrets;
