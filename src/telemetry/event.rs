@@ -14,7 +14,7 @@ use super::sink::{DropReason, Sink};
 use super::strangers::{Budget, is_by_strangers};
 use crate::escape;
 
-/// Beside a line of which something was cut.
+/// Behind a text that was cut.
 const CUT: &str = "… (cut)";
 
 /// The layer that makes lines of events.

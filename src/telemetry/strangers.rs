@@ -1,4 +1,4 @@
-//! Which lines can somebody cause who only reaches a port, and how many bytes of them are written.
+//! Which lines a peer can cause that only reaches a port, and how many bytes of them are written.
 //!
 //! This is the one place that decides it. The budget is one for all of them, so that no kind of
 //! request, and no dependency at whatever level, can fill the disk or push out the lines about our own
