@@ -70,7 +70,7 @@ def is_foreign(name, value):
 
 
 def shown(text):
-    """Text that somebody else wrote, without what a terminal obeys (control characters) and what
+    """Untrusted text, without what a terminal obeys (control characters) and what
     deceives a reader (characters without width, or that change the direction)."""
     unsafe = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return "".join(f"\\u{{{ord(c):x}}}" if unicodedata.category(c) in unsafe else c for c in text)

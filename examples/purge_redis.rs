@@ -232,7 +232,7 @@ fn is_foreign(name: &str, value: &str) -> bool {
         || rest.match_indices("_PORT_").any(is_port)
 }
 
-/// Text that somebody else wrote, without what a terminal obeys (control characters) and what deceives
+/// Untrusted text, without what a terminal obeys (control characters) and what deceives
 /// a reader (characters without width, or that change the direction).
 fn shown(text: &str) -> String {
     let is_unsafe = |letter: char| {

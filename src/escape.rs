@@ -1,5 +1,5 @@
-//! Text that somebody else wrote, made safe to read: the one function behind everything that people
-//! see on a terminal or in a log.
+//! Untrusted text, made safe to read: the one function for everything that people see on a terminal or
+//! in a log.
 //!
 //! What is escaped: all control characters (C0, DEL, C1), line and paragraph separators, characters
 //! that change the direction of a text, and characters that have no width. A terminal obeys the

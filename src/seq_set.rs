@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeqSet {
     base: u64,
-    /// 64 numbers each, by their first one divided by 64; none is zero.
+    /// 64 numbers each, by their first one divided by 64; no word is zero.
     words: BTreeMap<u64, u64>,
     len: u64,
 }

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     Err(CommandError::Outside(anyhow!("{}", problems.join("\n"))))
 }
 
-/// Settings under their names, beside them `apps`, `warnings` and `problems`.
+/// Settings under their names, and `apps`, `warnings` and `problems`.
 fn print_json(output: &mut Output, config: &Config, warnings: &[Warning], problems: &[String]) {
     let settings = config
         .effective()

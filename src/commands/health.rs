@@ -18,7 +18,7 @@ const SHOWN_MAX_CHARS: usize = 1000;
 /// Asks `/readyz`; prints its answer.
 ///
 /// # Errors
-/// `BRIDGE_OPS_LISTEN` is faulty, nobody answers, it is not the bridge that answers, or it is not
+/// `BRIDGE_OPS_LISTEN` is faulty, there is no answer, another program answers, or the bridge is not
 /// ready.
 pub fn run(url: Option<String>) -> Result<(), CommandError> {
     let urls = match url {
@@ -48,7 +48,7 @@ async fn ask_any(urls: &[String]) -> anyhow::Result<String> {
     Err(anyhow!("{}", silent.join("; ")))
 }
 
-/// What one address answers; the inner error: nobody is there.
+/// What one address answers; the inner error: nothing listens there.
 async fn ask(url: &str) -> anyhow::Result<Result<String, String>> {
     // Never by a proxy: it would answer for a bridge that is dead. Nor elsewhere.
     let client = http_client::plain()?.no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::CommandError;
 use crate::{escape, telemetry};
 
-/// Writes a line to stderr: what is no result. Where that fails there is nobody to tell.
+/// Writes a line to stderr: what is no result. A failure is ignored: there is no other place to report it.
 pub fn note(line: impl Display) {
     let line = format!("{}\n", escape::plain_lines(&line.to_string()));
     if !telemetry::raw(&line) {
@@ -26,7 +26,7 @@ pub fn note(line: impl Display) {
 pub struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
     fault: Option<io::Error>,
-    /// Whether somebody may wait for each line.
+    /// Whether each line is to be seen at once.
     is_live: bool,
 }
 
@@ -41,7 +41,7 @@ impl Output {
         Self { is_live: true, ..Self::new() }
     }
 
-    /// Writes a line; `false`: nobody gets what is written from now on.
+    /// Writes a line; `false`: further lines would be lost.
     pub fn line(&mut self, line: impl Display) -> bool {
         self.put(&escape::plain_lines(&line.to_string()))
     }
@@ -71,12 +71,12 @@ impl Output {
         self.fault.is_none()
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader of stdout has gone.
     pub fn is_closed(&self) -> bool {
         self.fault.as_ref().is_some_and(|fault| fault.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Hands over what is still here. That nobody wants it is no error.
+    /// Hands over what is still here. A reader that has gone is no error.
     ///
     /// # Errors
     /// Something of the result could not be written.

@@ -185,7 +185,7 @@ fn as_json(message: &BorrowedMessage<'_>) -> Value {
     })
 }
 
-/// Prints a record; `false`: nobody reads on.
+/// Prints a record; `false`: further records would be lost.
 fn print(output: &mut Output, record: &Value, json: bool) -> bool {
     if json {
         return output.json(record);

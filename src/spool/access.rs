@@ -1,8 +1,8 @@
-//! Whose the spool directory is, and who else may have a hand in it.
+//! Who owns the spool directory, and who else can change it.
 //!
 //! The rule: the directory has mode 0700 and every file 0600, whatever umask and past releases made of
 //! them; no name in it is followed elsewhere; what a command creates as root belongs to the owner of
-//! the directory, so that the service can use it. A directory of somebody else is used (a volume of
+//! the directory, so that the service can use it. A directory of another user is used (a volume of
 //! Kubernetes is root's), and warned of where others than its owner and root may write to it.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -17,7 +17,7 @@ use rustix::process::geteuid;
 /// How the names of a spool's files begin, those of later releases included.
 const OURS: [&str; 4] = ["spool.", "control.", "refused.", "history."];
 /// What a file system or a check of another process may have put there.
-const NOBODYS: [&str; 2] = ["lost+found", CHECK];
+const NEUTRAL: [&str; 2] = ["lost+found", CHECK];
 const CHECK: &str = ".check-";
 /// Names that are looked at: a spool has far fewer.
 const MOST_NAMES: usize = 10_000;
@@ -40,7 +40,7 @@ pub(super) fn create(dir: &Path) -> io::Result<()> {
 /// process owns it. Tells what it cannot change.
 ///
 /// # Errors
-/// A name in the directory is a link, or belongs to somebody else so that this process cannot use it.
+/// A name in the directory is a link, or this process may not use it.
 pub(super) fn secure(dir: &Path) -> io::Result<Vec<String>> {
     let warnings = look(dir)?;
     let me = geteuid().as_raw();
@@ -51,7 +51,7 @@ pub(super) fn secure(dir: &Path) -> io::Result<Vec<String>> {
         io::Result::Ok(())
     };
     let contents = contents(dir)?;
-    // A directory that somebody shares with the spool (`/tmp`, a home) is not ours to close.
+    // A directory with other files in it (`/tmp`, a home) stays open to others.
     if !contents.others {
         narrow(dir, &std::fs::metadata(dir)?, DIRECTORY_MODE)?;
     }
@@ -193,7 +193,7 @@ fn contents(dir: &Path) -> io::Result<Contents> {
         let begins =
             |beginnings: &[&str]| beginnings.iter().any(|begin| name.as_encoded_bytes().starts_with(begin.as_bytes()));
         if !begins(&OURS) {
-            found.others |= !begins(&NOBODYS);
+            found.others |= !begins(&NEUTRAL);
             continue;
         }
         // Of the name itself, not of what a link names.

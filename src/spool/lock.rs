@@ -37,7 +37,7 @@ impl DirectoryLock {
     }
 
     /// The same where there is a lock already, without writing anything; `None`: there is none, so
-    /// nobody has the directory.
+    /// no process has the directory.
     pub(super) fn try_existing(dir: &Path) -> Result<Option<Self>, SpoolError> {
         let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
         let Some(file) = access::open_existing(dir, LOCK_FILE).map_err(fault)? else { return Ok(None) };

@@ -14,7 +14,7 @@ use super::sink::{DropReason, Sink};
 use super::strangers::{Budget, is_by_strangers};
 use crate::escape;
 
-/// Beside a line of which something was cut.
+/// Behind a text that was cut.
 const CUT: &str = "… (cut)";
 
 /// The layer that makes lines of events.
@@ -38,8 +38,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let Fields { map, target, .. } = fields;
         // What came through the `log` crate has its own target as a field.
         let target = target.as_deref().unwrap_or(metadata.target());
-        let code = map.get("event").and_then(Value::as_str);
-        let by_strangers = is_by_strangers(target, code);
+        let by_strangers = is_by_strangers(target);
         let line = self.form.line(*metadata.level(), target, map);
         if by_strangers && !self.budget.admit(line.len()) {
             self.sink.drop_line(DropReason::Budget);

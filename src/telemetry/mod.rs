@@ -1,10 +1,10 @@
 //! Logging: one line per event on stderr, as JSON or as text. It never blocks and never panics.
 //!
 //! JSON lines have `timestamp` (RFC 3339, UTC), `level`, `target` and `message`; an event's fields
-//! stand beside them. Records of the `log` crate (librdkafka's come through it) come out too.
+//! are next to them. Records of the `log` crate (librdkafka's come through it) come out too.
 //!
-//! The way of a line: `event` collects the fields, each cut to a bound; `strangers` asks whether
-//! somebody outside can cause the line, and takes its bytes from one budget then; `sink` puts it into
+//! The way of a line: `event` collects the fields, each cut to a bound; `strangers` decides whether
+//! a peer can cause the line, and takes its bytes from one budget then; `sink` puts it into
 //! a bounded buffer, from which one thread writes. What does not fit is dropped and counted.
 
 mod event;

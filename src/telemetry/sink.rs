@@ -1,7 +1,7 @@
 //! The bounded buffer of lines, and the one thread that writes them.
 //!
-//! Who logs only adds to the buffer. Whatever stderr is (a pipe that nobody reads, a full disk, a
-//! closed or non-blocking descriptor), only this thread notices; it tries each line, and what could
+//! A thread that logs only adds to the buffer. Whatever stderr is (a pipe that is not read, a full disk, a
+//! closed or non-blocking descriptor), only the writer notices; it tries each line, and what could
 //! not be written is counted, and told when lines flow again.
 
 use std::collections::VecDeque;
@@ -93,7 +93,7 @@ impl Sink {
         Ok(sink)
     }
 
-    /// A sink that nobody empties.
+    /// A sink without a writer.
     pub(super) fn new(form: Form) -> Self {
         Self {
             queue: Mutex::default(),

@@ -1,4 +1,4 @@
-//! Which lines can somebody cause who only reaches a port, and how many bytes of them are written.
+//! Which lines a peer can cause that only reaches a port, and how many bytes of them are written.
 //!
 //! This is the one place that decides it. The budget is one for all of them, so that no kind of
 //! request, and no dependency at whatever level, can fill the disk or push out the lines about our own
@@ -17,15 +17,12 @@ const BURST_BYTES: u64 = 64 << 10;
 const OWN_DEPENDENCIES: [&str; 2] = ["librdkafka", "rdkafka"];
 /// The rooms of this crate whose lines are about requests and connections.
 const EDGES: [&str; 4] = ["recall_bridge::ingest", "recall_bridge::edge", "recall_bridge::tls", "recall_bridge::ops"];
-/// Lines of these rooms that are about our own state all the same, by their code in `event`.
-const OWN_EVENTS: [&str; 5] =
-    ["listener_ready", "listener_failed", "drain_started", "descriptors_limited", "certificates_reloaded"];
 
-/// Whether a stranger can cause a line of this target and code.
-pub(super) fn is_by_strangers(target: &str, event: Option<&str>) -> bool {
+/// Whether a stranger can cause a line of this target. A line of an edge about our own state names a
+/// target of another room.
+pub(super) fn is_by_strangers(target: &str) -> bool {
     if is_in(target, "recall_bridge") {
-        let is_own = event.is_some_and(|event| OWN_EVENTS.contains(&event));
-        return EDGES.iter().any(|edge| is_in(target, edge)) && !is_own;
+        return EDGES.iter().any(|edge| is_in(target, edge));
     }
     !OWN_DEPENDENCIES.iter().any(|own| is_in(target, own))
 }
@@ -84,13 +81,12 @@ mod tests {
     fn lines_about_requests_and_lines_of_dependencies_are_by_strangers() {
         for target in ["recall_bridge::ingest::handler", "recall_bridge::tls::listener", "actix_http::h1", "mio", "h2"]
         {
-            assert!(is_by_strangers(target, None), "{target}");
+            assert!(is_by_strangers(target), "{target}");
         }
         for target in ["recall_bridge::app", "recall_bridge::publisher::driver", "librdkafka", "recall_bridge"] {
-            assert!(!is_by_strangers(target, None), "{target}");
+            assert!(!is_by_strangers(target), "{target}");
         }
-        assert!(is_by_strangers("recall_bridge_other", None) && is_by_strangers("librdkafkax", None));
-        assert!(!is_by_strangers("recall_bridge::ingest", Some("listener_failed")));
+        assert!(is_by_strangers("recall_bridge_other") && is_by_strangers("librdkafkax"));
     }
 
     #[test]

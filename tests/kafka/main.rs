@@ -43,6 +43,7 @@ mod end_to_end;
 mod kafka_away;
 mod late_end_txn;
 mod new_node;
+mod partitions_added;
 mod quarantine_requeued;
 mod record_refused;
 mod secrets;
