@@ -94,7 +94,7 @@ fn what_fills_one_share_takes_nothing_from_the_others() {
             full
         };
         let of_first = shares.iter().find(|(reason, _)| *reason == first).unwrap().1;
-        let full = fill(first, of_first);
+        let refusal = fill(first, of_first);
         for (other, max) in shares.into_iter().filter(|(other, _)| *other != first) {
             fill(other, max);
         }
@@ -102,7 +102,7 @@ fn what_fills_one_share_takes_nothing_from_the_others() {
 
         // Remembered over a restart, and what leaves makes room in its own share.
         let (spool, _writer) = open(dir.path());
-        assert_eq!(put(&spool, first, 2), Err(full));
+        assert_eq!(put(&spool, first, 2), Err(refusal));
         spool.take_out(ids(&[1]), &[]).unwrap();
         put(&spool, first, 40).unwrap();
         for (other, _) in shares.into_iter().filter(|(other, _)| *other != first) {
@@ -132,7 +132,7 @@ fn what_the_publisher_puts_aside_is_never_refused_and_counts_against_the_spool_b
                 writer.event(|out| {
                     out.extend_from_slice(&[7; 192]);
                     None
-                })
+                });
             })
             .await
     });

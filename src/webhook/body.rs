@@ -10,8 +10,8 @@ use super::Verified;
 use super::body_fields::{self, Fields};
 use super::bounds::{ACCOUNT_MAX_BYTES, MSG_KEY_MAX_BYTES, MSG_KEYS_MAX, RECORDS_MAX_BYTES, records_bytes};
 
-/// Bytes of serde's text that are told: it quotes what it did not expect, however long that is.
-const JSON_FAULT_MAX_BYTES: usize = 200;
+/// How much of serde's text is told: it quotes what it did not expect, however long that is.
+const JSON_FAULT_MAX_CHARS: usize = 120;
 /// Some senders put it before JSON; RFC 8259 lets a receiver ignore it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -90,11 +90,8 @@ pub enum BodyFault {
 /// The first fault, which names the field, or the first bound that is not kept.
 pub fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Body<'b>, BodyFault> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let raw: Fields<'b> = body_fields::read(body).map_err(|error| {
-        let mut text = error.to_string();
-        text.truncate(text.floor_char_boundary(JSON_FAULT_MAX_BYTES));
-        BodyFault::Json(text)
-    })?;
+    let raw: Fields<'b> = body_fields::read(body)
+        .map_err(|error| BodyFault::Json(error.to_string().chars().take(JSON_FAULT_MAX_CHARS).collect()))?;
     if raw.command.is_some_and(|command| command != verified.command()) {
         return Err(BodyFault::OtherCommand);
     }

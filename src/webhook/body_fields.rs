@@ -42,22 +42,38 @@ pub(super) fn account(body: &[u8]) -> Option<Cow<'_, str>> {
     serde_json::from_slice::<Account<'_>>(body).ok()?.0
 }
 
+/// A field that may be there once.
+enum Field<T> {
+    Missing,
+    /// None for `null`.
+    Given(Option<T>),
+}
+
+impl<T> Field<T> {
+    fn value(self) -> Option<T> {
+        match self {
+            Self::Given(value) => value,
+            Self::Missing => None,
+        }
+    }
+}
+
 /// The fields as they were found. `T` is what `EventTime` is read as.
 struct Raw<'b, T> {
-    command: Option<Option<Text<'b>>>,
-    official_account: Option<Option<Text<'b>>>,
-    list: Option<Option<Keys<'b>>>,
+    command: Field<Text<'b>>,
+    official_account: Field<Text<'b>>,
+    list: Field<Keys<'b>>,
     event_time: Option<T>,
     event_times: usize,
 }
 
 impl<'b, T> Raw<'b, T> {
     fn fields(self, ms: impl FnOnce(T) -> Option<i64>) -> Fields<'b> {
-        let text = |field: Option<Option<Text<'b>>>| field.flatten().map(|Text(text)| text);
+        let text = |field: Field<Text<'b>>| field.value().map(|Text(text)| text);
         Fields {
             command: text(self.command),
             official_account: text(self.official_account),
-            list: self.list.flatten().map(|Keys(keys)| keys),
+            list: self.list.value().map(|Keys(keys)| keys),
             event_time_ms: self.event_time.filter(|_| self.event_times == 1).and_then(ms),
         }
     }
@@ -79,7 +95,13 @@ impl<'b, T: Deserialize<'b>> Visitor<'b> for RawVisitor<T> {
     }
 
     fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut raw = Raw { command: None, official_account: None, list: None, event_time: None, event_times: 0 };
+        let mut raw = Raw {
+            command: Field::Missing,
+            official_account: Field::Missing,
+            list: Field::Missing,
+            event_time: None,
+            event_times: 0,
+        };
         while let Some(name) = map.next_key::<Name>()? {
             match name {
                 Name::CallbackCommand => once(&mut map, &mut raw.command, "CallbackCommand")?,
@@ -172,7 +194,7 @@ impl<'b> Visitor<'b> for ItemVisitor {
     }
 
     fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut msg_key: Option<Text<'b>> = None;
+        let mut msg_key: Field<Text<'b>> = Field::Missing;
         while let Some(name) = map.next_key::<Name>()? {
             if matches!(name, Name::MsgKey) {
                 once(&mut map, &mut msg_key, "MsgKey")?;
@@ -180,19 +202,19 @@ impl<'b> Visitor<'b> for ItemVisitor {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        msg_key.map(|Text(text)| Item(text)).ok_or_else(|| de::Error::missing_field("MsgKey"))
+        msg_key.value().map(|Text(text)| Item(text)).ok_or_else(|| de::Error::missing_field("MsgKey"))
     }
 }
 
 fn once<'b, T: Deserialize<'b>, A: MapAccess<'b>>(
     map: &mut A,
-    field: &mut Option<T>,
+    field: &mut Field<T>,
     name: &'static str,
 ) -> Result<(), A::Error> {
-    if field.is_some() {
+    if matches!(field, Field::Given(_)) {
         return Err(de::Error::duplicate_field(name));
     }
-    *field = Some(map.next_value()?);
+    *field = Field::Given(map.next_value()?);
     Ok(())
 }
 

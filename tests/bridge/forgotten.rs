@@ -13,15 +13,14 @@ fn is_in_memory(bridge: &Bridge, text: &str) -> bool {
     let pid = bridge.process.pid();
     let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let found = maps.lines().filter(|line| line.contains(" rw-p ")).any(|line| {
+    maps.lines().filter(|line| line.contains(" rw-p ")).any(|line| {
         let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
         let at = |text| u64::from_str_radix(text, 16).unwrap();
         let mut bytes = vec![0; usize::try_from(at(to) - at(from)).unwrap()];
         // Pages that are not there are no secret.
         let read = memory.read_at(&mut bytes, at(from)).unwrap_or(0);
         bytes[..read].windows(text.len()).any(|window| window == text.as_bytes())
-    });
-    found
+    })
 }
 
 #[test]

@@ -56,7 +56,9 @@ fn no_target_fails_on_its_corpus_or_on_what_is_made_of_it() {
     {
         let corpus = corpus(name);
         assert!(!corpus.is_empty(), "{name} has no corpus");
-        corpus.iter().for_each(|input| run(name, target, input, seed));
+        for input in &corpus {
+            run(name, target, input, seed);
+        }
         let mut mutator = Mutator::new(seed, &corpus, words);
         let until = Instant::now() + time;
         let mut runs = 0_u64;

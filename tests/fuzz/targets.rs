@@ -143,7 +143,7 @@ pub fn config(data: &[u8]) {
     let vars = vars.chain([("BRIDGE_APPS".to_owned(), format!("1:{secret}"))]);
     match Config::load(vars) {
         Ok(config) => assert!(!format!("{config:?}").contains(secret)),
-        Err(faults) => assert!(faults.len() > 0 && !faults.to_string().contains(secret)),
+        Err(faults) => assert!(!faults.is_empty() && !faults.to_string().contains(secret)),
     }
 }
 
