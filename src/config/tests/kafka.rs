@@ -33,7 +33,7 @@ fn the_defaults_fit_the_bridge_and_the_users_values_win() {
 
 #[test]
 fn over_tls_the_authorities_of_the_system_count_unless_others_are_given() {
-    for protocol in ["ssl", "SASL_SSL"] {
+    for protocol in ["ssl", "SSL"] {
         assert_eq!(effective(&[("KAFKA_SECURITY_PROTOCOL", protocol)])["ssl.ca.location"], "probe");
     }
     assert!(!effective(&[("KAFKA_SECURITY_PROTOCOL", "plaintext")]).contains_key("ssl.ca.location"));
