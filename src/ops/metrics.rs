@@ -4,8 +4,9 @@
 //! each scrape, from one snapshot of the spool: so the identity holds at every scrape.
 
 mod shares;
+mod snapshot;
 
-use std::time::Duration;
+pub use snapshot::{TlsView, View};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -13,8 +14,7 @@ use prometheus::{
     histogram_opts, opts,
 };
 
-use crate::spool::{Progress, RecentUsage, Usage};
-use crate::telemetry::{self, DropReason};
+use snapshot::Snapshot;
 
 const NAMESPACE: &str = "recall_bridge";
 /// Other callback commands counted under their own name; further ones under `other`.
@@ -110,73 +110,6 @@ pub struct Metrics {
     /// 1 while publishing waits for what only a person can change.
     pub kafka_needs_you: IntGauge,
     snapshot: std::sync::Mutex<Snapshot>,
-}
-
-/// Gauges and derived counters, set at each scrape.
-#[derive(Debug)]
-struct Snapshot {
-    accepted: IntCounter,
-    published: IntCounter,
-    quarantined: IntCounter,
-    duplicates: IntCounter,
-    dedup_ids: IntGauge,
-    dedup_covers: prometheus::Gauge,
-    spool_events: IntGauge,
-    recovered: IntGauge,
-    bytes: IntGauge,
-    capacity: IntGauge,
-    oldest_age: prometheus::Gauge,
-    quarantine_events: IntGauge,
-    quarantine_bytes: IntGauge,
-    quarantine_shares: shares::Gauges,
-    kafka_up: IntGauge,
-    handshakes_begun: IntCounter,
-    handshakes_done: IntCounter,
-    handshakes_failed: IntCounter,
-    certificate_expiry: IntGauge,
-    connections: IntGauge,
-    connections_max: IntGauge,
-    connections_evicted: IntCounter,
-    connections_stalled: IntCounter,
-    log_dropped: Vec<(DropReason, IntCounter)>,
-}
-
-/// What a scrape needs to know of the parts.
-#[derive(Debug, Clone, Copy)]
-pub struct View {
-    /// Of the spool.
-    pub progress: Progress,
-    /// Of the spool.
-    pub usage: Usage,
-    /// Of the spool.
-    pub recent: RecentUsage,
-    /// Age of the oldest event not published.
-    pub oldest_age: Duration,
-    /// Whether the publisher is ready.
-    pub kafka_up: bool,
-    /// Where the webhook listener speaks TLS.
-    pub tls: Option<TlsView>,
-    /// Open connections to the webhook listener.
-    pub connections: u64,
-    /// Their bound.
-    pub connections_max: u64,
-    /// Connections ended for the bound.
-    pub evicted: u64,
-    /// Connections ended because the peer did not read.
-    pub stalled: u64,
-}
-
-/// What a scrape needs to know of TLS.
-#[derive(Debug, Clone, Copy)]
-pub struct TlsView {
-    /// Handshakes begun.
-    pub begun: u64,
-    /// Those that made a connection.
-    pub done: u64,
-    /// Those that made none.
-    pub failed: u64,
-    /// When the certificate expires, in UNIX seconds.
-    pub expires: i64,
 }
 
 impl Metrics {
@@ -331,107 +264,6 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
-    }
-}
-
-impl Snapshot {
-    fn new(r: &Registry) -> prometheus::Result<Self> {
-        let counter =
-            |name, help| -> prometheus::Result<IntCounter> { register(r, IntCounter::with_opts(options(name, help))?) };
-        let gauge =
-            |name, help| -> prometheus::Result<IntGauge> { register(r, IntGauge::with_opts(options(name, help))?) };
-        let handshakes = counters(
-            r,
-            "tls_handshakes_total",
-            "TLS handshakes of the webhook listener: begun, done, failed.",
-            "step",
-        )?;
-        let log_dropped =
-            counters(r, "log_lines_dropped_total", "Log lines that were not written, by reason.", "reason")?;
-        let log_dropped =
-            DropReason::ALL.map(|reason| (reason, log_dropped.with_label_values(&[reason.label()]))).to_vec();
-        Ok(Self {
-            log_dropped,
-            accepted: counter("events_accepted_total", "Events made durable since the start.")?,
-            published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
-            quarantined: counter(
-                "records_quarantined_total",
-                "Records moved to quarantine since the start: refused by Kafka for good, or damaged on the disk.",
-            )?,
-            duplicates: counter("duplicate_events_total", "Events not added, as they had been accepted lately.")?,
-            dedup_ids: gauge("dedup_ids", "Events remembered as accepted lately.")?,
-            dedup_covers: register(
-                r,
-                prometheus::Gauge::with_opts(options(
-                    "dedup_covers_seconds",
-                    "How far back the memory for events accepted lately reaches.",
-                ))?,
-            )?,
-            spool_events: gauge("spool_events", "Events waiting to be published.")?,
-            recovered: gauge("spool_recovered_events", "Events that waited when the process started.")?,
-            bytes: gauge("spool_bytes", "Bytes of unpublished payload in the spool.")?,
-            capacity: gauge("spool_capacity_bytes", "Bound of spool_bytes.")?,
-            oldest_age: register(
-                r,
-                prometheus::Gauge::with_opts(options(
-                    "spool_oldest_age_seconds",
-                    "Seconds since the oldest waiting event was accepted.",
-                ))?,
-            )?,
-            quarantine_events: gauge("quarantine_events", "Entries in quarantine.")?,
-            quarantine_bytes: gauge("quarantine_bytes", "Bytes in quarantine.")?,
-            quarantine_shares: shares::Gauges::new(r)?,
-            kafka_up: gauge("kafka_up", "1 while the publisher is ready to publish.")?,
-            handshakes_begun: handshakes.with_label_values(&["begun"]),
-            handshakes_done: handshakes.with_label_values(&["done"]),
-            handshakes_failed: handshakes.with_label_values(&["failed"]),
-            connections: gauge("webhook_connections", "Open connections to the webhook listener.")?,
-            connections_max: gauge("webhook_connections_max", "Bound of webhook_connections.")?,
-            connections_evicted: counter(
-                "webhook_connections_evicted_total",
-                "Connections ended to make room for new ones, or not taken because all others were busy.",
-            )?,
-            connections_stalled: counter(
-                "webhook_connections_stalled_total",
-                "Connections ended because the peer did not read its reply.",
-            )?,
-            certificate_expiry: gauge(
-                "tls_certificate_expiry_timestamp_seconds",
-                "When the webhook listener's certificate expires, in UNIX seconds; 0 without TLS.",
-            )?,
-        })
-    }
-
-    fn set(&self, view: &View) {
-        let progress = &view.progress;
-        raise(&self.accepted, progress.accepted());
-        raise(&self.published, progress.published());
-        raise(&self.quarantined, progress.quarantined);
-        raise(&self.duplicates, view.recent.repeats);
-        self.dedup_ids.set(signed(view.recent.ids));
-        self.dedup_covers.set(view.recent.covers.as_secs_f64());
-        self.spool_events.set(signed(progress.depth()));
-        self.recovered.set(signed(progress.recovered()));
-        self.bytes.set(signed(view.usage.bytes));
-        self.capacity.set(signed(view.usage.max_bytes));
-        self.oldest_age.set(view.oldest_age.as_secs_f64());
-        self.quarantine_events.set(signed(view.usage.quarantine_events));
-        self.quarantine_bytes.set(signed(view.usage.quarantine_bytes));
-        self.quarantine_shares.set(&view.usage);
-        self.kafka_up.set(i64::from(view.kafka_up));
-        self.connections.set(signed(view.connections));
-        self.connections_max.set(signed(view.connections_max));
-        raise(&self.connections_evicted, view.evicted);
-        raise(&self.connections_stalled, view.stalled);
-        for (reason, counter) in &self.log_dropped {
-            raise(counter, telemetry::dropped(*reason));
-        }
-        if let Some(tls) = &view.tls {
-            raise(&self.handshakes_done, tls.done);
-            raise(&self.handshakes_failed, tls.failed);
-            raise(&self.handshakes_begun, tls.begun);
-            self.certificate_expiry.set(tls.expires);
-        }
     }
 }
 
