@@ -106,6 +106,7 @@ impl Panel {
                 failed: tls.failed(),
                 expires: tls.present().certificate().not_after,
             }),
+            wal_bytes: self.sampler.wal_bytes(),
             connections: self.connections.open.load(Relaxed),
             connections_max: self.connections_max as u64,
             evicted: self.connections.evicted.load(Relaxed),

@@ -1,7 +1,7 @@
 //! What has to be read from the disk, or asked of Kafka, for the operations listener: looked up on a thread
 //! of its own, so that a disk that hangs holds up this thread only.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 #[derive(Debug)]
 pub struct Sampler {
     oldest_accepted_at_ms: AtomicI64,
+    wal_bytes: AtomicU64,
     /// `None` where deliveries are never published directly.
     direct: Mutex<Option<Result<(), String>>>,
     stopped: Mutex<bool>,
@@ -34,6 +35,7 @@ impl Sampler {
         let unknown = || Err("Kafka was not asked yet".to_owned());
         let sampler = Arc::new(Self {
             oldest_accepted_at_ms: AtomicI64::new(NOTHING),
+            wal_bytes: AtomicU64::new(0),
             direct: Mutex::new(probe.is_some().then(unknown)),
             stopped: Mutex::new(false),
             stop: Condvar::new(),
@@ -48,6 +50,11 @@ impl Sampler {
     /// When the oldest event that waits was accepted, in UNIX milliseconds.
     pub fn oldest_accepted_at_ms(&self) -> Option<i64> {
         Some(self.oldest_accepted_at_ms.load(Relaxed)).filter(|at| *at != NOTHING)
+    }
+
+    /// Size of the spool's WAL, in bytes.
+    pub fn wal_bytes(&self) -> u64 {
+        self.wal_bytes.load(Relaxed)
     }
 
     /// Whether deliveries can be published directly, where that is configured.
@@ -67,6 +74,7 @@ impl Sampler {
             let waiting = progress.depth() > 0;
             let oldest = waiting.then(|| reader.accepted_at_ms(progress.watermark).ok().flatten()).flatten();
             self.oldest_accepted_at_ms.store(oldest.unwrap_or(NOTHING), Relaxed);
+            self.wal_bytes.store(spool.wal_bytes(), Relaxed);
             if let Some(probe) = probe.filter(|_| spool.fault().is_some()) {
                 let direct = probe();
                 *self.direct.lock().unwrap_or_else(PoisonError::into_inner) = Some(direct);

@@ -6,7 +6,7 @@ use std::path::Path;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
-use super::{Seq, SpoolError, group, schema};
+use super::{Seq, SpoolError, group, schema, wal};
 
 /// Faults told one by one; further ones are counted.
 const FAULTS_MAX: usize = 100;
@@ -52,7 +52,7 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, SpoolError> {
         let source = std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {}", file.display()));
         return Err(SpoolError::Directory { dir: dir.to_owned(), source });
     }
-    let log = schema::log_file(dir);
+    let log = wal::log_file(dir);
     let stopped = !log.exists();
     let report = verify_file(&file, stopped)?;
     // A node that was started meanwhile may have written below the reading.

@@ -63,6 +63,7 @@ mod rows;
 mod schema;
 mod shares;
 mod types;
+mod wal;
 mod writer;
 
 use std::ops::Range;
@@ -240,6 +241,11 @@ impl Spool {
     /// The directory of this spool.
     pub fn dir(&self) -> &Path {
         &self.shared.dir
+    }
+
+    /// Size of the WAL, in bytes; asks the file system.
+    pub fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(wal::log_file(&self.shared.dir)).map_or(0, |metadata| metadata.len())
     }
 
     /// A reader on a connection of its own.

@@ -1,7 +1,7 @@
 //! The database file: how it is made, opened and checked.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::lock::sync_directory;
 use super::quarantine::{self, Tallies, Tally};
-use super::{Identity, Seq, SpoolError, recent};
+use super::wal::log_file;
+use super::{Identity, Seq, SpoolError, recent, wal};
 
 /// `rcbr`: tells a spool from any other SQLite file.
 const APPLICATION_ID: i32 = 0x7263_6272;
@@ -28,8 +29,6 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pages of a file made by this release. A group of some tens of events fills one or two: fewer
 /// writes for a commit than SQLite's 4 KiB. A file made with other pages keeps them.
 pub(super) const PAGE_BYTES: u32 = 16 << 10;
-/// How much of the log is read at once when it is written anew.
-const LOG_CHUNK_BYTES: usize = 1 << 20;
 /// The writer's page cache: holds what is on its way to Kafka, so that removing it reads nothing.
 const CACHE_KIB: i64 = 8 << 10;
 
@@ -73,11 +72,6 @@ CREATE TABLE quarantine (
 /// The name of the database inside the spool directory.
 pub(super) fn database_file(dir: &Path) -> PathBuf {
     dir.join("spool.db")
-}
-
-/// The name of its log.
-pub(super) fn log_file(dir: &Path) -> PathBuf {
-    dir.join("spool.db-wal")
 }
 
 /// Tells a file from another one that has its name: device and inode.
@@ -126,32 +120,10 @@ pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError>
 
 /// The same for the first connection of a process.
 pub(super) fn open_first(dir: &Path) -> Result<(Connection, Found), SpoolError> {
-    rewrite_log(dir).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
-    open_writer(dir)
-}
-
-/// Writes the log that another process has left over itself, and syncs it.
-///
-/// If a sync of that process failed, the system may go on showing what was not written, and no later
-/// sync would write it. It would be taken for durable, and with it go, when the power fails, all
-/// commits behind it. What is written anew is synced anew. While connections are open this is not
-/// needed: they know where the log ended before the sync that failed, and go on there.
-fn rewrite_log(dir: &Path) -> std::io::Result<()> {
-    let log = match OpenOptions::new().read(true).write(true).open(log_file(dir)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        log => log?,
-    };
-    let mut chunk = vec![0; LOG_CHUNK_BYTES];
-    let (mut at, end) = (0, log.metadata()?.len());
-    while at < end {
-        let read = log.read_at(&mut chunk, at)?;
-        if read == 0 {
-            break;
-        }
-        log.write_all_at(&chunk[..read], at)?;
-        at += read as u64;
-    }
-    log.sync_all()
+    wal::rewrite(dir).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
+    let (connection, found) = open_writer(dir)?;
+    wal::empty(&connection);
+    Ok((connection, found))
 }
 
 /// Whether there is a database. An empty file is none, and was one: SQLite would delete its log.
@@ -206,9 +178,9 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: COMMIT returns only after the log has been synced to the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // The writer decides when to checkpoint; the log shrinks back to this after a burst.
+    // The writer decides when to checkpoint; the WAL shrinks back to this after a burst.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "journal_size_limit", wal::KEPT_BYTES)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(())
 }

@@ -33,8 +33,14 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Published payload removed with one commit while deliveries wait, and while none does.
 const REMOVE_BUSY_BYTES: u64 = 1 << 20;
 const REMOVE_IDLE_BYTES: u64 = 8 << 20;
-/// The log is copied into the database once it holds about this much.
-const CHECKPOINT_BYTES: u64 = 8 << 20;
+/// The WAL is copied into the database each time it has grown by about this much, also under load: a step
+/// costs an acknowledgement a few milliseconds, and what piles up would cost it seconds.
+const CHECKPOINT_BYTES: u64 = 2 << 20;
+/// From this size on, a checkpoint waits for readers, so that the WAL begins again at its start.
+const WAL_RESTART_BYTES: u64 = 32 << 20;
+/// How long such a checkpoint waits. Readers of the bridge take less; another reader may hold on for longer,
+/// and no acknowledgement waits for that.
+const WAL_RESTART_WAIT: Duration = Duration::from_millis(50);
 /// What a commit writes besides its payload, roughly.
 const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
@@ -61,7 +67,12 @@ pub(super) struct Writer {
     stored_at: Instant,
     /// When the next commit may begin, after one of many deliveries.
     paced_until: Option<Instant>,
+    /// Bytes in the WAL that are not yet copied into the database, roughly.
     log_bytes: u64,
+    /// Size of the WAL as the last checkpoint found it.
+    wal_bytes: u64,
+    /// From this size on, a checkpoint waits for readers.
+    wal_restart_at: u64,
     recent: Recent,
     /// A change of the quarantine of which it is not known whether it is durable.
     unsure: Option<take_out::Taken>,
@@ -110,6 +121,8 @@ impl Writer {
             stored_at: Instant::now(),
             paced_until: None,
             log_bytes: 0,
+            wal_bytes: 0,
+            wal_restart_at: WAL_RESTART_BYTES,
             recent,
             unsure: None,
             file_id,
@@ -176,9 +189,7 @@ impl Writer {
             if let Some(command) = command {
                 self.execute(command)?;
             }
-            if !more {
-                self.checkpoint();
-            }
+            self.checkpoint();
             if self.gone && (stop || self.shared.state().progress.depth() == 0) {
                 return Err(self.gone_error());
             }

@@ -89,3 +89,4 @@ mod tls;
 mod tls_faults;
 mod tls_reload;
 mod vectors;
+mod wal;

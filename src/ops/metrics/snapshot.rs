@@ -30,6 +30,7 @@ pub(super) struct Snapshot {
     handshakes_done: IntCounter,
     handshakes_failed: IntCounter,
     certificate_expiry: IntGauge,
+    wal_bytes: IntGauge,
     connections: IntGauge,
     connections_max: IntGauge,
     connections_evicted: IntCounter,
@@ -52,6 +53,8 @@ pub struct View {
     pub kafka_up: bool,
     /// Where the webhook listener speaks TLS.
     pub tls: Option<TlsView>,
+    /// Size of the spool's WAL.
+    pub wal_bytes: u64,
     /// Open connections to the webhook listener.
     pub connections: u64,
     /// Their bound.
@@ -126,6 +129,7 @@ impl Snapshot {
             handshakes_begun: handshakes.with_label_values(&["begun"]),
             handshakes_done: handshakes.with_label_values(&["done"]),
             handshakes_failed: handshakes.with_label_values(&["failed"]),
+            wal_bytes: gauge("spool_wal_bytes", "Size of the WAL of the spool, in bytes.")?,
             connections: gauge("webhook_connections", "Open connections to the webhook listener.")?,
             connections_max: gauge("webhook_connections_max", "Bound of webhook_connections.")?,
             connections_evicted: counter(
@@ -160,6 +164,7 @@ impl Snapshot {
         self.quarantine_bytes.set(signed(view.usage.quarantine_bytes));
         self.quarantine_shares.set(&view.usage);
         self.kafka_up.set(i64::from(view.kafka_up));
+        self.wal_bytes.set(signed(view.wal_bytes));
         self.connections.set(signed(view.connections));
         self.connections_max.set(signed(view.connections_max));
         raise(&self.connections_evicted, view.evicted);

@@ -2,9 +2,8 @@
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::super::schema::{self, PAGE_BYTES};
-use super::super::{SpoolError, rows};
-use super::{CHECKPOINT_BYTES, Writer};
+use super::super::{SpoolError, rows, schema, wal};
+use super::{CHECKPOINT_BYTES, WAL_RESTART_BYTES, WAL_RESTART_WAIT, Writer};
 
 impl Writer {
     /// Whether the file was removed, or another one has its name: what is written to it is gone with
@@ -71,21 +70,26 @@ impl Writer {
         tx.commit()
     }
 
-    /// Copies the log into the database, so that the log starts anew.
+    /// Copies the WAL into the database, in small steps. Once all of it is copied, the next commit writes from
+    /// its start again, unless a reader is at work at that moment; so a WAL that has grown waits for readers.
     pub(super) fn checkpoint(&mut self) {
         if self.log_bytes < CHECKPOINT_BYTES {
             return;
         }
         let Some(connection) = &self.connection else { return };
-        // A failure (a full disk) is found again by the next commit; the log just grows meanwhile.
-        let result = connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-        match result {
-            Ok((log, copied)) => {
-                self.log_bytes = u64::try_from(log - copied).unwrap_or(0) * u64::from(PAGE_BYTES);
+        let restart = self.wal_bytes >= self.wal_restart_at;
+        match wal::checkpoint(connection, restart.then_some(WAL_RESTART_WAIT)) {
+            Ok(checkpoint) => {
+                // What a reader keeps from being copied is tried again with the next step, not at once.
+                self.log_bytes = checkpoint.left_bytes.min(CHECKPOINT_BYTES / 2);
+                self.wal_bytes = if checkpoint.is_restarted { 0 } else { checkpoint.wal_bytes };
+                // Nor does each step wait for a reader that holds on.
+                let more = if restart && !checkpoint.is_restarted { self.wal_bytes } else { 0 };
+                self.wal_restart_at = more + WAL_RESTART_BYTES;
             }
+            // A failure (a full disk) is found again by the next commit; the WAL just grows meanwhile.
             Err(error) => {
-                tracing::warn!(%error, "the spool's log could not be copied into the database");
+                tracing::warn!(event = "checkpoint_failed", %error, "the WAL could not be copied into the database");
                 self.log_bytes = 0;
                 if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
                     self.connection = None;

@@ -1,0 +1,120 @@
+//! The WAL of the spool stays within its bound, whatever the load, and so does the time of a start.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::bridge::{APP, Bridge, TOKEN, eventually};
+use crate::mock::Kafka;
+use crate::sender::Sender;
+
+/// What the WAL may hold under load: checkpoints wait for readers from 32 MiB on, and a few groups come on top.
+const BOUND_BYTES: u64 = 48 << 20;
+const LOAD: Duration = Duration::from_secs(5);
+
+fn wal(bridge: &Bridge) -> PathBuf {
+    bridge.setup().spool_dir().join("spool.db-wal")
+}
+
+fn size(file: &PathBuf) -> u64 {
+    std::fs::metadata(file).map_or(0, |metadata| metadata.len())
+}
+
+/// Sends recalls of 1,000 keys from several connections until told to stop; calls `look` meanwhile.
+fn load(bridge: &Bridge, time: Duration, mut look: impl FnMut()) -> u64 {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let (stop, accepted) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let sender = Sender::new(&bridge.url(), APP, TOKEN);
+                while !stop.load(Relaxed) {
+                    let number = NUMBER.fetch_add(1, Relaxed);
+                    let keys: Vec<String> = (0..1000).map(|key| format!("{key}_{number}_1698741698")).collect();
+                    if sender.recall("#TOA#_load", &keys).is_ok() {
+                        accepted.fetch_add(1000, Relaxed);
+                    }
+                }
+            });
+        }
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            look();
+            thread::sleep(Duration::from_millis(5));
+        }
+        stop.store(true, Relaxed);
+    });
+    accepted.into_inner()
+}
+
+#[test]
+fn under_load_the_wal_is_bounded_and_a_slow_sender_is_acknowledged_meanwhile_and_after_it() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let slow = Sender::new(&bridge.url(), APP, TOKEN);
+    let (file, mut most, mut slowest, mut number) = (wal(&bridge), 0, Duration::ZERO, 0);
+    let accepted = load(&bridge, LOAD, || {
+        most = most.max(size(&file));
+        number += 1;
+        if number % 20 == 0 {
+            let began = Instant::now();
+            slow.acknowledged("#TOA#_slow", &[format!("{number}_1_1")]);
+            slowest = slowest.max(began.elapsed());
+        }
+    });
+    for number in 0..50 {
+        slow.acknowledged("#TOA#_slow", &[format!("after{number}_1_1")]);
+    }
+    println!("{accepted} accepted, WAL at most {} KiB, slowest acknowledgement {slowest:?}", most >> 10);
+    assert!(most > 0 && most <= BOUND_BYTES, "{most}");
+    eventually("the metric shows its size", || (bridge.metric("spool_wal_bytes") > 0.0).then_some(()));
+    assert!(bridge.metric("spool_wal_bytes") <= 48.0 * 1024.0 * 1024.0);
+}
+
+#[test]
+fn a_start_after_a_large_wal_was_left_empties_it_and_loses_nothing() {
+    let kafka = Kafka::start();
+    kafka.down();
+    let mut bridge = kafka.setup().env("BRIDGE_LOG", "info").start();
+    let file = wal(&bridge);
+    // A reader that holds its snapshot, as a backup does, keeps the WAL from beginning again.
+    let reader = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM event_group", [], |row| row.get::<_, i64>(0)).unwrap();
+    let accepted = load(&bridge, LOAD, || {});
+    let left = size(&file);
+    assert!(left > BOUND_BYTES, "{left}: the reader did not hold it");
+    bridge.kill();
+    drop(reader);
+    let bridge = bridge.restart();
+    assert!(size(&file) <= 8 << 20, "{}", size(&file));
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let expected = accepted as f64;
+    assert!(bridge.metric("spool_recovered_events") >= expected);
+    kafka.up();
+    // The mock broker keeps only the last records, so their number is compared, and not the records.
+    bridge.wait_published();
+    assert!(bridge.metric("records_published_total") >= expected);
+}
+
+#[test]
+fn the_documented_backup_of_a_loaded_spool_ends_and_is_sound() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let copy = bridge.setup().home().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    let target = copy.join("spool.db");
+    let source = bridge.setup().spool_dir().join("spool.db");
+    let backup = thread::spawn(move || {
+        let connection = Connection::open(source).unwrap();
+        connection.execute("VACUUM INTO ?1", [target.to_str().unwrap()]).unwrap();
+    });
+    load(&bridge, Duration::from_secs(2), || {});
+    eventually("the backup ends", || backup.is_finished().then_some(()));
+    backup.join().unwrap();
+    let verified = bridge.setup().run(&["spool", "verify", "--dir", copy.to_str().unwrap()]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
