@@ -112,11 +112,10 @@ async fn next(input: &mut Input, entry: &Entry, idle: Duration) -> Next {
         };
         let nothing = input.bytes().iter().all(|byte| matches!(byte, b'\r' | b'\n'));
         match received {
-            Ok(Ok(0)) | Ok(Err(_)) | Err(_) if nothing => return Next::End,
-            Ok(Ok(0)) => return Next::Bad(HeadError::Broken),
-            Ok(Err(_)) => return Next::Bad(HeadError::Broken),
+            Ok(Ok(1..)) => {}
+            _ if nothing => return Next::End,
+            Ok(_) => return Next::Bad(HeadError::Broken),
             Err(_) => return Next::Bad(HeadError::Slow),
-            Ok(Ok(_)) => {}
         }
         if !std::mem::replace(&mut begun, true) {
             deadline = Instant::now() + HEAD_TIMEOUT;

@@ -192,7 +192,7 @@ pub(super) fn parse(raw: Bytes) -> Result<Head, HeadError> {
         _ => return Err(HeadError::Header("line", "it is not `name: value`")),
     };
     let mut facts = Facts::default();
-    for field in &*fields {
+    for field in fields {
         facts.take(field, offset(&raw, field.value))?;
     }
     facts.check(&line)?;
@@ -280,6 +280,7 @@ fn split(target: &[u8]) -> (Range<usize>, Range<usize>) {
 
 /// What the headers say of the connection and the body.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one header")]
 struct Facts {
     length: Option<u64>,
     chunked: bool,
@@ -296,11 +297,8 @@ impl Facts {
         let value = field.value.trim_ascii();
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         match field.name.len() {
-            4 if is("host") => {
-                if std::mem::replace(&mut self.host, true) {
-                    return Err(HeadError::Header("Host", "it is there more than once"));
-                }
-            }
+            4 if is("host") && self.host => return Err(HeadError::Header("Host", "it is there more than once")),
+            4 if is("host") => self.host = true,
             6 if is("expect") => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
             10 if is("connection") => {
                 for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

@@ -57,7 +57,7 @@ fn large_heads_that_never_end_hurt_nobody() {
 #[test]
 fn four_thousand_large_bodies_without_a_token_hurt_nobody() {
     let head = b"POST /?SdkAppid=1400000001&CallbackCommand=x HTTP/1.1\r\nHost: h\r\nContent-Length: 65536\r\n\r\n";
-    let request = [&head[..], &[b'x'; 65_000]].concat();
+    let request = [&head[..], &b"x".repeat(65_000)].concat();
     survive(|target| divided(target.webhook, 4_000, &request));
 }
 
@@ -66,7 +66,7 @@ fn large_bodies_with_a_found_sign_that_never_end_hurt_nobody() {
     survive(|target| {
         let query = signed_query(crate::bridge::APP, crate::bridge::TOKEN);
         let head = format!("POST /?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: 65536\r\n\r\n");
-        divided(target.webhook, 2_000, &[head.as_bytes(), &[b'x'; 60_000]].concat())
+        divided(target.webhook, 2_000, &[head.as_bytes(), &b"x".repeat(60_000)].concat())
     });
 }
 

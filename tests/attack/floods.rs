@@ -84,13 +84,13 @@ fn pipelines_with_a_found_sign_that_read_no_answer_hurt_nobody() {
 #[test]
 fn endless_chunked_bodies_hurt_nobody() {
     let head = b"POST /?SdkAppid=1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-    let chunk = [&b"10000\r\n"[..], &[b'x'; 65536], b"\r\n"].concat();
+    let chunk = [&b"10000\r\n"[..], &b"x".repeat(65536), b"\r\n"].concat();
     survive(|target| (0..4).map(|_| write_for_ever(target.webhook, head.clone(), chunk.clone(), false)).collect());
 }
 
 #[test]
 fn endless_chunked_bodies_with_a_found_sign_hurt_nobody() {
-    let chunk = [&b"10000\r\n"[..], &[b'x'; 65536], b"\r\n"].concat();
+    let chunk = [&b"10000\r\n"[..], &b"x".repeat(65536), b"\r\n"].concat();
     survive(|target| {
         let head =
             format!("POST /?{} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", signed_query(APP, TOKEN));

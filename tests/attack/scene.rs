@@ -72,7 +72,9 @@ pub fn survive(attackers: impl FnOnce(Target) -> Vec<Attacker>) {
     }
     let attacked = senders.stop();
     stop.store(true, Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 
     let (before, during) = (quiet.percentile(0.99), attacked.percentile(0.99));
     println!(
