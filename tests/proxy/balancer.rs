@@ -45,6 +45,7 @@ impl Balancer {
         let home = TempDir::with_prefix("nginx-test-").unwrap();
         let address = free_address();
         let mut config = replaced(NGINX, "listen 8080;", &format!("listen {address};"));
+        config = config.replace("/var/log/nginx/", &format!("{}/", home.path().display()));
         for (node, shipped) in nodes.iter().zip(["10.0.0.11:8080", "10.0.0.12:8080"]) {
             config = replaced(&config, shipped, &node.webhook.to_string());
         }
