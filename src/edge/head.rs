@@ -80,6 +80,18 @@ pub struct Head {
 }
 
 impl Head {
+    /// Reads the head at the start of the bytes, and says how long it is; `None` where it is not complete.
+    ///
+    /// # Errors
+    /// The bytes are no HTTP request.
+    pub fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeadError> {
+        let blank = Search::blank(bytes);
+        let bytes = bytes.get(blank..).unwrap_or_default();
+        let Some(length) = Search::default().end(bytes)? else { return Ok(None) };
+        let head = parse(Bytes::copy_from_slice(bytes.get(..length).unwrap_or_default()))?;
+        Ok(Some((head, blank + length)))
+    }
+
     /// The method.
     pub fn method(&self) -> Method {
         self.method
@@ -169,6 +181,9 @@ impl Search {
                 }
                 _ => self.scanned = at + 1,
             }
+        }
+        if memchr::memchr(b'\n', buffer.get(self.scanned..).unwrap_or_default()).is_none() {
+            self.scanned = buffer.len();
         }
         if buffer.len() > MAX_HEAD_BYTES { Err(HeadError::TooLarge) } else { Ok(None) }
     }

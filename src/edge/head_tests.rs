@@ -5,9 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(bytes: &[u8]) -> Result<Option<Head>, HeadError> {
-    let bytes = &bytes[Search::blank(bytes)..];
-    let Some(end) = Search::default().end(bytes)? else { return Ok(None) };
-    parse(Bytes::copy_from_slice(&bytes[..end])).map(Some)
+    Ok(Head::read(bytes)?.map(|(head, _)| head))
 }
 
 fn with(headers: &str) -> Result<Option<Head>, HeadError> {

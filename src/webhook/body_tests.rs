@@ -164,8 +164,8 @@ fn what_is_at_a_bound_is_taken_and_what_is_over_it_is_not() {
     for (account, keys, says) in [
         (text(1024), vec![text(1)], None),
         (text(1025), vec![text(1)], Some("Official_Account: 1025 bytes, over 1024")),
-        (text(1), vec![text(8192)], None),
-        (text(1), vec![text(1), text(8193)], Some("WithdrawMsgList[1].MsgKey: over 8192 bytes")),
+        (text(1), vec![text(32_768)], None),
+        (text(1), vec![text(1), text(32_769)], Some("WithdrawMsgList[1].MsgKey: over 32768 bytes")),
         (text(48), keys(1000), None),
         (text(48), keys(1001), Some("WithdrawMsgList: over 1000 keys")),
         (text(1), vec![text(1); 1001], Some("WithdrawMsgList: over 1000 keys")),

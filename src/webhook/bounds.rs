@@ -9,7 +9,7 @@ pub const MSG_KEYS_MAX: usize = 1000;
 /// Bytes of `Official_Account`, without its escapes.
 pub const ACCOUNT_MAX_BYTES: usize = 1024;
 /// Bytes of each `MsgKey`, without its escapes.
-pub const MSG_KEY_MAX_BYTES: usize = 8192;
+pub const MSG_KEY_MAX_BYTES: usize = 32_768;
 /// Bytes of all encoded records of one delivery: 1,000 keys of 40 bytes under an account of 48 fit.
 pub const RECORDS_MAX_BYTES: usize = 1 << 20;
 /// What an encoded record holds beside account, `MsgKey`, platform and address, at most: names of fields and

@@ -28,7 +28,7 @@ fn what_is_over_a_bound_is_malformed_and_kept_and_told_when_it_is_requeued() {
         ("Official_Account", recall_body(&"a".repeat(32_000), &keys(1800))),
         ("Official_Account", recall_body(&"a".repeat(1025), &["k"])),
         ("Official_Account", recall_body(&"\u{1}".repeat(1025), &["k"])),
-        ("WithdrawMsgList[1].MsgKey", recall_body("a", &["k".to_owned(), "k".repeat(8193)])),
+        ("WithdrawMsgList[1].MsgKey", recall_body("a", &["k".to_owned(), "k".repeat(32_769)])),
         ("WithdrawMsgList: over 1000 keys", recall_body("a", &keys(1001))),
         ("WithdrawMsgList: over 1000 keys", recall_body("a", &vec!["k"; 50_000])),
         ("its records would have", recall_body(&"a".repeat(1000), &keys(900))),
@@ -49,7 +49,7 @@ fn what_is_over_a_bound_is_malformed_and_kept_and_told_when_it_is_requeued() {
     for (account, keys) in [
         ("a".repeat(1024), keys(10)),
         ("\u{1}".repeat(1024), keys(1)),
-        ("a".to_owned(), vec!["k".repeat(8192)]),
+        ("a".to_owned(), vec!["k".repeat(32_768)]),
         ("a".repeat(48), (0..1000).map(|number| format!("{number}_{}", "k".repeat(32))).collect()),
     ] {
         sender.acknowledged(&account, &keys);

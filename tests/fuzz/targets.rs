@@ -5,7 +5,10 @@
 //! file in `fuzz/fuzz_targets` with its entry in `fuzz/Cargo.toml`.
 
 use recall_bridge::config::Config;
+use recall_bridge::edge::Head;
+use recall_bridge::escape;
 use recall_bridge::record::{Event, Record, restamp};
+use recall_bridge::seq_set::SeqSet;
 use recall_bridge::webhook::{self, Apps, Body, RECORDS_MAX_BYTES, Refusal, Verified};
 use recall_bridge::{control, spool};
 
@@ -13,7 +16,7 @@ use recall_bridge::{control, spool};
 pub type Target = fn(&[u8]);
 
 /// All of them, each with its name and the words that a driver mixes in.
-pub const TARGETS: [(&str, Target, &[&str]); 6] = [
+pub const TARGETS: [(&str, Target, &[&str]); 9] = [
     (
         "query",
         query,
@@ -27,6 +30,13 @@ pub const TARGETS: [(&str, Target, &[&str]); 6] = [
     ("record", record, &["\0\0\0\0", "\u{1}", "\0\0\0", "ce_id"]),
     ("spool_row", spool_row, &["\0\0\0\0", "\u{1}\0\0\0", "\u{7f}"]),
     ("control_line", control_line, &["\"action\":", "\"requeue\"", "\"ids\":", "[", "]", "-1", "9223372036854775807"]),
+    (
+        "head",
+        head,
+        &["\r\n", "\r\n\r\n", "POST / HTTP/1.1", "Host: h", "Content-Length: ", "Transfer-Encoding: chunked", " "],
+    ),
+    ("escape", escape_text, &["\u{1b}", "\u{202e}", "\u{2028}", "\u{85}", "\\", "\"", "\n"]),
+    ("verify_set", verify_set, &["\0\0\0\0\0\0\0\0", "\u{7f}"]),
     ("config", config, &["\n", "=", "BRIDGE_", "KAFKA_", "true", "-1", "18446744073709551616", ",", ":", "|"]),
 ];
 
@@ -150,4 +160,35 @@ pub fn config(data: &[u8]) {
 /// A fuzzer opens no files: `/dev/stdin` would wait for ever.
 fn reads_a_file(name: &str) -> bool {
     ["FILE", "TLS", "LOCATION", "SSL", "SPOOL", "PLUGIN"].iter().any(|part| name.to_ascii_uppercase().contains(part))
+}
+
+/// The head of a request: what is read of it lies inside it, and more bytes behind it change nothing.
+pub fn head(data: &[u8]) {
+    let Ok(Some((head, length))) = Head::read(data) else { return };
+    assert!(length <= data.len());
+    assert!(head.path().len() + head.query().len() <= length);
+    let longer = [data, b"GET / HTTP/1.1\r\n\r\n"].concat();
+    let (again, same) = Head::read(&longer).expect("the same").expect("complete");
+    assert_eq!((same, again.raw()), (length, head.raw()));
+}
+
+/// Escaped text holds nothing that a terminal obeys, and JSON stays the same value.
+pub fn escape_text(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    assert!(!escape::plain(&text).chars().any(escape::is_unsafe));
+    let json = escape::json(&text).expect("text is JSON");
+    assert!(!json.chars().any(escape::is_unsafe));
+    assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);
+}
+
+/// A set of numbers says what a plain one says, in whatever order they come.
+pub fn verify_set(data: &[u8]) {
+    let mut plain = std::collections::BTreeSet::new();
+    let mut set = SeqSet::new(1);
+    for bytes in data.chunks_exact(8) {
+        let number = u64::from_le_bytes(bytes.try_into().expect("eight bytes")).max(1);
+        assert_eq!(set.insert(number), plain.insert(number), "{number}");
+        assert!(set.contains(number));
+    }
+    assert_eq!((set.len(), set.highest()), (plain.len() as u64, plain.last().copied()));
 }
