@@ -39,8 +39,9 @@ impl Complaint {
 
     /// The broker gives no producer id. What passes by itself is no refusal.
     pub(in crate::publisher) fn no_producer_id(reason: &str) -> Self {
-        let passing = ["oordinator", "in progress", "vailable", "imed out", "retriable", "transport"];
-        let kind = if passing.iter().any(|word| reason.contains(word)) { "transport" } else { "unsupported" };
+        let passing = ["coordinator", "in progress", "available", "timed out", "retriable", "transport"];
+        let lower = reason.to_lowercase();
+        let kind = if passing.iter().any(|word| lower.contains(word)) { "transport" } else { "unsupported" };
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         Self { kind, reason, weight: if kind == "unsupported" { 2 } else { 1 } }
     }
