@@ -69,18 +69,23 @@ enum Command {
     Man(commands::completions::Man),
 }
 
+/// The exit code of a defect, as of a component that died.
+const PANICKED: u8 = 70;
+
 fn main() -> ExitCode {
-    let result = match Cli::try_parse() {
+    let result = std::panic::catch_unwind(|| match Cli::try_parse() {
         Ok(cli) => run(cli.command),
         Err(error) if error.use_stderr() => error.exit(),
         Err(help) => print(&help),
-    };
+    });
     let code = match &result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
             note(format_args!("recall-bridge: {error}"));
             exit(error)
         }
+        // The hook has told of it. Rust's own code for it, 101, is none of those that are documented.
+        Err(_) => ExitCode::from(PANICKED),
     };
     telemetry::flush();
     code
