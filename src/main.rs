@@ -84,7 +84,7 @@ fn main() -> ExitCode {
             note(format_args!("recall-bridge: {error}"));
             exit(error)
         }
-        // The hook has told of it. Rust's own code for it, 101, is none of those that are documented.
+        // The panic hook has logged it. The code that Rust would give, 101, is not documented.
         Err(_) => ExitCode::from(PANICKED),
     };
     telemetry::flush();

@@ -102,7 +102,7 @@ impl Head {
         self.raw.get(self.path.clone()).unwrap_or_default()
     }
 
-    /// What follows the first `?` of the target, as sent; empty where there is none.
+    /// What follows the first `?` of the target, as sent; empty without a `?`.
     pub fn query(&self) -> &[u8] {
         self.raw.get(self.query.clone()).unwrap_or_default()
     }

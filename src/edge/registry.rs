@@ -24,7 +24,7 @@ pub(super) enum Activity {
 pub(super) struct Entry {
     activity: Cell<Activity>,
     since: Cell<Instant>,
-    /// Asked for once by whoever wants this connection to end.
+    /// Notified when this connection has to end.
     end: Notify,
 }
 

@@ -53,6 +53,7 @@ mod error;
 mod group;
 mod inspect;
 mod lock;
+mod options;
 mod published;
 mod quarantine;
 mod queue;
@@ -81,6 +82,7 @@ pub use error::{AppendError, Damage, SpoolError};
 #[doc(hidden)]
 pub use group::row_events;
 pub use inspect::{Facts, Hold, Waiting, WaitingRow};
+pub use options::Options;
 pub use published::Published;
 pub use quarantine::{EXPIRED, MALFORMED, NEAR_MISS, QuarantineId, STALE, StoredEntry, TakeOutError, Tallies, Tally};
 pub use reader::{Batch, ReadLimit, Reader};
@@ -94,20 +96,6 @@ use lock::DirectoryLock;
 use queue::Queue;
 use recent::Recent;
 use writer::{Command, Writer};
-
-/// How to open a spool.
-pub struct Options {
-    /// The directory, made where it is missing.
-    pub dir: PathBuf,
-    /// Bound of unpublished payload, in bytes.
-    pub max_bytes: u64,
-    /// Bound of the quarantine, in bytes.
-    pub quarantine_max_bytes: u64,
-    /// How long an accepted event is remembered, so that it is not added again; zero: not at all.
-    pub repeat_window: Duration,
-    /// Called by the writer after each commit of events, with its duration and its events.
-    pub on_commit: Box<dyn Fn(Duration, u64) + Send>,
-}
 
 /// What the writer, the workers and the publisher share.
 #[derive(Debug)]

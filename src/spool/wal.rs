@@ -15,6 +15,11 @@ use rusqlite::Connection;
 
 use super::schema::{BUSY_TIMEOUT, PAGE_BYTES};
 
+/// From this size on, a checkpoint waits for readers, so that the WAL begins again at its start.
+pub(super) const RESTART_BYTES: u64 = 32 << 20;
+/// How long such a checkpoint waits. Readers of the bridge take less; another reader may hold on for longer,
+/// and no acknowledgement waits for that.
+pub(super) const RESTART_WAIT: Duration = Duration::from_millis(50);
 /// What the file shrinks to when it begins again.
 pub(super) const KEPT_BYTES: u64 = 8 << 20;
 /// How much of the WAL is read at once when it is rewritten.

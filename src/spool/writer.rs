@@ -16,7 +16,9 @@ use super::lock::DirectoryLock;
 use super::queue::Group;
 use super::recent::Recent;
 use super::schema::{self, FileId, Found, PAGE_BYTES};
-use super::{Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows};
+use super::{
+    Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows, wal,
+};
 
 /// After a commit of this many deliveries the next one begins no sooner than [`PACE`] after it had begun. A
 /// commit costs the same for few as for many: measured with 128 connections, it takes a sixth less processor
@@ -36,11 +38,6 @@ const REMOVE_IDLE_BYTES: u64 = 8 << 20;
 /// The WAL is copied into the database each time it has grown by about this much, also under load: a step
 /// costs an acknowledgement a few milliseconds, and what piles up would cost it seconds.
 const CHECKPOINT_BYTES: u64 = 2 << 20;
-/// From this size on, a checkpoint waits for readers, so that the WAL begins again at its start.
-const WAL_RESTART_BYTES: u64 = 32 << 20;
-/// How long such a checkpoint waits. Readers of the bridge take less; another reader may hold on for longer,
-/// and no acknowledgement waits for that.
-const WAL_RESTART_WAIT: Duration = Duration::from_millis(50);
 /// What a commit writes besides its payload, roughly.
 const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
@@ -122,7 +119,7 @@ impl Writer {
             paced_until: None,
             log_bytes: 0,
             wal_bytes: 0,
-            wal_restart_at: WAL_RESTART_BYTES,
+            wal_restart_at: wal::RESTART_BYTES,
             recent,
             unsure: None,
             file_id,

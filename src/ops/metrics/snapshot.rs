@@ -102,13 +102,16 @@ impl Snapshot {
                 "records_quarantined_total",
                 "Records moved to quarantine since the start: refused by Kafka for good, or damaged on the disk.",
             )?,
-            duplicates: counter("duplicate_events_total", "Events not added, as they had been accepted lately.")?,
-            dedup_ids: gauge("dedup_ids", "Events remembered as accepted lately.")?,
+            duplicates: counter(
+                "duplicate_events_total",
+                "Events not added, because they had been accepted within the deduplication window.",
+            )?,
+            dedup_ids: gauge("dedup_ids", "Events in the deduplication window.")?,
             dedup_covers: register(
                 r,
                 prometheus::Gauge::with_opts(options(
                     "dedup_covers_seconds",
-                    "How far back the memory for events accepted lately reaches.",
+                    "How far back the deduplication window reaches.",
                 ))?,
             )?,
             spool_events: gauge("spool_events", "Events waiting to be published.")?,

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::super::{SpoolError, rows, schema, wal};
-use super::{CHECKPOINT_BYTES, WAL_RESTART_BYTES, WAL_RESTART_WAIT, Writer};
+use super::{CHECKPOINT_BYTES, Writer};
 
 impl Writer {
     /// Whether the file was removed, or another one has its name: what is written to it is gone with
@@ -78,14 +78,14 @@ impl Writer {
         }
         let Some(connection) = &self.connection else { return };
         let restart = self.wal_bytes >= self.wal_restart_at;
-        match wal::checkpoint(connection, restart.then_some(WAL_RESTART_WAIT)) {
+        match wal::checkpoint(connection, restart.then_some(wal::RESTART_WAIT)) {
             Ok(checkpoint) => {
                 // What a reader keeps from being copied is tried again with the next step, not at once.
                 self.log_bytes = checkpoint.left_bytes.min(CHECKPOINT_BYTES / 2);
                 self.wal_bytes = if checkpoint.is_restarted { 0 } else { checkpoint.wal_bytes };
                 // Nor does each step wait for a reader that holds on.
                 let more = if restart && !checkpoint.is_restarted { self.wal_bytes } else { 0 };
-                self.wal_restart_at = more + WAL_RESTART_BYTES;
+                self.wal_restart_at = more + wal::RESTART_BYTES;
             }
             // A failure (a full disk) is found again by the next commit; the WAL just grows meanwhile.
             Err(error) => {
