@@ -48,6 +48,10 @@ impl Balancer {
         for (node, shipped) in nodes.iter().zip(["10.0.0.11:8080", "10.0.0.12:8080"]) {
             config = replaced(&config, shipped, &node.webhook.to_string());
         }
+        let logs = format!("{}/", home.path().display());
+        for file in ["recall-bridge.log", "recall-bridge.error.log"] {
+            config = replaced(&config, &format!("/var/log/nginx/{file}"), &format!("{logs}{file}"));
+        }
         std::fs::write(home.path().join("recall-bridge.conf"), config).unwrap();
         std::fs::write(home.path().join("nginx.conf"), around(home.path())).unwrap();
         let nginx = || {
