@@ -211,4 +211,17 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), 15);
     }
+
+    #[test]
+    fn the_openapi_document_has_every_outcome_with_its_status_and_code() {
+        let document = include_str!("../../docs/openapi.yaml");
+        for outcome in Outcome::ALL {
+            let status = match outcome {
+                Outcome::ClientGone => "none".to_owned(),
+                _ => outcome.status().as_str().to_owned(),
+            };
+            let row = format!("| `{}` | {status} | {} |", outcome.label(), outcome.error_code());
+            assert!(document.contains(&row), "docs/openapi.yaml has no row {row}");
+        }
+    }
 }

@@ -138,6 +138,8 @@ def rules_of_the_house(objects, pod, container):
     grace = int(environment(objects, container)["BRIDGE_SHUTDOWN_GRACE_SECONDS"])
     check(pod["terminationGracePeriodSeconds"] >= stop + grace + 10, "terminationGracePeriodSeconds is too short")
     check(not pod["automountServiceAccountToken"] and not pod["enableServiceLinks"], "tokens or links are injected")
+    policy = json.dumps(one(objects, "NetworkPolicy"))
+    check("169.254.20.10/32" in policy, "the network policy does not let pods ask NodeLocal DNSCache")
     for kind, where in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
         labels = one(objects, kind)["spec"][where].get("matchLabels", {})
         check(labels.items() <= one(objects, "StatefulSet")["spec"]["template"]["metadata"]["labels"].items() and labels,

@@ -51,6 +51,7 @@ fn restart_in_turn(
     }
     load.until_acknowledged(200);
     let sent = load.stop();
+    balancer.assert_no_sign_in_logs();
     for bridge in bridges.iter().flatten() {
         bridge.wait_published();
     }
