@@ -60,7 +60,7 @@
 //! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
 //! * [`telemetry`]: one line per event on stderr, as JSON or as text; it never blocks.
 //!
-//! `webhook`, `record`, `spool` and `tls` import no other room. Nothing imports `commands`, and only `app`
+//! `webhook`, `record` and `tls` import no other room, and `spool` only [`pulse`]. Nothing imports `commands`, and only `app`
 //! and `commands` import across; of `publisher`, `ingest` knows the bypass.
 //!
 //! # Where to begin
