@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::bridge::{APP, Bridge, TOKEN, eventually};
+use crate::bridge::{APP, Bridge, PATIENCE, TOKEN, eventually};
 use crate::mock::Kafka;
 use crate::sender::Sender;
 
@@ -23,8 +23,8 @@ fn size(file: &PathBuf) -> u64 {
     std::fs::metadata(file).map_or(0, |metadata| metadata.len())
 }
 
-/// Sends recalls of 1,000 keys from several connections until told to stop; calls `look` meanwhile.
-fn load(bridge: &Bridge, time: Duration, mut look: impl FnMut()) -> u64 {
+/// Sends recalls of 1,000 keys from several connections for as long as `goes_on` says so.
+fn load(bridge: &Bridge, mut goes_on: impl FnMut() -> bool) -> u64 {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let (stop, accepted) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -40,9 +40,7 @@ fn load(bridge: &Bridge, time: Duration, mut look: impl FnMut()) -> u64 {
                 }
             });
         }
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            look();
+        while goes_on() {
             thread::sleep(Duration::from_millis(5));
         }
         stop.store(true, Relaxed);
@@ -56,7 +54,8 @@ fn under_load_the_wal_is_bounded_and_a_slow_sender_is_acknowledged_meanwhile_and
     let bridge = kafka.setup().start();
     let slow = Sender::new(&bridge.url(), APP, TOKEN);
     let (file, mut most, mut slowest, mut number) = (wal(&bridge), 0, Duration::ZERO, 0);
-    let accepted = load(&bridge, LOAD, || {
+    let until = Instant::now() + LOAD;
+    let accepted = load(&bridge, || {
         most = most.max(size(&file));
         number += 1;
         if number % 20 == 0 {
@@ -64,6 +63,7 @@ fn under_load_the_wal_is_bounded_and_a_slow_sender_is_acknowledged_meanwhile_and
             slow.acknowledged("#TOA#_slow", &[format!("{number}_1_1")]);
             slowest = slowest.max(began.elapsed());
         }
+        Instant::now() < until
     });
     for number in 0..50 {
         slow.acknowledged("#TOA#_slow", &[format!("after{number}_1_1")]);
@@ -84,9 +84,9 @@ fn a_start_after_a_large_wal_was_left_empties_it_and_loses_nothing() {
     let reader = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
     reader.execute_batch("BEGIN").unwrap();
     reader.query_row("SELECT count(*) FROM event_group", [], |row| row.get::<_, i64>(0)).unwrap();
-    let accepted = load(&bridge, LOAD, || {});
-    let left = size(&file);
-    assert!(left > BOUND_BYTES, "{left}: the reader did not hold it");
+    let until = Instant::now() + PATIENCE;
+    let accepted = load(&bridge, || size(&file) <= BOUND_BYTES && Instant::now() < until);
+    assert!(size(&file) > BOUND_BYTES, "{}: the reader did not hold it", size(&file));
     bridge.kill();
     drop(reader);
     let bridge = bridge.restart();
@@ -112,8 +112,9 @@ fn the_documented_backup_of_a_loaded_spool_ends_and_is_sound() {
         let connection = Connection::open(source).unwrap();
         connection.execute("VACUUM INTO ?1", [target.to_str().unwrap()]).unwrap();
     });
-    load(&bridge, Duration::from_secs(2), || {});
-    eventually("the backup ends", || backup.is_finished().then_some(()));
+    let until = Instant::now() + PATIENCE;
+    load(&bridge, || !backup.is_finished() && Instant::now() < until);
+    assert!(backup.is_finished(), "the backup does not end under load");
     backup.join().unwrap();
     let verified = bridge.setup().run(&["spool", "verify", "--dir", copy.to_str().unwrap()]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
