@@ -1,6 +1,7 @@
 //! The text of one line, as JSON or for people, within a bound.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::Level;
 
@@ -44,12 +45,24 @@ impl Form {
     }
 }
 
-fn json(now: &str, level: Level, target: &str, fields: Map<String, Value>) -> String {
-    let mut all = fields;
-    all.insert("timestamp".to_owned(), now.into());
-    all.insert("level".to_owned(), level.as_str().into());
-    all.insert("target".to_owned(), target.into());
-    escape::json(&all).unwrap_or_default()
+/// What a person looks for first comes first.
+#[derive(Serialize)]
+struct JsonLine<'l> {
+    timestamp: &'l str,
+    level: &'l str,
+    message: Value,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+    target: &'l str,
+}
+
+fn json(timestamp: &str, level: Level, target: &str, mut fields: Map<String, Value>) -> String {
+    let message = fields.remove("message").unwrap_or_default();
+    // These names are the line's own: a field of that name would be there twice.
+    for own in ["timestamp", "level", "target"] {
+        fields.remove(own);
+    }
+    escape::json(&JsonLine { timestamp, level: level.as_str(), message, fields, target }).unwrap_or_default()
 }
 
 fn text(now: &str, level: Level, target: &str, fields: &Map<String, Value>, ansi: bool) -> String {
