@@ -7,6 +7,20 @@ use sd_notify::NotifyState;
 
 use crate::watchdog::Health;
 
+/// How long systemd waits for the next sign of a start that goes on, and how often it gets one.
+const START_EXTENSION: std::time::Duration = std::time::Duration::from_secs(60);
+const START_TOLD_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Asks for more time for as long as the start takes (`EXTEND_TIMEOUT_USEC`): a large WAL that was left is
+/// copied first, and a start that is killed for it begins from zero. Never ends.
+pub async fn extend_start() {
+    let microseconds = u32::try_from(START_EXTENSION.as_micros()).unwrap_or(u32::MAX);
+    loop {
+        tokio::time::sleep(START_TOLD_EVERY).await;
+        tell(&[NotifyState::ExtendTimeoutUsec(microseconds)]);
+    }
+}
+
 /// Tells that both listeners are open.
 pub fn ready() {
     tell(&[NotifyState::Ready]);

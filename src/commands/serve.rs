@@ -45,6 +45,7 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
     let hangup = signals(SignalKind::hangup())?;
     let app = tokio::select! {
         app = App::start(&config) => app?,
+        () = supervisor::extend_start() => return Ok(()),
         name = stops.next() => {
             tracing::info!(event = "signal", signal = name, "stopped while the spool was being opened");
             return Ok(());

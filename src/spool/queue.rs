@@ -67,7 +67,7 @@ impl Group {
         self.entries.push(Entry { worker: small(worker), ids: small(ids.len()), probe });
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let quarantine = usize::try_from(self.quarantine_bytes).unwrap_or(usize::MAX);
         (self.payload.len() + size_of_val(self.ids.as_slice())).saturating_add(quarantine)
     }

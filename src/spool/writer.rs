@@ -266,7 +266,7 @@ impl Writer {
     fn appended(&mut self, group: &Group) {
         self.next_seq += group.events;
         self.bytes_through += group.payload.len() as u64;
-        self.log_bytes += group.payload.len() as u64;
+        self.log_bytes += group.bytes() as u64;
         let mut state = self.shared.state();
         state.progress.next_seq = self.next_seq;
         state.recent = self.recent.usage();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::bridge::{PATIENCE, Setup};
+use crate::faulty_disk::{Action, DATABASE, FaultyDisk, LOG, Rule, call};
 
 /// The next datagram.
 fn hear(socket: &UnixDatagram) -> String {
@@ -34,4 +35,20 @@ fn systemd_is_told_when_it_is_ready_that_it_lives_and_when_it_stops() {
     // As systemd does: a socket that nobody reads would fill.
     std::thread::spawn(move || while socket.recv(&mut [0; 256]).is_ok() {});
     assert_eq!(bridge.process.wait_exit(Duration::from_secs(20)), 0);
+}
+
+#[test]
+fn a_start_that_takes_long_asks_systemd_for_more_time() {
+    let setup = Setup::new("127.0.0.1:1");
+    let disk = FaultyDisk::new();
+    drop(disk.under(setup.clone()).start());
+    disk.set(Rule::all(call::OPEN | call::READ, DATABASE | LOG, Action::Hang));
+    let path = setup.home().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut process = disk.under(setup.clone()).env("NOTIFY_SOCKET", path.display()).launch(&["serve"]);
+    assert_eq!(hear(&socket), "EXTEND_TIMEOUT_USEC=60000000");
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait_exit(PATIENCE), 0);
+    disk.heal();
 }

@@ -83,9 +83,12 @@ impl Writer {
                 // What a reader keeps from being copied is tried again with the next step, not at once.
                 self.log_bytes = checkpoint.left_bytes.min(CHECKPOINT_BYTES / 2);
                 self.wal_bytes = if checkpoint.is_restarted { 0 } else { checkpoint.wal_bytes };
-                // Nor does each step wait for a reader that holds on.
-                let more = if restart && !checkpoint.is_restarted { self.wal_bytes } else { 0 };
-                self.wal_restart_at = more + wal::RESTART_BYTES;
+                // Nor does each step wait for a reader that holds on: the next one that does comes 32 MiB later.
+                if checkpoint.left_bytes == 0 {
+                    self.wal_restart_at = wal::RESTART_BYTES;
+                } else if restart {
+                    self.wal_restart_at = self.wal_bytes + wal::RESTART_BYTES;
+                }
             }
             // A failure (a full disk) is found again by the next commit; the WAL just grows meanwhile.
             Err(error) => {
