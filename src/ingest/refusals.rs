@@ -1,4 +1,4 @@
-//! Log lines about refused deliveries, bounded: whoever can send requests must not fill the disk.
+//! Log lines about refused deliveries, bounded: a peer that can send requests must not fill the disk.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;

@@ -53,7 +53,7 @@ pub struct Status {
     dedup: Dedup,
     quarantine_events: u64,
     quarantine_bytes: u64,
-    /// By reason; a reason of which there is none is not there.
+    /// By reason; a reason without entries is left out.
     quarantine: Tallies,
     ready: bool,
     reasons: Vec<String>,

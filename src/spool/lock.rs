@@ -36,8 +36,8 @@ impl DirectoryLock {
         Ok(Self(file))
     }
 
-    /// The same where there is a lock already, without writing anything; `None`: there is none, so
-    /// no process has the directory.
+    /// Takes the lock file that exists, and writes nothing. `None`: no lock file exists, so no process has the
+    /// directory.
     pub(super) fn try_existing(dir: &Path) -> Result<Option<Self>, SpoolError> {
         let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
         let Some(file) = access::open_existing(dir, LOCK_FILE).map_err(fault)? else { return Ok(None) };
