@@ -140,7 +140,7 @@ impl Setup {
         let spawning = spawning();
         let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         drop(spawning);
-        Process::watch(child.expect("the binary starts"))
+        Process::watch(child.expect("the binary starts")).working_in(&self.home)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::{PATIENCE, POLL};
 
@@ -44,6 +45,8 @@ pub struct Process {
     child: Child,
     stdout: Lines,
     stderr: Lines,
+    /// The directory that the process works in; removed after the process has ended.
+    home: Option<Arc<TempDir>>,
 }
 
 impl Process {
@@ -51,7 +54,13 @@ impl Process {
     pub fn watch(mut child: Child) -> Self {
         let stdout = Lines::collect(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::collect(child.stderr.take().expect("stderr is piped"));
-        Self { child, stdout, stderr }
+        Self { child, stdout, stderr, home: None }
+    }
+
+    /// Keeps the directory that the process works in until the process has ended.
+    pub fn working_in(mut self, home: &Arc<TempDir>) -> Self {
+        self.home = Some(Arc::clone(home));
+        self
     }
 
     /// Its number.
