@@ -122,7 +122,7 @@ pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Found), SpoolError>
 pub(super) fn open_first(dir: &Path) -> Result<(Connection, Found), SpoolError> {
     wal::rewrite(dir).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
     let (connection, found) = open_writer(dir)?;
-    wal::empty(&connection);
+    wal::empty(&connection).map_err(|error| as_fault(&database_file(dir), error))?;
     Ok((connection, found))
 }
 

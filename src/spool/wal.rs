@@ -1,25 +1,24 @@
 //! The write-ahead log of the database (`spool.db-wal`): bounded while the process runs, and at its start.
 //!
 //! A WAL grows with each commit. A checkpoint copies it into the database; when all of it is copied and no reader is at
-//! work, the next commit writes from its start again. The writer makes a checkpoint each time the WAL has grown by 2 MiB,
-//! also under load. From 32 MiB on it waits for readers, for a short time. Only a reader that holds its snapshot
-//! for long (a backup, say) lets the WAL grow beyond that.
+//! work, the next commit writes from its start again. `writer::checkpoints` decides when, and bounds what a reader that
+//! holds its snapshot for long (a backup) makes of it.
 //! Source: SQLite, "Write-Ahead Logging", sections 2.1, 2.3 and 6.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::schema::{BUSY_TIMEOUT, PAGE_BYTES};
+use super::schema::{BUSY_TIMEOUT, PAGE_BYTES, database_file};
 
-/// From this size on, a checkpoint waits for readers, so that the WAL begins again at its start.
-pub(super) const RESTART_BYTES: u64 = 32 << 20;
-/// How long such a checkpoint waits. Readers of the bridge take less; another reader may hold on for longer,
+/// How long a checkpoint waits for readers. Readers of the bridge take less; another reader may hold on for longer,
 /// and no acknowledgement waits for that.
-pub(super) const RESTART_WAIT: Duration = Duration::from_millis(50);
+const RESTART_WAIT: Duration = Duration::from_millis(50);
 /// What the file shrinks to when it begins again.
 pub(super) const KEPT_BYTES: u64 = 8 << 20;
 /// How much of the WAL is read at once when it is rewritten.
@@ -62,41 +61,74 @@ pub(super) fn rewrite(dir: &Path) -> std::io::Result<()> {
 }
 
 /// Copies a WAL that was left behind into the database and empties it, before anything is accepted: afterwards
-/// only what this process writes has to be copied. A failure is found again by the first commit.
-pub(super) fn empty(connection: &Connection) {
-    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-    if let Err(error) = emptied {
-        tracing::warn!(event = "checkpoint_failed", %error, "the WAL could not be copied into the database");
+/// only what this process writes has to be copied.
+///
+/// # Errors
+/// The disk fails. A full disk is no error here: the spool refuses deliveries until there is room.
+pub(super) fn empty(connection: &Connection) -> rusqlite::Result<()> {
+    let (ended, waiting) = channel::<()>();
+    let began = Instant::now();
+    let emptied = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while waiting.recv_timeout(TOLD_EVERY) == Err(RecvTimeoutError::Timeout) {
+                let seconds = began.elapsed().as_secs();
+                tracing::info!(event = "wal_recovery", seconds, "copying the WAL of the spool into the database");
+            }
+        });
+        let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        drop(ended);
+        emptied
+    });
+    match emptied {
+        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)) => {
+            tracing::warn!(event = "checkpoint_failed", %error, "the WAL could not be copied into the database");
+            Ok(())
+        }
+        emptied => emptied,
     }
 }
 
 /// What a checkpoint did.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Checkpoint {
-    /// Bytes in the WAL that are not yet in the database: a reader still needs what they replace.
-    pub(super) left_bytes: u64,
-    /// Bytes in the WAL.
-    pub(super) wal_bytes: u64,
+    /// None: another checkpoint was at work.
+    pub(super) bytes: Option<WalBytes>,
     /// The next commit writes from the start of the WAL.
     pub(super) is_restarted: bool,
 }
 
-/// Copies the WAL into the database. With `wait`, waits so long for readers, and lets the WAL begin again.
-pub(super) fn checkpoint(connection: &Connection, wait: Option<Duration>) -> rusqlite::Result<Checkpoint> {
+/// The WAL after a checkpoint, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WalBytes {
+    /// Not yet in the database: a reader still needs what they replace.
+    pub(super) left: u64,
+    /// All of it.
+    pub(super) size: u64,
+}
+
+/// Copies the WAL into the database. With `waits`, waits for readers for 50 ms, and empties the WAL.
+pub(super) fn checkpoint(connection: &Connection, waits: bool) -> rusqlite::Result<Checkpoint> {
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
-    let (busy, frames, copied) = match wait {
-        None => connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read)?,
-        Some(wait) => {
-            connection.busy_timeout(wait)?;
-            let result = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], read);
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            result?
-        }
+    let (busy, frames, copied) = if waits {
+        connection.busy_timeout(RESTART_WAIT)?;
+        let result = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], read);
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        result?
+    } else {
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read)?
     };
-    let bytes = |frames: i64| u64::try_from(frames).unwrap_or(0) * u64::from(PAGE_BYTES);
-    Ok(Checkpoint {
-        left_bytes: bytes(frames - copied),
-        wal_bytes: bytes(frames),
-        is_restarted: wait.is_some() && busy == 0 && frames == copied,
-    })
+    // SQLite says -1 where it could not look.
+    let bytes = |frames: i64| Some(u64::try_from(frames).ok()? * u64::from(PAGE_BYTES));
+    let counted = bytes(frames).zip(bytes(copied)).map(|(size, copied)| WalBytes { left: size - copied, size });
+    Ok(Checkpoint { bytes: counted, is_restarted: waits && busy == 0 })
+}
+
+/// The same on a connection of its own, without waiting for readers.
+pub(super) fn checkpoint_alone(dir: &Path) -> rusqlite::Result<Checkpoint> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database_file(dir), flags)?;
+    // The writer may be gone when this connection is closed; the next start copies what is left then.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    checkpoint(&connection, false)
 }

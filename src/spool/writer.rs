@@ -1,5 +1,6 @@
 //! The one thread that writes: takes what waits, commits it, tells who waited.
 
+mod checkpoints;
 mod commands;
 mod file;
 mod take_out;
@@ -12,13 +13,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+use self::checkpoints::Checkpoints;
 use super::lock::DirectoryLock;
 use super::queue::Group;
 use super::recent::Recent;
 use super::schema::{self, FileId, Found, PAGE_BYTES};
-use super::{
-    Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows, wal,
-};
+use super::{Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows};
 
 /// After a commit of this many deliveries the next one begins no sooner than [`PACE`] after it had begun. A
 /// commit costs the same for few as for many: measured with 128 connections, it takes a sixth less processor
@@ -35,9 +35,6 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Published payload removed with one commit while deliveries wait, and while none does.
 const REMOVE_BUSY_BYTES: u64 = 1 << 20;
 const REMOVE_IDLE_BYTES: u64 = 8 << 20;
-/// The WAL is copied into the database each time it has grown by about this much, also under load: a step
-/// costs an acknowledgement a few milliseconds, and what piles up would cost it seconds.
-const CHECKPOINT_BYTES: u64 = 2 << 20;
 /// What a commit writes besides its payload, roughly.
 const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
@@ -64,12 +61,7 @@ pub(super) struct Writer {
     stored_at: Instant,
     /// When the next commit may begin, after one of many deliveries.
     paced_until: Option<Instant>,
-    /// Bytes in the WAL that are not yet copied into the database, roughly.
-    log_bytes: u64,
-    /// Size of the WAL as the last checkpoint found it.
-    wal_bytes: u64,
-    /// From this size on, a checkpoint waits for readers.
-    wal_restart_at: u64,
+    checkpoints: Checkpoints,
     recent: Recent,
     /// A change of the quarantine of which it is not known whether it is durable.
     unsure: Option<take_out::Taken>,
@@ -106,6 +98,7 @@ impl Writer {
         on_commit: Box<dyn Fn(Duration, u64) + Send>,
     ) -> Self {
         let file_id = schema::file_id(&shared.dir);
+        let checkpoints = Checkpoints::new(shared.capacity.max());
         Self {
             shared,
             _lock: lock,
@@ -117,9 +110,7 @@ impl Writer {
             removable: true,
             stored_at: Instant::now(),
             paced_until: None,
-            log_bytes: 0,
-            wal_bytes: 0,
-            wal_restart_at: wal::RESTART_BYTES,
+            checkpoints,
             recent,
             unsure: None,
             file_id,
@@ -134,11 +125,8 @@ impl Writer {
         self.shared.pulse.done();
         self.shared.queue.close();
         self.shared.state().fault.get_or_insert_with(|| "the writer has ended".into());
-        if result.is_ok()
-            && let Some(connection) = self.connection.take()
-        {
-            // The last connection empties the log into the database as it closes.
-            drop(connection);
+        if result.is_ok() {
+            self.close();
         }
         result
     }
@@ -155,7 +143,8 @@ impl Writer {
                 std::thread::sleep(left);
             }
             self.shared.pulse.done();
-            let mut inbox = self.shared.queue.wait(due, self.recent.due());
+            let also_due = [self.recent.due(), self.checkpoint_due()].into_iter().flatten().min();
+            let mut inbox = self.shared.queue.wait(due, also_due);
             self.shared.pulse.enter(WORK_BOUND);
             let command = inbox.commands.pop_front();
             let group = inbox.take_group();
@@ -266,7 +255,7 @@ impl Writer {
     fn appended(&mut self, group: &Group) {
         self.next_seq += group.events;
         self.bytes_through += group.payload.len() as u64;
-        self.log_bytes += group.bytes() as u64;
+        self.checkpoints.wrote(group.bytes() as u64);
         let mut state = self.shared.state();
         state.progress.next_seq = self.next_seq;
         state.recent = self.recent.usage();
@@ -313,6 +302,10 @@ impl Writer {
         &mut self,
         change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
     ) -> Result<Result<(), Failure>, SpoolError> {
+        if self.checkpoints.is_full() {
+            let reason = self.fail(self.checkpoints.full_reason());
+            return Ok(Err(Failure { reason, distrusted: false }));
+        }
         let Some(mut connection) = self.connection.take().map_or_else(|| self.reopen(), |open| Ok(Some(open)))? else {
             let reason = self.shared.state().fault.clone().unwrap_or_else(|| "the spool is broken".into());
             return Ok(Err(Failure { reason, distrusted: false }));
@@ -329,17 +322,14 @@ impl Writer {
                 Ok(Ok(()))
             }
             Err(error) => {
-                let reason: Arc<str> = error.to_string().into();
-                if self.shared.state().fault.replace(Arc::clone(&reason)).is_none() {
-                    tracing::error!(error = %reason, "the spool cannot be written; it is tried again until it can");
-                }
+                let reason = self.fail(error.to_string());
                 // A full disk, or a lock that does not come, fails before anything was written where it
                 // counts; after any other failure what this connection believes about the disk is
                 // worth nothing.
                 let full = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull));
                 if full {
                     // It may be the log that fills it.
-                    self.log_bytes = CHECKPOINT_BYTES;
+                    self.checkpoints.hurry();
                 }
                 let harmless = full || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
                 self.connection = harmless.then_some(connection);
@@ -348,8 +338,17 @@ impl Writer {
         }
     }
 
+    /// Takes note of why nothing can be written, and logs it the first time.
+    fn fail(&self, reason: String) -> Arc<str> {
+        let reason: Arc<str> = reason.into();
+        if self.shared.state().fault.replace(Arc::clone(&reason)).is_none() {
+            tracing::error!(error = %reason, "the spool cannot be written; it is tried again until it can");
+        }
+        reason
+    }
+
     fn apply(&mut self, effect: &Effect) {
-        self.log_bytes += COMMIT_OVERHEAD_BYTES;
+        self.checkpoints.wrote(COMMIT_OVERHEAD_BYTES);
         if let Some(watermark) = effect.watermark {
             self.stored_watermark = watermark;
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::bridge::{APP, Bridge, PATIENCE, TOKEN, eventually};
+use crate::faulty_disk::{Action, DATABASE, FaultyDisk, Rule, call};
 use crate::mock::Kafka;
 use crate::sender::Sender;
 
@@ -48,6 +49,23 @@ fn load(bridge: &Bridge, mut goes_on: impl FnMut() -> bool) -> u64 {
     accepted.into_inner()
 }
 
+/// A reader that holds its snapshot, as a backup does: it keeps the WAL from beginning again.
+fn reader(bridge: &Bridge) -> Connection {
+    let reader = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM event_group", [], |row| row.get::<_, i64>(0)).unwrap();
+    reader
+}
+
+/// Sends recalls until the WAL is larger than that; returns how many were accepted.
+fn grow(bridge: &Bridge, bytes: u64) -> u64 {
+    let file = wal(bridge);
+    let until = Instant::now() + PATIENCE;
+    let accepted = load(bridge, || size(&file) <= bytes && Instant::now() < until);
+    assert!(size(&file) > bytes, "{}: the reader did not hold it", size(&file));
+    accepted
+}
+
 #[test]
 fn under_load_the_wal_is_bounded_and_a_slow_sender_is_acknowledged_meanwhile_and_after_it() {
     let kafka = Kafka::start();
@@ -80,13 +98,8 @@ fn a_start_after_a_large_wal_was_left_empties_it_and_loses_nothing() {
     kafka.down();
     let mut bridge = kafka.setup().env("BRIDGE_LOG", "info").start();
     let file = wal(&bridge);
-    // A reader that holds its snapshot, as a backup does, keeps the WAL from beginning again.
-    let reader = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
-    reader.execute_batch("BEGIN").unwrap();
-    reader.query_row("SELECT count(*) FROM event_group", [], |row| row.get::<_, i64>(0)).unwrap();
-    let until = Instant::now() + PATIENCE;
-    let accepted = load(&bridge, || size(&file) <= BOUND_BYTES && Instant::now() < until);
-    assert!(size(&file) > BOUND_BYTES, "{}: the reader did not hold it", size(&file));
+    let reader = reader(&bridge);
+    let accepted = grow(&bridge, BOUND_BYTES);
     bridge.kill();
     drop(reader);
     let bridge = bridge.restart();
@@ -98,6 +111,62 @@ fn a_start_after_a_large_wal_was_left_empties_it_and_loses_nothing() {
     // The mock broker keeps only the last records, so their number is compared, and not the records.
     bridge.wait_published();
     assert!(bridge.metric("records_published_total") >= expected);
+}
+
+#[test]
+fn recalls_are_acknowledged_while_a_large_wal_is_copied() {
+    let kafka = Kafka::start();
+    let disk = FaultyDisk::new();
+    let bridge = disk.under(kafka.setup()).start();
+    let held = reader(&bridge);
+    grow(&bridge, BOUND_BYTES);
+    // The database takes nothing from now on: a copy that an acknowledgement waits for would never end.
+    disk.set(Rule::all(call::WRITE, DATABASE, Action::Hang));
+    drop(held);
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    let mut number = 0;
+    eventually("a copy is under way", || {
+        number += 1;
+        sender.acknowledged("#TOA#_slow", &[format!("{number}_1_1")]);
+        (disk.hanging() > 0).then_some(())
+    });
+    for after in 0..50 {
+        sender.acknowledged("#TOA#_slow", &[format!("after{after}_1_1")]);
+    }
+    assert_eq!(disk.hanging(), 1, "one copy at a time");
+    disk.heal();
+    // Without a further webhook: an idle bridge, too, ends with a small WAL.
+    eventually("the WAL begins again", || (bridge.metric("spool_wal_bytes") <= 8.0 * 1024.0 * 1024.0).then_some(()));
+    bridge.wait_published();
+}
+
+#[test]
+fn a_wal_at_its_bound_takes_no_more_and_recalls_go_to_kafka_until_the_reader_ends() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().env("BRIDGE_SPOOL_MAX_BYTES", 64 << 20).env("BRIDGE_SPOOL_FAILURE", "publish").start();
+    let held = reader(&bridge);
+    let file = wal(&bridge);
+    let status = || bridge.status().to_string();
+    let until = Instant::now() + PATIENCE;
+    let mut most = 0;
+    load(&bridge, || {
+        most = most.max(size(&file));
+        !status().contains("has reached its bound of 64 MiB") && Instant::now() < until
+    });
+    assert!(status().contains("has reached its bound of 64 MiB"), "{}", status());
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    for number in 0..20 {
+        sender.acknowledged("#TOA#_direct", &[format!("{number}_1_1")]);
+    }
+    let direct = || bridge.metric("unspooled_events_total");
+    assert!(direct() >= 20.0, "{}", direct());
+    assert!(most <= 72 << 20, "{most}");
+    drop(held);
+    eventually("the spool takes recalls again", || (!status().contains("has reached its bound")).then_some(()));
+    let before = direct();
+    sender.acknowledged("#TOA#_spooled", &["1_1_1".to_owned()]);
+    assert_eq!(direct().to_bits(), before.to_bits());
+    bridge.wait_published();
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl Writer {
             }
         });
         if result.is_ok() {
+            self.checkpoints.wrote(entry.bytes());
             let mut state = self.shared.state();
             state.progress.watermark = events.end;
             state.progress.quarantined += events.end - events.start;

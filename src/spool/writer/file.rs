@@ -1,9 +1,13 @@
 //! The file below the writer: still there, opened anew after a failure, its log copied.
 
+use std::time::Instant;
+
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::super::{SpoolError, rows, schema, wal};
-use super::{CHECKPOINT_BYTES, Writer};
+use super::Writer;
+use super::checkpoints::Step;
 
 impl Writer {
     /// Whether the file was removed, or another one has its name: what is written to it is gone with
@@ -70,34 +74,49 @@ impl Writer {
         tx.commit()
     }
 
-    /// Copies the WAL into the database, in small steps. Once all of it is copied, the next commit writes from
-    /// its start again, unless a reader is at work at that moment; so a WAL that has grown waits for readers.
+    /// When a checkpoint is due although no commit comes.
+    pub(super) fn checkpoint_due(&self) -> Option<Instant> {
+        let possible = self.connection.is_some() && !self.gone;
+        self.checkpoints.due().filter(|_| possible)
+    }
+
+    /// Copies the WAL into the database where that is due.
     pub(super) fn checkpoint(&mut self) {
-        if self.log_bytes < CHECKPOINT_BYTES {
-            return;
+        if let Some(result) = self.checkpoints.ended_beside() {
+            self.checkpointed(Step::Beside, result);
         }
-        let Some(connection) = &self.connection else { return };
-        let restart = self.wal_bytes >= self.wal_restart_at;
-        match wal::checkpoint(connection, restart.then_some(wal::RESTART_WAIT)) {
-            Ok(checkpoint) => {
-                // What a reader keeps from being copied is tried again with the next step, not at once.
-                self.log_bytes = checkpoint.left_bytes.min(CHECKPOINT_BYTES / 2);
-                self.wal_bytes = if checkpoint.is_restarted { 0 } else { checkpoint.wal_bytes };
-                // Nor does each step wait for a reader that holds on: the next one that does comes 32 MiB later.
-                if checkpoint.left_bytes == 0 {
-                    self.wal_restart_at = wal::RESTART_BYTES;
-                } else if restart {
-                    self.wal_restart_at = self.wal_bytes + wal::RESTART_BYTES;
-                }
+        let (Some(connection), false) = (&self.connection, self.gone) else { return };
+        match self.checkpoints.next() {
+            None => {}
+            Some(Step::Beside) => self.checkpoints.begin_beside(&self.shared.dir),
+            Some(step @ Step::Here { waits }) => {
+                let result = wal::checkpoint(connection, waits);
+                self.checkpointed(step, result);
             }
+        }
+    }
+
+    fn checkpointed(&mut self, step: Step, result: rusqlite::Result<wal::Checkpoint>) {
+        match result {
+            Ok(found) => self.checkpoints.ended(step, &found),
             // A failure (a full disk) is found again by the next commit; the WAL just grows meanwhile.
             Err(error) => {
                 tracing::warn!(event = "checkpoint_failed", %error, "the WAL could not be copied into the database");
-                self.log_bytes = 0;
+                self.checkpoints.failed();
                 if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
                     self.connection = None;
                 }
             }
+        }
+    }
+
+    /// Closes the file at the end of the process.
+    pub(super) fn close(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        // The last connection copies the WAL into the database as it closes.
+        if self.checkpoints.is_left_behind() {
+            let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            tracing::info!(event = "wal_left", is_kept = kept.is_ok(), "the next start copies the WAL of the spool");
         }
     }
 }

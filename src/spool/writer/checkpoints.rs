@@ -1,0 +1,178 @@
+//! When the WAL is copied into the database, and on which thread.
+//!
+//! A step of a few MiB costs an acknowledgement some milliseconds, so the writer takes it itself. After a reader has
+//! held its snapshot for long (a backup), hundreds of MiB wait; another thread copies them, and commits go on meanwhile.
+//! A WAL at its bound takes no more commits: see [`Checkpoints::is_full`].
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::super::wal::{self, Checkpoint};
+
+/// A checkpoint is due each time the WAL has grown by this much, also under load: what piles up would cost an
+/// acknowledgement seconds.
+const STEP_BYTES: u64 = 2 << 20;
+/// Above this, a thread of its own copies the WAL. A disk of 20 MB/s writes it in less than a second.
+const BESIDE_FROM_BYTES: u64 = 16 << 20;
+/// From this size on, a checkpoint waits for readers, so that the next commit writes from the start of the WAL.
+const RESTART_BYTES: u64 = 32 << 20;
+/// How often a WAL that a reader keeps from beginning again is tried while no commit comes, and while none is possible.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+const FULL_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The bound of the WAL: that of the spool's payload, within these.
+const LEAST_BOUND_BYTES: u64 = 64 << 20;
+const MOST_BOUND_BYTES: u64 = 1 << 30;
+
+/// The next checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// On the writer's thread, with or without waiting for readers.
+    Here { waits: bool },
+    /// On a thread of its own.
+    Beside,
+}
+
+/// What is known about the WAL, in bytes.
+pub(super) struct Checkpoints {
+    /// Not yet copied when the last checkpoint ended.
+    left: u64,
+    /// Written since then, roughly.
+    written: u64,
+    /// Size of the WAL when the last checkpoint ended.
+    size: u64,
+    /// From this size on, a checkpoint waits for readers.
+    restart_at: u64,
+    bound: u64,
+    /// The disk is full, perhaps because of the WAL.
+    is_urgent: bool,
+    tried_at: Instant,
+    /// The result of the checkpoint that runs on a thread of its own.
+    beside: Option<Receiver<rusqlite::Result<Checkpoint>>>,
+}
+
+impl Checkpoints {
+    /// For an empty WAL of a spool whose payload has this bound.
+    pub(super) fn new(spool_max_bytes: u64) -> Self {
+        Self {
+            left: 0,
+            written: 0,
+            size: 0,
+            restart_at: RESTART_BYTES,
+            bound: spool_max_bytes.clamp(LEAST_BOUND_BYTES, MOST_BOUND_BYTES),
+            is_urgent: false,
+            tried_at: Instant::now(),
+            beside: None,
+        }
+    }
+
+    /// Takes note of a commit.
+    pub(super) fn wrote(&mut self, bytes: u64) {
+        self.written += bytes;
+    }
+
+    /// The disk is full, perhaps because of the WAL: the next checkpoint is due at once.
+    pub(super) fn hurry(&mut self) {
+        self.is_urgent = true;
+    }
+
+    /// Whether the WAL has reached its bound.
+    pub(super) fn is_full(&self) -> bool {
+        self.size + self.written >= self.bound
+    }
+
+    /// Says that no commit is possible, and why.
+    pub(super) fn full_reason(&self) -> String {
+        format!(
+            "the WAL of the spool has reached its bound of {} MiB: a reader (a backup, for example) holds an old \
+             snapshot of spool.db, or the disk is too slow; end that reader",
+            self.bound >> 20
+        )
+    }
+
+    /// When [`next`](Self::next) is to be asked although no commit has come.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.beside.is_some() || self.is_full() {
+            return Some(self.tried_at + FULL_RETRY_DELAY);
+        }
+        (self.left >= STEP_BYTES || self.size >= RESTART_BYTES).then(|| self.tried_at + RETRY_DELAY)
+    }
+
+    /// The checkpoint to make now.
+    pub(super) fn next(&self) -> Option<Step> {
+        if self.beside.is_some() {
+            return None;
+        }
+        // What a reader has kept from being copied does not count in full: it is tried again after a while.
+        let is_grown = self.written + self.left.min(STEP_BYTES / 2) >= STEP_BYTES;
+        let is_late = self.due().is_some_and(|due| due <= Instant::now());
+        if !is_grown && !is_late && !self.is_urgent {
+            return None;
+        }
+        if self.left + self.written > BESIDE_FROM_BYTES {
+            return Some(Step::Beside);
+        }
+        Some(Step::Here { waits: is_late || self.size + self.written >= self.restart_at })
+    }
+
+    /// Begins a checkpoint on a thread of its own.
+    pub(super) fn begin_beside(&mut self, dir: &Path) {
+        let (result, receiver) = sync_channel(1);
+        let dir = dir.to_owned();
+        let thread = std::thread::Builder::new().name("spool-checkpoint".to_owned());
+        self.tried_at = Instant::now();
+        match thread.spawn(move || result.send(wal::checkpoint_alone(&dir))) {
+            Ok(_) => self.beside = Some(receiver),
+            Err(error) => {
+                tracing::warn!(event = "checkpoint_failed", %error, "no thread for a checkpoint of the spool")
+            }
+        }
+    }
+
+    /// The result of that checkpoint, once.
+    pub(super) fn ended_beside(&mut self) -> Option<rusqlite::Result<Checkpoint>> {
+        match self.beside.as_ref()?.try_recv() {
+            Err(TryRecvError::Empty) => {
+                self.tried_at = Instant::now();
+                None
+            }
+            ended => {
+                self.beside = None;
+                ended.ok()
+            }
+        }
+    }
+
+    /// Takes note of a checkpoint that ended, and was begun with or without waiting for readers.
+    pub(super) fn ended(&mut self, step: Step, found: &Checkpoint) {
+        self.failed();
+        if let Some(bytes) = found.bytes {
+            self.left = bytes.left;
+            self.size = if found.is_restarted { 0 } else { bytes.size };
+        }
+        if self.size < RESTART_BYTES {
+            self.restart_at = RESTART_BYTES;
+        } else if step == (Step::Here { waits: true }) {
+            // A reader holds on: not each step waits for it.
+            self.restart_at = self.size + RESTART_BYTES;
+        }
+    }
+
+    /// Takes note of a checkpoint that changed nothing: it is tried again when the WAL has grown further.
+    pub(super) fn failed(&mut self) {
+        self.tried_at = Instant::now();
+        self.is_urgent = false;
+        self.left += self.written;
+        self.size += self.written;
+        self.written = 0;
+    }
+
+    /// Whether so much is left that the end of the process does not wait for its copying: the next start does it.
+    pub(super) fn is_left_behind(&self) -> bool {
+        self.beside.is_some() || self.left + self.written > BESIDE_FROM_BYTES
+    }
+}
+
+#[cfg(test)]
+#[path = "checkpoints_tests.rs"]
+mod tests;
