@@ -11,17 +11,14 @@ use crate::sender::Sender;
 use crate::topic::{Record, prove};
 use crate::wait::{count, until_drained};
 
-/// Of each connection, towards the broker.
-const BYTES_PER_SECOND: u64 = 2_000;
-const RECORDS: usize = 30;
-
-fn relay(port: u16, upstream: SocketAddr) {
+/// Passes on so many bytes a second of each connection, towards the broker.
+fn relay(port: u16, upstream: SocketAddr, bytes_per_second: u64) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
             let Ok(far) = TcpStream::connect(upstream) else { continue };
             let (near_again, far_again) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-            std::thread::spawn(move || pass(near, far, Some(BYTES_PER_SECOND)));
+            std::thread::spawn(move || pass(near, far, Some(bytes_per_second)));
             std::thread::spawn(move || pass(far_again, near_again, None));
         }
     });
@@ -43,26 +40,39 @@ fn pass(mut from: TcpStream, mut to: TcpStream, rate: Option<u64>) {
     let _ = from.shutdown(Shutdown::Both);
 }
 
-#[test]
-fn transactions_that_are_too_large_for_a_thin_line_shrink_until_they_fit() {
-    const TOPIC: &str = "thin-line";
+fn expect_all_through(topic: &str, bytes_per_second: u64, keys: &[String]) {
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);
-    relay(port, broker.upstream());
-    broker.create_topic(TOPIC, 1, &[]);
-    let setup = Setup::new(&format!("127.0.0.1:{port}")).env("BRIDGE_TOPIC", TOPIC);
+    relay(port, broker.upstream(), bytes_per_second);
+    broker.create_topic(topic, 1, &[]);
+    let setup = Setup::new(&format!("127.0.0.1:{port}")).env("BRIDGE_TOPIC", topic);
     let setup = scene::quick(setup).env("KAFKA_COMPRESSION_TYPE", "none");
     // All of it waits when the line is there.
     let mut bridge = setup.clone().env("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1").start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
-    let keys: Vec<String> = (0..RECORDS).map(|number| format!("{number}_{}", "k".repeat(300))).collect();
-    sender.acknowledged("#TOA#_1", &keys);
+    for keys in keys.chunks(if keys[0].len() > 1000 { 1 } else { keys.len() }) {
+        sender.acknowledged("#TOA#_1", keys);
+    }
     bridge.kill();
     let mut bridge = setup.start();
     until_drained(&bridge);
     assert!(count(&bridge, "kafka_transactions_total{result=\"doubt\"}") >= 1, "the line is not too thin");
     scene::terminate(&mut bridge);
-    let records = scene::read(&broker, TOPIC);
+    let records = scene::read(&broker, topic);
     prove(&records);
     assert_eq!(records.iter().map(Record::msg_key).collect::<Vec<_>>(), keys);
+}
+
+fn keys(count: usize, bytes: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{number}_{}", "k".repeat(bytes))).collect()
+}
+
+#[test]
+fn transactions_that_are_too_large_for_a_thin_line_shrink_until_they_fit() {
+    expect_all_through("thin-line", 2_000, &keys(30, 300));
+}
+
+#[test]
+fn large_records_pass_a_line_that_takes_half_of_one_in_a_second() {
+    expect_all_through("large-records", 32_000, &keys(20, 32_000));
 }
