@@ -29,7 +29,7 @@ pub(super) async fn open_spool(
         dir: config.spool_dir.clone(),
         max_bytes: config.spool_max_bytes,
         quarantine_max_bytes: config.quarantine_max_bytes,
-        repeat_window: config.dedup_window,
+        dedup_window: config.dedup_window,
         on_commit: Box::new(move |took, events| {
             metrics.spool_commit_seconds.observe(took.as_secs_f64());
             #[expect(clippy::cast_precision_loss, reason = "a group has far fewer than 2^52 events")]

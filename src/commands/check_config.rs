@@ -12,7 +12,7 @@ use super::output::{Output, note};
 use crate::config::{Config, Delivery};
 use crate::escape::plain;
 use crate::publisher::kafka::probe;
-use crate::spool::{Spool, SpoolError};
+use crate::spool::SpoolError;
 
 /// What to leave out.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         note(format_args!("tls        {line}"));
     }
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-    match Spool::probe(&config.spool_dir) {
+    match crate::spool::probe(&config.spool_dir) {
         Ok(warnings) => {
             note(format_args!("spool      {}: ok", config.spool_dir.display()));
             for warning in &warnings {

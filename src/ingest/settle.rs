@@ -60,7 +60,7 @@ async fn acknowledge(worker: &Worker, durable: Durable, started: Instant) -> Ans
             shared.metrics.ack_fallbacks.inc();
         }
     }
-    Answer::ok(if durable.is_repeat() { Outcome::Duplicate } else { Outcome::Accepted })
+    Answer::ok(if durable.is_duplicate() { Outcome::Duplicate } else { Outcome::Accepted })
 }
 
 async fn publish<'a>(shared: &Shared, bypass: &Bypass, events: impl Iterator<Item = Event<'a>>) -> Answer {

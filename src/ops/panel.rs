@@ -13,7 +13,7 @@ use super::metrics::{Metrics, TlsView, View};
 use super::sampler::Sampler;
 use super::status::{KafkaCell, KafkaState, KafkaStatus, unix_ms};
 use crate::edge::Counters;
-use crate::spool::{RecentUsage, Spool, Tallies};
+use crate::spool::{DedupUsage, Spool, Tallies};
 use crate::tls::Listener;
 
 /// What the listener shows.
@@ -70,8 +70,8 @@ struct Dedup {
     bytes: u64,
 }
 
-impl From<RecentUsage> for Dedup {
-    fn from(usage: RecentUsage) -> Self {
+impl From<DedupUsage> for Dedup {
+    fn from(usage: DedupUsage) -> Self {
         Self {
             window_seconds: usage.window.as_secs(),
             covers_seconds: usage.covers.as_secs_f64(),
@@ -97,7 +97,7 @@ impl Panel {
         View {
             progress: self.spool.progress(),
             usage: self.spool.usage(),
-            recent: self.spool.recent(),
+            dedup: self.spool.dedup(),
             oldest_age,
             kafka_up: up,
             tls: self.tls.as_ref().map(|tls| TlsView {
@@ -155,7 +155,7 @@ impl Panel {
             accepted_seq: progress.next_seq - 1,
             published_seq: progress.watermark - 1,
             kafka: self.kafka.get(),
-            dedup: self.spool.recent().into(),
+            dedup: self.spool.dedup().into(),
             quarantine_events: usage.quarantine_events,
             quarantine_bytes: usage.quarantine_bytes,
             quarantine: self.spool.quarantine_tallies(),

@@ -12,10 +12,14 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::group::push_event;
-use super::queue::{Decided, Decision};
-use super::recent::{EventId, NO_ID};
-use super::{AppendError, QuarantineEntry, Seq, Shared, Spool};
+use super::error::AppendError;
+use super::frame::push_event;
+use super::group::Decision;
+use super::handle::Spool;
+use super::quarantine::QuarantineEntry;
+use super::queue::Decided;
+use super::shared::Shared;
+use super::terms::{Durable, EventId, NO_ID};
 
 /// What a worker's scratch keeps of its room between deliveries.
 const SCRATCH_MAX_BYTES: usize = 64 << 10;
@@ -49,26 +53,6 @@ impl Scratch {
     }
 }
 
-/// Proof that a delivery is on the disk: only a commit that returned makes one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Durable {
-    /// Whether it was there before: the sender has repeated it.
-    pub(super) repeat: bool,
-    pub(super) until: Seq,
-}
-
-impl Durable {
-    /// Whether all of its events had been accepted lately, so that none of them was added.
-    pub fn is_repeat(self) -> bool {
-        self.repeat
-    }
-
-    /// All of its events have sequence numbers below this one.
-    pub fn until(self) -> Seq {
-        self.until
-    }
-}
-
 impl Appender {
     /// Registers the current thread, which must run a local task set (an actix or Tokio
     /// `LocalSet` context).
@@ -82,7 +66,7 @@ impl Appender {
     }
 
     /// Makes the events of one delivery durable: all of them or none. Events that were accepted
-    /// lately are durable already, and are not added again.
+    /// within the deduplication window are durable already, and are not added again.
     ///
     /// `encode` writes each event through the function it is given. Dropping the returned future
     /// does not take the delivery back: it may still become durable.
@@ -115,7 +99,7 @@ impl Appender {
         encode: impl FnOnce(&mut EventWriter<'_>),
     ) -> Result<oneshot::Receiver<Decision>, AppendError> {
         let Scratch { framed, ids } = scratch;
-        let recognize = self.shared.recognizes_repeats;
+        let recognize = self.shared.recognizes_duplicates;
         let mut writer = EventWriter { framed, ids, recognize, events: 0 };
         encode(&mut writer);
         let events = writer.events;

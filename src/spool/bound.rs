@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::AppendError;
+use super::error::AppendError;
 
 #[derive(Debug)]
 pub(super) struct Bound {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Seq;
+use super::terms::Seq;
 
 /// A fault of the spool.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ pub struct Options {
     /// Bound of the quarantine, in bytes.
     pub quarantine_max_bytes: u64,
     /// How long an accepted event is remembered, so that it is not added again; zero: not at all.
-    pub repeat_window: Duration,
+    pub dedup_window: Duration,
     /// Called by the writer after each commit of events, with its duration and its events.
     pub on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use tokio::sync::{Notify, watch};
 
-use super::{Seq, Spool};
+use super::handle::Spool;
+use super::terms::Seq;
 
 /// Follows the watermark. Not `Send`: one per worker.
 #[derive(Debug)]

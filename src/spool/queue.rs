@@ -6,20 +6,17 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::recent::{EventId, Repeats};
-use super::writer::Command;
-use super::{Advance, AppendError, Durable, QuarantineEntry, Seq};
+use super::command::Command;
+use super::dedup::Duplicates;
+use super::error::AppendError;
+use super::group::{Decision, Group, GroupResult};
+use super::quarantine::QuarantineEntry;
+use super::terms::{Advance, Durable, EventId, Seq};
 
 /// Bytes of one group before the next one is begun: a commit of this size takes a few ms.
 pub(super) const GROUP_MAX_BYTES: usize = 1 << 20;
 /// Bytes that may wait for the disk in memory; beyond it a delivery is refused at once.
 pub(super) const WAITING_MAX_BYTES: usize = 64 << 20;
-
-/// How a group ended.
-pub(super) type GroupResult = Result<(), AppendError>;
-
-/// How a delivery ended.
-pub(super) type Decision = Result<Durable, AppendError>;
 
 /// Tells one worker that its next `deliveries` waiting deliveries, oldest first, are decided.
 #[derive(Debug)]
@@ -28,54 +25,6 @@ pub(super) struct Decided {
     pub(super) result: Decision,
     /// Those of them, by their place, that ended otherwise: rarely any.
     pub(super) others: Vec<(usize, Decision)>,
-}
-
-/// One delivery of a group.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) worker: u32,
-    /// Ids of its events in [`Group::ids`].
-    pub(super) ids: u32,
-    /// There was no room for its events: it only asks whether they are known.
-    pub(super) probe: bool,
-}
-
-/// Deliveries that share one commit.
-#[derive(Debug, Default)]
-pub(super) struct Group {
-    /// Framed events, see [`super::group`].
-    pub(super) payload: Vec<u8>,
-    pub(super) events: u64,
-    /// The id of each event, where repeats are recognized.
-    pub(super) ids: Vec<EventId>,
-    pub(super) entries: Vec<Entry>,
-    pub(super) quarantine: Vec<QuarantineEntry>,
-    pub(super) quarantine_bytes: u64,
-    /// Deliveries of each worker, by its number: who is to be told.
-    pub(super) deliveries: Vec<usize>,
-}
-
-impl Group {
-    fn count(&mut self, worker: usize, ids: &[EventId], probe: bool) {
-        if self.deliveries.len() <= worker {
-            self.deliveries.resize(worker + 1, 0);
-        }
-        self.deliveries[worker] += 1;
-        self.ids.extend_from_slice(ids);
-        // Workers are threads, and events are bounded by the bytes that may wait.
-        let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        self.entries.push(Entry { worker: small(worker), ids: small(ids.len()), probe });
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        let quarantine = usize::try_from(self.quarantine_bytes).unwrap_or(usize::MAX);
-        (self.payload.len() + size_of_val(self.ids.as_slice())).saturating_add(quarantine)
-    }
-
-    /// Whether nothing is to be written for it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.events == 0 && self.quarantine.is_empty()
-    }
 }
 
 /// The state behind the one mutex between workers, publisher and writer.
@@ -118,7 +67,7 @@ impl Queue {
         inbox.workers.len() - 1
     }
 
-    /// Adds a delivery of framed events; `ids` are theirs, or none where no repeat is recognized.
+    /// Adds a delivery of framed events; `ids` are theirs, or none where no duplicate is recognized.
     pub(super) fn push_events(
         &self,
         worker: usize,
@@ -202,13 +151,13 @@ impl Queue {
 
     /// Tells every worker of a group how it ended: one message per worker, not per delivery. All
     /// that is durable by now has sequence numbers below `until`.
-    pub(super) fn decide(&self, group: &Group, result: &GroupResult, repeats: &Repeats, until: Seq) {
-        let decision = result.clone().map(|()| Durable { repeat: false, until });
+    pub(super) fn decide(&self, group: &Group, result: &GroupResult, duplicates: &Duplicates, until: Seq) {
+        let decision = result.clone().map(|()| Durable { duplicate: false, until });
         let inbox = self.lock();
         for (number, (worker, &deliveries)) in inbox.workers.iter().zip(&group.deliveries).enumerate() {
             if deliveries > 0 {
                 // A worker that is gone has nobody waiting.
-                let others = repeats.of(number, result.is_ok(), until);
+                let others = duplicates.of(number, result.is_ok(), until);
                 let _ = worker.send(Decided { deliveries, result: decision.clone(), others });
             }
         }
@@ -223,7 +172,7 @@ impl Queue {
         inbox.waiting_bytes = 0;
         drop(inbox);
         for group in &groups {
-            self.decide(group, &Err(AppendError::Closed), &Repeats::default(), 0);
+            self.decide(group, &Err(AppendError::Closed), &Duplicates::default(), 0);
         }
     }
 }

@@ -8,8 +8,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::bound::Bound;
-use super::quarantine::{EXPIRED, MALFORMED, NEAR_MISS, STALE, Tallies};
-use super::{AppendError, QuarantineEntry};
+use super::error::AppendError;
+use super::quarantine::{QuarantineEntry, Share, ShareUsage, Tallies};
 
 /// Who has a share, in sixteenths of the whole, and what it is called.
 const SHARES: [(Share, u64, &str); Share::ALL.len()] = [
@@ -20,52 +20,6 @@ const SHARES: [(Share, u64, &str); Share::ALL.len()] = [
     (Share::Refused, 4, "quarantine's share for refused records and damaged rows"),
 ];
 const WHOLE: u64 = 16;
-
-/// A part of the quarantine, by why entries are in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Share {
-    /// Authentic, but no valid recall.
-    Malformed,
-    /// Outside the time window.
-    Stale,
-    /// More than a day away.
-    Expired,
-    /// Of a command that looks like a published one.
-    NearMiss,
-    /// Of the publisher: what Kafka refused, damaged rows, and what another release has left.
-    Refused,
-}
-
-impl Share {
-    /// All of them; the index of one is its place here.
-    pub const ALL: [Self; 5] = [Self::Malformed, Self::Stale, Self::Expired, Self::NearMiss, Self::Refused];
-
-    /// The label value in metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Malformed => MALFORMED,
-            Self::Stale => STALE,
-            Self::Expired => EXPIRED,
-            Self::NearMiss => NEAR_MISS,
-            Self::Refused => "refused",
-        }
-    }
-
-    fn of(reason: &str) -> Self {
-        Self::ALL.into_iter().find(|share| share.label() == reason).unwrap_or(Self::Refused)
-    }
-}
-
-/// How much of a share is in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShareUsage {
-    /// Which.
-    pub share: Share,
-    /// Bytes of its entries.
-    pub bytes: u64,
-    /// Their bound.
-    pub max_bytes: u64,
-}
 
 #[derive(Debug)]
 pub(super) struct Shares {

@@ -120,7 +120,7 @@ fn alter(
         max_bytes: config.max_bytes,
         quarantine_max_bytes: config.quarantine_max_bytes,
         // The node's own is not known here; a shorter one would forget what the node has to know.
-        repeat_window: crate::config::MAX_DEDUP_WINDOW,
+        dedup_window: crate::config::MAX_DEDUP_WINDOW,
         on_commit: Box::new(|_, _| ()),
     };
     let (spool, writer) = match Spool::open(options, || ()) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::{IntCounter, IntGauge, Registry};
 
 use super::{counters, options, raise, register, shares, signed};
-use crate::spool::{Progress, RecentUsage, Usage};
+use crate::spool::{DedupUsage, Progress, Usage};
 use crate::telemetry::{self, DropReason};
 
 /// Gauges and derived counters, set at each scrape.
@@ -46,7 +46,7 @@ pub struct View {
     /// Of the spool.
     pub usage: Usage,
     /// Of the spool.
-    pub recent: RecentUsage,
+    pub dedup: DedupUsage,
     /// Age of the oldest event not published.
     pub oldest_age: Duration,
     /// Whether the publisher is ready.
@@ -155,9 +155,9 @@ impl Snapshot {
         raise(&self.accepted, progress.accepted());
         raise(&self.published, progress.published());
         raise(&self.quarantined, progress.quarantined);
-        raise(&self.duplicates, view.recent.repeats);
-        self.dedup_ids.set(signed(view.recent.ids));
-        self.dedup_covers.set(view.recent.covers.as_secs_f64());
+        raise(&self.duplicates, view.dedup.duplicates);
+        self.dedup_ids.set(signed(view.dedup.ids));
+        self.dedup_covers.set(view.dedup.covers.as_secs_f64());
         self.spool_events.set(signed(progress.depth()));
         self.recovered.set(signed(progress.recovered()));
         self.bytes.set(signed(view.usage.bytes));

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use uuid::Uuid;
 
+use super::loss::{Loss, lose, loss, salts, synced};
 use super::*;
 
 #[derive(Debug, Clone)]
@@ -31,26 +32,12 @@ enum Op {
     Crash(Vec<Vec<usize>>, Index, Loss),
 }
 
-#[derive(Debug, Clone)]
-enum Loss {
-    Nothing,
-    Cut(Index),
-    /// Sectors of 512 bytes that never reached the disk, and what is there instead.
-    Sectors(Vec<Index>, u8),
-    Garbage(Vec<u8>),
-}
-
 fn delivery() -> impl Strategy<Value = Vec<usize>> {
     vec(prop_oneof![9 => 0..700_usize, 1 => 700..40_000_usize], 1..5)
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let loss = prop_oneof![
-        Just(Loss::Nothing),
-        any::<Index>().prop_map(Loss::Cut),
-        (vec(any::<Index>(), 1..10), any::<u8>()).prop_map(|(sectors, byte)| Loss::Sectors(sectors, byte)),
-        vec(any::<u8>(), 1..5000).prop_map(Loss::Garbage),
-    ];
+    let loss = loss();
     prop_oneof![
         8 => vec(delivery(), 1..6).prop_map(Op::Append),
         2 => (0..3000_usize).prop_map(Op::Quarantine),
@@ -131,41 +118,10 @@ fn open_at(dir: &Path) -> (Spool, WriterHandle) {
         dir: dir.to_owned(),
         max_bytes: 1 << 30,
         quarantine_max_bytes: 1 << 30,
-        repeat_window: Duration::ZERO,
+        dedup_window: Duration::ZERO,
         on_commit: Box::new(|_, _| ()),
     };
     Spool::open(options, || ()).unwrap()
-}
-
-/// Where the log's synced part ends: its salts, which change when it begins anew, and its length.
-fn synced(dir: &Path) -> (Vec<u8>, u64) {
-    let connection = rusqlite::Connection::open(dir.join("spool.db")).unwrap();
-    let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap();
-    let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
-    let log = std::fs::read(dir.join("spool.db-wal")).unwrap();
-    let end = u64::try_from(frames).map_or(0, |frames| if frames == 0 { 0 } else { 32 + frames * (24 + page) });
-    (salts(&log), end)
-}
-
-fn salts(log: &[u8]) -> Vec<u8> {
-    log.get(16..24).unwrap_or_default().to_vec()
-}
-
-fn lose(log: &mut Vec<u8>, synced: usize, loss: &Loss) {
-    let open = log.len() - synced;
-    match loss {
-        Loss::Nothing => {}
-        Loss::Cut(at) => log.truncate(synced + at.index(open + 1)),
-        Loss::Sectors(_, _) if open == 0 => {}
-        Loss::Sectors(sectors, byte) => {
-            for at in sectors {
-                let start = (synced + at.index(open)) / 512 * 512;
-                let end = (start + 512).min(log.len());
-                log[start.max(synced)..end].fill(*byte);
-            }
-        }
-        Loss::Garbage(bytes) => log.extend_from_slice(bytes),
-    }
 }
 
 impl Run {
@@ -352,7 +308,7 @@ impl Run {
             let (first_seq, events, payload): (usize, usize, Vec<u8>) = row.unwrap();
             let mut expected = Vec::new();
             for event in &model.events[first_seq - 1..first_seq - 1 + events] {
-                group::push_event(&mut expected, |out| out.extend_from_slice(event));
+                frame::push_event(&mut expected, |out| out.extend_from_slice(event));
             }
             assert!(payload == expected, "the row of event {first_seq}");
             if (first_seq + events) as u64 > watermark {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::super::wal::{self, Checkpoint};
+use crate::spool::store::wal::{self, Checkpoint};
 
 /// A checkpoint is due each time the WAL has grown by this much, also under load: what piles up would cost an
 /// acknowledgement seconds.
@@ -124,7 +124,7 @@ impl Checkpoints {
         match thread.spawn(move || result.send(wal::checkpoint_alone(&dir))) {
             Ok(_) => self.beside = Some(receiver),
             Err(error) => {
-                tracing::warn!(event = "checkpoint_failed", %error, "no thread for a checkpoint of the spool")
+                tracing::warn!(event = "checkpoint_failed", %error, "no thread for a checkpoint of the spool");
             }
         }
     }

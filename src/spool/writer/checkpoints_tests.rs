@@ -1,5 +1,5 @@
-use super::super::super::wal::WalBytes;
 use super::*;
+use crate::spool::store::wal::WalBytes;
 
 const MIB: u64 = 1 << 20;
 

@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rusqlite::params;
-
-use super::super::{Advance, Identity, Positions, QuarantineEntry, Seq, SpoolError, quarantine, rows};
-use super::{Command, Effect, Writer};
+use super::{Effect, Writer};
+use crate::spool::command::Command;
+use crate::spool::error::SpoolError;
+use crate::spool::quarantine::{self, QuarantineEntry};
+use crate::spool::store::{self, rows};
+use crate::spool::terms::{Advance, Identity, Positions, Seq};
 
 impl Writer {
     pub(super) fn execute(&mut self, command: Command) -> Result<(), SpoolError> {
@@ -17,7 +19,7 @@ impl Writer {
             }
             Command::Begin { advance, reply, .. } => {
                 let begun = self.transact(|writer, tx| {
-                    tx.execute("DELETE FROM position WHERE topic = ?1", [advance.topic.as_ref()])?;
+                    rows::forget_positions(tx, &advance.topic)?;
                     writer.store(tx, Some(&advance), 0)
                 })?;
                 let _ = reply.send(begun.map(|()| true).map_err(SpoolError::NotWritten));
@@ -33,9 +35,9 @@ impl Writer {
                 (reply, self.quarantine_events(&events, &entry)?)
             }
             Command::Renew { identity, reply } => {
-                let Identity { first_seq, uuid } = identity;
+                let first_seq = identity.first_seq;
                 let result = self.transact(|_, tx| {
-                    tx.execute("INSERT OR REPLACE INTO identity VALUES (?1, ?2)", params![first_seq, uuid])?;
+                    rows::store_identity(tx, identity)?;
                     Ok(Effect::default())
                 })?;
                 if result.is_ok() {
@@ -65,7 +67,7 @@ impl Writer {
             if !fits {
                 return Ok(Effect { removable: writer.removable, ..Effect::default() });
             }
-            rows::insert_quarantine(tx, entry, name)?;
+            store::quarantine::insert_quarantine(tx, entry, name)?;
             writer.store(tx, Some(&behind), 0)
         })?;
         let result = result.and_then(|()| {

@@ -5,15 +5,18 @@ use std::time::Instant;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::super::{SpoolError, rows, schema, wal};
 use super::Writer;
 use super::checkpoints::Step;
+use crate::spool::error::SpoolError;
+use crate::spool::store::files::{database_file, file_id};
+use crate::spool::store::open::open_writer;
+use crate::spool::store::{self, rows, wal};
 
 impl Writer {
     /// Whether the file was removed, or another one has its name: what is written to it is gone with
     /// this process, so nothing more may be acknowledged. What it holds is published before the end.
     pub(super) fn is_gone(&mut self) -> bool {
-        if !self.gone && schema::file_id(&self.shared.dir) != self.file_id {
+        if !self.gone && file_id(&self.shared.dir) != self.file_id {
             self.gone = true;
             let gone = self.gone_error();
             tracing::error!(error = %gone, "deliveries are refused; once all is published the process ends");
@@ -23,7 +26,7 @@ impl Writer {
     }
 
     pub(super) fn gone_error(&self) -> SpoolError {
-        SpoolError::Gone { file: schema::database_file(&self.shared.dir) }
+        SpoolError::Gone { file: database_file(&self.shared.dir) }
     }
 
     /// Opens the file anew after a failure, and removes what was never acknowledged. `None`: not
@@ -32,7 +35,7 @@ impl Writer {
         if self.is_gone() {
             return Err(self.gone_error());
         }
-        let (mut connection, found) = match schema::open_writer(&self.shared.dir) {
+        let (mut connection, found) = match open_writer(&self.shared.dir) {
             Ok(opened) => opened,
             Err(corrupt @ SpoolError::Corrupt { .. }) => return Err(corrupt),
             Err(error) => {
@@ -46,7 +49,7 @@ impl Writer {
         }
         if found.next_seq < self.next_seq {
             return Err(SpoolError::Corrupt {
-                file: schema::database_file(&self.shared.dir),
+                file: database_file(&self.shared.dir),
                 reason: format!(
                     "events {} to {} were acknowledged and are gone from the disk",
                     found.next_seq,
@@ -68,8 +71,8 @@ impl Writer {
     /// repeat, and lost.
     fn undo_unacknowledged(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute("DELETE FROM event_group WHERE first_seq >= ?1", [self.next_seq])?;
-        tx.execute("DELETE FROM recent WHERE first_seq >= ?1", [self.next_seq])?;
+        rows::remove_from(&tx, self.next_seq)?;
+        store::dedup::remove_from(&tx, self.next_seq)?;
         rows::touch(&tx)?;
         tx.commit()
     }

@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
-use super::super::queue::Group;
-use super::super::{QuarantineId, Seq, SpoolError, quarantine, rows};
 use super::{Effect, Writer, unix_ms};
+use crate::spool::error::SpoolError;
+use crate::spool::group::Group;
+use crate::spool::quarantine::{self, QuarantineId};
+use crate::spool::store::{self, rows};
+use crate::spool::terms::Seq;
 
 /// One change: what left, and what came.
 pub(super) struct Taken {
@@ -36,7 +39,7 @@ impl Writer {
         let bytes = group.payload.len() as u64;
         let mut left = None;
         let committed = self.attempt(|writer, tx| {
-            left = rows::take_out(tx, ids)?;
+            left = store::quarantine::take_out(tx, ids)?;
             if left.is_some() && group.events > 0 {
                 rows::insert_group(tx, writer.next_seq, &group, unix_ms(), writer.bytes_through + bytes)?;
             }
@@ -71,10 +74,9 @@ impl Writer {
     /// Finds out, as the file is opened anew, what became of a change whose commit failed.
     pub(super) fn settle(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let Some(id) = self.unsure.as_ref().map(|taken| taken.id) else { return Ok(()) };
-        let query = "SELECT 1 FROM quarantine WHERE id = ?1";
-        let there = connection.query_row(query, [id], |_| Ok(())).optional()?;
+        let is_there = store::quarantine::is_there(connection, id)?;
         let Some(taken) = self.unsure.take() else { return Ok(()) };
-        if there.is_some() {
+        if is_there {
             self.shared.capacity.release(taken.group.payload.len() as u64);
         } else {
             tracing::warn!(entries = taken.left.len(), "entries had left the quarantine though the commit failed");

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::super::super::group::push_event;
-use super::super::super::quarantine_tests::{ids, kept, put};
-use super::super::super::tests::{append, open, options, read};
-use super::super::super::{QuarantineEntry, Shared, Spool};
 use super::*;
+use crate::spool::frame::push_event;
+use crate::spool::shared::Shared;
+use crate::spool::tests::put_aside::{ids, kept, put};
+use crate::spool::tests::{append, open, options, read};
+use crate::spool::{QuarantineEntry, Spool, verify};
 
 /// A spool whose writer is not a thread but in the test's hands, with one entry in quarantine.
 fn in_hands(dir: &Path) -> (Arc<Shared>, Writer) {
@@ -84,7 +85,7 @@ fn a_record_whose_way_into_quarantine_failed_and_is_on_the_disk_is_there_once() 
     drop(writer);
     let (spool, _writer) = open(dir.path());
     assert_eq!((kept(&spool), spool.usage().quarantine_events, spool.usage().quarantine_bytes), (vec![1], 1, 1));
-    assert!(super::super::super::verify(dir.path()).unwrap().faults.is_empty());
+    assert!(verify(dir.path()).unwrap().faults.is_empty());
 }
 
 #[test]

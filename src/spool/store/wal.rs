@@ -7,29 +7,24 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::schema::{BUSY_TIMEOUT, PAGE_BYTES, database_file};
+use super::files::{BUSY_TIMEOUT, PAGE_BYTES, database_file, wal_file};
 
 /// How long a checkpoint waits for readers. Readers of the bridge take less; another reader may hold on for longer,
 /// and no acknowledgement waits for that.
 const RESTART_WAIT: Duration = Duration::from_millis(50);
 /// What the file shrinks to when it begins again.
-pub(super) const KEPT_BYTES: u64 = 8 << 20;
+pub(in crate::spool) const KEPT_BYTES: u64 = 8 << 20;
 /// How much of the WAL is read at once when it is rewritten.
 const CHUNK_BYTES: usize = 1 << 20;
 /// How often a start that takes long tells how far it has come.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
-
-/// The file of the WAL.
-pub(super) fn log_file(dir: &Path) -> PathBuf {
-    dir.join("spool.db-wal")
-}
 
 /// Writes the WAL that another process has left over itself, and syncs it.
 ///
@@ -37,8 +32,8 @@ pub(super) fn log_file(dir: &Path) -> PathBuf {
 /// sync would write it. It would be taken for durable, and with it go, when the power fails, all
 /// commits behind it. What is rewritten is synced again. While connections are open this is not
 /// needed: they know where the WAL ended before the sync that failed, and go on there.
-pub(super) fn rewrite(dir: &Path) -> std::io::Result<()> {
-    let log = match OpenOptions::new().read(true).write(true).open(log_file(dir)) {
+pub(in crate::spool) fn rewrite(dir: &Path) -> std::io::Result<()> {
+    let log = match OpenOptions::new().read(true).write(true).open(wal_file(dir)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         log => log?,
     };
@@ -65,7 +60,7 @@ pub(super) fn rewrite(dir: &Path) -> std::io::Result<()> {
 ///
 /// # Errors
 /// The disk fails. A full disk is no error here: the spool refuses deliveries until there is room.
-pub(super) fn empty(connection: &Connection) -> rusqlite::Result<()> {
+pub(in crate::spool) fn empty(connection: &Connection) -> rusqlite::Result<()> {
     let (ended, waiting) = channel::<()>();
     let began = Instant::now();
     let emptied = std::thread::scope(|scope| {
@@ -90,24 +85,24 @@ pub(super) fn empty(connection: &Connection) -> rusqlite::Result<()> {
 
 /// What a checkpoint did.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Checkpoint {
+pub(in crate::spool) struct Checkpoint {
     /// None: another checkpoint was at work.
-    pub(super) bytes: Option<WalBytes>,
+    pub(in crate::spool) bytes: Option<WalBytes>,
     /// The next commit writes from the start of the WAL.
-    pub(super) is_restarted: bool,
+    pub(in crate::spool) is_restarted: bool,
 }
 
 /// The WAL after a checkpoint, in bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct WalBytes {
+pub(in crate::spool) struct WalBytes {
     /// Not yet in the database: a reader still needs what they replace.
-    pub(super) left: u64,
+    pub(in crate::spool) left: u64,
     /// All of it.
-    pub(super) size: u64,
+    pub(in crate::spool) size: u64,
 }
 
 /// Copies the WAL into the database. With `waits`, waits for readers for 50 ms, and empties the WAL.
-pub(super) fn checkpoint(connection: &Connection, waits: bool) -> rusqlite::Result<Checkpoint> {
+pub(in crate::spool) fn checkpoint(connection: &Connection, waits: bool) -> rusqlite::Result<Checkpoint> {
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
     let (busy, frames, copied) = if waits {
         connection.busy_timeout(RESTART_WAIT)?;
@@ -124,7 +119,7 @@ pub(super) fn checkpoint(connection: &Connection, waits: bool) -> rusqlite::Resu
 }
 
 /// The same on a connection of its own, without waiting for readers.
-pub(super) fn checkpoint_alone(dir: &Path) -> rusqlite::Result<Checkpoint> {
+pub(in crate::spool) fn checkpoint_alone(dir: &Path) -> rusqlite::Result<Checkpoint> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database_file(dir), flags)?;
     // The writer may be gone when this connection is closed; the next start copies what is left then.

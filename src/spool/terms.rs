@@ -6,10 +6,16 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::shares::{Share, ShareUsage};
+use super::quarantine::{Share, ShareUsage};
 
 /// A sequence number of this spool, counted from 1 over all its identities.
 pub type Seq = u64;
+
+/// The id of an event, by which a duplicate is recognized.
+pub type EventId = [u8; 16];
+
+/// The id of an event that is added whatever was accepted before.
+pub(super) const NO_ID: EventId = [0; 16];
 
 /// The next offset to read, by partition.
 pub type Positions = BTreeMap<i32, i64>;
@@ -101,28 +107,6 @@ pub struct Advance {
     pub positions: Positions,
 }
 
-/// What is kept of a delivery or record that cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuarantineEntry {
-    /// When, in UNIX milliseconds.
-    pub at_ms: i64,
-    /// Why, as one word: an outcome label or a Kafka error.
-    pub reason: &'static str,
-    /// Why, as a sentence.
-    pub detail: String,
-    /// The query without Sign; empty for a record that Kafka refused.
-    pub query: String,
-    /// The raw body, or the encoded record that Kafka refused.
-    pub body: Vec<u8>,
-}
-
-impl QuarantineEntry {
-    /// Bytes that count against the bound.
-    pub fn bytes(&self) -> u64 {
-        (self.detail.len() + self.query.len() + self.body.len()) as u64
-    }
-}
-
 /// Numbers for status and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
@@ -142,9 +126,9 @@ pub struct Usage {
     pub quarantine_shares: [ShareUsage; Share::ALL.len()],
 }
 
-/// The memory for events accepted lately.
+/// The memory of the deduplication window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecentUsage {
+pub struct DedupUsage {
     /// How long an event is remembered; zero: not at all.
     pub window: Duration,
     /// How far back it reaches: the window, unless there was no room for all of it.
@@ -153,6 +137,26 @@ pub struct RecentUsage {
     pub ids: u64,
     /// Memory taken, in bytes.
     pub bytes: u64,
-    /// Events not added since the start, because they were there.
-    pub repeats: u64,
+    /// Duplicates since the start: events that were not added.
+    pub duplicates: u64,
+}
+
+/// Proof that a delivery is on the disk: only a commit that returned makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durable {
+    /// Whether it was there before: the sender has sent it again.
+    pub(super) duplicate: bool,
+    pub(super) until: Seq,
+}
+
+impl Durable {
+    /// Whether all of its events were accepted within the deduplication window, so that none of them was added.
+    pub fn is_duplicate(self) -> bool {
+        self.duplicate
+    }
+
+    /// All of its events have sequence numbers below this one.
+    pub fn until(self) -> Seq {
+        self.until
+    }
 }

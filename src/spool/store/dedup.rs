@@ -1,27 +1,17 @@
-//! The window of events accepted lately, as it lies in the file.
+//! The deduplication window as it lies in the file.
 //!
 //! One row per group, written in the transaction of the group, under the number of its first event;
 //! it stays when the group was published and removed.
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::window::{EventId, NO_ID, Window};
-use crate::spool::Seq;
+use crate::spool::terms::{EventId, NO_ID, Seq};
 
 /// Rows removed with one transaction.
 const REMOVE_MAX_ROWS: usize = 2048;
 
-/// What of the file belongs to this room.
-pub(in crate::spool) const TABLE: &str = "
-CREATE TABLE recent (
-    first_seq INTEGER PRIMARY KEY,
-    accepted_at_ms INTEGER NOT NULL,
-    ids BLOB NOT NULL
-) STRICT;
-";
-
 /// Adds the ids of a group.
-pub(super) fn insert(
+pub(in crate::spool) fn insert(
     tx: &Transaction<'_>,
     first_seq: Seq,
     accepted_at_ms: i64,
@@ -35,7 +25,7 @@ pub(super) fn insert(
 }
 
 /// Removes rows up to this one, oldest first and within a bound; tells whether some are left.
-pub(super) fn remove(tx: &Transaction<'_>, through: Seq) -> rusqlite::Result<bool> {
+pub(in crate::spool) fn remove(tx: &Transaction<'_>, through: Seq) -> rusqlite::Result<bool> {
     let removed = tx
         .prepare_cached(
             "DELETE FROM recent WHERE first_seq <=
@@ -45,15 +35,36 @@ pub(super) fn remove(tx: &Transaction<'_>, through: Seq) -> rusqlite::Result<boo
     Ok(removed > REMOVE_MAX_ROWS)
 }
 
-/// Fills an empty window from the file. `unix_now_ms` is the wall clock, `now_ms` the window's own.
-/// Costs at most what the bound of the window costs.
-pub(super) fn load(
+/// Removes rows from this number on: no event belongs to them.
+pub(in crate::spool) fn remove_from(connection: &Connection, seq: Seq) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM recent WHERE first_seq >= ?1", [seq]).map(drop)
+}
+
+/// What is loaded of the window.
+#[derive(Debug)]
+pub(in crate::spool) enum Loaded<'r> {
+    /// Rows up to this number are not needed: they are older than the window, or, where an age is given, there is no
+    /// room for them.
+    Skipped { through: Seq, age_ms: Option<i64> },
+    /// A row of this age.
+    Row { first_seq: Seq, age_ms: i64, ids: &'r [EventId] },
+}
+
+/// Bounds of what is loaded.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::spool) struct LoadBounds {
+    pub(in crate::spool) max_age_ms: i64,
+    pub(in crate::spool) max_ids: usize,
+}
+
+/// Loads the window, oldest row first. Costs at most what its bound costs. `unix_now_ms` is the wall clock.
+pub(in crate::spool) fn load(
     connection: &Connection,
-    window: &mut Window,
+    bounds: LoadBounds,
     unix_now_ms: i64,
-    now_ms: i64,
+    mut take: impl FnMut(Loaded<'_>),
 ) -> rusqlite::Result<()> {
-    let Some(from) = find_start(connection, window, unix_now_ms, now_ms)? else { return Ok(()) };
+    let Some(from) = find_start(connection, bounds, unix_now_ms, &mut take)? else { return Ok(()) };
     let mut statement = connection
         .prepare("SELECT first_seq, accepted_at_ms, ids FROM recent WHERE first_seq >= ?1 ORDER BY first_seq")?;
     let mut rows = statement.query([from])?;
@@ -61,22 +72,18 @@ pub(super) fn load(
     while let Some(row) = rows.next()? {
         // Nothing is older than what came before it, whatever was done to the clock.
         youngest = age(unix_now_ms, row.get(1)?).min(youngest);
-        let ids = row.get_ref(2)?.as_blob()?;
-        for id in ids.as_chunks().0 {
-            window.note(*id);
-        }
-        window.keep(row.get(0)?, now_ms - youngest);
+        let ids = row.get_ref(2)?.as_blob()?.as_chunks().0;
+        take(Loaded::Row { first_seq: row.get(0)?, age_ms: youngest, ids });
     }
-    window.expire(now_ms);
     Ok(())
 }
 
-/// The first row that the window holds, from the newest one back, and what lies before it.
+/// The first row to load, from the newest one back.
 fn find_start(
     connection: &Connection,
-    window: &mut Window,
+    bounds: LoadBounds,
     unix_now_ms: i64,
-    now_ms: i64,
+    take: &mut impl FnMut(Loaded<'_>),
 ) -> rusqlite::Result<Option<Seq>> {
     let mut statement =
         connection.prepare("SELECT first_seq, accepted_at_ms, length(ids) FROM recent ORDER BY first_seq DESC")?;
@@ -85,12 +92,12 @@ fn find_start(
     while let Some(row) = rows.next()? {
         let (first_seq, age) = (row.get(0)?, age(unix_now_ms, row.get(1)?));
         ids += row.get::<_, usize>(2)? / NO_ID.len();
-        if age >= window.length_ms() {
-            window.skip_through(first_seq, None);
+        if age >= bounds.max_age_ms {
+            take(Loaded::Skipped { through: first_seq, age_ms: None });
             break;
         }
-        if ids > window.max_ids() {
-            window.skip_through(first_seq, Some(now_ms - age));
+        if ids > bounds.max_ids {
+            take(Loaded::Skipped { through: first_seq, age_ms: Some(age) });
             break;
         }
         from = Some(first_seq);

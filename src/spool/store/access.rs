@@ -26,7 +26,7 @@ const FILE_MODE: u32 = 0o600;
 const ROOT: u32 = 0;
 
 /// Makes the directory, for its owner alone; directories above it as usual.
-pub(super) fn create(dir: &Path) -> io::Result<()> {
+pub(in crate::spool) fn create(dir: &Path) -> io::Result<()> {
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::create_dir_all(parent)?;
     }
@@ -41,7 +41,7 @@ pub(super) fn create(dir: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// A name in the directory is a link, or this process may not use it.
-pub(super) fn secure(dir: &Path) -> io::Result<Vec<String>> {
+pub(in crate::spool) fn secure(dir: &Path) -> io::Result<Vec<String>> {
     let warnings = look(dir)?;
     let me = geteuid().as_raw();
     let narrow = |path: &Path, found: &Metadata, mode: u32| {
@@ -62,7 +62,7 @@ pub(super) fn secure(dir: &Path) -> io::Result<Vec<String>> {
 }
 
 /// The same without changing anything.
-pub(super) fn look(dir: &Path) -> io::Result<Vec<String>> {
+pub(in crate::spool) fn look(dir: &Path) -> io::Result<Vec<String>> {
     let me = geteuid().as_raw();
     let contents = contents(dir)?;
     for (path, found) in contents.ours {
@@ -107,7 +107,7 @@ pub(super) fn look(dir: &Path) -> io::Result<Vec<String>> {
 ///
 /// # Errors
 /// It could not.
-pub(super) fn could_create(dir: &Path) -> io::Result<()> {
+pub(in crate::spool) fn could_create(dir: &Path) -> io::Result<()> {
     // A relative name without a directory before it begins here.
     let above = dir.ancestors().skip(1).map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
     for above in above {
@@ -133,12 +133,12 @@ pub(super) fn could_create(dir: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// It cannot.
-pub(super) fn can_write(dir: &Path) -> io::Result<()> {
+pub(in crate::spool) fn can_write(dir: &Path) -> io::Result<()> {
     tempfile::Builder::new().prefix(CHECK).tempfile_in(dir)?.close()
 }
 
 /// Opens a file for reading and writing, made where it is missing.
-pub(super) fn open_or_create(dir: &Path, name: &str) -> io::Result<File> {
+pub(in crate::spool) fn open_or_create(dir: &Path, name: &str) -> io::Result<File> {
     if let Some(file) = open_existing(dir, name)? {
         return Ok(file);
     }
@@ -152,7 +152,7 @@ pub(super) fn open_or_create(dir: &Path, name: &str) -> io::Result<File> {
 }
 
 /// The same where it is there.
-pub(super) fn open_existing(dir: &Path, name: &str) -> io::Result<Option<File>> {
+pub(in crate::spool) fn open_existing(dir: &Path, name: &str) -> io::Result<Option<File>> {
     let path = dir.join(name);
     match options().open(&path) {
         Ok(file) => Ok(Some(file)),

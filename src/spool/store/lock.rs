@@ -7,17 +7,18 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-use super::{SpoolError, access};
+use super::access;
+use crate::spool::error::SpoolError;
 
 const LOCK_FILE: &str = "spool.lock";
 
 /// The exclusive hold on a spool directory; released on drop.
 #[derive(Debug)]
-pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub(in crate::spool) struct DirectoryLock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl DirectoryLock {
     /// Creates `dir` where it is missing, and takes its lock without waiting.
-    pub(super) fn acquire(dir: &Path) -> Result<Self, SpoolError> {
+    pub(in crate::spool) fn acquire(dir: &Path) -> Result<Self, SpoolError> {
         let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
         if !dir.is_dir() {
             access::create(dir).map_err(fault)?;
@@ -38,7 +39,7 @@ impl DirectoryLock {
 
     /// Takes the lock file that exists, and writes nothing. `None`: no lock file exists, so no process has the
     /// directory.
-    pub(super) fn try_existing(dir: &Path) -> Result<Option<Self>, SpoolError> {
+    pub(in crate::spool) fn try_existing(dir: &Path) -> Result<Option<Self>, SpoolError> {
         let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
         let Some(file) = access::open_existing(dir, LOCK_FILE).map_err(fault)? else { return Ok(None) };
         take(&file, dir)?;
@@ -64,6 +65,6 @@ fn take(file: &File, dir: &Path) -> Result<(), SpoolError> {
 }
 
 /// Makes the names in a directory durable (`fsync` of the directory itself).
-pub(super) fn sync_directory(dir: &Path) -> std::io::Result<()> {
+pub(in crate::spool) fn sync_directory(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
 }

@@ -1,47 +1,23 @@
-//! Looking into a spool from outside, whether or not a bridge works on it.
+//! What a command reads of a spool: its numbers, and the events that wait.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
 
-use super::lock::DirectoryLock;
+use super::errors::as_spool_error;
+use super::files::database_file;
 use super::reader::Reader;
-use super::{Identity, Positions, Seq, SpoolError, Tallies, group, schema};
+use super::rows;
+use super::schema::check_format;
+use super::state::check;
+use crate::spool::error::SpoolError;
+use crate::spool::frame;
+use crate::spool::quarantine::Tallies;
+use crate::spool::terms::{Identity, Positions, Seq};
 
 /// Rows of one step of reading are at most these many bytes and one row.
 const STEP_BYTES: usize = 1 << 20;
-
-/// Who has a spool directory while a command looks into it. A node that is stopped stays so as long
-/// as this lives.
-#[derive(Debug)]
-pub struct Hold {
-    running: Option<String>,
-    _lock: Option<DirectoryLock>,
-}
-
-impl Hold {
-    /// Takes the lock of the directory, or finds that a running process has it. Creates no spool.
-    ///
-    /// # Errors
-    /// There is no spool, or the directory cannot be used.
-    pub fn take(dir: &Path) -> Result<Self, SpoolError> {
-        if !schema::database_file(dir).exists() {
-            return Err(SpoolError::NoSpool { dir: dir.to_owned() });
-        }
-        match DirectoryLock::acquire(dir) {
-            Ok(lock) => Ok(Self { running: None, _lock: Some(lock) }),
-            Err(SpoolError::Locked { holder, .. }) => Ok(Self { running: Some(holder), _lock: None }),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// ` (pid N)`, or nothing where the number is not known, of the process that has the directory;
-    /// `None`: nobody had it.
-    pub fn running(&self) -> Option<&str> {
-        self.running.as_deref()
-    }
-}
 
 /// What the file says of itself, all from one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +67,7 @@ pub struct Waiting {
 impl WaitingRow {
     /// The events that wait, with their numbers.
     pub fn events(&self) -> impl Iterator<Item = (Seq, &[u8])> {
-        (self.first_seq..).zip(group::events(&self.payload)).skip_while(|&(seq, _)| seq < self.watermark)
+        (self.first_seq..).zip(frame::events(&self.payload)).skip_while(|&(seq, _)| seq < self.watermark)
     }
 }
 
@@ -102,7 +78,7 @@ impl Reader {
     /// # Errors
     /// There is no spool, or none that this release reads.
     pub fn open_beside(dir: &Path) -> Result<Self, SpoolError> {
-        let file = schema::database_file(dir);
+        let file = database_file(dir);
         if !file.exists() {
             return Err(SpoolError::NoSpool { dir: dir.to_owned() });
         }
@@ -110,8 +86,8 @@ impl Reader {
         let connection = reader.connection();
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-            .map_err(|error| schema::as_fault(&file, error))?;
-        schema::check_format(connection, &file)?;
+            .map_err(|error| as_spool_error(&file, error))?;
+        check_format(connection, &file)?;
         Ok(reader)
     }
 
@@ -120,10 +96,10 @@ impl Reader {
     /// # Errors
     /// The file cannot be read, or its numbers contradict each other.
     pub fn facts(&self) -> Result<Facts, SpoolError> {
-        let fault = |error| schema::as_fault(self.file(), error);
+        let fault = |error| as_spool_error(self.file(), error);
         // One moment for all of it.
         let tx = self.connection().unchecked_transaction().map_err(fault)?;
-        let found = schema::check(&tx, self.file())?;
+        let found = check(&tx, self.file())?;
         let mut positions = BTreeMap::<String, Positions>::new();
         let mut statement = tx.prepare("SELECT topic, partition, next_offset FROM position").map_err(fault)?;
         let mut rows = statement.query([]).map_err(fault)?;
@@ -150,7 +126,7 @@ impl Reader {
     /// The file cannot be read; a row whose content is damaged is no error, see
     /// [`WaitingRow::is_sound`].
     pub fn waiting(&self, after: Option<Seq>) -> Result<Waiting, SpoolError> {
-        let fault = |error| schema::as_fault(self.file(), error);
+        let fault = |error| as_spool_error(self.file(), error);
         // One moment for rows and names.
         let tx = self.connection().unchecked_transaction().map_err(fault)?;
         let found = (|| {
@@ -161,7 +137,7 @@ impl Reader {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
             let from = first.unwrap_or(watermark).max(after.map_or(0, |after| after + 1));
-            let identities = schema::identities(&tx)?;
+            let identities = rows::identities(&tx)?;
             let mut waiting = Waiting { rows: Vec::new(), identities };
             let mut statement = tx.prepare_cached(
                 "SELECT first_seq, events, accepted_at_ms, checksum, payload FROM event_group
@@ -177,7 +153,7 @@ impl Reader {
                 }
                 let payload: Vec<u8> = row.get(4)?;
                 bytes += payload.len();
-                let is_sound = group::fault(first_seq, events, row.get(3)?, &payload).is_none();
+                let is_sound = frame::fault(first_seq, events, row.get(3)?, &payload).is_none();
                 let accepted_at_ms = row.get(2)?;
                 waiting.rows.push(WaitingRow { first_seq, events, accepted_at_ms, payload, watermark, is_sound });
             }

@@ -2,22 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::tests::{append, open, options, read, with_appender};
 use super::*;
 
 fn entry(reason: &'static str, size: usize) -> QuarantineEntry {
     QuarantineEntry { at_ms: 5, reason, detail: "d".into(), query: "q".into(), body: vec![7; size - 2] }
 }
 
-pub(super) fn put(spool: &Spool, reason: &'static str, size: usize) -> Result<Durable, AppendError> {
+pub(in crate::spool) fn put(spool: &Spool, reason: &'static str, size: usize) -> Result<Durable, AppendError> {
     with_appender(spool, async |appender| appender.quarantine(entry(reason, size)).await)
 }
 
-pub(super) fn ids(ids: &[QuarantineId]) -> BTreeSet<QuarantineId> {
+pub(in crate::spool) fn ids(ids: &[QuarantineId]) -> BTreeSet<QuarantineId> {
     ids.iter().copied().collect()
 }
 
-pub(super) fn kept(spool: &Spool) -> Vec<QuarantineId> {
+pub(in crate::spool) fn kept(spool: &Spool) -> Vec<QuarantineId> {
     spool.reader().unwrap().quarantine_after(0).unwrap().into_iter().map(|entry| entry.id).collect()
 }
 

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::errors::{as_spool_error, corrupt};
+use super::files::database_file;
+use super::open::open_reader;
 use super::row::Row;
-use super::{Damage, Positions, Seq, SpoolError, group, schema};
+use crate::spool::error::{Damage, SpoolError};
+use crate::spool::frame;
+use crate::spool::terms::{Positions, Seq};
 
 /// How much one read may bring. At least one row is always read: up to 1 MiB and one delivery.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +37,7 @@ impl Batch {
     pub fn events(&self) -> impl Iterator<Item = (Seq, &[u8])> {
         self.rows
             .iter()
-            .flat_map(|row| (row.first_seq..).zip(group::events(&row.payload)))
+            .flat_map(|row| (row.first_seq..).zip(frame::events(&row.payload)))
             .skip_while(|&(seq, _)| seq < self.from)
             .take_while(|&(seq, _)| seq < self.until)
     }
@@ -56,15 +61,15 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(super) fn open(dir: &Path) -> Result<Self, SpoolError> {
-        Ok(Self { connection: schema::open_reader(dir)?, file: schema::database_file(dir) })
+    pub(in crate::spool) fn open(dir: &Path) -> Result<Self, SpoolError> {
+        Ok(Self { connection: open_reader(dir)?, file: database_file(dir) })
     }
 
-    pub(super) fn connection(&self) -> &Connection {
+    pub(in crate::spool) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    pub(super) fn file(&self) -> &Path {
+    pub(in crate::spool) fn file(&self) -> &Path {
         &self.file
     }
 
@@ -78,7 +83,7 @@ impl Reader {
         // SQLite's numbers are signed.
         let below = below.min(from.saturating_add(limit.events)).min(Seq::MAX >> 1);
         let (batch, stop) =
-            read(&self.connection, from, below, limit.bytes).map_err(|error| schema::as_fault(&self.file, error))?;
+            read(&self.connection, from, below, limit.bytes).map_err(|error| as_spool_error(&self.file, error))?;
         match stop {
             Stop::Damaged(row, until) if batch.is_empty() => Err(self.damaged(row, until)),
             Stop::Gap(next) if batch.is_empty() => {
@@ -119,7 +124,7 @@ impl Reader {
     }
 
     fn corrupt(&self, reason: String) -> SpoolError {
-        SpoolError::Corrupt { file: self.file.clone(), reason }
+        corrupt(&self.file, reason)
     }
 }
 

@@ -37,7 +37,7 @@ fn append_together(
         }
         meanwhile(held);
         let results = first.await.into_iter().chain(rest.await);
-        results.map(|result| result.map(Durable::is_repeat)).collect()
+        results.map(|result| result.map(Durable::is_duplicate)).collect()
     })
 }
 
@@ -56,10 +56,10 @@ fn of_deliveries_that_wait_for_the_same_commit_each_event_is_added_once() {
     assert_eq!(text(&read(&spool, 1)), "abcde");
     let bytes = spool.usage().bytes;
     assert_eq!(bytes, 5 * 5, "only what was added takes room");
-    assert_eq!((spool.recent().ids, spool.recent().repeats), (5, 6 + 4));
+    assert_eq!((spool.dedup().ids, spool.dedup().duplicates), (5, 6 + 4));
     writer.stop().unwrap();
     let (spool, _writer) = open(dir.path());
-    assert_eq!((spool.recent().ids, spool.usage().bytes), (5, bytes));
+    assert_eq!((spool.dedup().ids, spool.usage().bytes), (5, bytes));
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn where_the_commit_fails_so_do_the_repeats_of_it_and_nothing_of_it_is_remembere
     let failed = || Err(AppendError::Failed("no disk".into()));
     let expected = [Ok(false), failed(), failed(), failed(), Ok(true), failed(), failed(), Ok(true)];
     assert_eq!(results, expected);
-    assert_eq!((spool.recent().ids, text(&read(&spool, 1))), (2, "kl".to_owned()));
+    assert_eq!((spool.dedup().ids, text(&read(&spool, 1))), (2, "kl".to_owned()));
     assert_eq!(spool.usage().bytes, 2 * 5, "what failed takes no room");
-    assert_eq!(spool.recent().repeats, 1 + 2, "only what was answered with OK is counted");
+    assert_eq!(spool.dedup().duplicates, 1 + 2, "only what was answered with OK is counted");
     let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
     connection.execute_batch("DROP TRIGGER fail").unwrap();
     assert_eq!(append_together(&spool, &[b"x", b"ab", b"k"], release), [Ok(false), Ok(false), Ok(true)]);
@@ -109,6 +109,6 @@ fn with_rows_that_a_failed_commit_has_left_goes_the_memory_of_them() {
     assert_eq!(append_together(&spool, &[b"c"], release), [Ok(false)]);
     writer.stop().unwrap();
     let (spool, _writer) = open(dir.path());
-    assert_eq!((text(&read(&spool, 1)), spool.recent().ids), ("ac".to_owned(), 2));
+    assert_eq!((text(&read(&spool, 1)), spool.dedup().ids), ("ac".to_owned(), 2));
     assert_eq!(append_together(&spool, &[b"c", b"b"], release), [Ok(true), Ok(false)]);
 }

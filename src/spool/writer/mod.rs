@@ -5,20 +5,22 @@ mod commands;
 mod file;
 mod take_out;
 
-use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use self::checkpoints::Checkpoints;
-use super::lock::DirectoryLock;
-use super::queue::Group;
-use super::recent::Recent;
-use super::schema::{self, FileId, Found, PAGE_BYTES};
-use super::{Advance, AppendError, Identity, QuarantineEntry, QuarantineId, Seq, Shared, SpoolError, quarantine, rows};
+use super::dedup::Dedup;
+use super::error::{AppendError, SpoolError};
+use super::group::Group;
+use super::quarantine;
+use super::shared::Shared;
+use super::store::files::{self, FileId, PAGE_BYTES};
+use super::store::lock::DirectoryLock;
+use super::store::state::StoredState;
+use super::store::{self, rows};
+use super::terms::{Advance, Seq};
 
 /// After a commit of this many deliveries the next one begins no sooner than [`PACE`] after it had begun. A
 /// commit costs the same for few as for many: measured with 128 connections, it takes a sixth less processor
@@ -38,15 +40,6 @@ const REMOVE_IDLE_BYTES: u64 = 8 << 20;
 /// What a commit writes besides its payload, roughly.
 const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
-/// What the publisher, or the operator, asks of the writer; who asks waits for the reply.
-#[derive(Debug)]
-pub(super) enum Command {
-    Begin { advance: Advance, unused: bool, reply: SyncSender<Result<bool, SpoolError>> },
-    Quarantine { events: Range<Seq>, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
-    Renew { identity: Identity, reply: SyncSender<Result<(), SpoolError>> },
-    TakeOut { ids: BTreeSet<QuarantineId>, group: Box<Group>, reply: SyncSender<Result<Option<Seq>, SpoolError>> },
-}
-
 pub(super) struct Writer {
     shared: Arc<Shared>,
     _lock: DirectoryLock,
@@ -62,7 +55,7 @@ pub(super) struct Writer {
     /// When the next commit may begin, after one of many deliveries.
     paced_until: Option<Instant>,
     checkpoints: Checkpoints,
-    recent: Recent,
+    dedup: Dedup,
     /// A change of the quarantine of which it is not known whether it is durable.
     unsure: Option<take_out::Taken>,
     /// The file that was opened, whatever has its name now.
@@ -93,11 +86,11 @@ impl Writer {
         shared: Arc<Shared>,
         lock: DirectoryLock,
         connection: Connection,
-        found: &Found,
-        recent: Recent,
+        found: &StoredState,
+        dedup: Dedup,
         on_commit: Box<dyn Fn(Duration, u64) + Send>,
     ) -> Self {
-        let file_id = schema::file_id(&shared.dir);
+        let file_id = files::file_id(&shared.dir);
         let checkpoints = Checkpoints::new(shared.capacity.max());
         Self {
             shared,
@@ -111,7 +104,7 @@ impl Writer {
             stored_at: Instant::now(),
             paced_until: None,
             checkpoints,
-            recent,
+            dedup,
             unsure: None,
             file_id,
             gone: false,
@@ -133,8 +126,8 @@ impl Writer {
 
     fn work(&mut self) -> Result<(), SpoolError> {
         loop {
-            self.recent.expire();
-            let removable = self.removable || self.recent.is_removable();
+            self.dedup.expire();
+            let removable = self.removable || self.dedup.is_removable();
             let pending = removable || self.shared.queue.lock().advance.is_some();
             let broken = self.shared.state().fault.is_some();
             let delay = if broken { RETRY_DELAY } else { ADVANCE_DELAY };
@@ -143,7 +136,7 @@ impl Writer {
                 std::thread::sleep(left);
             }
             self.shared.pulse.done();
-            let also_due = [self.recent.due(), self.checkpoint_due()].into_iter().flatten().min();
+            let also_due = [self.dedup.due(), self.checkpoint_due()].into_iter().flatten().min();
             let mut inbox = self.shared.queue.wait(due, also_due);
             self.shared.pulse.enter(WORK_BOUND);
             let command = inbox.commands.pop_front();
@@ -198,12 +191,12 @@ impl Writer {
     /// Commits a group and tells its deliveries how it went.
     fn commit_group(&mut self, group: &mut Group, advance: Option<Advance>) -> Result<(), SpoolError> {
         let started = Instant::now();
-        let repeats = self.recent.sift(group, || self.shared.capacity.refusal(self.shared.quarantine.overflow()));
-        self.shared.capacity.release(repeats.bytes);
+        let duplicates = self.dedup.sift(group, || self.shared.capacity.refusal(self.shared.quarantine.overflow()));
+        self.shared.capacity.release(duplicates.bytes);
         if group.is_empty() {
-            self.recent.committed(self.next_seq, &repeats);
-            self.shared.state().recent = self.recent.usage();
-            self.shared.queue.decide(group, &Ok(()), &repeats, self.next_seq);
+            self.dedup.committed(self.next_seq, &duplicates);
+            self.shared.state().dedup = self.dedup.usage();
+            self.shared.queue.decide(group, &Ok(()), &duplicates, self.next_seq);
             return if advance.is_some() { self.store_alone(advance) } else { Ok(()) };
         }
         let bytes = group.payload.len() as u64;
@@ -216,32 +209,32 @@ impl Writer {
                     // Not before: opening the file anew may have moved them.
                     let (first_seq, through) = (writer.next_seq, writer.bytes_through + bytes);
                     rows::insert_group(tx, first_seq, group, now, through)?;
-                    Recent::insert(tx, first_seq, now, group)?;
+                    store::dedup::insert(tx, first_seq, now, &group.ids)?;
                 }
                 for entry in &group.quarantine {
-                    rows::insert_quarantine(tx, entry, None)?;
+                    store::quarantine::insert_quarantine(tx, entry, None)?;
                 }
                 writer.store(tx, advance.as_ref(), REMOVE_BUSY_BYTES)
             })?
         };
         match committed {
             Ok(()) => {
-                self.recent.committed(self.next_seq, &repeats);
+                self.dedup.committed(self.next_seq, &duplicates);
                 self.appended(group);
-                self.shared.queue.decide(group, &Ok(()), &repeats, self.next_seq);
+                self.shared.queue.decide(group, &Ok(()), &duplicates, self.next_seq);
                 if group.events > 0 {
                     self.shared.grown.notify_all();
                     (self.on_commit)(started.elapsed(), group.events);
                 }
             }
             Err(reason) => {
-                self.recent.failed(&repeats);
-                self.shared.state().recent = self.recent.usage();
+                self.dedup.failed(&duplicates);
+                self.shared.state().dedup = self.dedup.usage();
                 self.shared.capacity.release(group.payload.len() as u64);
                 for entry in &group.quarantine {
                     self.shared.quarantine.release(entry.reason, entry.bytes());
                 }
-                self.shared.queue.decide(group, &Err(AppendError::Failed(reason)), &repeats, self.next_seq);
+                self.shared.queue.decide(group, &Err(AppendError::Failed(reason)), &duplicates, self.next_seq);
                 // The watermark that rode along is still to be stored; a newer one may wait already.
                 if let Some(advance) = advance {
                     self.keep(advance);
@@ -258,8 +251,8 @@ impl Writer {
         self.checkpoints.wrote(group.bytes() as u64);
         let mut state = self.shared.state();
         state.progress.next_seq = self.next_seq;
-        state.recent = self.recent.usage();
-        state.forgotten_at = self.recent.forgotten_at();
+        state.dedup = self.dedup.usage();
+        state.forgotten_at = self.dedup.forgotten_at();
         for entry in &group.quarantine {
             quarantine::count(&mut state.quarantine, entry);
         }
@@ -338,6 +331,13 @@ impl Writer {
         }
     }
 
+    /// Removes rows of the deduplication window that are not needed any more, within a bound.
+    fn remove_forgotten(&self, tx: &Transaction<'_>) -> rusqlite::Result<Option<Seq>> {
+        let through = self.dedup.forgotten_row();
+        let left = self.dedup.is_removable() && store::dedup::remove(tx, through)?;
+        Ok((!left).then_some(through))
+    }
+
     /// Takes note of why nothing can be written, and logs it the first time.
     fn fail(&self, reason: String) -> Arc<str> {
         let reason: Arc<str> = reason.into();
@@ -358,10 +358,10 @@ impl Writer {
         }
         self.removable = effect.removable;
         if let Some(through) = effect.forgotten {
-            self.recent.removed(through);
+            self.dedup.removed(through);
         }
         let mut state = self.shared.state();
-        state.recent = self.recent.usage();
+        state.dedup = self.dedup.usage();
         if let Some(watermark) = effect.watermark {
             let superseded = state.identities.iter().skip(1).take_while(|next| next.first_seq <= watermark).count();
             state.identities.drain(..superseded);
@@ -379,20 +379,20 @@ impl Writer {
             watermark = advance.watermark.max(watermark);
             rows::store_watermark(tx, watermark, advance)?;
             effect.watermark = Some(watermark);
-            effect.bytes_released = schema::released(tx, watermark)?;
+            effect.bytes_released = rows::released(tx, watermark)?;
             effect.removable = true;
         }
         if effect.removable && remove > 0 {
             effect.removable = rows::remove_published(tx, watermark, remove)?;
         }
         if remove > 0 {
-            effect.forgotten = self.recent.remove(tx)?;
+            effect.forgotten = self.remove_forgotten(tx)?;
         }
         Ok(effect)
     }
 }
 
-fn unix_ms() -> i64 {
+pub(super) fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

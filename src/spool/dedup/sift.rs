@@ -1,12 +1,14 @@
 //! Takes out of a group what was accepted before.
 
 use super::window::{Known, Window};
-use crate::spool::queue::{Decision, Group};
-use crate::spool::{AppendError, Durable, Seq, group};
+use crate::spool::error::AppendError;
+use crate::spool::frame;
+use crate::spool::group::{Decision, Group};
+use crate::spool::terms::{Durable, Seq};
 
 /// What of a group does not end as the group does.
 #[derive(Debug, Default)]
-pub(in crate::spool) struct Repeats {
+pub(in crate::spool) struct Duplicates {
     answers: Vec<Answer>,
     /// Known events of deliveries that bring something new, too.
     partly: u64,
@@ -23,13 +25,13 @@ struct Answer {
     events: u64,
     /// Why it is refused, where it is no repeat.
     refusal: Option<AppendError>,
-    /// It repeats another one of the same group: where the commit fails, it fails with it.
+    /// It duplicates another one of the same group: where the commit fails, it fails with it.
     shares_commit: bool,
 }
 
 /// Notes the events of a group as those of the commit under way, and takes out those that are known.
 /// `full` is the answer to a delivery for which there is no room.
-pub(super) fn sift(group: &mut Group, window: &mut Window, full: impl Fn() -> AppendError) -> Repeats {
+pub(in crate::spool) fn sift(group: &mut Group, window: &mut Window, full: impl Fn() -> AppendError) -> Duplicates {
     let mut known = Vec::with_capacity(group.ids.len());
     let mut ids = group.ids.iter();
     for entry in &group.entries {
@@ -37,14 +39,14 @@ pub(super) fn sift(group: &mut Group, window: &mut Window, full: impl Fn() -> Ap
         known.extend(ids.by_ref().take(entry.ids as usize).copied().map(look));
     }
     if known.iter().all(|known| *known == Known::New) && group.entries.iter().all(|entry| !entry.probe) {
-        return Repeats::default();
+        return Duplicates::default();
     }
     take_out(group, &known, full)
 }
 
 /// The rare part of [`sift`].
-fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) -> Repeats {
-    let mut repeats = Repeats::default();
+fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) -> Duplicates {
+    let mut duplicates = Duplicates::default();
     let mut places = vec![0; group.deliveries.len()];
     let (mut keep_event, mut keep_id) = (Vec::new(), Vec::with_capacity(known.len()));
     let mut rest = known;
@@ -59,30 +61,30 @@ fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) 
         if !entry.probe {
             keep_event.extend(is_new);
         }
-        let is_repeat = !of_entry.is_empty() && !of_entry.contains(&Known::New);
-        let refusal = match (is_repeat, entry.probe) {
+        let is_duplicate = !of_entry.is_empty() && !of_entry.contains(&Known::New);
+        let refusal = match (is_duplicate, entry.probe) {
             (true, _) => None,
             (false, true) => Some(full()),
             (false, false) => {
-                repeats.partly += of_entry.iter().filter(|known| **known != Known::New).count() as u64;
+                duplicates.partly += of_entry.iter().filter(|known| **known != Known::New).count() as u64;
                 continue;
             }
         };
-        let shares_commit = is_repeat && of_entry.contains(&Known::Pending);
-        repeats.answers.push(Answer { worker, place, events: u64::from(entry.ids), refusal, shares_commit });
+        let shares_commit = is_duplicate && of_entry.contains(&Known::Pending);
+        duplicates.answers.push(Answer { worker, place, events: u64::from(entry.ids), refusal, shares_commit });
     }
     let bytes = group.payload.len();
-    group::retain(&mut group.payload, |place| keep_event[place]);
+    frame::retain(&mut group.payload, |place| keep_event[place]);
     let mut keep = keep_id.into_iter();
     group.ids.retain(|_| keep.next().unwrap_or(true));
     group.events -= keep_event.iter().filter(|keep| !**keep).count() as u64;
-    repeats.bytes = (bytes - group.payload.len()) as u64;
-    repeats
+    duplicates.bytes = (bytes - group.payload.len()) as u64;
+    duplicates
 }
 
-impl Repeats {
+impl Duplicates {
     /// Events that were known, of deliveries that are answered with OK.
-    pub(super) fn acknowledged(&self, committed: bool) -> u64 {
+    pub(in crate::spool) fn acknowledged(&self, committed: bool) -> u64 {
         let ok = self.answers(committed).filter(|answer| answer.refusal.is_none());
         let events: u64 = ok.map(|answer| answer.events).sum();
         if committed { self.partly + events } else { events }
@@ -92,8 +94,8 @@ impl Repeats {
     /// sequence numbers below `until`.
     pub(in crate::spool) fn of(&self, worker: usize, committed: bool, until: Seq) -> Vec<(usize, Decision)> {
         let of_worker = self.answers(committed).filter(|answer| answer.worker == worker);
-        let repeat = Durable { repeat: true, until };
-        of_worker.map(|answer| (answer.place, answer.refusal.clone().map_or(Ok(repeat), Err))).collect()
+        let duplicate = Durable { duplicate: true, until };
+        of_worker.map(|answer| (answer.place, answer.refusal.clone().map_or(Ok(duplicate), Err))).collect()
     }
 
     fn answers(&self, committed: bool) -> impl Iterator<Item = &Answer> {

@@ -3,23 +3,24 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{Seq, group};
+use crate::spool::frame;
+use crate::spool::terms::Seq;
 
 /// A row of `event_group`, whatever became of it on the disk.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) first_seq: Seq,
+pub(in crate::spool) struct Row {
+    pub(in crate::spool) first_seq: Seq,
     /// The number after its last one, as the row itself says.
-    pub(super) end: Seq,
-    pub(super) payload: Vec<u8>,
+    pub(in crate::spool) end: Seq,
+    pub(in crate::spool) payload: Vec<u8>,
     /// Why it does not hold what was written.
-    pub(super) fault: Option<&'static str>,
+    pub(in crate::spool) fault: Option<&'static str>,
 }
 
 impl Row {
     /// Reads `first_seq, events, checksum, payload`. A row that holds anything else is damaged, not an
     /// error: what there is of its bytes is kept.
-    pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+    pub(in crate::spool) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let first_seq: Seq = row.get(0)?;
         let payload = match row.get_ref(3)? {
             ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
@@ -28,7 +29,7 @@ impl Row {
         let number = |at| row.get_ref(at).map(|value| value.as_i64().ok().and_then(|value| u64::try_from(value).ok()));
         let (events, sum) = (number(1)?, number(2)?.and_then(|sum| u32::try_from(sum).ok()));
         let fault = match (events, sum) {
-            (Some(events), Some(sum)) => group::fault(first_seq, events, sum, &payload),
+            (Some(events), Some(sum)) => frame::fault(first_seq, events, sum, &payload),
             _ => Some("there are values of another kind"),
         };
         Ok(Self { first_seq, end: first_seq.saturating_add(events.unwrap_or(0)), payload, fault })
@@ -36,7 +37,7 @@ impl Row {
 
     /// The number after its last one, where its own count may be what is damaged: there the next row
     /// begins, if that agrees with the count or is sound itself. `None` where it cannot be told.
-    pub(super) fn trusted_end(&self, connection: &Connection) -> rusqlite::Result<Option<Seq>> {
+    pub(in crate::spool) fn trusted_end(&self, connection: &Connection) -> rusqlite::Result<Option<Seq>> {
         let next = connection
             .prepare_cached(
                 "SELECT first_seq, events, checksum, payload FROM event_group

@@ -1,12 +1,17 @@
 //! The full check of a spool's file: all that opening it does not look at.
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction};
 
-use super::{Seq, SpoolError, group, schema, wal};
+use crate::spool::error::SpoolError;
+use crate::spool::frame;
+use crate::spool::store::errors::as_spool_error;
+use crate::spool::store::files::{database_file, wal_file};
+use crate::spool::store::open::is_there;
+use crate::spool::store::schema::check_format;
+use crate::spool::store::{self, check, rows};
+use crate::spool::terms::Seq;
 
 /// Faults told one by one; further ones are counted.
 const FAULTS_MAX: usize = 100;
@@ -47,12 +52,12 @@ pub struct VerifyReport {
 /// # Errors
 /// There is no spool, or the file cannot be opened as one. Whatever else is wrong is in the report.
 pub fn verify(dir: &Path) -> Result<VerifyReport, SpoolError> {
-    let file = schema::database_file(dir);
-    if !schema::is_there(dir, &file)? {
+    let file = database_file(dir);
+    if !is_there(dir, &file)? {
         let source = std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {}", file.display()));
         return Err(SpoolError::Directory { dir: dir.to_owned(), source });
     }
-    let log = wal::log_file(dir);
+    let log = wal_file(dir);
     let stopped = !log.exists();
     let report = verify_file(&file, stopped)?;
     // A node that was started meanwhile may have written below the reading.
@@ -60,8 +65,8 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, SpoolError> {
 }
 
 fn verify_file(file: &Path, stopped: bool) -> Result<VerifyReport, SpoolError> {
-    let connection = open(file, stopped).map_err(|error| schema::as_fault(file, error))?;
-    schema::check_format(&connection, file)?;
+    let connection = check::open(file, stopped).map_err(|error| as_spool_error(file, error))?;
+    check_format(&connection, file)?;
     let mut check = Check { report: VerifyReport::default(), connection: &connection };
     check.part("SQLite's structure", Check::structure);
     check.part("the tables", Check::tables);
@@ -69,17 +74,6 @@ fn verify_file(file: &Path, stopped: bool) -> Result<VerifyReport, SpoolError> {
     check.part("the quarantine", Check::quarantine);
     check.part("the rows", Check::rows);
     Ok(check.report)
-}
-
-/// Without a log nobody has the file open, and it is read as it is: otherwise SQLite would make a log
-/// and leave it there.
-fn open(file: &Path, stopped: bool) -> rusqlite::Result<Connection> {
-    let path = percent_encode(file.as_os_str().as_bytes(), NON_ALPHANUMERIC);
-    let uri = format!("file:{path}{}", if stopped { "?immutable=1" } else { "" });
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(uri, flags)?;
-    connection.busy_timeout(schema::BUSY_TIMEOUT)?;
-    Ok(connection)
 }
 
 struct Check<'c> {
@@ -98,13 +92,6 @@ struct Walk {
     through: Option<u64>,
 }
 
-struct Row {
-    events: u64,
-    bytes_through: u64,
-    checksum: u32,
-    payload: Vec<u8>,
-}
-
 impl Check<'_> {
     fn fault(&mut self, text: String) {
         self.report.faults_total += 1;
@@ -121,25 +108,16 @@ impl Check<'_> {
     }
 
     fn structure(&mut self) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare(&format!("PRAGMA integrity_check({FAULTS_MAX})"))?;
-        let mut lines = statement.query([])?;
-        while let Some(line) = lines.next()? {
-            let line: String = line.get(0)?;
-            if line != "ok" {
-                self.fault(format!("SQLite: {}", line.trim_end()));
-            }
+        for line in check::structure(self.connection, FAULTS_MAX)? {
+            self.fault(format!("SQLite: {}", line.trim_end()));
         }
         Ok(())
     }
 
     /// SQLite does not check the text that names the columns: it would be believed, damaged as it is.
     fn tables(&mut self) -> rusqlite::Result<()> {
-        let mut text = self
-            .connection
-            .prepare("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND tbl_name = ?1")?;
-        let version: i32 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        for (table, made) in schema::tables(version)? {
-            match text.query_row([&table], |row| row.get::<_, String>(0)).optional()? {
+        for check::Table { name: table, made, found } in check::tables(self.connection)? {
+            match found {
                 Some(text) if text == made => {}
                 Some(text) => self.fault(format!("table {table} is not what it was made as: {text}")),
                 None => self.fault(format!("table {table} is missing")),
@@ -150,27 +128,18 @@ impl Check<'_> {
 
     fn identities(&mut self) -> rusqlite::Result<()> {
         let tx = self.connection.unchecked_transaction()?;
-        let watermark = watermark(&tx)?;
-        let first: Option<Seq> = tx.query_row("SELECT min(first_seq) FROM identity", [], |row| row.get(0))?;
+        let watermark = check::watermark(&tx)?;
+        let first = rows::identities(&tx)?.first().map(|identity| identity.first_seq);
         if first.is_none_or(|first| first > watermark) {
             let from = first.map_or("nowhere".to_owned(), |first| format!("event {first}"));
             self.fault(format!("the spool has a UUID from {from} on, and event {watermark} needs one"));
         }
-        tx.prepare("SELECT uuid FROM identity")?
-            .query_map([], |row| row.get::<_, uuid::Uuid>(0))?
-            .try_for_each(|uuid| uuid.map(drop))
+        Ok(())
     }
 
     fn quarantine(&mut self) -> rusqlite::Result<()> {
         let tx = self.connection.unchecked_transaction()?;
-        let pair = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?));
-        let said = tx.query_row("SELECT quarantine_events, quarantine_bytes FROM progress WHERE id = 1", [], pair)?;
-        let held = tx.query_row(
-            "SELECT count(*), coalesce(sum(octet_length(detail) + octet_length(query) + octet_length(body)), 0)
-             FROM quarantine",
-            [],
-            pair,
-        )?;
+        let [said, held] = store::quarantine::counted_and_held(&tx)?;
         self.report.quarantine_entries = held.0;
         if said != held {
             self.fault(format!(
@@ -190,18 +159,11 @@ impl Check<'_> {
     /// Looks at the next rows, within one read transaction; tells whether there were any.
     fn step(&mut self, walk: &mut Walk) -> rusqlite::Result<bool> {
         let tx = self.connection.unchecked_transaction()?;
-        let watermark = watermark(&tx)?;
-        let newest: Option<Seq> = tx
-            .query_row("SELECT first_seq + events FROM event_group ORDER BY first_seq DESC LIMIT 1", [], |row| {
-                row.get(0)
-            })
-            .optional()?;
+        let watermark = check::watermark(&tx)?;
+        let newest = check::newest(&tx)?;
         self.report.watermark = watermark;
         self.report.next_seq = newest.unwrap_or(watermark);
-        let keys: Vec<i64> = tx
-            .prepare_cached("SELECT first_seq FROM event_group WHERE first_seq > ?1 ORDER BY first_seq LIMIT ?2")?
-            .query_map(params![walk.last.unwrap_or(i64::MIN), STEP_ROWS], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
+        let keys = check::keys_after(&tx, walk.last.unwrap_or(i64::MIN), STEP_ROWS)?;
         if keys.is_empty() {
             self.end(walk, watermark);
         }
@@ -252,7 +214,7 @@ impl Check<'_> {
         let follows = walk.expected == Some(first_seq);
         let through = walk.through.take().filter(|_| follows);
         walk.expected = None;
-        let row = match read_row(tx, key) {
+        let row = match check::row(tx, key) {
             Ok(row) => row,
             Err(error) => {
                 self.fault(format!("the row of event {first_seq} cannot be read: {error}"));
@@ -260,7 +222,7 @@ impl Check<'_> {
             }
         };
         let (bytes, end) = (row.payload.len() as u64, first_seq.saturating_add(row.events));
-        if let Some(reason) = group::fault(first_seq, row.events, row.checksum, &row.payload) {
+        if let Some(reason) = frame::fault(first_seq, row.events, row.checksum, &row.payload) {
             self.fault(format!("the row of event {first_seq} is damaged: {reason}"));
         }
         let before = row.bytes_through.checked_sub(bytes);
@@ -272,15 +234,4 @@ impl Check<'_> {
         walk.expected = Some(end);
         walk.through = Some(row.bytes_through);
     }
-}
-
-fn watermark(tx: &Transaction<'_>) -> rusqlite::Result<Seq> {
-    tx.query_row("SELECT watermark FROM progress WHERE id = 1", [], |row| row.get(0))
-}
-
-fn read_row(tx: &Transaction<'_>, key: i64) -> rusqlite::Result<Row> {
-    tx.prepare_cached("SELECT events, bytes_through, checksum, payload FROM event_group WHERE first_seq = ?1")?
-        .query_row([key], |row| {
-            Ok(Row { events: row.get(0)?, bytes_through: row.get(1)?, checksum: row.get(2)?, payload: row.get(3)? })
-        })
 }

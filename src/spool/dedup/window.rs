@@ -6,13 +6,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::spool::Seq;
+use crate::spool::terms::{EventId, NO_ID, Seq};
 
-/// Identifies an event; the same for each delivery of it.
-pub type EventId = [u8; 16];
-
-/// Stands for an event that is never a repeat.
-pub(in crate::spool) const NO_ID: EventId = [0; 16];
 /// Ids remembered at most: half of what a hash table of 2^21 places takes.
 pub(in crate::spool) const MAX_IDS: usize = 917_504;
 /// The window is forgotten in so many steps, by time and by number.

@@ -2,19 +2,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use uuid::Uuid;
 
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
 
 const TOPIC: &str = "topic";
 
 pub(super) fn options(dir: &Path, max_bytes: u64) -> Options {
-    let repeat_window = Duration::from_secs(600);
-    Options {
-        dir: dir.to_owned(),
-        max_bytes,
-        quarantine_max_bytes: 1000,
-        repeat_window,
-        on_commit: Box::new(|_, _| ()),
-    }
+    let dedup_window = Duration::from_secs(600);
+    Options { dir: dir.to_owned(), max_bytes, quarantine_max_bytes: 1000, dedup_window, on_commit: Box::new(|_, _| ()) }
 }
 
 pub(super) fn open(dir: &Path) -> (Spool, WriterHandle) {
@@ -281,9 +280,11 @@ fn sqlite_file() -> Vec<u8> {
     std::fs::read(&file).unwrap()
 }
 
-mod check;
 mod damage;
+mod loss;
 mod model;
+pub(super) mod put_aside;
+mod verify;
 
 #[test]
 fn copies_that_hold_the_same_event_take_the_same_new_name_and_others_do_not() {

@@ -1,0 +1,326 @@
+//! The handle on an open spool, and how it is opened and closed.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use super::bound::Bound;
+use super::command::Command;
+use super::dedup::Dedup;
+use super::error::{AppendError, SpoolError};
+use super::frame::push_event;
+use super::group::Group;
+use super::options::Options;
+use super::quarantine::{QuarantineEntry, QuarantineId, Tallies};
+use super::queue::Queue;
+use super::shared::{Shared, State};
+use super::shares::Shares;
+use super::store;
+use super::store::errors::as_spool_error;
+use super::store::files::{database_file, wal_file};
+use super::store::lock::DirectoryLock;
+use super::store::open::open_first;
+use super::store::reader::Reader;
+use super::store::schema::migrate;
+use super::store::state::rename_unused;
+use super::terms::{Advance, DedupUsage, Identity, Positions, Progress, Seq, Usage};
+use super::writer::{Writer, unix_ms};
+use crate::pulse::Pulse;
+
+/// Why entries stay in quarantine. Nothing was changed where nothing else is said.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOutError {
+    /// There is no room for their events.
+    #[error(transparent)]
+    Full(#[from] AppendError),
+    /// One of them is not there (any more).
+    #[error("an entry is not in quarantine any more")]
+    Gone,
+    /// The commit failed, or the writer has ended: whether they stay is not known.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// A handle on the open spool; clones share it.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    shared: Arc<Shared>,
+}
+
+/// The running writer thread; the spool is open until it has ended.
+#[derive(Debug)]
+pub struct WriterHandle {
+    shared: Arc<Shared>,
+    thread: JoinHandle<Result<(), SpoolError>>,
+}
+
+impl Spool {
+    /// Takes the directory, opens and checks the file, starts the writer.
+    ///
+    /// `on_end` is called on the writer's thread when it has ended, for whatever reason.
+    ///
+    /// # Errors
+    /// The directory is locked or cannot be used, or the file cannot be trusted; nothing is
+    /// changed then.
+    pub fn open(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<(Self, WriterHandle), SpoolError> {
+        let (shared, writer) = Self::prepare(options)?;
+        let thread = std::thread::Builder::new()
+            .name("spool-writer".to_owned())
+            .spawn(move || {
+                let _ending = Ending(Some(on_end));
+                writer.run()
+            })
+            .map_err(|source| SpoolError::Directory { dir: shared.dir.clone(), source })?;
+        Ok((Self { shared: Arc::clone(&shared) }, WriterHandle { shared, thread }))
+    }
+
+    /// All of [`open`](Self::open) but the thread.
+    pub(super) fn prepare(options: Options) -> Result<(Arc<Shared>, Writer), SpoolError> {
+        let lock = DirectoryLock::acquire(&options.dir)?;
+        let (connection, mut found) = open_first(&options.dir)?;
+        migrate(&connection)?;
+        rename_unused(&connection, &mut found)?;
+        let dedup = load_window(&connection, options.dedup_window, found.next_seq)
+            .map_err(|error| as_spool_error(&database_file(&options.dir), error))?;
+        let shared = Arc::new(Shared {
+            capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),
+            quarantine: Shares::new(options.quarantine_max_bytes, &found.quarantine),
+            queue: Queue::default(),
+            recognizes_duplicates: dedup.is_on(),
+            state: Mutex::new(State {
+                progress: Progress {
+                    next_seq: found.next_seq,
+                    watermark: found.watermark,
+                    opened_next_seq: found.next_seq,
+                    opened_watermark: found.watermark,
+                    quarantined: 0,
+                },
+                identities: found.identities.clone(),
+                quarantine: found.quarantine.clone(),
+                fault: None,
+                nudged: false,
+                dedup: dedup.usage(),
+                forgotten_at: dedup.forgotten_at(),
+            }),
+            grown: Condvar::new(),
+            published: watch::Sender::new(found.watermark),
+            pulse: Pulse::default(),
+            dir: options.dir,
+        });
+        let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, dedup, options.on_commit);
+        Ok((shared, writer))
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The directory of this spool.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Size of the WAL, in bytes; asks the file system.
+    pub fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(wal_file(&self.shared.dir)).map_or(0, |metadata| metadata.len())
+    }
+
+    /// A reader on a connection of its own.
+    pub fn reader(&self) -> Result<Reader, SpoolError> {
+        Reader::open(&self.shared.dir)
+    }
+
+    /// How far the spool has come.
+    pub fn progress(&self) -> Progress {
+        self.shared.state().progress
+    }
+
+    /// Bytes and entries in use.
+    pub fn usage(&self) -> Usage {
+        let overflow = self.shared.quarantine.overflow();
+        Usage {
+            bytes: self.shared.capacity.used() + overflow,
+            max_bytes: self.shared.capacity.max(),
+            full: self.shared.capacity.is_full(overflow),
+            quarantine_events: self.shared.state().quarantine.values().map(|tally| tally.events).sum(),
+            quarantine_bytes: self.shared.quarantine.used(),
+            quarantine_max_bytes: self.shared.quarantine.max(),
+            quarantine_shares: self.shared.quarantine.usage(),
+        }
+    }
+
+    /// The memory of the deduplication window.
+    pub fn dedup(&self) -> DedupUsage {
+        let state = self.shared.state();
+        let covers = state.forgotten_at.map_or(Duration::MAX, |at| at.elapsed());
+        DedupUsage { covers: covers.min(state.dedup.window), ..state.dedup }
+    }
+
+    /// Under which names sequence numbers at or above the watermark are published, oldest first.
+    pub fn identities(&self) -> Vec<Identity> {
+        self.shared.state().identities.clone()
+    }
+
+    /// Why the last commit failed, while none has succeeded since.
+    pub fn fault(&self) -> Option<Arc<str>> {
+        self.shared.state().fault.clone()
+    }
+
+    /// Waits until `seq` has been given out, the spool is [nudged](Self::nudge), or `timeout` has
+    /// passed; tells whether `seq` is there.
+    pub fn wait_for(&self, seq: Seq, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
+        let mut state = self.shared.state();
+        while state.progress.next_seq <= seq && !state.nudged {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.shared.grown.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.nudged = false;
+        state.progress.next_seq > seq
+    }
+
+    /// Ends a [`wait_for`](Self::wait_for), the current one or the next.
+    pub fn nudge(&self) {
+        self.shared.state().nudged = true;
+        self.shared.grown.notify_all();
+    }
+
+    /// Notes that all below the watermark is in Kafka; stored lazily.
+    pub fn advance(&self, advance: Advance) {
+        {
+            let mut state = self.shared.state();
+            state.progress.watermark = advance.watermark;
+        }
+        self.shared.published.send_replace(advance.watermark);
+        let mut inbox = self.shared.queue.lock();
+        let first = inbox.advance.is_none();
+        match &mut inbox.advance {
+            Some(waiting) if waiting.topic == advance.topic => {
+                waiting.watermark = advance.watermark;
+                waiting.positions.extend(advance.positions);
+            }
+            waiting => *waiting = Some(advance),
+        }
+        drop(inbox);
+        if first {
+            self.shared.queue.notify();
+        }
+    }
+
+    /// Where the writer tells what it is in.
+    pub fn pulse(&self) -> Pulse {
+        self.shared.pulse.clone()
+    }
+
+    /// Whether nothing had ever been accepted when the process opened the spool: no record of it
+    /// can be anywhere.
+    pub fn was_unused(&self) -> bool {
+        self.progress().opened_next_seq == 1
+    }
+
+    /// Replaces the positions in a topic; durable when it returns, together with whatever watermark
+    /// waits to be stored. With `unused`, does nothing and returns false where any event was accepted.
+    pub fn begin(&self, topic: &Arc<str>, positions: Positions, unused: bool) -> Result<bool, SpoolError> {
+        let watermark = self.progress().watermark;
+        let advance = Advance { watermark, topic: Arc::clone(topic), positions };
+        self.command(|reply| Command::Begin { advance, unused, reply })
+    }
+
+    /// Moves the record at the watermark to quarantine and the watermark behind it, in one commit.
+    pub fn quarantine_record(&self, seq: Seq, entry: QuarantineEntry) -> Result<(), SpoolError> {
+        self.quarantine_events(seq..seq + 1, entry)
+    }
+
+    /// Moves the events from the watermark up to the end of a row to quarantine, as one entry, and the
+    /// watermark behind them, in one commit.
+    pub fn quarantine_events(&self, events: Range<Seq>, entry: QuarantineEntry) -> Result<(), SpoolError> {
+        self.command(|reply| Command::Quarantine { events, entry: Box::new(entry), reply })
+    }
+
+    /// Gives the events from its `first_seq` on a new identity; durable when it returns.
+    pub fn renew_identity(&self, identity: Identity) -> Result<(), SpoolError> {
+        self.command(|reply| Command::Renew { identity, reply })
+    }
+
+    /// Takes entries out of quarantine and appends events in their stead, all in one commit or
+    /// nothing of it; durable when it returns. Returns the number of the first event, or the one
+    /// that comes next where there is no event.
+    ///
+    /// # Errors
+    /// See [`TakeOutError`].
+    pub fn take_out(&self, ids: BTreeSet<QuarantineId>, events: &[Vec<u8>]) -> Result<Seq, TakeOutError> {
+        let mut group = Group::default();
+        for event in events {
+            push_event(&mut group.payload, |out| out.extend_from_slice(event));
+            group.events += 1;
+        }
+        let shared = self.shared();
+        let bytes = group.payload.len() as u64;
+        // Given back by the writer where nothing comes of it.
+        // What leaves the quarantine may have counted against the spool before: no more than that comes.
+        shared.capacity.reserve(bytes, 0)?;
+        let asked = self.command(|reply| Command::TakeOut { ids, group: Box::new(group), reply });
+        asked?.ok_or(TakeOutError::Gone)
+    }
+
+    /// What is in quarantine, by reason.
+    pub fn quarantine_tallies(&self) -> Tallies {
+        self.shared().state().quarantine.clone()
+    }
+
+    fn command<T>(&self, make: impl FnOnce(SyncSender<Result<T, SpoolError>>) -> Command) -> Result<T, SpoolError> {
+        let (reply, answer) = sync_channel(1);
+        let mut inbox = self.shared.queue.lock();
+        if inbox.is_closed() {
+            return Err(SpoolError::Stopped);
+        }
+        inbox.commands.push_back(make(reply));
+        drop(inbox);
+        self.shared.queue.notify();
+        answer.recv().unwrap_or(Err(SpoolError::Stopped))
+    }
+}
+
+impl WriterHandle {
+    /// Commits what waits, stores the watermark, closes the file and frees the directory.
+    pub fn stop(self) -> Result<(), SpoolError> {
+        self.shared.queue.lock().stop = true;
+        self.shared.queue.notify();
+        self.join()
+    }
+
+    /// Waits for a writer that has ended by itself.
+    pub fn join(self) -> Result<(), SpoolError> {
+        self.thread.join().unwrap_or(Err(SpoolError::Stopped))
+    }
+}
+
+/// The deduplication window that the file holds; rows from `next_seq` on belong to no event.
+fn load_window(connection: &Connection, window: Duration, next_seq: Seq) -> rusqlite::Result<Dedup> {
+    let mut dedup = Dedup::new(window);
+    store::dedup::remove_from(connection, next_seq)?;
+    store::dedup::load(connection, dedup.load_bounds(), unix_ms(), |loaded| dedup.load(&loaded))?;
+    dedup.expire();
+    Ok(dedup)
+}
+
+/// Calls its function when a thread ends, by a panic too.
+struct Ending<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for Ending<F> {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}

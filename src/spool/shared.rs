@@ -1,0 +1,50 @@
+//! What the writer, the workers and the publisher share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::bound::Bound;
+use super::quarantine::Tallies;
+use super::queue::Queue;
+use super::shares::Shares;
+use super::terms::{DedupUsage, Identity, Progress, Seq};
+use crate::pulse::Pulse;
+
+/// The state of an open spool.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) dir: PathBuf,
+    pub(super) queue: Queue,
+    pub(super) capacity: Bound,
+    pub(super) quarantine: Shares,
+    pub(super) recognizes_duplicates: bool,
+    pub(super) state: Mutex<State>,
+    /// Signalled when events were committed, or when the spool was nudged.
+    pub(super) grown: Condvar,
+    /// The watermark, for those who wait for it.
+    pub(super) published: watch::Sender<Seq>,
+    /// Whether the writer gets on.
+    pub(super) pulse: Pulse,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) progress: Progress,
+    pub(super) identities: Vec<Identity>,
+    pub(super) quarantine: Tallies,
+    /// Why the last commit failed, until one succeeds.
+    pub(super) fault: Option<Arc<str>>,
+    pub(super) nudged: bool,
+    pub(super) dedup: DedupUsage,
+    /// When the newest event was accepted that was forgotten for want of room.
+    pub(super) forgotten_at: Option<Instant>,
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

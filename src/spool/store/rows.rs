@@ -1,0 +1,135 @@
+//! The changes that one transaction of the writer is made of.
+
+use std::ops::Range;
+
+use rusqlite::{Connection, Transaction, params};
+
+use crate::spool::frame;
+use crate::spool::group::Group;
+use crate::spool::terms::{Advance, Identity, Seq};
+
+/// Rows looked at for one removal.
+const REMOVE_MAX_ROWS: u32 = 2048;
+
+/// Adds a group as one row; `bytes_through` is the running total with it.
+pub(in crate::spool) fn insert_group(
+    tx: &Transaction<'_>,
+    first_seq: Seq,
+    group: &Group,
+    accepted_at_ms: i64,
+    bytes_through: u64,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO event_group VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        first_seq,
+        group.events,
+        accepted_at_ms,
+        bytes_through,
+        frame::checksum(first_seq, &group.payload),
+        group.payload
+    ])?;
+    Ok(())
+}
+
+/// Stores a watermark and its positions, and forgets the identities that lie behind it.
+pub(in crate::spool) fn store_watermark(
+    tx: &Transaction<'_>,
+    watermark: Seq,
+    advance: &Advance,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE progress SET watermark = ?1 WHERE id = 1")?.execute([watermark])?;
+    for (partition, offset) in &advance.positions {
+        tx.prepare_cached("INSERT OR REPLACE INTO position VALUES (?1, ?2, ?3)")?.execute(params![
+            advance.topic.as_ref(),
+            partition,
+            offset
+        ])?;
+    }
+    tx.prepare_cached(
+        "DELETE FROM identity WHERE first_seq < (SELECT max(first_seq) FROM identity WHERE first_seq <= ?1)",
+    )?
+    .execute([watermark])?;
+    Ok(())
+}
+
+/// Writes a page and changes nothing: SQLite leaves out an update that changes no byte.
+pub(in crate::spool) fn touch(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    for _ in 0..2 {
+        tx.execute("UPDATE progress SET watermark = -watermark WHERE id = 1", [])?;
+    }
+    Ok(())
+}
+
+/// Whether a row begins behind the first of these events.
+pub(in crate::spool) fn begins_within(tx: &Transaction<'_>, events: &Range<Seq>) -> rusqlite::Result<bool> {
+    tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM event_group WHERE first_seq > ?1 AND first_seq < ?2)",
+        [events.start, events.end],
+        |row| row.get(0),
+    )
+}
+
+/// Removes rows below the watermark, oldest first, up to `budget` bytes; tells whether some are left.
+pub(in crate::spool) fn remove_published(tx: &Transaction<'_>, watermark: Seq, budget: u64) -> rusqlite::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "SELECT first_seq, first_seq + events <= ?1, length(payload) FROM event_group
+         WHERE first_seq < ?1 ORDER BY first_seq LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![watermark, REMOVE_MAX_ROWS])?;
+    let (mut last, mut bytes, mut count, mut left) = (None, 0, 0, false);
+    while let Some(row) = rows.next()? {
+        if !row.get::<_, bool>(1)? {
+            break;
+        }
+        if bytes >= budget {
+            left = true;
+            break;
+        }
+        last = Some(row.get::<_, Seq>(0)?);
+        bytes += row.get::<_, u64>(2)?;
+        count += 1;
+    }
+    drop(rows);
+    if let Some(last) = last {
+        tx.prepare_cached("DELETE FROM event_group WHERE first_seq <= ?1")?.execute([last])?;
+    }
+    Ok(left || count == REMOVE_MAX_ROWS)
+}
+
+/// Removes events from this one on, which were never acknowledged.
+pub(in crate::spool) fn remove_from(tx: &Transaction<'_>, seq: Seq) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM event_group WHERE first_seq >= ?1", [seq]).map(drop)
+}
+
+/// Forgets the positions in a topic.
+pub(in crate::spool) fn forget_positions(tx: &Transaction<'_>, topic: &str) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM position WHERE topic = ?1", [topic]).map(drop)
+}
+
+/// Gives the events from its `first_seq` on this identity.
+pub(in crate::spool) fn store_identity(tx: &Transaction<'_>, identity: Identity) -> rusqlite::Result<()> {
+    tx.execute("INSERT OR REPLACE INTO identity VALUES (?1, ?2)", params![identity.first_seq, identity.uuid]).map(drop)
+}
+
+/// Who publishes which sequence numbers, oldest first.
+pub(in crate::spool) fn identities(connection: &Connection) -> rusqlite::Result<Vec<Identity>> {
+    connection
+        .prepare_cached("SELECT first_seq, uuid FROM identity ORDER BY first_seq")?
+        .query_map([], |row| Ok(Identity { first_seq: row.get(0)?, uuid: row.get(1)? }))?
+        .collect()
+}
+
+/// The running total through the last row that lies whole below the watermark, if there is one.
+pub(in crate::spool) fn released(connection: &Connection, watermark: Seq) -> rusqlite::Result<Option<u64>> {
+    // The rows come newest first: the one that holds the watermark, if any, then the one wanted.
+    let mut statement = connection.prepare_cached(
+        "SELECT bytes_through, first_seq + events <= ?1 FROM event_group
+         WHERE first_seq < ?1 ORDER BY first_seq DESC LIMIT 2",
+    )?;
+    let mut rows = statement.query(params![watermark])?;
+    while let Some(row) = rows.next()? {
+        if row.get(1)? {
+            return row.get(0).map(Some);
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,127 @@
+//! The tables of the database, and their versions.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::errors::{as_spool_error, corrupt};
+use crate::spool::error::SpoolError;
+
+/// `rcbr`: tells a spool from any other SQLite file.
+const APPLICATION_ID: i32 = 0x7263_6272;
+/// Raised with every change of the tables below, or of what is in them: 2 brought the table of the events
+/// accepted lately, 3 other ids in it.
+const SCHEMA_VERSION: i32 = 3;
+/// The first version that has that table.
+const WITH_DEDUP: i32 = 2;
+/// The oldest version that this release can read, and brings up to date when it opens the spool.
+const OLDEST_VERSION: i32 = 1;
+const TABLES: &str = "
+CREATE TABLE progress (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    watermark INTEGER NOT NULL,
+    quarantine_events INTEGER NOT NULL,
+    quarantine_bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE identity (
+    first_seq INTEGER PRIMARY KEY,
+    uuid BLOB NOT NULL
+) STRICT;
+CREATE TABLE event_group (
+    first_seq INTEGER PRIMARY KEY,
+    events INTEGER NOT NULL,
+    accepted_at_ms INTEGER NOT NULL,
+    bytes_through INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE TABLE position (
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    query TEXT NOT NULL,
+    body BLOB NOT NULL,
+    spool_uuid BLOB,
+    bridge_seq INTEGER
+) STRICT;
+";
+
+/// The ids of the events accepted within the deduplication window: a row for each group.
+const DEDUP_TABLE: &str = "
+CREATE TABLE recent (
+    first_seq INTEGER PRIMARY KEY,
+    accepted_at_ms INTEGER NOT NULL,
+    ids BLOB NOT NULL
+) STRICT;
+";
+
+/// Makes the tables of a new spool, in one transaction.
+pub(in crate::spool) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+         PRAGMA application_id = {APPLICATION_ID};
+         PRAGMA user_version = {SCHEMA_VERSION};
+         {TABLES}
+         {DEDUP_TABLE}"
+    ))?;
+    connection.execute("INSERT INTO progress VALUES (1, 1, 0, 0)", [])?;
+    connection.execute("INSERT INTO identity VALUES (1, ?1)", [Uuid::now_v7()])?;
+    connection.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+/// The tables that a file of `version` holds: name, and the statement that made it.
+pub(in crate::spool) fn tables(version: i32) -> rusqlite::Result<Vec<(String, String)>> {
+    let memory = Connection::open_in_memory()?;
+    memory.execute_batch(TABLES)?;
+    if version >= WITH_DEDUP {
+        memory.execute_batch(DEDUP_TABLE)?;
+    }
+    memory
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Brings a file of an earlier version up to date, in one transaction.
+///
+/// Ids of version 2 could be the same for two recalls, and those of this version do not follow from
+/// them: they are forgotten. What the sender repeats across the upgrade is published again, with the same
+/// `event_id`; nothing is lost.
+pub(in crate::spool) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version < SCHEMA_VERSION {
+        let recent = if version < WITH_DEDUP { DEDUP_TABLE } else { "DELETE FROM recent;" };
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             {recent}
+             PRAGMA user_version = {SCHEMA_VERSION};
+             COMMIT"
+        ))?;
+        tracing::info!(from = version, to = SCHEMA_VERSION, "the spool file was brought up to date");
+    }
+    Ok(())
+}
+
+/// Whether the file is a spool that this release can read.
+pub(in crate::spool) fn check_format(connection: &Connection, file: &Path) -> Result<(), SpoolError> {
+    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let application = read("application_id").map_err(|error| as_spool_error(file, error))?;
+    let version = read("user_version").map_err(|error| as_spool_error(file, error))?;
+    let reason = match (application, version) {
+        (APPLICATION_ID, OLDEST_VERSION..=SCHEMA_VERSION) => return Ok(()),
+        (APPLICATION_ID, _) => {
+            format!("its format is version {version}, this release reads up to version {SCHEMA_VERSION}")
+        }
+        _ => "it is a SQLite file, but not a spool".to_owned(),
+    };
+    Err(corrupt(file, reason))
+}

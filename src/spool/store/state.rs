@@ -1,0 +1,104 @@
+//! What the file says of itself: read at a cost that does not depend on its size.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use uuid::Uuid;
+
+use super::errors::{as_spool_error, corrupt};
+use super::{quarantine, rows};
+use crate::spool::error::SpoolError;
+use crate::spool::quarantine::{Tallies, Tally};
+use crate::spool::terms::{Identity, Seq};
+
+/// The state of a spool as it is stored.
+#[derive(Debug, Clone)]
+pub(in crate::spool) struct StoredState {
+    /// The next sequence number to publish.
+    pub(in crate::spool) watermark: Seq,
+    /// The next sequence number to give out.
+    pub(in crate::spool) next_seq: Seq,
+    /// Running total of payload bytes through the newest row.
+    pub(in crate::spool) bytes_through: u64,
+    /// Running total through the last row that is published whole.
+    pub(in crate::spool) bytes_released: u64,
+    /// Entries by reason.
+    pub(in crate::spool) quarantine: Tallies,
+    /// Who publishes which sequence numbers, oldest first.
+    pub(in crate::spool) identities: Vec<Identity>,
+}
+
+/// Reads the head and the tail of the spool.
+pub(in crate::spool) fn check(connection: &Connection, file: &Path) -> Result<StoredState, SpoolError> {
+    let found = look(connection).map_err(|error| as_spool_error(file, error))?;
+    let Some(first) = found.identities.first() else {
+        return Err(corrupt(file, "it has no identity".to_owned()));
+    };
+    if found.watermark < 1 || found.next_seq < found.watermark || first.first_seq > found.watermark {
+        return Err(corrupt(
+            file,
+            format!(
+                "its numbers contradict each other: identity from {}, published below {}, given out below {}",
+                first.first_seq, found.watermark, found.next_seq
+            ),
+        ));
+    }
+    if found.bytes_released > found.bytes_through {
+        return Err(corrupt(
+            file,
+            format!(
+                "its totals contradict each other: {} bytes published of {}",
+                found.bytes_released, found.bytes_through
+            ),
+        ));
+    }
+    Ok(found)
+}
+
+fn look(connection: &Connection) -> rusqlite::Result<StoredState> {
+    let (watermark, quarantine_events, quarantine_bytes): (Seq, u64, u64) = connection.query_row(
+        "SELECT watermark, quarantine_events, quarantine_bytes FROM progress WHERE id = 1",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let newest = connection
+        .query_row(
+            "SELECT first_seq + events, bytes_through FROM event_group ORDER BY first_seq DESC LIMIT 1",
+            [],
+            |row| Ok((row.get::<_, Seq>(0)?, row.get::<_, u64>(1)?)),
+        )
+        .optional()?;
+    let (next_seq, bytes_through) = newest.unwrap_or((watermark, 0));
+    let bytes_released = match rows::released(connection, watermark)? {
+        Some(bytes) => bytes,
+        None => connection
+            .query_row(
+                "SELECT bytes_through - length(payload) FROM event_group ORDER BY first_seq LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?
+            .unwrap_or(bytes_through),
+    };
+    let identities = rows::identities(connection)?;
+    let quarantine = quarantine::tallies(connection).unwrap_or_else(|error| {
+        // Recalls are accepted all the same; nothing but what is in quarantine is in question.
+        tracing::error!(%error, "the quarantine cannot be read");
+        [("unreadable".into(), Tally { events: quarantine_events, bytes: quarantine_bytes })].into()
+    });
+    Ok(StoredState { watermark, next_seq, bytes_through, bytes_released, quarantine, identities })
+}
+
+/// Takes a new name where nothing was ever accepted under the present one: nobody knows it but a copy
+/// of this file (a machine made from an image, say), and two that publish under one name would get
+/// into each other's way.
+pub(in crate::spool) fn rename_unused(connection: &Connection, found: &mut StoredState) -> rusqlite::Result<()> {
+    let [identity] = found.identities.as_mut_slice() else { return Ok(()) };
+    if found.next_seq > identity.first_seq {
+        return Ok(());
+    }
+    identity.uuid = Uuid::now_v7();
+    connection
+        .execute("UPDATE identity SET uuid = ?1 WHERE first_seq = ?2", params![identity.uuid, identity.first_seq])?;
+    Ok(())
+}
