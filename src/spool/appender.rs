@@ -1,9 +1,8 @@
-//! One worker's way into the spool.
+//! The appender of one HTTP worker.
 //!
-//! Thousands of requests may wait for one commit. Each worker thread therefore keeps its waiting
-//! requests in a list of its own, in the order in which it handed them over; the writer sends a
-//! worker one message per group, and a local task of that worker answers the requests, without a
-//! lock and without waking another thread for each of them.
+//! Thousands of requests may wait for one commit. Each worker thread keeps its waiting requests in its own list, in
+//! the order of submission. The writer sends one message per worker and group, and a local task of the worker
+//! completes the requests. This needs no lock and wakes no other thread per request.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -21,12 +20,12 @@ use super::queue::Decided;
 use super::shared::Shared;
 use super::terms::{Durable, EventId, NO_ID};
 
-/// What a worker's scratch keeps of its room between deliveries.
+/// Capacity that a worker's buffer keeps between webhooks.
 const SCRATCH_MAX_BYTES: usize = 64 << 10;
 
 type Waiting = Rc<RefCell<VecDeque<oneshot::Sender<Decision>>>>;
 
-/// Hands deliveries of one thread to the spool. Not `Send`: one per worker.
+/// Submits the webhooks of one thread to the spool. Not `Send`: one per worker.
 #[derive(Debug)]
 pub struct Appender {
     shared: Arc<Shared>,
@@ -35,7 +34,7 @@ pub struct Appender {
     scratch: RefCell<Scratch>,
 }
 
-/// The delivery that is being encoded.
+/// The webhook that is being encoded.
 #[derive(Debug, Default)]
 struct Scratch {
     framed: Vec<u8>,
@@ -43,8 +42,7 @@ struct Scratch {
 }
 
 impl Scratch {
-    /// Empties it; the room stays for the next delivery, unless it is large: few deliveries are, and there is
-    /// a worker for each core.
+    /// Empties the buffer. A large capacity is released: large webhooks are rare, and each worker has a buffer.
     fn clear(&mut self) {
         self.framed.clear();
         self.ids.clear();
@@ -65,11 +63,11 @@ impl Appender {
         Self { shared, worker, waiting, scratch: RefCell::default() }
     }
 
-    /// Makes the events of one delivery durable: all of them or none. Events that were accepted
-    /// within the deduplication window are durable already, and are not added again.
+    /// Makes the events of one webhook durable: all of them or none. Events that were accepted within the
+    /// deduplication window are already durable and are not added again.
     ///
-    /// `encode` writes each event through the function it is given. Dropping the returned future
-    /// does not take the delivery back: it may still become durable.
+    /// `encode` writes each event through the function it receives. Dropping the returned future does not cancel the
+    /// webhook: it may still become durable.
     pub async fn append(&self, encode: impl FnOnce(&mut EventWriter<'_>)) -> Result<Durable, AppendError> {
         let decided = self.submit(encode)?;
         outcome(decided).await
@@ -105,7 +103,7 @@ impl Appender {
         let events = writer.events;
         let bytes = framed.len() as u64;
         if let Err(full) = self.shared.capacity.reserve(bytes, self.shared.quarantine.overflow()) {
-            // What was accepted before needs no room.
+            // Duplicates need no space.
             if recognize && self.shared.queue.push_probe(self.worker, ids).is_ok() {
                 return Ok(self.wait());
             }
@@ -125,7 +123,7 @@ impl Appender {
     }
 }
 
-/// Collects the events of one delivery.
+/// Collects the events of one webhook.
 #[derive(Debug)]
 pub struct EventWriter<'a> {
     framed: &'a mut Vec<u8>,
@@ -135,8 +133,7 @@ pub struct EventWriter<'a> {
 }
 
 impl EventWriter<'_> {
-    /// Adds one event; `write` appends its bytes and returns its id, or none for an event that is
-    /// to be added whatever was accepted before.
+    /// Adds one event. `write` appends its bytes and returns its id, or none for an event without deduplication.
     pub fn event(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Option<EventId>) {
         let mut id = None;
         push_event(self.framed, |out| id = write(out));
@@ -152,13 +149,13 @@ async fn outcome(decided: oneshot::Receiver<Decision>) -> Decision {
 }
 
 async fn answer(mut inbox: mpsc::UnboundedReceiver<Decided>, waiting: Waiting) {
-    // Unbounded, yet bounded: a message stands for at least one request that waits.
+    // The channel is unbounded, but each message belongs to at least one waiting request, and these are limited.
     while let Some(Decided { deliveries, result, others }) = inbox.recv().await {
         let mut others = others.into_iter().peekable();
         for place in 0..deliveries {
             let Some(request) = waiting.borrow_mut().pop_front() else { break };
             let other = others.next_if(|(at, _)| *at == place).map(|(_, decision)| decision);
-            // A request that gave up no longer listens.
+            // A request that timed out no longer listens.
             let _ = request.send(other.unwrap_or_else(|| result.clone()));
         }
     }

@@ -1,4 +1,4 @@
-//! A number of bytes in use, and the bound it must not pass.
+//! Bytes in use, and their limit.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,7 +9,7 @@ pub(super) struct Bound {
     what: &'static str,
     max: u64,
     used: AtomicU64,
-    /// Bytes of the delivery refused last.
+    /// Bytes of the last refused webhook.
     refused: AtomicU64,
 }
 
@@ -18,7 +18,7 @@ impl Bound {
         Self { what, max, used: AtomicU64::new(used), refused: AtomicU64::new(0) }
     }
 
-    /// Takes `bytes` where they fit; `beside` counts against the bound, too, and is accounted for elsewhere.
+    /// Reserves `bytes` if they fit. `beside` also counts against the limit and is stored elsewhere.
     pub(super) fn reserve(&self, bytes: u64, beside: u64) -> Result<(), AppendError> {
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| sum.saturating_add(beside) <= self.max);
         if self.used.fetch_update(Relaxed, Relaxed, fits).is_ok() {
@@ -28,23 +28,23 @@ impl Bound {
         Err(self.refusal(beside))
     }
 
-    /// Takes `bytes` whether they fit or not.
+    /// Adds `bytes` without checking the limit.
     pub(super) fn add(&self, bytes: u64) {
         let _ = self.used.fetch_update(Relaxed, Relaxed, |used| Some(used.saturating_add(bytes)));
     }
 
-    /// What is said to a delivery that does not fit.
+    /// The error for a webhook that does not fit.
     pub(super) fn refusal(&self, beside: u64) -> AppendError {
         AppendError::Full { what: self.what, bytes: self.used().saturating_add(beside), max_bytes: self.max }
     }
 
-    /// Gives `bytes` back.
+    /// Releases `bytes`.
     pub(super) fn release(&self, bytes: u64) {
         let _ = self.used.fetch_update(Relaxed, Relaxed, |used| Some(used.saturating_sub(bytes)));
     }
 
-    /// Whether a delivery like the one refused last would be refused again; without one, whether
-    /// not a byte is left.
+    /// Whether a webhook of the size of the last refused one would be refused again; without a refused one, whether
+    /// no byte is free.
     pub(super) fn is_full(&self, beside: u64) -> bool {
         self.used().saturating_add(beside).saturating_add(self.refused.load(Relaxed).max(1)) > self.max
     }

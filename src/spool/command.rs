@@ -1,4 +1,4 @@
-//! What other threads ask of the writer.
+//! Requests to the writer.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use super::group::Group;
 use super::quarantine::{QuarantineEntry, QuarantineId};
 use super::terms::{Advance, Identity, Seq};
 
-/// What the publisher, or the operator, asks of the writer; who asks waits for the reply.
+/// A request of the publisher or the operator. The requester waits for the reply.
 #[derive(Debug)]
 pub(super) enum Command {
     Begin { advance: Advance, unused: bool, reply: SyncSender<Result<bool, SpoolError>> },

@@ -1,18 +1,18 @@
-//! The bytes of one row: events in sequence, each behind its length, all under one checksum.
+//! The bytes of one row: events in order, each after its length, under one checksum.
 
-/// Appends one event: its length as u32 little-endian, then the bytes that `write` appends.
+/// Appends one event: its length (u32, little-endian), then the bytes that `write` appends.
 pub(super) fn push_event(payload: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = payload.len();
     payload.extend_from_slice(&[0; size_of::<u32>()]);
     let body = payload.len();
     write(payload);
-    // An event is bounded by the size of a request body, far below 4 GiB.
+    // An event is smaller than a request body, far below 4 GiB.
     let len = u32::try_from(payload.len() - body).unwrap_or(u32::MAX);
     payload[start..body].copy_from_slice(&len.to_le_bytes());
 }
 
-/// The checksum stored with a row: CRC-32 over its first sequence number and its payload, so that
-/// a row under a wrong number is found too.
+/// The checksum of a row: CRC-32 over its first sequence number and its payload. So a row under a wrong number is
+/// found, too.
 pub(super) fn checksum(first_seq: u64, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&first_seq.to_le_bytes());
@@ -20,24 +20,24 @@ pub(super) fn checksum(first_seq: u64, payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// What is wrong with a row, if anything is.
+/// The error of a row. None: it is intact.
 pub(super) fn fault(first_seq: u64, events: u64, sum: u32, payload: &[u8]) -> Option<&'static str> {
     if checksum(first_seq, payload) != sum {
         return Some("the checksum does not match");
     }
-    (self::events(payload).count() as u64 != events).then_some("the number of events is not the one it says")
+    (self::events(payload).count() as u64 != events).then_some("the number of events does not match")
 }
 
-/// The events of a row as it is stored, or what is wrong with it.
+/// The events of a stored row.
 ///
 /// # Errors
-/// The checksum does not match, or there are not as many events.
+/// The checksum or the number of events does not match.
 #[doc(hidden)]
 pub fn row_events(first_seq: u64, events: u64, sum: u32, payload: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
     fault(first_seq, events, sum, payload).map_or_else(|| Ok(self::events(payload).collect()), Err)
 }
 
-/// The events of a payload, in order. Ends early on a length that does not fit; compare the count.
+/// The events of a payload, in order. Ends early at an invalid length; compare the count.
 pub(super) fn events(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = payload;
     std::iter::from_fn(move || {
@@ -49,7 +49,7 @@ pub(super) fn events(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Takes events out, by their place; the rest moves up.
+/// Removes events by index.
 pub(super) fn retain(payload: &mut Vec<u8>, mut keep: impl FnMut(usize) -> bool) {
     let lengths: Vec<usize> = events(payload).map(|event| size_of::<u32>() + event.len()).collect();
     let (mut from, mut to) = (0, 0);

@@ -1,37 +1,37 @@
-//! Deliveries that share one commit.
+//! Webhooks that share one commit.
 
 use super::error::AppendError;
 use super::quarantine::QuarantineEntry;
 use super::terms::{Durable, EventId};
 
-/// How a group ended.
+/// The result of a group.
 pub(super) type GroupResult = Result<(), AppendError>;
 
-/// How a delivery ended.
+/// The result of a webhook.
 pub(super) type Decision = Result<Durable, AppendError>;
 
-/// One delivery of a group.
+/// One webhook of a group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) worker: u32,
-    /// Ids of its events in [`Group::ids`].
+    /// Number of its ids in [`Group::ids`].
     pub(super) ids: u32,
-    /// There was no room for its events: it only asks whether they are known.
+    /// The spool had no space for its events: it is acknowledged only if all of them are duplicates.
     pub(super) probe: bool,
 }
 
-/// Deliveries that share one commit.
+/// Webhooks that share one commit.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     /// Framed events, see [`super::frame`].
     pub(super) payload: Vec<u8>,
     pub(super) events: u64,
-    /// The id of each event, where duplicates are recognized.
+    /// The id of each event, if deduplication is on.
     pub(super) ids: Vec<EventId>,
     pub(super) entries: Vec<Entry>,
     pub(super) quarantine: Vec<QuarantineEntry>,
     pub(super) quarantine_bytes: u64,
-    /// Deliveries of each worker, by its number: who is to be told.
+    /// Number of webhooks of each worker, by worker index.
     pub(super) deliveries: Vec<usize>,
 }
 
@@ -42,7 +42,7 @@ impl Group {
         }
         self.deliveries[worker] += 1;
         self.ids.extend_from_slice(ids);
-        // Workers are threads, and events are bounded by the bytes that may wait.
+        // Workers are threads, and the number of events is limited by the waiting bytes.
         let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
         self.entries.push(Entry { worker: small(worker), ids: small(ids.len()), probe });
     }
@@ -52,7 +52,7 @@ impl Group {
         (self.payload.len() + size_of_val(self.ids.as_slice())).saturating_add(quarantine)
     }
 
-    /// Whether nothing is to be written for it.
+    /// Whether it needs no write.
     pub(super) fn is_empty(&self) -> bool {
         self.events == 0 && self.quarantine.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The handle on an open spool, and how it is opened and closed.
+//! The handle of an open spool: open, use, close.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -34,27 +34,27 @@ use super::terms::{Advance, DedupUsage, Identity, Positions, Progress, Seq, Usag
 use super::writer::{Writer, unix_ms};
 use crate::pulse::Pulse;
 
-/// Why entries stay in quarantine. Nothing was changed where nothing else is said.
+/// Why entries stay in quarantine. Nothing was changed, unless stated otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOutError {
-    /// There is no room for their events.
+    /// The spool has no space for their events.
     #[error(transparent)]
     Full(#[from] AppendError),
-    /// One of them is not there (any more).
-    #[error("an entry is not in quarantine any more")]
+    /// One of them does not exist (any more).
+    #[error("an entry is no longer in quarantine")]
     Gone,
-    /// The commit failed, or the writer has ended: whether they stay is not known.
+    /// The commit failed, or the writer has exited: it is unknown whether the entries stay.
     #[error(transparent)]
     Spool(#[from] SpoolError),
 }
 
-/// A handle on the open spool; clones share it.
+/// A handle of the open spool; clones share it.
 #[derive(Debug, Clone)]
 pub struct Spool {
     shared: Arc<Shared>,
 }
 
-/// The running writer thread; the spool is open until it has ended.
+/// The writer thread. The spool is open until it has exited.
 #[derive(Debug)]
 pub struct WriterHandle {
     shared: Arc<Shared>,
@@ -62,13 +62,13 @@ pub struct WriterHandle {
 }
 
 impl Spool {
-    /// Takes the directory, opens and checks the file, starts the writer.
+    /// Locks the directory, opens and checks the file, starts the writer.
     ///
-    /// `on_end` is called on the writer's thread when it has ended, for whatever reason.
+    /// `on_end` is called on the writer's thread when it exits, for any reason.
+    ///
     ///
     /// # Errors
-    /// The directory is locked or cannot be used, or the file cannot be trusted; nothing is
-    /// changed then.
+    /// The directory is locked or cannot be used, or the file is corrupted; nothing was changed.
     pub fn open(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<(Self, WriterHandle), SpoolError> {
         let (shared, writer) = Self::prepare(options)?;
         let thread = std::thread::Builder::new()
@@ -81,7 +81,7 @@ impl Spool {
         Ok((Self { shared: Arc::clone(&shared) }, WriterHandle { shared, thread }))
     }
 
-    /// All of [`open`](Self::open) but the thread.
+    /// [`open`](Self::open) without starting the thread.
     pub(super) fn prepare(options: Options) -> Result<(Arc<Shared>, Writer), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
         let (connection, mut found) = open_first(&options.dir)?;
@@ -127,17 +127,17 @@ impl Spool {
         &self.shared.dir
     }
 
-    /// Size of the WAL, in bytes; asks the file system.
+    /// Size of the WAL, in bytes. Reads it from the file system.
     pub fn wal_bytes(&self) -> u64 {
         std::fs::metadata(wal_file(&self.shared.dir)).map_or(0, |metadata| metadata.len())
     }
 
-    /// A reader on a connection of its own.
+    /// A reader with its own connection.
     pub fn reader(&self) -> Result<Reader, SpoolError> {
         Reader::open(&self.shared.dir)
     }
 
-    /// How far the spool has come.
+    /// The sequence numbers of the spool.
     pub fn progress(&self) -> Progress {
         self.shared.state().progress
     }
@@ -163,18 +163,18 @@ impl Spool {
         DedupUsage { covers: covers.min(state.dedup.window), ..state.dedup }
     }
 
-    /// Under which names sequence numbers at or above the watermark are published, oldest first.
+    /// The identities of unpublished events, oldest first.
     pub fn identities(&self) -> Vec<Identity> {
         self.shared.state().identities.clone()
     }
 
-    /// Why the last commit failed, while none has succeeded since.
+    /// Why the last commit failed. None after a successful commit.
     pub fn fault(&self) -> Option<Arc<str>> {
         self.shared.state().fault.clone()
     }
 
-    /// Waits until `seq` has been given out, the spool is [nudged](Self::nudge), or `timeout` has
-    /// passed; tells whether `seq` is there.
+    /// Waits until event `seq` is in the spool, the spool is [nudged](Self::nudge), or `timeout` has passed. Returns
+    /// whether the event is in the spool.
     pub fn wait_for(&self, seq: Seq, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
         let mut state = self.shared.state();
@@ -189,13 +189,13 @@ impl Spool {
         state.progress.next_seq > seq
     }
 
-    /// Ends a [`wait_for`](Self::wait_for), the current one or the next.
+    /// Ends the current or the next [`wait_for`](Self::wait_for).
     pub fn nudge(&self) {
         self.shared.state().nudged = true;
         self.shared.grown.notify_all();
     }
 
-    /// Notes that all below the watermark is in Kafka; stored lazily.
+    /// Records that all events below the published sequence are in Kafka. It is stored later.
     pub fn advance(&self, advance: Advance) {
         {
             let mut state = self.shared.state();
@@ -217,44 +217,42 @@ impl Spool {
         }
     }
 
-    /// Where the writer tells what it is in.
+    /// The pulse of the writer, for the watchdog.
     pub fn pulse(&self) -> Pulse {
         self.shared.pulse.clone()
     }
 
-    /// Whether nothing had ever been accepted when the process opened the spool: no record of it
-    /// can be anywhere.
+    /// Whether the spool had never accepted an event when this process opened it: then no record of it can exist.
     pub fn was_unused(&self) -> bool {
         self.progress().opened_next_seq == 1
     }
 
-    /// Replaces the positions in a topic; durable when it returns, together with whatever watermark
-    /// waits to be stored. With `unused`, does nothing and returns false where any event was accepted.
+    /// Replaces the next offsets in a topic, together with a waiting published sequence; durable when it returns.
+    /// With `unused`, changes nothing and returns false if any event was accepted.
     pub fn begin(&self, topic: &Arc<str>, positions: Positions, unused: bool) -> Result<bool, SpoolError> {
         let watermark = self.progress().watermark;
         let advance = Advance { watermark, topic: Arc::clone(topic), positions };
         self.command(|reply| Command::Begin { advance, unused, reply })
     }
 
-    /// Moves the record at the watermark to quarantine and the watermark behind it, in one commit.
+    /// Moves the next event to publish to the quarantine, in one commit.
     pub fn quarantine_record(&self, seq: Seq, entry: QuarantineEntry) -> Result<(), SpoolError> {
         self.quarantine_events(seq..seq + 1, entry)
     }
 
-    /// Moves the events from the watermark up to the end of a row to quarantine, as one entry, and the
-    /// watermark behind them, in one commit.
+    /// Moves the events from the published sequence up to the end of a row to the quarantine, as one entry and in one
+    /// commit.
     pub fn quarantine_events(&self, events: Range<Seq>, entry: QuarantineEntry) -> Result<(), SpoolError> {
         self.command(|reply| Command::Quarantine { events, entry: Box::new(entry), reply })
     }
 
-    /// Gives the events from its `first_seq` on a new identity; durable when it returns.
+    /// Stores a new identity for the events from its `first_seq` on; durable when it returns.
     pub fn renew_identity(&self, identity: Identity) -> Result<(), SpoolError> {
         self.command(|reply| Command::Renew { identity, reply })
     }
 
-    /// Takes entries out of quarantine and appends events in their stead, all in one commit or
-    /// nothing of it; durable when it returns. Returns the number of the first event, or the one
-    /// that comes next where there is no event.
+    /// Replaces entries of the quarantine with events, in one commit; durable when it returns. Returns the sequence
+    /// number of the first event, or the next one if there are no events.
     ///
     /// # Errors
     /// See [`TakeOutError`].
@@ -266,14 +264,13 @@ impl Spool {
         }
         let shared = self.shared();
         let bytes = group.payload.len() as u64;
-        // Given back by the writer where nothing comes of it.
-        // What leaves the quarantine may have counted against the spool before: no more than that comes.
+        // The writer releases the bytes if the change fails.
         shared.capacity.reserve(bytes, 0)?;
         let asked = self.command(|reply| Command::TakeOut { ids, group: Box::new(group), reply });
         asked?.ok_or(TakeOutError::Gone)
     }
 
-    /// What is in quarantine, by reason.
+    /// Entries of the quarantine, by reason.
     pub fn quarantine_tallies(&self) -> Tallies {
         self.shared().state().quarantine.clone()
     }
@@ -292,20 +289,20 @@ impl Spool {
 }
 
 impl WriterHandle {
-    /// Commits what waits, stores the watermark, closes the file and frees the directory.
+    /// Commits waiting groups, stores the published sequence, closes the file and releases the directory.
     pub fn stop(self) -> Result<(), SpoolError> {
         self.shared.queue.lock().stop = true;
         self.shared.queue.notify();
         self.join()
     }
 
-    /// Waits for a writer that has ended by itself.
+    /// Waits for a writer that exits by itself.
     pub fn join(self) -> Result<(), SpoolError> {
         self.thread.join().unwrap_or(Err(SpoolError::Stopped))
     }
 }
 
-/// The deduplication window that the file holds; rows from `next_seq` on belong to no event.
+/// Loads the deduplication window. Rows from `next_seq` on belong to no event.
 fn load_window(connection: &Connection, window: Duration, next_seq: Seq) -> rusqlite::Result<Dedup> {
     let mut dedup = Dedup::new(window);
     store::dedup::remove_from(connection, next_seq)?;
@@ -314,7 +311,7 @@ fn load_window(connection: &Connection, window: Duration, next_seq: Seq) -> rusq
     Ok(dedup)
 }
 
-/// Calls its function when a thread ends, by a panic too.
+/// Calls its function when a thread ends, also after a panic.
 struct Ending<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> Drop for Ending<F> {

@@ -1,49 +1,57 @@
 //! The durable queue between the webhook and Kafka: bytes in, bytes out, sequence numbers.
 //!
-//! # The contract, with its numbers
+//! # Layers
 //!
-//! - One SQLite database (`spool.db`, WAL, `synchronous=FULL`) in one directory, held by one
-//!   process (advisory lock on `spool.lock`). One writer thread; readers have connections of
-//!   their own.
-//! - [`Appender::append`] returns [`Durable`] only after the COMMIT that holds the whole delivery
-//!   returned, which is after `fsync` of the log. A commit that fails leaves nothing of its group.
-//! - Deliveries that arrive together share one commit and one row (*group commit*), at most 1 MiB
-//!   (`queue`). While one commit runs, the next group gathers; a delivery that comes alone is
-//!   committed at once. At most 64 MiB wait for the disk in memory.
-//! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row
-//!   holds the events `first_seq .. first_seq + events`, each behind its length, under one CRC-32.
-//!   A row that does not match it is never read as events ([`SpoolError::Damaged`]).
-//! - The *watermark* is the next sequence number to publish. It is stored lazily (with the next
-//!   group after 20 ms, or on its own then) together with the next offset of every partition, so
-//!   it may lag behind Kafka, never run ahead of it.
-//! - Rows below the stored watermark are removed in bulk, at most 1 MiB per commit while
-//!   deliveries wait, 8 MiB otherwise; freed pages are used again, the file does not grow with
-//!   uptime.
-//! - Unpublished payload is bounded by `max_bytes`, the quarantine by its own bound, in shares: what
-//!   fills one takes nothing from the others (`shares`). At a bound a delivery is refused at once
-//!   ([`AppendError::Full`]). What the publisher puts aside is never refused; what of it is over its share
-//!   counts as unpublished payload.
-//! - An entry leaves the quarantine in the commit that appends the events that come in its stead
-//!   ([`Spool::take_out`]): it is in one of the two places, whatever dies. Numbers of entries are
-//!   never given out again.
-//! - An event whose id was accepted within the *window* is not added again; its delivery is answered
-//!   as if it were ([`Durable::is_repeat`]). The ids lie in the file too, see `recent`.
-//! - Opening looks at the newest and the oldest row only, and at the ids of the window, which
-//!   has a bound: it costs the same for any depth. Of the quarantine it reads the heads of the
-//!   entries, 0.3 s for half a million. The running totals that make this possible are kept in the
-//!   rows (`bytes_through`).
-//! - A sequence number belongs to an *identity*: the UUID that consumers see as `bridge_spool`.
-//!   A spool that finds itself behind the topic takes a new one from there on; `bridge_seq` then
-//!   counts from 1 again. While nothing was accepted, every opening takes a new one.
-//! - A full disk fails commits and heals by itself. Any other failed write or `fsync` ends that
-//!   connection: the file is opened and checked again, what was not acknowledged is removed (from
-//!   the log, too, before anybody is told that it failed), and where that cannot be done the writer
-//!   ends, and with it the process. So it does, once all is published, where the file was removed or
-//!   replaced.
-//! - A log that another process left is written anew at the start: a sync of it may have failed, and
-//!   only what is written again is synced again.
+//! Each layer imports only the layers above it in this list.
 //!
-//! Not promised: what is acknowledged and not yet published is gone with the disk.
+//! | modules | content |
+//! |---|---|
+//! | `terms`, `quarantine`, `error`, `options` | the types that the spool exchanges with other modules |
+//! | `frame`, `group` | the bytes of a row; the webhooks that share a commit |
+//! | `bound`, `shares` | byte counts and their limits |
+//! | `store` | the files and all SQL |
+//! | `dedup` | the deduplication window and its decision, without SQL |
+//! | `command`, `queue`, `shared` | what the threads exchange |
+//! | `writer` | the thread that commits |
+//! | `handle`, `appender`, `published` | the interface: [`Spool`], [`Appender`], [`Published`] |
+//! | `offline` | `spool verify` and the lock for commands |
+//!
+//! # Guarantees
+//!
+//! - The spool is one SQLite database (`spool.db`, WAL mode, `synchronous=FULL`) in one directory. One process holds the
+//!   directory (advisory lock on `spool.lock`). One thread writes; readers have their own connections.
+//! - [`Appender::append`] returns [`Durable`] only after the COMMIT of the whole webhook returned, that is, after
+//!   `fsync` of the WAL. A commit that fails leaves no event of its group.
+//! - Webhooks that arrive together share one commit and one row (*group commit*), at most 1 MiB. While one commit
+//!   runs, the next group gathers. A single webhook is committed at once. At most 64 MiB wait in memory for the disk.
+//! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row holds the events
+//!   `first_seq .. first_seq + events`, each after its length, under one CRC-32. A row that fails its checksum is never
+//!   read as events ([`SpoolError::Damaged`]).
+//! - The *published sequence* (column `watermark`) is the next sequence number to publish. The writer stores it with the
+//!   next group after 20 ms, or alone, together with the next offset of every partition. The stored value may be behind
+//!   Kafka and is never ahead of it.
+//! - Rows below the stored published sequence are removed in bulk: at most 1 MiB per commit while webhooks wait, 8 MiB
+//!   otherwise. SQLite uses the freed pages again, so the file does not grow with uptime.
+//! - Unpublished payload is limited by `max_bytes`, the quarantine by its own limit, divided into shares (`shares`). At a
+//!   limit a webhook is refused at once ([`AppendError::Full`]). Entries of the publisher are never refused; their
+//!   bytes above their share count as unpublished payload.
+//! - An entry leaves the quarantine in the commit that appends the events made from it ([`Spool::take_out`]). A crash
+//!   leaves it in exactly one of the two places. Entry numbers are never used again.
+//! - An event whose id was accepted within the deduplication window is not added again. Its webhook is acknowledged
+//!   ([`Durable::is_duplicate`]). The ids are in the file, too; see `dedup`.
+//! - Opening reads the newest and the oldest row, the ids of the window, and the heads of the quarantine's entries
+//!   (0.3 s for half a million). Its cost does not depend on the backlog, because each row holds the running total of
+//!   bytes (`bytes_through`).
+//! - A sequence number belongs to an *identity*: the UUID that consumers see as `bridge_spool`. A spool that is behind
+//!   the topic takes a new identity from there on; `bridge_seq` then counts from 1 again. A spool that has accepted
+//!   no event takes a new identity each time it is opened.
+//! - A full disk fails commits, and the spool recovers without a restart. After any other failed write or `fsync` the
+//!   writer closes the connection, opens and checks the file again, and removes unacknowledged events from file and WAL
+//!   before any webhook is refused. If that fails, the writer exits, and with it the process. The writer also exits, after
+//!   publishing the backlog, when the file was removed or replaced.
+//! - At the start the WAL of the previous process is written and synced again, because an earlier `fsync` may have failed.
+//!
+//! Not guaranteed: acknowledged events that are not yet published are lost with the disk.
 
 mod appender;
 mod bound;

@@ -1,18 +1,18 @@
-//! How a spool is opened.
+//! Options of a spool.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to open a spool.
+/// Options of a spool.
 pub struct Options {
-    /// The directory, made where it is missing.
+    /// The directory; created if it is missing.
     pub dir: PathBuf,
-    /// Bound of unpublished payload, in bytes.
+    /// Limit of unpublished payload, in bytes.
     pub max_bytes: u64,
-    /// Bound of the quarantine, in bytes.
+    /// Limit of the quarantine, in bytes.
     pub quarantine_max_bytes: u64,
-    /// How long an accepted event is remembered, so that it is not added again; zero: not at all.
+    /// Length of the deduplication window; zero: deduplication is off.
     pub dedup_window: Duration,
-    /// Called by the writer after each commit of events, with its duration and its events.
+    /// Called by the writer after each commit of events, with the duration and the number of events.
     pub on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }

@@ -1,7 +1,7 @@
-//! Tells the requests of one worker when what they brought is in Kafka.
+//! Wakes the requests of one worker when their events are in Kafka.
 //!
-//! As with the commits, the publisher wakes each worker once, whatever number of its requests wait; a
-//! local task of that worker wakes these.
+//! As for commits, the publisher wakes each worker once, for any number of waiting requests. A local task of the
+//! worker wakes the requests.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::handle::Spool;
 use super::terms::Seq;
 
-/// Follows the watermark. Not `Send`: one per worker.
+/// Follows the published sequence. Not `Send`: one per worker.
 #[derive(Debug)]
 pub struct Published {
     state: Rc<State>,
@@ -24,8 +24,8 @@ struct State {
 }
 
 impl Published {
-    /// Follows the watermark of a spool on the current thread, which must run a local task set (an
-    /// actix or Tokio `LocalSet` context).
+    /// Follows the published sequence of a spool on the current thread, which must run a local task set (an actix or
+    /// Tokio `LocalSet` context).
     pub fn new(spool: &Spool) -> Self {
         let mut watermarks = spool.shared().published.subscribe();
         let watermark = Cell::new(*watermarks.borrow_and_update());
@@ -34,8 +34,7 @@ impl Published {
         Self { state }
     }
 
-    /// Waits until everything below `until` is in Kafka, or in quarantine because Kafka refused it.
-    /// For ever, where that does not happen.
+    /// Waits, without a limit, until all events below `until` are in Kafka or, as poison records, in quarantine.
     pub async fn wait_for(&self, until: Seq) {
         while self.state.watermark.get() < until {
             self.state.moved.notified().await;

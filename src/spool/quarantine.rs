@@ -1,26 +1,26 @@
-//! The terms of the quarantine: reasons, entries, their counts, and who has a share of it.
+//! Types of the quarantine: reasons, entries, counts, shares.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-/// The reason of an authentic delivery that is no valid recall, or is over a bound.
+/// The reason of an authentic webhook that is not a valid recall, or exceeds a limit.
 pub const MALFORMED: &str = "malformed";
-/// The reason of a delivery from outside the time window. Anybody can make these who has once seen a signed
-/// request, by sending it again with any body.
+/// The reason of a webhook outside the time window. Anyone who has seen one signed request can produce these, by
+/// sending it again with any body.
 pub const STALE: &str = "stale";
-/// The reason of one from more than a day away.
+/// The reason of a webhook that is more than a day away.
 pub const EXPIRED: &str = "expired";
-/// The reason of a delivery of a command that looks like a published one.
+/// The reason of a webhook whose command is similar to a published one.
 pub const NEAR_MISS: &str = "near_miss";
-/// Names an entry for as long as the spool exists: numbers are never given out again.
+/// The id of an entry. Ids are never used again.
 pub type QuarantineId = i64;
 
-/// How much there is of one reason.
+/// Entries of one reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Tally {
-    /// Entries.
+    /// Number of entries.
     pub events: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -29,22 +29,22 @@ pub struct Tally {
 /// Entries by reason.
 pub type Tallies = BTreeMap<Cow<'static, str>, Tally>;
 
-/// An entry as it is kept.
+/// A stored entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEntry {
-    /// Its number.
+    /// Its id.
     pub id: QuarantineId,
-    /// When it was put there, in UNIX milliseconds.
+    /// When it was stored, in UNIX milliseconds.
     pub at_ms: i64,
-    /// Why, as one word.
+    /// The reason, one word.
     pub reason: String,
-    /// Why, as a sentence.
+    /// The reason, one sentence.
     pub detail: String,
     /// The query without Sign; empty for a record.
     pub query: String,
     /// The raw body, or the encoded record.
     pub body: Vec<u8>,
-    /// Under which `bridge_spool` and `bridge_seq` it would have been published, for a record.
+    /// For a record: its `bridge_spool` and `bridge_seq`.
     pub name: Option<(Uuid, u64)>,
 }
 
@@ -55,23 +55,23 @@ impl StoredEntry {
     }
 }
 
-/// What is kept of a delivery or record that cannot go on.
+/// An entry to store: a webhook or record that cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineEntry {
-    /// When, in UNIX milliseconds.
+    /// The time, in UNIX milliseconds.
     pub at_ms: i64,
-    /// Why, as one word: an outcome label or a Kafka error.
+    /// The reason, one word: an outcome label or a Kafka error.
     pub reason: &'static str,
-    /// Why, as a sentence.
+    /// The reason, one sentence.
     pub detail: String,
-    /// The query without Sign; empty for a record that Kafka refused.
+    /// The query without Sign; empty for a record.
     pub query: String,
-    /// The raw body, or the encoded record that Kafka refused.
+    /// The raw body, or the encoded record.
     pub body: Vec<u8>,
 }
 
 impl QuarantineEntry {
-    /// Bytes that count against the bound.
+    /// Bytes that count against the limit.
     pub fn bytes(&self) -> u64 {
         bytes(&self.detail, &self.query, &self.body)
     }
@@ -88,7 +88,7 @@ pub(super) fn count(tallies: &mut Tallies, entry: &QuarantineEntry) {
     tally.bytes += entry.bytes();
 }
 
-/// Counts entries that left; their reason's tally goes with the last of them.
+/// Subtracts removed entries. A reason without entries is removed.
 pub(super) fn discount(tallies: &mut Tallies, left: &[(String, u64)]) {
     for (reason, bytes) in left {
         let Some(tally) = tallies.get_mut(reason.as_str()) else { continue };
@@ -100,23 +100,23 @@ pub(super) fn discount(tallies: &mut Tallies, left: &[(String, u64)]) {
     }
 }
 
-/// A part of the quarantine, by why entries are in it.
+/// A part of the quarantine, for one kind of reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// Authentic, but no valid recall.
+    /// Authentic webhooks that are not valid recalls.
     Malformed,
-    /// Outside the time window.
+    /// Webhooks outside the time window.
     Stale,
-    /// More than a day away.
+    /// Webhooks more than a day away.
     Expired,
-    /// Of a command that looks like a published one.
+    /// Webhooks whose command is similar to a published one.
     NearMiss,
-    /// Of the publisher: what Kafka refused, damaged rows, and what another release has left.
+    /// Entries of the publisher (poison records, corrupted rows), and entries of other releases.
     Refused,
 }
 
 impl Share {
-    /// All of them; the index of one is its place here.
+    /// All shares, by index.
     pub const ALL: [Self; 5] = [Self::Malformed, Self::Stale, Self::Expired, Self::NearMiss, Self::Refused];
 
     /// The label value in metrics.
@@ -135,13 +135,13 @@ impl Share {
     }
 }
 
-/// How much of a share is in use.
+/// Usage of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShareUsage {
-    /// Which.
+    /// The share.
     pub share: Share,
-    /// Bytes of its entries.
+    /// Its bytes.
     pub bytes: u64,
-    /// Their bound.
+    /// Its limit, in bytes.
     pub max_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! What waits for the next commit: filled by the HTTP workers, emptied by the writer.
+//! The queue of waiting groups: filled by the HTTP workers, emptied by the writer.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,31 +13,31 @@ use super::group::{Decision, Group, GroupResult};
 use super::quarantine::QuarantineEntry;
 use super::terms::{Advance, Durable, EventId, Seq};
 
-/// Bytes of one group before the next one is begun: a commit of this size takes a few ms.
+/// Maximum bytes of a group before a new one starts. A commit of this size takes a few milliseconds.
 pub(super) const GROUP_MAX_BYTES: usize = 1 << 20;
-/// Bytes that may wait for the disk in memory; beyond it a delivery is refused at once.
+/// Maximum bytes that wait for the disk in memory. Above it a webhook is refused at once.
 pub(super) const WAITING_MAX_BYTES: usize = 64 << 20;
 
-/// Tells one worker that its next `deliveries` waiting deliveries, oldest first, are decided.
+/// The result of the next `deliveries` waiting webhooks of one worker, oldest first.
 #[derive(Debug)]
 pub(super) struct Decided {
     pub(super) deliveries: usize,
     pub(super) result: Decision,
-    /// Those of them, by their place, that ended otherwise: rarely any.
+    /// Webhooks with another result, by index; rarely any.
     pub(super) others: Vec<(usize, Decision)>,
 }
 
-/// The state behind the one mutex between workers, publisher and writer.
+/// The state behind the mutex between workers, publisher and writer.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     groups: VecDeque<Group>,
-    /// An emptied group, so that its buffers need not grow again.
+    /// An empty group whose buffers are used again.
     spare: Option<Group>,
     waiting_bytes: usize,
     workers: Vec<UnboundedSender<Decided>>,
-    /// The newest watermark not yet stored; a later one replaces an earlier one.
+    /// The newest published sequence that is not yet stored; a later one replaces an earlier one.
     pub(super) advance: Option<Advance>,
-    /// Requests of the publisher, which waits for each: never more than one or two.
+    /// Requests of publisher and operator. Each requester waits, so there are one or two at most.
     pub(super) commands: VecDeque<Command>,
     pub(super) stop: bool,
     closed: bool,
@@ -51,7 +51,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// The lock, also after a panic elsewhere: every change under it is complete in itself.
+    /// The lock, also after a panic of another thread: every change under it is complete.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,7 +67,7 @@ impl Queue {
         inbox.workers.len() - 1
     }
 
-    /// Adds a delivery of framed events; `ids` are theirs, or none where no duplicate is recognized.
+    /// Adds a webhook with encoded events and their ids. The ids are empty if deduplication is off.
     pub(super) fn push_events(
         &self,
         worker: usize,
@@ -82,12 +82,12 @@ impl Queue {
         })
     }
 
-    /// Adds a delivery for which there is no room, only to ask whether all of it is known.
+    /// Adds a webhook for which the spool has no space. It is acknowledged only if all its events are duplicates.
     pub(super) fn push_probe(&self, worker: usize, ids: &[EventId]) -> Result<(), AppendError> {
         self.push(size_of_val(ids), |group| group.count(worker, ids, true))
     }
 
-    /// Adds a delivery for quarantine.
+    /// Adds a webhook for the quarantine.
     pub(super) fn push_quarantine(&self, worker: usize, entry: QuarantineEntry) -> Result<(), AppendError> {
         let bytes = entry.bytes();
         self.push(usize::try_from(bytes).unwrap_or(usize::MAX), |group| {
@@ -116,15 +116,15 @@ impl Queue {
         }
         inbox.waiting_bytes += bytes;
         drop(inbox);
-        // The writer takes all there is: only the first delivery has to wake it.
+        // The writer takes all waiting groups: only the first webhook has to wake it.
         if first {
             self.notify();
         }
         Ok(())
     }
 
-    /// Waits until there is something to do, then hands out the lock: at the latest at `store_at`,
-    /// where something waits to be stored, and at `forget_at`.
+    /// Waits for work and returns the lock: at the latest at `store_at` (something waits to be stored) and at
+    /// `forget_at`.
     pub(super) fn wait(&self, store_at: Option<Instant>, forget_at: Option<Instant>) -> MutexGuard<'_, Inbox> {
         let until = store_at.into_iter().chain(forget_at).min();
         let mut inbox = self.lock();
@@ -132,7 +132,7 @@ impl Queue {
             if !inbox.groups.is_empty() || !inbox.commands.is_empty() || inbox.stop {
                 return inbox;
             }
-            // A watermark to store wakes nobody by itself: it has no deadline until then.
+            // Without a deadline, a published sequence to store is work.
             if store_at.is_none() && inbox.advance.is_some() {
                 return inbox;
             }
@@ -149,21 +149,21 @@ impl Queue {
         }
     }
 
-    /// Tells every worker of a group how it ended: one message per worker, not per delivery. All
-    /// that is durable by now has sequence numbers below `until`.
+    /// Sends the result of a group to its workers: one message per worker, not per webhook. All durable events have
+    /// sequence numbers below `until`.
     pub(super) fn decide(&self, group: &Group, result: &GroupResult, duplicates: &Duplicates, until: Seq) {
         let decision = result.clone().map(|()| Durable { duplicate: false, until });
         let inbox = self.lock();
         for (number, (worker, &deliveries)) in inbox.workers.iter().zip(&group.deliveries).enumerate() {
             if deliveries > 0 {
-                // A worker that is gone has nobody waiting.
+                // A worker that has exited has no waiting requests.
                 let others = duplicates.of(number, result.is_ok(), until);
                 let _ = worker.send(Decided { deliveries, result: decision.clone(), others });
             }
         }
     }
 
-    /// Refuses all that waits and all that comes: the writer is ending.
+    /// Refuses waiting and new webhooks: the writer is exiting.
     pub(super) fn close(&self) {
         let mut inbox = self.lock();
         inbox.closed = true;
@@ -184,7 +184,7 @@ impl Inbox {
         Some(group)
     }
 
-    /// Takes back a group that was decided.
+    /// Stores a finished group so that its buffers are used again.
     pub(super) fn recycle(&mut self, mut group: Group) {
         if group.payload.capacity() <= 2 * GROUP_MAX_BYTES {
             group.payload.clear();

@@ -1,4 +1,4 @@
-//! What the writer, the workers and the publisher share.
+//! State shared by the writer, the workers and the publisher.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,11 +22,11 @@ pub(super) struct Shared {
     pub(super) quarantine: Shares,
     pub(super) recognizes_duplicates: bool,
     pub(super) state: Mutex<State>,
-    /// Signalled when events were committed, or when the spool was nudged.
+    /// Notified when events were committed or the spool was nudged.
     pub(super) grown: Condvar,
-    /// The watermark, for those who wait for it.
+    /// The published sequence, for waiting requests.
     pub(super) published: watch::Sender<Seq>,
-    /// Whether the writer gets on.
+    /// The pulse of the writer, for the watchdog.
     pub(super) pulse: Pulse,
 }
 
@@ -35,11 +35,11 @@ pub(super) struct State {
     pub(super) progress: Progress,
     pub(super) identities: Vec<Identity>,
     pub(super) quarantine: Tallies,
-    /// Why the last commit failed, until one succeeds.
+    /// Why the last commit failed. None after a successful commit.
     pub(super) fault: Option<Arc<str>>,
     pub(super) nudged: bool,
     pub(super) dedup: DedupUsage,
-    /// When the newest event was accepted that was forgotten for want of room.
+    /// When the newest event was accepted that was forgotten early because the window was full.
     pub(super) forgotten_at: Option<Instant>,
 }
 

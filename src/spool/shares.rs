@@ -1,9 +1,9 @@
-//! The room of the quarantine, in shares: what fills one takes nothing from the others.
+//! The limits of the quarantine, one per share: a full share takes no space from the others.
 //!
-//! Who has once seen a signed request can send it again with any body, so he can fill the shares of the four
-//! kinds of deliveries. What the publisher puts aside (a record that Kafka refused, a damaged row) comes
-//! from the spool, was acknowledged, and must not stop what follows: it is never refused. What of it
-//! is over its share counts as unpublished payload, as it did before, against the spool's own bound.
+//! Anyone who has seen one signed request can send it again with any body, and so fill the shares of the four kinds
+//! of webhooks. Entries of the publisher (a poison record, a corrupted row) come from the spool: their events were
+//! acknowledged, and the events after them must be published. So they are never refused. Their bytes above their
+//! share count against the spool's limit.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -11,13 +11,13 @@ use super::bound::Bound;
 use super::error::AppendError;
 use super::quarantine::{QuarantineEntry, Share, ShareUsage, Tallies};
 
-/// Who has a share, in sixteenths of the whole, and what it is called.
+/// Each share: its size in sixteenths of the whole, and its name in error texts.
 const SHARES: [(Share, u64, &str); Share::ALL.len()] = [
-    (Share::Malformed, 6, "quarantine's share for malformed deliveries"),
-    (Share::Stale, 4, "quarantine's share for stale deliveries"),
-    (Share::Expired, 1, "quarantine's share for expired deliveries"),
-    (Share::NearMiss, 1, "quarantine's share for commands that look like a recall"),
-    (Share::Refused, 4, "quarantine's share for refused records and damaged rows"),
+    (Share::Malformed, 6, "quarantine's share for malformed webhooks"),
+    (Share::Stale, 4, "quarantine's share for stale webhooks"),
+    (Share::Expired, 1, "quarantine's share for expired webhooks"),
+    (Share::NearMiss, 1, "quarantine's share for commands similar to a recall"),
+    (Share::Refused, 4, "quarantine's share for poison records and corrupted rows"),
 ];
 const WHOLE: u64 = 16;
 
@@ -25,7 +25,7 @@ const WHOLE: u64 = 16;
 pub(super) struct Shares {
     max: u64,
     bounds: [Bound; Share::ALL.len()],
-    /// Whether the log says of a share that it is full.
+    /// Whether it was logged that a share is full.
     told: [AtomicBool; Share::ALL.len()],
 }
 
@@ -42,13 +42,13 @@ impl Shares {
         Self { max, bounds: SHARES.map(bound), told: Default::default() }
     }
 
-    /// Takes room for a delivery, where there is enough in its share.
+    /// Reserves space for a webhook if its share has enough.
     pub(super) fn reserve(&self, entry: &QuarantineEntry) -> Result<(), AppendError> {
         let share = Share::of(entry.reason);
         self.bounds[share as usize].reserve(entry.bytes(), 0).inspect_err(|full| self.tell(share, full))
     }
 
-    /// Takes room for what the publisher puts aside.
+    /// Reserves space for an entry of the publisher, also above its share.
     pub(super) fn keep(&self, entry: &QuarantineEntry) {
         let share = Share::of(entry.reason);
         let bound = &self.bounds[share as usize];
@@ -58,14 +58,14 @@ impl Shares {
         }
     }
 
-    /// Gives room back.
+    /// Releases space.
     pub(super) fn release(&self, reason: &str, bytes: u64) {
         let share = Share::of(reason);
         self.bounds[share as usize].release(bytes);
         self.told[share as usize].store(false, Relaxed);
     }
 
-    /// Bytes of the publisher's entries that are over their share.
+    /// Bytes of the publisher's entries above their share.
     pub(super) fn overflow(&self) -> u64 {
         let bound = &self.bounds[Share::Refused as usize];
         bound.used().saturating_sub(bound.max())
@@ -86,11 +86,11 @@ impl Shares {
         })
     }
 
-    /// Once, until something leaves.
+    /// Logs once, until an entry leaves the share.
     fn tell(&self, share: Share, full: &AppendError) {
         if !self.told[share as usize].swap(true, Relaxed) {
             let share = share.label();
-            tracing::warn!(event = "quarantine_share_full", share, %full, "requeue or drop entries of the quarantine");
+            tracing::warn!(event = "quarantine_share_full", share, %full, "quarantine share full; requeue or drop entries");
         }
     }
 }

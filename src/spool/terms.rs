@@ -1,4 +1,4 @@
-//! The terms in which the spool speaks with the other rooms.
+//! Types that the spool exchanges with other modules.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use uuid::Uuid;
 
 use super::quarantine::{Share, ShareUsage};
 
-/// A sequence number of this spool, counted from 1 over all its identities.
+/// A sequence number of this spool, counted from 1 across all its identities.
 pub type Seq = u64;
 
-/// The id of an event, by which a duplicate is recognized.
+/// The id of an event. Duplicates have the same id.
 pub type EventId = [u8; 16];
 
-/// The id of an event that is added whatever was accepted before.
+/// The id of an event without deduplication.
 pub(super) const NO_ID: EventId = [0; 16];
 
 /// The next offset to read, by partition.
 pub type Positions = BTreeMap<i32, i64>;
 
-/// Under which name a range of sequence numbers is published.
+/// The spool UUID of a range of sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// The first sequence number of this identity; its `bridge_seq` is 1.
@@ -36,10 +36,9 @@ impl Identity {
         Some((identity.uuid, seq - identity.first_seq + 1))
     }
 
-    /// The UUID that events from `first_seq` on get when they cannot keep their name. It follows from the
-    /// name and the first event, so that copies of a spool that hold the same events take the same one, and
-    /// go on fencing each other and finding each other's records. Where there is no event yet, there is
-    /// nothing that both could publish.
+    /// The UUID of the events from `first_seq` on after an identity change. It is derived from the old UUID and the
+    /// first event, so copies of a spool with the same events take the same UUID, fence each other and find each
+    /// other's records. Without an event, copies have nothing to publish in common, and the UUID is random.
     pub fn renewed(identities: &[Self], first_seq: Seq, event: Option<&[u8]>) -> Uuid {
         match (Self::name(identities, first_seq), event) {
             (Some((uuid, _)), Some(event)) => {
@@ -50,8 +49,8 @@ impl Identity {
         }
     }
 
-    /// When the name was taken, by the clock of then, in UNIX milliseconds: a UUID of version 7 tells it
-    /// (RFC 9562). None for a name of an earlier release (version 4) and for a derived one (version 5).
+    /// When the UUID was created, by the wall clock, in UNIX milliseconds: a UUID of version 7 contains it (RFC
+    /// 9562). None for UUIDs of an earlier release (version 4) and derived ones (version 5).
     pub fn taken_at_ms(&self) -> Option<i64> {
         if self.uuid.get_version_num() != 7 {
             return None;
@@ -61,12 +60,12 @@ impl Identity {
     }
 }
 
-/// How far the spool has come, all from one moment.
+/// The sequence numbers of the spool at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The next sequence number to give out.
+    /// The sequence number of the next accepted event.
     pub next_seq: Seq,
-    /// The next sequence number to publish; below it all is in Kafka or in quarantine.
+    /// The published sequence: all events below it are in Kafka or in quarantine.
     pub watermark: Seq,
     /// `next_seq` when the process opened the spool.
     pub opened_next_seq: Seq,
@@ -77,11 +76,11 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Events waiting to be published.
+    /// Unpublished events.
     pub fn depth(&self) -> u64 {
         self.next_seq - self.watermark
     }
-    /// Events that waited when the process opened the spool.
+    /// Unpublished events when the process opened the spool.
     pub fn recovered(&self) -> u64 {
         self.opened_next_seq - self.opened_watermark
     }
@@ -95,32 +94,31 @@ impl Progress {
     }
 }
 
-/// A watermark to store, with the positions in the topic that belong to it.
+/// A published sequence to store, with its next offsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
     /// The next sequence number to publish.
     pub watermark: Seq,
-    /// The topic of the positions.
+    /// The topic of the next offsets.
     pub topic: Arc<str>,
-    /// Offsets below which no record at or above the watermark can be; partitions not named keep
-    /// what they have.
+    /// Next offsets: no record of an unpublished event is below them. Partitions that are not named keep theirs.
     pub positions: Positions,
 }
 
-/// Numbers for status and metrics.
+/// Values for `/status` and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of unpublished payload, and what of the quarantine counts as such.
+    /// Bytes of unpublished payload, including the part of the quarantine that counts as such.
     pub bytes: u64,
-    /// Their bound.
+    /// Their limit.
     pub max_bytes: u64,
-    /// Whether deliveries are refused because of it.
+    /// Whether webhooks are refused because of it.
     pub full: bool,
     /// Entries in quarantine.
     pub quarantine_events: u64,
     /// Their bytes.
     pub quarantine_bytes: u64,
-    /// Their bound.
+    /// Their limit.
     pub quarantine_max_bytes: u64,
     /// The same by share.
     pub quarantine_shares: [ShareUsage; Share::ALL.len()],
@@ -129,22 +127,22 @@ pub struct Usage {
 /// The memory of the deduplication window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DedupUsage {
-    /// How long an event is remembered; zero: not at all.
+    /// Length of the window; zero: deduplication is off.
     pub window: Duration,
-    /// How far back it reaches: the window, unless there was no room for all of it.
+    /// How far back it reaches: the window, or less if it was full.
     pub covers: Duration,
-    /// Events remembered.
+    /// Number of ids.
     pub ids: u64,
-    /// Memory taken, in bytes.
+    /// Allocated memory, in bytes.
     pub bytes: u64,
-    /// Duplicates since the start: events that were not added.
+    /// Duplicates since the start.
     pub duplicates: u64,
 }
 
-/// Proof that a delivery is on the disk: only a commit that returned makes one.
+/// Proof that a webhook is on the disk: only a successful commit creates it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Durable {
-    /// Whether it was there before: the sender has sent it again.
+    /// Whether all its events are duplicates.
     pub(super) duplicate: bool,
     pub(super) until: Seq,
 }

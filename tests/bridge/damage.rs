@@ -93,7 +93,7 @@ fn a_bit_flipped_in_a_stored_recall_is_found_and_its_row_goes_to_quarantine_whil
     let file = spool_file(&setup);
     flip(&file, "third_1_1");
     let found = verify(&setup.spool_dir()).unwrap();
-    assert_eq!(found.faults, ["the row of event 7 is damaged: the checksum does not match"]);
+    assert_eq!(found.faults, ["the row of event 7 is corrupted: the checksum does not match"]);
 
     let bridge = setup.start();
     send(&bridge, &["fifth"], 3);
@@ -333,7 +333,7 @@ fn a_spool_removed_or_replaced_under_a_running_bridge_takes_no_more_publishes_wh
         kafka.up();
         assert_eq!(bridge.process.wait_exit(PATIENCE), 70);
         let said = bridge.process.tail();
-        assert!(said.contains("removed or replaced while it was in use"), "{said}");
+        assert!(said.contains("removed or replaced while in use"), "{said}");
         let records = kafka.records();
         prove(&records);
         assert_eq!(keys(&records), ["first_0_1", "first_1_1", "second_0_1", "second_1_1"]);

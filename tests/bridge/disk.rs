@@ -73,7 +73,7 @@ fn a_full_disk_refuses_and_says_so_until_space_returns_and_exactly_what_was_ackn
     });
     assert!(!accepts(vec!["small".into()]));
     assert_eq!(bridge.ops_get("/livez").0, 200);
-    let healed = "the spool can be written again";
+    let healed = "writing to the spool works again";
     let before = bridge.process.log_of(healed).len();
 
     std::fs::remove_file(balloon).unwrap();

@@ -158,7 +158,7 @@ fn what_is_not_there_is_said_with_the_right_exit_code() {
     std::fs::write(setup.spool_dir().join("spool.db"), "garbage ".repeat(5000)).unwrap();
     let garbage = setup.run(&["quarantine", "list"]);
     expect(&garbage, 70);
-    assert!(stderr(&garbage).contains("cannot be trusted"), "{garbage:?}");
+    assert!(stderr(&garbage).contains("is corrupted"), "{garbage:?}");
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn what_the_disk_has_changed_is_found_by_verify_and_does_not_keep_export_from_th
 
     let found = setup.run(&["spool", "verify"]);
     expect(&found, 1);
-    assert!(stdout(&found).contains("event 5 is damaged") && stdout(&found).contains("NOT sound"), "{found:?}");
+    assert!(stdout(&found).contains("event 5 is corrupted") && stdout(&found).contains("NOT sound"), "{found:?}");
     let report = json(&setup, 1, &["spool", "verify", "--json"]).remove(0);
     assert_eq!((&report["faults_total"], &report["rows"]), (&1.into(), &5.into()));
     assert!(report["faults"][0].as_str().unwrap().contains("event 5"), "{report}");
@@ -213,7 +213,7 @@ fn where_there_is_no_spool_none_is_made_and_what_is_none_is_named() {
     for command in ["status", "verify", "export"] {
         let garbage = setup.run(&["spool", command]);
         expect(&garbage, 70);
-        assert!(stderr(&garbage).contains("cannot be trusted"), "{garbage:?}");
+        assert!(stderr(&garbage).contains("is corrupted"), "{garbage:?}");
     }
     expect(&setup.env("BRIDGE_SPOOL_MAX_BYTES", "much").run(&["spool", "status"]), 78);
 }

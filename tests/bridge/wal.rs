@@ -151,9 +151,9 @@ fn a_wal_at_its_bound_takes_no_more_and_recalls_go_to_kafka_until_the_reader_end
     let mut most = 0;
     load(&bridge, || {
         most = most.max(size(&file));
-        !status().contains("has reached its bound of 64 MiB") && Instant::now() < until
+        !status().contains("has reached its limit of 64 MiB") && Instant::now() < until
     });
-    assert!(status().contains("has reached its bound of 64 MiB"), "{}", status());
+    assert!(status().contains("has reached its limit of 64 MiB"), "{}", status());
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     for number in 0..20 {
         sender.acknowledged("#TOA#_direct", &[format!("{number}_1_1")]);
@@ -162,7 +162,7 @@ fn a_wal_at_its_bound_takes_no_more_and_recalls_go_to_kafka_until_the_reader_end
     assert!(direct() >= 20.0, "{}", direct());
     assert!(most <= 72 << 20, "{most}");
     drop(held);
-    eventually("the spool takes recalls again", || (!status().contains("has reached its bound")).then_some(()));
+    eventually("the spool takes recalls again", || (!status().contains("has reached its limit")).then_some(()));
     let before = direct();
     sender.acknowledged("#TOA#_spooled", &["1_1_1".to_owned()]);
     assert_eq!(direct().to_bits(), before.to_bits());

@@ -1,34 +1,33 @@
-//! Which events were accepted lately: how a delivery that the sender duplicates is recognized.
+//! The deduplication window: recognizes events that were accepted recently.
 //!
-//! # Why here
+//! # Decision
 //!
-//! Whether an event is a repeat is decided by the writer, in the order of the groups, just before
-//! their commit. It is one thread, so there is no moment between asking and remembering, no lock,
-//! and no second place that could disagree:
+//! The writer decides whether an event is a duplicate, in the order of the groups, just before their commit. The
+//! writer is one thread, so the decision needs no lock, and no second place can disagree:
 //!
-//! - An id is remembered for good only by the commit that holds its event. The ids of a commit that
-//!   failed are taken out again ([`Dedup::failed`]): else the sender's next attempt would be swallowed,
-//!   and a recall lost.
-//! - Two deliveries of one recall that wait for the same commit share its fate: the second one
-//!   is answered as a repeat when it returned, and refused with the first when it failed.
-//! - What is *known* lies in the file, in the same transaction as the event (`rows`), so
-//!   it is known after a restart exactly where the event was durable.
+//! - The commit that holds an event also stores its id. When a commit fails, its ids are removed from the window
+//!   ([`Dedup::failed`]). Otherwise the sender's next attempt would count as a duplicate, and the recall would be
+//!   lost.
+//! - Two webhooks with one recall can wait for the same commit. If the commit succeeds, the second is acknowledged as
+//!   a duplicate; if it fails, both are refused.
+//! - The file holds the ids in the same transaction as the events. After a restart an id is known exactly when its
+//!   event is durable.
 //!
-//! # What it costs
+//! # Cost
 //!
-//! Ids are compared whole, all 128 bits: a shorter print would, some day, swallow a recall. They lie in
-//! a ring, oldest first, beside a hash table of their places: 16 and 11.4 bytes for each, 25 MB
-//! for [`window::MAX_IDS`], taken once when the spool is opened; the system gives the pages as they are used.
-//! The table is twice as large as it need be: so it never grows, and next to never tidies itself up.
-//! Where the bound is met, the oldest are forgotten early. A repeat of these is published twice,
-//! with one event id: nothing is lost.
+//! Ids are compared in full, all 128 bits: with a shorter hash, two different recalls would some day count as
+//! duplicates. A ring holds the ids, oldest first (16 bytes each), and a hash table their places (11.4 bytes each):
+//! 25 MB for [`window::MAX_IDS`], allocated once when the spool is opened. The system provides the pages when they
+//! are used. The table is allocated at twice the need, so it never grows and rarely rehashes. At the limit the oldest
+//! ids are forgotten early. A duplicate of a forgotten event is published twice, with one event id; nothing is lost.
 //!
 //! # Time
 //!
-//! Within the process time is the monotonic clock's, so a clock that is set changes nothing. In the
-//! file it is the wall clock's; when the file is opened an age below zero counts as none. So a clock that
-//! went back in between extends the window to at most one more, from the start on, and one that went
-//! ahead shortens it. Ids leave in slices of a hundredth of the window: it lasts up to that much longer.
+//! Within the process, ages follow the monotonic clock, so a changed wall clock has no effect. In the file they
+//! follow the wall clock; a negative age counts as zero when the file is opened. If the clock was set back between
+//! two processes, the window lasts at most one more window length from the start on; if it was set forward, the
+//! window is shorter. Ids are forgotten in slices of one hundredth of the window, so the window lasts up to that much
+//! longer.
 
 mod sift;
 mod window;
@@ -43,11 +42,11 @@ use crate::spool::terms::{DedupUsage, Seq};
 pub(in crate::spool) use sift::Duplicates;
 use window::Window;
 
-/// The window, its clock, and its rows in the file. The writer's own.
+/// The window and its clock. The writer owns it.
 pub(in crate::spool) struct Dedup {
     window: Window,
     opened: Instant,
-    /// Rows up to this one are removed.
+    /// Rows up to this sequence number were removed from the file.
     removed_row: Seq,
     duplicates: u64,
 }
@@ -59,12 +58,12 @@ impl Dedup {
         Self { window: Window::new(window_ms, window::MAX_IDS), opened: Instant::now(), removed_row: 0, duplicates: 0 }
     }
 
-    /// What of the file is needed.
+    /// The part of the file to load.
     pub(in crate::spool) fn load_bounds(&self) -> LoadBounds {
         LoadBounds { max_age_ms: self.window.length_ms(), max_ids: self.window.max_ids() }
     }
 
-    /// Takes in what the file holds; called before anything else is.
+    /// Adds a loaded row. Call this before any other change.
     pub(in crate::spool) fn load(&mut self, loaded: &Loaded<'_>) {
         match *loaded {
             Loaded::Skipped { through, age_ms } => self.window.skip_through(through, age_ms.map(|age| -age)),
@@ -77,59 +76,59 @@ impl Dedup {
         }
     }
 
-    /// Whether anything is remembered at all.
+    /// Whether deduplication is on.
     pub(in crate::spool) fn is_on(&self) -> bool {
         self.window.is_on()
     }
 
-    /// Takes out of a group what is known, and notes the rest for the commit under way. `full` is
-    /// the answer to a delivery for which there is no room.
+    /// Removes duplicates from a group and adds its other events to the current commit. `full` is the response to a
+    /// webhook for which the spool has no space.
     pub(in crate::spool) fn sift(&mut self, group: &mut Group, full: impl Fn() -> AppendError) -> Duplicates {
         self.expire();
         sift::sift(group, &mut self.window, full)
     }
 
-    /// The commit under way returned, or there was nothing to commit.
+    /// The current commit succeeded, or the group was empty.
     pub(in crate::spool) fn committed(&mut self, first_seq: Seq, duplicates: &Duplicates) {
         let now_ms = self.now_ms();
         self.window.keep(first_seq, now_ms);
         self.duplicates += duplicates.acknowledged(true);
     }
 
-    /// The commit under way failed.
+    /// The current commit failed.
     pub(in crate::spool) fn failed(&mut self, duplicates: &Duplicates) {
         self.window.undo();
         self.duplicates += duplicates.acknowledged(false);
     }
 
-    /// Forgets what lies behind the window.
+    /// Forgets ids older than the window.
     pub(in crate::spool) fn expire(&mut self) {
         let now_ms = self.now_ms();
         self.window.expire(now_ms);
     }
 
-    /// When there will be something to forget.
+    /// When the next ids expire.
     pub(in crate::spool) fn due(&self) -> Option<Instant> {
         let ms = self.window.next_expiry_ms()?;
         Some(self.opened + Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
     }
 
-    /// Whether the file holds rows that are not needed any more.
+    /// Whether the file holds rows of forgotten ids.
     pub(in crate::spool) fn is_removable(&self) -> bool {
         self.removed_row < self.window.forgotten_row()
     }
 
-    /// Rows of the file up to this one are not needed any more.
+    /// The file may lose its rows up to this sequence number.
     pub(in crate::spool) fn forgotten_row(&self) -> Seq {
         self.window.forgotten_row()
     }
 
-    /// Rows up to this one are gone from the file.
+    /// Rows up to this sequence number were removed from the file.
     pub(in crate::spool) fn removed(&mut self, through: Seq) {
         self.removed_row = through.max(self.removed_row);
     }
 
-    /// Numbers for status and metrics.
+    /// Values for `/status` and the metrics.
     pub(in crate::spool) fn usage(&self) -> DedupUsage {
         let window = Duration::from_millis(u64::try_from(self.window.length_ms()).unwrap_or(0));
         DedupUsage {
@@ -141,7 +140,7 @@ impl Dedup {
         }
     }
 
-    /// When the newest event was accepted that was forgotten for want of room.
+    /// When the newest event was accepted that was forgotten early because the window was full.
     pub(in crate::spool) fn forgotten_at(&self) -> Option<Instant> {
         let ms = self.window.gap_ms()?;
         let ago = Duration::from_millis(ms.unsigned_abs());

@@ -1,4 +1,4 @@
-//! Takes out of a group what was accepted before.
+//! Removes duplicates from a group.
 
 use super::window::{Known, Window};
 use crate::spool::error::AppendError;
@@ -6,31 +6,31 @@ use crate::spool::frame;
 use crate::spool::group::{Decision, Group};
 use crate::spool::terms::{Durable, Seq};
 
-/// What of a group does not end as the group does.
+/// Webhooks of a group whose result differs from the result of the commit.
 #[derive(Debug, Default)]
 pub(in crate::spool) struct Duplicates {
     answers: Vec<Answer>,
-    /// Known events of deliveries that bring something new, too.
+    /// Duplicate events of webhooks that also have new events.
     partly: u64,
-    /// Bytes of payload taken out.
+    /// Bytes of removed payload.
     pub(in crate::spool) bytes: u64,
 }
 
-/// A delivery of which nothing is left to be written.
+/// A webhook without any new event.
 #[derive(Debug)]
 struct Answer {
     worker: usize,
-    /// Its place among the worker's deliveries of the group.
+    /// Its index among the worker's webhooks of the group.
     place: usize,
     events: u64,
-    /// Why it is refused, where it is no repeat.
+    /// Why it is refused. None: it is a duplicate.
     refusal: Option<AppendError>,
-    /// It duplicates another one of the same group: where the commit fails, it fails with it.
+    /// It duplicates another webhook of the same group: if the commit fails, both fail.
     shares_commit: bool,
 }
 
-/// Notes the events of a group as those of the commit under way, and takes out those that are known.
-/// `full` is the answer to a delivery for which there is no room.
+/// Adds the events of a group to the current commit, and removes duplicates. `full` is the response to a webhook for
+/// which the spool has no space.
 pub(in crate::spool) fn sift(group: &mut Group, window: &mut Window, full: impl Fn() -> AppendError) -> Duplicates {
     let mut known = Vec::with_capacity(group.ids.len());
     let mut ids = group.ids.iter();
@@ -44,7 +44,7 @@ pub(in crate::spool) fn sift(group: &mut Group, window: &mut Window, full: impl 
     take_out(group, &known, full)
 }
 
-/// The rare part of [`sift`].
+/// The rare case of [`sift`].
 fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) -> Duplicates {
     let mut duplicates = Duplicates::default();
     let mut places = vec![0; group.deliveries.len()];
@@ -83,15 +83,14 @@ fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) 
 }
 
 impl Duplicates {
-    /// Events that were known, of deliveries that are answered with OK.
+    /// Duplicate events of webhooks that are acknowledged.
     pub(in crate::spool) fn acknowledged(&self, committed: bool) -> u64 {
         let ok = self.answers(committed).filter(|answer| answer.refusal.is_none());
         let events: u64 = ok.map(|answer| answer.events).sum();
         if committed { self.partly + events } else { events }
     }
 
-    /// The answers to one worker's deliveries, by their place. All that is durable by now has
-    /// sequence numbers below `until`.
+    /// The results of one worker's webhooks, by index. All durable events have sequence numbers below `until`.
     pub(in crate::spool) fn of(&self, worker: usize, committed: bool, until: Seq) -> Vec<(usize, Decision)> {
         let of_worker = self.answers(committed).filter(|answer| answer.worker == worker);
         let duplicate = Durable { duplicate: true, until };

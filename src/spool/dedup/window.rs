@@ -1,4 +1,4 @@
-//! The window itself: pure, on any clock that never goes back.
+//! The data structure of the window. It works with any monotonic clock.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
@@ -8,55 +8,55 @@ use hashbrown::hash_table::Entry;
 
 use crate::spool::terms::{EventId, NO_ID, Seq};
 
-/// Ids remembered at most: half of what a hash table of 2^21 places takes.
+/// Maximum number of ids: half the capacity of a hash table of 2^21 places.
 pub(in crate::spool) const MAX_IDS: usize = 917_504;
-/// The window is forgotten in so many steps, by time and by number.
+/// Number of slices in which the window expires, by time and by number of ids.
 const SLICES_OF_TIME: i64 = 100;
 const SLICES_OF_IDS: usize = 256;
 
-/// What is known of an event.
+/// The state of an event id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::spool) enum Known {
-    /// Nothing; it belongs to the commit under way now.
+    /// Unknown until now; added to the current commit.
     New,
-    /// It belongs to the commit under way already.
+    /// Part of the current commit already.
     Pending,
-    /// It is durable.
+    /// Durable.
     Durable,
 }
 
-/// Events accepted one after the other.
+/// A run of accepted events.
 #[derive(Debug)]
 struct Slice {
-    /// When the first and the last of them were accepted.
+    /// When the first and the last event were accepted.
     since_ms: i64,
     until_ms: i64,
-    /// The row of the last one in the file.
+    /// The row of the last event in the file.
     last_row: Seq,
     ids: usize,
 }
 
-/// Events accepted lately; times are milliseconds.
+/// The ids of recently accepted events. Times are in milliseconds.
 pub(in crate::spool) struct Window {
     length_ms: i64,
     max_ids: usize,
-    /// Oldest first; behind those of the slices come those of the commit under way.
+    /// Oldest first. The ids of the current commit follow those of the slices.
     ids: VecDeque<EventId>,
-    /// The number of the oldest id; numbers wrap around.
+    /// The number of the oldest id. Numbers wrap around.
     first: u32,
     /// Numbers of ids.
     places: HashTable<u32>,
     hasher: RandomState,
     slices: VecDeque<Slice>,
     pending: usize,
-    /// When the newest of those was accepted that were forgotten early.
+    /// When the newest event was accepted that was forgotten early.
     gap_ms: Option<i64>,
-    /// Rows up to this one are not needed any more.
+    /// Rows of the file up to this one are not needed any more.
     forgotten_row: Seq,
 }
 
 impl Window {
-    /// An empty window of this length; 0 remembers nothing.
+    /// An empty window of this length. 0: deduplication is off.
     pub(in crate::spool) fn new(length_ms: i64, max_ids: usize) -> Self {
         let max_ids = if length_ms > 0 { max_ids } else { 0 };
         Self {
@@ -73,7 +73,7 @@ impl Window {
         }
     }
 
-    /// Whether anything is remembered at all.
+    /// Whether deduplication is on.
     pub(in crate::spool) fn is_on(&self) -> bool {
         self.length_ms > 0
     }
@@ -83,24 +83,24 @@ impl Window {
         self.length_ms
     }
 
-    /// Ids remembered at most.
+    /// Maximum number of ids.
     pub(in crate::spool) fn max_ids(&self) -> usize {
         self.max_ids
     }
 
-    /// Ids remembered.
+    /// Number of ids.
     pub(in crate::spool) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Memory taken, in bytes.
+    /// Allocated memory, in bytes.
     pub(in crate::spool) fn bytes(&self) -> usize {
         self.ids.capacity() * size_of::<EventId>()
             + self.places.allocation_size()
             + self.slices.capacity() * size_of::<Slice>()
     }
 
-    /// When the newest event was accepted that was forgotten for want of room.
+    /// When the newest event was accepted that was forgotten early because the window was full.
     pub(in crate::spool) fn gap_ms(&self) -> Option<i64> {
         self.gap_ms
     }
@@ -110,7 +110,7 @@ impl Window {
         self.forgotten_row
     }
 
-    /// Whether an event is known; a new one is noted for the commit under way.
+    /// Returns the state of an event, and adds an unknown one to the current commit.
     pub(in crate::spool) fn note(&mut self, id: EventId) -> Known {
         if self.max_ids == 0 || id == NO_ID {
             return Known::New;
@@ -119,7 +119,7 @@ impl Window {
             self.gap_ms = self.slices.front().map(|slice| slice.until_ms).or(self.gap_ms);
             self.forget_slice();
             if self.ids.len() == self.max_ids {
-                // All of them belong to this commit: the rest of it goes without.
+                // All ids belong to this commit: the rest of the commit is not remembered.
                 return Known::New;
             }
         }
@@ -141,7 +141,7 @@ impl Window {
         }
     }
 
-    /// Whether an event is known, without noting it.
+    /// Returns the state of an event without adding it.
     pub(in crate::spool) fn find(&self, id: EventId) -> Known {
         let at = |number: u32| number.wrapping_sub(self.first) as usize;
         match self.places.find(hash(&self.hasher, id), |&number| self.ids[at(number)] == id) {
@@ -151,7 +151,7 @@ impl Window {
         }
     }
 
-    /// The commit under way is durable, its ids in this row.
+    /// The current commit is durable; this row holds its ids.
     pub(in crate::spool) fn keep(&mut self, row: Seq, now_ms: i64) {
         let ids = std::mem::take(&mut self.pending);
         if ids == 0 {
@@ -169,7 +169,7 @@ impl Window {
         }
     }
 
-    /// The commit under way failed: nothing of it was accepted.
+    /// The current commit failed: none of its events was accepted.
     pub(in crate::spool) fn undo(&mut self) {
         for _ in 0..std::mem::take(&mut self.pending) {
             let Some(id) = self.ids.pop_back() else { break };
@@ -177,19 +177,19 @@ impl Window {
         }
     }
 
-    /// Forgets what lies behind the window.
+    /// Forgets ids older than the window.
     pub(in crate::spool) fn expire(&mut self, now_ms: i64) {
         while self.next_expiry_ms().is_some_and(|at| at <= now_ms) {
             self.forget_slice();
         }
     }
 
-    /// When there will be something to forget.
+    /// When the next ids expire.
     pub(in crate::spool) fn next_expiry_ms(&self) -> Option<i64> {
         Some(self.slices.front()?.until_ms + self.length_ms)
     }
 
-    /// Notes that rows up to this one lie behind the window, or, with a time, did not fit into it.
+    /// Rows up to this one are older than the window, or, with a time, exceed its limit.
     pub(in crate::spool) fn skip_through(&mut self, row: Seq, gap_ms: Option<i64>) {
         self.forgotten_row = row.max(self.forgotten_row);
         self.gap_ms = gap_ms.or(self.gap_ms);
@@ -212,7 +212,7 @@ impl Window {
     }
 }
 
-/// The keys of the hash are this process's own: nobody can choose ids that collide.
+/// The hash keys are random for each process, so that a sender cannot choose ids that collide.
 fn hash(hasher: &RandomState, id: EventId) -> u64 {
     hasher.hash_one(u128::from_ne_bytes(id))
 }
@@ -231,7 +231,7 @@ mod tests {
         u128::from(n + 1).to_be_bytes()
     }
 
-    /// One commit of these events; tells what was known of each.
+    /// Commits these events; returns the state of each.
     fn commit(window: &mut Window, row: Seq, now_ms: i64, events: &[u64]) -> Vec<Known> {
         window.expire(now_ms);
         let known = events.iter().map(|&event| window.note(id(event))).collect();
@@ -267,7 +267,7 @@ mod tests {
         }
         assert_eq!((window.len(), window.gap_ms(), window.forgotten_row()), (4, Some(101), 1));
         assert_eq!((window.find(id(1)), window.find(id(2))), (New, Durable));
-        // What does not fit even alone is not remembered, and not refused.
+        // Ids above the limit are accepted and not remembered.
         assert_eq!(commit(&mut window, 9, 200, &[10, 11, 12, 13, 14, 15]), [New; 6]);
         assert_eq!((window.len(), window.find(id(13)), window.find(id(14))), (4, Durable, New));
     }
@@ -304,7 +304,7 @@ mod tests {
             commit(&mut window, number, i64::try_from(number).unwrap(), &[number]);
         }
         assert!((4000 - 4000 / SLICES_OF_IDS..=4000).contains(&window.len()), "{}", window.len());
-        // Only the list of slices grows, to its own bound.
+        // Only the list of slices grows, up to its own limit.
         assert!(window.bytes() - before <= 1024 * size_of::<Slice>(), "{} to {}", before, window.bytes());
         let full = Window::new(1, MAX_IDS);
         assert!(full.bytes() < 26_000_000, "{}", full.bytes());
@@ -316,7 +316,7 @@ mod tests {
             steps in prop::collection::vec((0_i64..40, prop::collection::vec(0_u64..30, 0..6), any::<bool>()), 1..80),
         ) {
             const WINDOW_MS: i64 = 100;
-            // Slices of 1 ms: the window is exact. The bound is never met.
+            // Slices of 1 ms: the window is exact. The limit is never reached.
             let mut window = Window::new(WINDOW_MS, 600);
             let mut model = std::collections::BTreeMap::<u64, i64>::new();
             let (mut now, mut row) = (0, 1);

@@ -1,4 +1,4 @@
-//! Looking into a spool from outside, whether or not a bridge works on it.
+//! Holds and checks a spool directory for commands, with or without a running node.
 
 use std::path::Path;
 
@@ -8,8 +8,7 @@ use crate::spool::store::files::database_file;
 use crate::spool::store::lock::DirectoryLock;
 use crate::spool::store::open::open_first;
 
-/// Who has a spool directory while a command looks into it. A node that is stopped stays so as long
-/// as this lives.
+/// The lock of a spool directory for a command. No node can start while this value exists.
 #[derive(Debug)]
 pub struct Hold {
     running: Option<String>,
@@ -17,7 +16,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Takes the lock of the directory, or finds that a running process has it. Creates no spool.
+    /// Takes the lock of the directory, or finds the process that has it. Creates no spool.
     ///
     /// # Errors
     /// There is no spool, or the directory cannot be used.
@@ -32,17 +31,17 @@ impl Hold {
         }
     }
 
-    /// ` (pid N)`, or nothing where the number is not known, of the process that has the directory;
-    /// `None`: nobody had it.
+    /// ` (pid N)`, or an empty text if the process id is unknown, of the process that has the directory. `None`: no
+    /// process has it.
     pub fn running(&self) -> Option<&str> {
         self.running.as_deref()
     }
 }
 
-/// Whether a directory can be used: made, locked, written. A database that is there is checked.
+/// Checks that a directory can be created, locked and written, and checks an existing database. Returns warnings.
 ///
 /// # Errors
-/// What [`Spool::open`](crate::spool::Spool::open) would say.
+/// The errors of [`Spool::open`](crate::spool::Spool::open).
 pub fn probe(dir: &Path) -> Result<Vec<String>, SpoolError> {
     let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
     if !dir.exists() {

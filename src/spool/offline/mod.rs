@@ -1,4 +1,4 @@
-//! What commands do with a spool from outside, whether or not a bridge works on it.
+//! Operations of commands on a spool, with or without a running node.
 
 pub(super) mod inspect;
 pub(super) mod verify;

@@ -1,4 +1,4 @@
-//! The full check of a spool's file: all that opening it does not look at.
+//! The full check of a spool's file, including everything that opening it does not read.
 
 use std::path::Path;
 
@@ -13,54 +13,54 @@ use crate::spool::store::schema::check_format;
 use crate::spool::store::{self, check, rows};
 use crate::spool::terms::Seq;
 
-/// Faults told one by one; further ones are counted.
+/// Errors that are listed; further ones are only counted.
 const FAULTS_MAX: usize = 100;
-/// What one read transaction looks at: a long one would keep a running node's log from starting anew.
+/// Limits of one read transaction: a long one would keep a running node from restarting its WAL.
 const STEP_ROWS: u32 = 512;
 const STEP_BYTES: u64 = 8 << 20;
 
-/// What [`verify`] has seen.
+/// The result of [`verify`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Rows looked at: those not yet published, and published ones not yet removed.
+    /// Checked rows: unpublished ones, and published ones not yet removed.
     pub rows: u64,
-    /// Events in them.
+    /// Their events.
     pub events: u64,
-    /// Bytes of their payload.
+    /// Their bytes of payload.
     pub bytes: u64,
-    /// The first sequence number that is there; `next_seq` where there is none.
+    /// The first sequence number in the file; `next_seq` without any row.
     pub first_seq: Seq,
-    /// The next sequence number to give out.
+    /// The sequence number of the next accepted event.
     pub next_seq: Seq,
-    /// The next sequence number to publish, as stored.
+    /// The stored published sequence.
     pub watermark: Seq,
     /// Entries in quarantine.
     pub quarantine_entries: u64,
-    /// What is wrong, a sentence each; the first 100.
+    /// The first 100 errors, one sentence each.
     pub faults: Vec<String>,
-    /// How many there are in all; 0 means that the spool is sound.
+    /// The number of all errors; 0: the spool is intact.
     pub faults_total: u64,
 }
 
-/// Checks the whole file of the spool in `dir`: SQLite's own structure, the tables, the checksum of every row, the
-/// sequence without a gap from the watermark on, the running totals, the counters of the quarantine.
+/// Checks the whole file of the spool in `dir`: SQLite's structure, the tables, the checksum of every row, the
+/// sequence without gaps from the published sequence on, the running totals, and the counters of the quarantine.
 ///
-/// Changes nothing and takes no lock on the directory: it works on a stopped node and on a running one.
-/// Rows are read in short transactions; SQLite's own check is one, which a running node's log outgrows
-/// meanwhile. What the node removes or adds while it is checked is no fault.
+/// Changes nothing and takes no lock on the directory, so it works on a stopped and on a running node. Rows are read
+/// in short transactions. SQLite's own check is one long transaction; the WAL of a running node grows meanwhile. Rows
+/// that the node adds or removes during the check are no errors.
 ///
 /// # Errors
-/// There is no spool, or the file cannot be opened as one. Whatever else is wrong is in the report.
+/// There is no spool, or the file cannot be opened as one. All other errors are in the report.
 pub fn verify(dir: &Path) -> Result<VerifyReport, SpoolError> {
     let file = database_file(dir);
     if !is_there(dir, &file)? {
-        let source = std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {}", file.display()));
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, format!("{} does not exist", file.display()));
         return Err(SpoolError::Directory { dir: dir.to_owned(), source });
     }
     let log = wal_file(dir);
     let stopped = !log.exists();
     let report = verify_file(&file, stopped)?;
-    // A node that was started meanwhile may have written below the reading.
+    // A node that started meanwhile may have written during the check.
     if stopped && log.exists() { verify_file(&file, false) } else { Ok(report) }
 }
 
@@ -81,14 +81,14 @@ struct Check<'c> {
     report: VerifyReport,
 }
 
-/// How far the walk along the rows has come.
+/// The state of the walk along the rows.
 #[derive(Default)]
 struct Walk {
-    /// The key of the last row seen.
+    /// The key of the last row.
     last: Option<i64>,
-    /// What the next row must begin with; 0 before the first.
+    /// The expected start of the next row; 0 before the first.
     expected: Option<Seq>,
-    /// The running total so far, where the last row said it.
+    /// The running total of the last row, if it could be read.
     through: Option<u64>,
 }
 
@@ -100,7 +100,7 @@ impl Check<'_> {
         }
     }
 
-    /// A part that cannot be looked at is a fault like any other.
+    /// A part that cannot be read is an error, too.
     fn part(&mut self, what: &str, look: impl FnOnce(&mut Self) -> rusqlite::Result<()>) {
         if let Err(error) = look(self) {
             self.fault(format!("{what} cannot be read: {error}"));
@@ -114,12 +114,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// SQLite does not check the text that names the columns: it would be believed, damaged as it is.
+    /// SQLite does not check the text of the table definitions, and would use a corrupted one.
     fn tables(&mut self) -> rusqlite::Result<()> {
         for check::Table { name: table, made, found } in check::tables(self.connection)? {
             match found {
                 Some(text) if text == made => {}
-                Some(text) => self.fault(format!("table {table} is not what it was made as: {text}")),
+                Some(text) => self.fault(format!("table {table} has a changed definition: {text}")),
                 None => self.fault(format!("table {table} is missing")),
             }
         }
@@ -132,7 +132,7 @@ impl Check<'_> {
         let first = rows::identities(&tx)?.first().map(|identity| identity.first_seq);
         if first.is_none_or(|first| first > watermark) {
             let from = first.map_or("nowhere".to_owned(), |first| format!("event {first}"));
-            self.fault(format!("the spool has a UUID from {from} on, and event {watermark} needs one"));
+            self.fault(format!("the spool has UUIDs from {from} on, but event {watermark} needs one"));
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Check<'_> {
         self.report.quarantine_entries = held.0;
         if said != held {
             self.fault(format!(
-                "the quarantine holds {} entries of {} bytes, and is counted as {} of {}",
+                "the quarantine holds {} entries with {} bytes, but its counters say {} with {}",
                 held.0, held.1, said.0, said.1
             ));
         }
@@ -156,7 +156,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Looks at the next rows, within one read transaction; tells whether there were any.
+    /// Checks the next rows in one read transaction. Returns whether there were any.
     fn step(&mut self, walk: &mut Walk) -> rusqlite::Result<bool> {
         let tx = self.connection.unchecked_transaction()?;
         let watermark = check::watermark(&tx)?;
@@ -185,7 +185,7 @@ impl Check<'_> {
         }
         if self.report.next_seq < watermark {
             self.fault(format!(
-                "events below {} were given out, and all below {watermark} are said to be published",
+                "the next event is {}, but all events below {watermark} count as published",
                 self.report.next_seq
             ));
         }
@@ -200,14 +200,14 @@ impl Check<'_> {
             self.report.first_seq = first_seq;
         }
         self.report.rows += 1;
-        // Rows below the watermark may have been removed meanwhile.
+        // The node may have removed published rows meanwhile.
         let expected = walk.expected.map(|expected| expected.max(watermark.min(first_seq)));
         match expected {
             Some(expected) if expected < first_seq => {
                 self.fault(format!("events {expected} to {} are missing", first_seq - 1));
             }
             Some(expected) if expected > first_seq => {
-                self.fault(format!("the row of event {first_seq} begins within the row before it"));
+                self.fault(format!("the row of event {first_seq} starts within the previous row"));
             }
             _ => {}
         }
@@ -223,7 +223,7 @@ impl Check<'_> {
         };
         let (bytes, end) = (row.payload.len() as u64, first_seq.saturating_add(row.events));
         if let Some(reason) = frame::fault(first_seq, row.events, row.checksum, &row.payload) {
-            self.fault(format!("the row of event {first_seq} is damaged: {reason}"));
+            self.fault(format!("the row of event {first_seq} is corrupted: {reason}"));
         }
         let before = row.bytes_through.checked_sub(bytes);
         if before.is_none() || through.is_some_and(|through| before != Some(through)) {

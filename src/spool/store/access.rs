@@ -1,9 +1,9 @@
-//! Who owns the spool directory, and who else can change it.
+//! Ownership and permissions of the spool directory.
 //!
-//! The rule: the directory has mode 0700 and every file 0600, whatever umask and past releases made of
-//! them; no name in it is followed elsewhere; what a command creates as root belongs to the owner of
-//! the directory, so that the service can use it. A directory of another user is used (a volume of
-//! Kubernetes is root's), and warned of where others than its owner and root may write to it.
+//! The rule: the directory has mode 0700 and every file 0600, independent of the umask and of earlier releases.
+//! Symbolic links in the directory are not followed. Files that a command creates as root get the owner of the
+//! directory, so that the service can use them. A directory of another user is used (a Kubernetes volume belongs to
+//! root), with a warning if users other than its owner and root may write to it.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -14,18 +14,18 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-/// How the names of a spool's files begin, those of later releases included.
+/// Prefixes of the spool's file names, including those of later releases.
 const OURS: [&str; 4] = ["spool.", "control.", "refused.", "history."];
-/// What a file system or a check of another process may have put there.
+/// Names that a file system or the check of another process may create.
 const NEUTRAL: [&str; 2] = ["lost+found", CHECK];
 const CHECK: &str = ".check-";
-/// Names that are looked at: a spool has far fewer.
+/// Maximum number of names that are read. A spool has far fewer.
 const MOST_NAMES: usize = 10_000;
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const ROOT: u32 = 0;
 
-/// Makes the directory, for its owner alone; directories above it as usual.
+/// Creates the directory with mode 0700, and missing parent directories with default permissions.
 pub(in crate::spool) fn create(dir: &Path) -> io::Result<()> {
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::create_dir_all(parent)?;
@@ -36,11 +36,11 @@ pub(in crate::spool) fn create(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Looks at the directory and its files, and takes from others what they are not to have, where this
-/// process owns it. Tells what it cannot change.
+/// Checks the directory and its files, and removes the permissions of other users where this process is the owner.
+/// Returns warnings about permissions that it cannot change.
 ///
 /// # Errors
-/// A name in the directory is a link, or this process may not use it.
+/// A name in the directory is a symbolic link, or this process may not use it.
 pub(in crate::spool) fn secure(dir: &Path) -> io::Result<Vec<String>> {
     let warnings = look(dir)?;
     let me = geteuid().as_raw();
@@ -51,7 +51,7 @@ pub(in crate::spool) fn secure(dir: &Path) -> io::Result<Vec<String>> {
         io::Result::Ok(())
     };
     let contents = contents(dir)?;
-    // A directory with other files in it (`/tmp`, a home) stays open to others.
+    // The permissions of a directory that also holds other files (`/tmp`, a home directory) stay.
     if !contents.others {
         narrow(dir, &std::fs::metadata(dir)?, DIRECTORY_MODE)?;
     }
@@ -61,7 +61,7 @@ pub(in crate::spool) fn secure(dir: &Path) -> io::Result<Vec<String>> {
     Ok(warnings)
 }
 
-/// The same without changing anything.
+/// Checks the directory and its files without changing anything.
 pub(in crate::spool) fn look(dir: &Path) -> io::Result<Vec<String>> {
     let me = geteuid().as_raw();
     let contents = contents(dir)?;
@@ -103,12 +103,12 @@ pub(in crate::spool) fn look(dir: &Path) -> io::Result<Vec<String>> {
     Ok(warnings)
 }
 
-/// Whether the directory could be made and used: by its permissions, so that nothing is left behind.
+/// Whether the directory could be created and used. Only permissions are read, so no file is left behind.
 ///
 /// # Errors
-/// It could not.
+/// The directory could not be created.
 pub(in crate::spool) fn could_create(dir: &Path) -> io::Result<()> {
-    // A relative name without a directory before it begins here.
+    // A relative path without a parent starts at the working directory.
     let above = dir.ancestors().skip(1).map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
     for above in above {
         match std::fs::metadata(above) {
@@ -129,29 +129,29 @@ pub(in crate::spool) fn could_create(dir: &Path) -> io::Result<()> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-/// Whether a file can be made in the directory: makes one and removes it.
+/// Creates a file in the directory and removes it.
 ///
 /// # Errors
-/// It cannot.
+/// The file cannot be created.
 pub(in crate::spool) fn can_write(dir: &Path) -> io::Result<()> {
     tempfile::Builder::new().prefix(CHECK).tempfile_in(dir)?.close()
 }
 
-/// Opens a file for reading and writing, made where it is missing.
+/// Opens a file for reading and writing. Creates it if it is missing.
 pub(in crate::spool) fn open_or_create(dir: &Path, name: &str) -> io::Result<File> {
     if let Some(file) = open_existing(dir, name)? {
         return Ok(file);
     }
     let file = options().create(true).mode(FILE_MODE).open(dir.join(name))?;
     if geteuid().is_root() {
-        // The directory's owner is who will use it.
+        // The owner of the directory runs the service.
         let owner = std::fs::metadata(dir)?;
         std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
     }
     Ok(file)
 }
 
-/// The same where it is there.
+/// Opens a file for reading and writing if it exists.
 pub(in crate::spool) fn open_existing(dir: &Path, name: &str) -> io::Result<Option<File>> {
     let path = dir.join(name);
     match options().open(&path) {
@@ -171,11 +171,11 @@ fn options() -> OpenOptions {
     options
 }
 
-/// What is in a directory.
+/// The contents of a directory.
 struct Contents {
-    /// The files of a spool.
+    /// The files of the spool.
     ours: Vec<(PathBuf, Metadata)>,
-    /// Whether there is anything else: then the directory is not the spool's alone.
+    /// Whether the directory also holds other files.
     others: bool,
 }
 
@@ -196,7 +196,7 @@ fn contents(dir: &Path) -> io::Result<Contents> {
             found.others |= !begins(&NEUTRAL);
             continue;
         }
-        // Of the name itself, not of what a link names.
+        // Metadata of the name itself: symbolic links are not followed.
         match entry.metadata() {
             Ok(metadata) => found.ours.push((entry.path(), metadata)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -206,7 +206,7 @@ fn contents(dir: &Path) -> io::Result<Contents> {
     Ok(found)
 }
 
-/// Whether permissions keep this process from it; other reasons show where it is used.
+/// Whether permissions refuse this access. Other errors appear when the file is used.
 fn is_refused(path: &Path, access: Access) -> bool {
     matches!(rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS), Err(Errno::ACCESS | Errno::PERM))
 }

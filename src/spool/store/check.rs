@@ -1,4 +1,4 @@
-//! What the full check of a spool reads, whatever the disk has made of it.
+//! The queries of `spool verify`. They must also work on a corrupted file.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -10,8 +10,8 @@ use super::files::BUSY_TIMEOUT;
 use super::schema;
 use crate::spool::terms::Seq;
 
-/// Without a log nobody has the file open, and it is read as it is: otherwise SQLite would make a log
-/// and leave it there.
+/// Opens the database for reading. Without a WAL no process has the file open, and it is read as immutable: otherwise
+/// SQLite would create a WAL and leave it there.
 pub(in crate::spool) fn open(file: &Path, stopped: bool) -> rusqlite::Result<Connection> {
     let path = percent_encode(file.as_os_str().as_bytes(), NON_ALPHANUMERIC);
     let uri = format!("file:{path}{}", if stopped { "?immutable=1" } else { "" });
@@ -21,7 +21,7 @@ pub(in crate::spool) fn open(file: &Path, stopped: bool) -> rusqlite::Result<Con
     Ok(connection)
 }
 
-/// What SQLite finds wrong with its own structure, a line each.
+/// Problems that SQLite finds in its own structure, one line each.
 pub(in crate::spool) fn structure(connection: &Connection, most: usize) -> rusqlite::Result<Vec<String>> {
     connection
         .prepare(&format!("PRAGMA integrity_check({most})"))?
@@ -30,16 +30,16 @@ pub(in crate::spool) fn structure(connection: &Connection, most: usize) -> rusql
         .collect()
 }
 
-/// A table as it has to be, and as it is.
+/// A table: its expected and its actual definition.
 pub(in crate::spool) struct Table {
     pub(in crate::spool) name: String,
-    /// The statement that made it.
+    /// The expected `CREATE TABLE` statement.
     pub(in crate::spool) made: String,
-    /// The statement that the file holds, if it has the table.
+    /// The statement in the file. None: the table is missing.
     pub(in crate::spool) found: Option<String>,
 }
 
-/// All tables of the file's version.
+/// All tables of the file's format version.
 pub(in crate::spool) fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
     let mut text =
         connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND tbl_name = ?1")?;
@@ -63,7 +63,7 @@ pub(in crate::spool) fn watermark(tx: &Transaction<'_>) -> rusqlite::Result<Seq>
     tx.query_row("SELECT watermark FROM progress WHERE id = 1", [], |row| row.get(0))
 }
 
-/// One row, by its number.
+/// One row, by its first sequence number.
 pub(in crate::spool) fn row(tx: &Transaction<'_>, key: i64) -> rusqlite::Result<Row> {
     tx.prepare_cached("SELECT events, bytes_through, checksum, payload FROM event_group WHERE first_seq = ?1")?
         .query_row([key], |row| {
@@ -71,13 +71,13 @@ pub(in crate::spool) fn row(tx: &Transaction<'_>, key: i64) -> rusqlite::Result<
         })
 }
 
-/// The number after the newest event, where there is a row.
+/// The sequence number after the newest event. None: no rows.
 pub(in crate::spool) fn newest(tx: &Transaction<'_>) -> rusqlite::Result<Option<Seq>> {
     let query = "SELECT first_seq + events FROM event_group ORDER BY first_seq DESC LIMIT 1";
     tx.query_row(query, [], |row| row.get(0)).optional()
 }
 
-/// The numbers of the next rows.
+/// The first sequence numbers of the next rows.
 pub(in crate::spool) fn keys_after(tx: &Transaction<'_>, after: i64, most: u32) -> rusqlite::Result<Vec<i64>> {
     tx.prepare_cached("SELECT first_seq FROM event_group WHERE first_seq > ?1 ORDER BY first_seq LIMIT ?2")?
         .query_map(params![after, most], |row| row.get(0))?

@@ -1,13 +1,13 @@
-//! The deduplication window as it lies in the file.
+//! SQL of the deduplication window.
 //!
-//! One row per group, written in the transaction of the group, under the number of its first event;
-//! it stays when the group was published and removed.
+//! The file has one row per group, written in the transaction of the group, with the sequence number of its first
+//! event as its key. The row stays after the group was published and removed.
 
 use rusqlite::{Connection, Transaction, params};
 
 use crate::spool::terms::{EventId, NO_ID, Seq};
 
-/// Rows removed with one transaction.
+/// Maximum number of rows removed in one transaction.
 const REMOVE_MAX_ROWS: usize = 2048;
 
 /// Adds the ids of a group.
@@ -24,7 +24,7 @@ pub(in crate::spool) fn insert(
     Ok(())
 }
 
-/// Removes rows up to this one, oldest first and within a bound; tells whether some are left.
+/// Removes rows up to this one, oldest first and up to a limit. Returns whether rows remain.
 pub(in crate::spool) fn remove(tx: &Transaction<'_>, through: Seq) -> rusqlite::Result<bool> {
     let removed = tx
         .prepare_cached(
@@ -35,29 +35,28 @@ pub(in crate::spool) fn remove(tx: &Transaction<'_>, through: Seq) -> rusqlite::
     Ok(removed > REMOVE_MAX_ROWS)
 }
 
-/// Removes rows from this number on: no event belongs to them.
+/// Removes rows from this sequence number on: no events belong to them.
 pub(in crate::spool) fn remove_from(connection: &Connection, seq: Seq) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM recent WHERE first_seq >= ?1", [seq]).map(drop)
 }
 
-/// What is loaded of the window.
+/// A part of the stored window.
 #[derive(Debug)]
 pub(in crate::spool) enum Loaded<'r> {
-    /// Rows up to this number are not needed: they are older than the window, or, where an age is given, there is no
-    /// room for them.
+    /// Rows up to this one are not loaded: they are older than the window or, with an age, exceed its limit.
     Skipped { through: Seq, age_ms: Option<i64> },
     /// A row of this age.
     Row { first_seq: Seq, age_ms: i64, ids: &'r [EventId] },
 }
 
-/// Bounds of what is loaded.
+/// Limits of what is loaded.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::spool) struct LoadBounds {
     pub(in crate::spool) max_age_ms: i64,
     pub(in crate::spool) max_ids: usize,
 }
 
-/// Loads the window, oldest row first. Costs at most what its bound costs. `unix_now_ms` is the wall clock.
+/// Loads the window, oldest row first. `unix_now_ms` is the wall clock.
 pub(in crate::spool) fn load(
     connection: &Connection,
     bounds: LoadBounds,
@@ -70,7 +69,7 @@ pub(in crate::spool) fn load(
     let mut rows = statement.query([from])?;
     let mut youngest = i64::MAX;
     while let Some(row) = rows.next()? {
-        // Nothing is older than what came before it, whatever was done to the clock.
+        // A row is never older than the row before it, even if the clock was set.
         youngest = age(unix_now_ms, row.get(1)?).min(youngest);
         let ids = row.get_ref(2)?.as_blob()?.as_chunks().0;
         take(Loaded::Row { first_seq: row.get(0)?, age_ms: youngest, ids });
@@ -105,7 +104,7 @@ fn find_start(
     Ok(from)
 }
 
-/// How long ago, by the wall clock; what lies in its future has just been.
+/// The age by the wall clock. Times in the future count as now.
 fn age(unix_now_ms: i64, at_ms: i64) -> i64 {
     unix_now_ms.saturating_sub(at_ms).max(0)
 }

@@ -1,15 +1,15 @@
-//! What SQLite says, in the terms of the spool.
+//! Conversion of SQLite's errors to the spool's.
 
 use std::path::Path;
 
 use crate::spool::error::SpoolError;
 
-/// The file cannot be trusted.
+/// The file is corrupted.
 pub(in crate::spool) fn corrupt(file: &Path, reason: String) -> SpoolError {
     SpoolError::Corrupt { file: file.to_owned(), reason }
 }
 
-/// A damaged file is named as such; every other fault stays what it is.
+/// Recognizes a corrupted file and a directory that cannot be used; other errors stay errors of SQLite.
 pub(in crate::spool) fn as_spool_error(file: &Path, error: rusqlite::Error) -> SpoolError {
     use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, Unknown};
     let directory = |text: String| SpoolError::Directory {
@@ -17,11 +17,11 @@ pub(in crate::spool) fn as_spool_error(file: &Path, error: rusqlite::Error) -> S
         source: std::io::Error::other(text),
     };
     match error.sqlite_error_code() {
-        // `Unknown` is what a missing table or column gives.
+        // SQLite reports `Unknown` for a missing table or column.
         Some(DatabaseCorrupt | NotADatabase | Unknown) => corrupt(file, error.to_string()),
         Some(CannotOpen | DiskFull | ReadOnly) => directory(error.to_string()),
         _ if matches!(error, rusqlite::Error::SqliteFailure(..)) => SpoolError::Sqlite(error),
-        // A value of another type, no row where one must be: the file holds something else.
+        // A value of another type, or a missing row: the file has other content.
         _ => corrupt(file, error.to_string()),
     }
 }

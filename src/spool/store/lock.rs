@@ -1,7 +1,7 @@
-//! One process per spool directory: an advisory lock on a file beside the database.
+//! One process per spool directory: an advisory lock on the file `spool.lock`.
 //!
-//! The kernel drops the lock with the process, however it dies, so a lock is never stale. The directory
-//! and what is in it are the owner's alone; see `access`.
+//! The kernel releases the lock when the process ends, even after SIGKILL, so a lock is never stale. The directory
+//! and its files belong to their owner alone; see `access`.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -12,12 +12,12 @@ use crate::spool::error::SpoolError;
 
 const LOCK_FILE: &str = "spool.lock";
 
-/// The exclusive hold on a spool directory; released on drop.
+/// The lock of a spool directory; released on drop.
 #[derive(Debug)]
 pub(in crate::spool) struct DirectoryLock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl DirectoryLock {
-    /// Creates `dir` where it is missing, and takes its lock without waiting.
+    /// Takes the lock of `dir` without waiting. Creates the directory if it is missing.
     pub(in crate::spool) fn acquire(dir: &Path) -> Result<Self, SpoolError> {
         let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
         if !dir.is_dir() {
@@ -37,8 +37,7 @@ impl DirectoryLock {
         Ok(Self(file))
     }
 
-    /// Takes the lock file that exists, and writes nothing. `None`: no lock file exists, so no process has the
-    /// directory.
+    /// Takes the lock without writing. `None`: no lock file exists, so no process uses the directory.
     pub(in crate::spool) fn try_existing(dir: &Path) -> Result<Option<Self>, SpoolError> {
         let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
         let Some(file) = access::open_existing(dir, LOCK_FILE).map_err(fault)? else { return Ok(None) };
@@ -52,7 +51,7 @@ fn take(file: &File, dir: &Path) -> Result<(), SpoolError> {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            // The number is a courtesy; the lock is what counts.
+            // The process id is only for the error text; the lock decides.
             let _ = file.take(20).read_to_string(&mut pid);
             let holder = match pid.trim().parse::<u32>() {
                 Ok(pid) => format!(" (pid {pid})"),
@@ -64,7 +63,7 @@ fn take(file: &File, dir: &Path) -> Result<(), SpoolError> {
     }
 }
 
-/// Makes the names in a directory durable (`fsync` of the directory itself).
+/// Makes the file names in a directory durable (`fsync` of the directory).
 pub(in crate::spool) fn sync_directory(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
 }

@@ -1,4 +1,4 @@
-//! How the database is made, opened and checked.
+//! Creates, opens and checks the database.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -15,11 +15,12 @@ use super::state::{StoredState, check};
 use super::wal;
 use crate::spool::error::SpoolError;
 
-/// The writer's page cache: holds what is on its way to Kafka, so that removing it reads nothing.
+/// The writer's page cache. It holds the events that are being published, so that their removal reads nothing from
+/// disk.
 const CACHE_KIB: i64 = 8 << 10;
 
-/// Opens the database for writing, making it where it is missing, and checks it at a cost that
-/// does not depend on its size.
+/// Opens the database for writing, creates it if it is missing, and checks it. The cost does not depend on the
+/// backlog.
 pub(in crate::spool) fn open_writer(dir: &Path) -> Result<(Connection, StoredState), SpoolError> {
     let file = database_file(dir);
     if !is_there(dir, &file)? {
@@ -27,9 +28,9 @@ pub(in crate::spool) fn open_writer(dir: &Path) -> Result<(Connection, StoredSta
     }
     let connection = Connection::open(&file).map_err(|error| as_spool_error(&file, error))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // What is refused stays as it is: otherwise SQLite empties the log into the file as it closes it.
+    // A file that fails a check stays unchanged: otherwise SQLite would copy the WAL into it on close.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // Before anything is changed: it may be another program's file.
+    // Before any change: the file may belong to another program.
     check_format(&connection, &file)?;
     prepare(&connection).map_err(|error| as_spool_error(&file, error))?;
     let found = check(&connection, &file)?;
@@ -37,7 +38,7 @@ pub(in crate::spool) fn open_writer(dir: &Path) -> Result<(Connection, StoredSta
     Ok((connection, found))
 }
 
-/// The same for the first connection of a process.
+/// Opens the first connection of a process: recovers the WAL, then opens the database for writing.
 pub(in crate::spool) fn open_first(dir: &Path) -> Result<(Connection, StoredState), SpoolError> {
     wal::rewrite(dir).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
     let (connection, found) = open_writer(dir)?;
@@ -45,23 +46,23 @@ pub(in crate::spool) fn open_first(dir: &Path) -> Result<(Connection, StoredStat
     Ok((connection, found))
 }
 
-/// Whether there is a database. An empty file is none, and was one: SQLite would delete its log.
+/// Whether the database exists. A zero-length file is corruption, not a missing spool: SQLite would delete its WAL.
 pub(in crate::spool) fn is_there(dir: &Path, file: &Path) -> Result<bool, SpoolError> {
     match std::fs::metadata(file) {
         Ok(metadata) if metadata.len() > 0 => Ok(true),
-        Ok(_) => Err(corrupt(file, "it is empty: something has cut it off".to_owned())),
+        Ok(_) => Err(corrupt(file, "it is empty: the file was truncated".to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(SpoolError::Directory { dir: dir.to_owned(), source }),
     }
 }
 
-/// Makes a new spool under another name and gives it its own when it is complete and synced: what is
-/// found under that name and holds no spool was damaged, and is not taken for a new one.
+/// Creates a new spool under a temporary name and renames it when it is complete and synced. So a file with the final
+/// name is never a half-created spool.
 fn make(dir: &Path, file: &Path) -> Result<(), SpoolError> {
     let fault = |source| SpoolError::Directory { dir: dir.to_owned(), source };
     let log = wal_file(dir);
     if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0) {
-        return Err(corrupt(file, format!("it is missing, and its log {} is there", log.display())));
+        return Err(corrupt(file, format!("it is missing, but its WAL {} exists", log.display())));
     }
     let new = dir.join("spool.db.new");
     for leftover in [&new, &dir.join("spool.db.new-journal")] {
@@ -70,8 +71,8 @@ fn make(dir: &Path, file: &Path) -> Result<(), SpoolError> {
             _ => {}
         }
     }
-    // Who sent what, and from where, is for the bridge alone to read; SQLite gives its other files the
-    // mode of this one.
+    // The file holds accounts and IP addresses: only its owner may read it. SQLite gives its other files the same
+    // mode.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(fault)?;
     let as_spool_error = |error| as_spool_error(file, error);
     let connection = Connection::open(&new).map_err(as_spool_error)?;
@@ -83,7 +84,7 @@ fn make(dir: &Path, file: &Path) -> Result<(), SpoolError> {
     sync_directory(dir).map_err(fault)
 }
 
-/// Opens the database for reading, on a connection of its own.
+/// Opens a connection for reading.
 pub(in crate::spool) fn open_reader(dir: &Path) -> Result<Connection, SpoolError> {
     let file = database_file(dir);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -95,7 +96,7 @@ pub(in crate::spool) fn open_reader(dir: &Path) -> Result<Connection, SpoolError
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // FULL: COMMIT returns only after the log has been synced to the disk.
+    // FULL: COMMIT returns only after the WAL was synced to the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // The writer decides when to checkpoint; the WAL shrinks back to this after a burst.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;

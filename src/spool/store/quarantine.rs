@@ -1,4 +1,4 @@
-//! The quarantine as it lies in the file.
+//! SQL of the quarantine.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +11,12 @@ use super::reader::Reader;
 use crate::spool::error::SpoolError;
 use crate::spool::quarantine::{QuarantineEntry, QuarantineId, StoredEntry, Tallies, Tally};
 
-/// Entries of one step of reading, and their bytes: no further entry is begun beyond either.
+/// Limits of one read, in entries and in bytes. The last entry may exceed the bytes.
 const STEP_ENTRIES: usize = 256;
 const STEP_BYTES: u64 = 1 << 20;
 
-/// Keeps an entry, with the name of the record where it is one. A record that is there already, by a
-/// commit that was reported as failed, is there once: two entries would be requeued twice.
+/// Inserts an entry; for a record with its spool UUID and `bridge_seq`. A record that is already there, because a
+/// commit was reported as failed and succeeded, is not inserted again: two entries would be requeued twice.
 pub(in crate::spool) fn insert_quarantine(
     tx: &Transaction<'_>,
     entry: &QuarantineEntry,
@@ -49,8 +49,7 @@ pub(in crate::spool) fn insert_quarantine(
     Ok(())
 }
 
-/// Removes entries from quarantine; returns reason and bytes of each. `None`: one of them is not
-/// there, and nothing was changed.
+/// Removes entries and returns reason and bytes of each. `None`: one entry does not exist, and nothing was changed.
 pub(in crate::spool) fn take_out(
     tx: &Transaction<'_>,
     ids: &BTreeSet<QuarantineId>,
@@ -76,14 +75,14 @@ pub(in crate::spool) fn take_out(
     Ok(Some(left))
 }
 
-/// What the file holds, by reason. Reads the head of every entry: the quarantine is bounded.
+/// Counts the entries by reason. Reads the head of every entry; the quarantine is limited.
 pub(in crate::spool) fn tallies(connection: &Connection) -> rusqlite::Result<Tallies> {
     let mut statement = connection.prepare(&format!("SELECT reason, {BYTES} FROM quarantine"))?;
     let mut rows = statement.query([])?;
     let mut tallies = BTreeMap::<String, Tally>::new();
     while let Some(row) = rows.next()? {
         let reason = row.get_ref(0)?.as_str()?;
-        // Few reasons, many entries: the name is copied once.
+        // There are few reasons and many entries: each reason is copied once.
         if !tallies.contains_key(reason) {
             tallies.insert(reason.to_owned(), Tally::default());
         }
@@ -100,8 +99,7 @@ pub(in crate::spool) const BYTES: &str = "octet_length(detail) + octet_length(qu
 const COLUMNS: &str = "id, at_ms, reason, detail, query, body, spool_uuid, bridge_seq";
 
 impl Reader {
-    /// Entries with a number above `after`, by number: some of them, at least one where there is
-    /// one.
+    /// The next entries with an id above `after`, in order. Empty: no further entry.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -120,7 +118,7 @@ impl Reader {
         Ok(entries)
     }
 
-    /// One entry, where it is there.
+    /// One entry, if it exists.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -131,8 +129,7 @@ impl Reader {
         statement.query_row([id], entry).optional().map_err(fault)
     }
 
-    /// The highest number that was ever given out: one up to there that is not there was requeued
-    /// or dropped.
+    /// The highest id that was ever used. A missing entry up to this id was requeued or dropped.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -155,12 +152,12 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
     })
 }
 
-/// Whether an entry is there.
+/// Whether an entry exists.
 pub(in crate::spool) fn is_there(connection: &Connection, id: QuarantineId) -> rusqlite::Result<bool> {
     connection.query_row("SELECT EXISTS (SELECT 1 FROM quarantine WHERE id = ?1)", [id], |row| row.get(0))
 }
 
-/// Entries and bytes, as they are counted and as they are.
+/// Number and bytes of the entries: the stored counters, and the actual values.
 pub(in crate::spool) fn counted_and_held(tx: &Transaction<'_>) -> rusqlite::Result<[(u64, u64); 2]> {
     let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let counted = tx.query_row("SELECT quarantine_events, quarantine_bytes FROM progress WHERE id = 1", [], pair)?;

@@ -1,7 +1,6 @@
-//! Reading the spool in bounded steps, on a connection of its own.
+//! Reads the spool in limited steps, on its own connection.
 //!
-//! Every read is one short transaction: a reader that stayed inside one would keep SQLite from
-//! starting its log anew.
+//! Each read is one short transaction: while a read transaction is open, SQLite cannot restart the WAL.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +14,12 @@ use crate::spool::error::{Damage, SpoolError};
 use crate::spool::frame;
 use crate::spool::terms::{Positions, Seq};
 
-/// How much one read may bring. At least one row is always read: up to 1 MiB and one delivery.
+/// Limits of one read. At least one row is read: up to 1 MiB and one webhook.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadLimit {
-    /// Events at most.
+    /// Maximum number of events.
     pub events: u64,
-    /// No further row is begun once this many bytes are there.
+    /// Maximum number of bytes. The last row may exceed it.
     pub bytes: usize,
 }
 
@@ -33,7 +32,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The events with their sequence numbers, without a gap.
+    /// The events with their sequence numbers, without gaps.
     pub fn events(&self) -> impl Iterator<Item = (Seq, &[u8])> {
         self.rows
             .iter()
@@ -47,13 +46,13 @@ impl Batch {
         self.until
     }
 
-    /// Whether there is no event.
+    /// Whether the batch has no events.
     pub fn is_empty(&self) -> bool {
         self.from == self.until
     }
 }
 
-/// Reads events and positions.
+/// Reads events and next offsets.
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
@@ -76,9 +75,8 @@ impl Reader {
     /// Reads events from `from` on, in sequence, within `limit` and below `below`.
     ///
     /// # Errors
-    /// [`SpoolError::Damaged`] where the row of `from` does not hold what was written: the rows before
-    /// such a row are read without it. [`SpoolError::Corrupt`] where events are missing, or SQLite
-    /// finds the file itself damaged.
+    /// [`SpoolError::Damaged`]: the row of `from` is corrupted. Rows before a corrupted row are returned without it.
+    /// [`SpoolError::Corrupt`]: events are missing, or SQLite finds the file corrupted.
     pub fn read(&mut self, from: Seq, below: Seq, limit: ReadLimit) -> Result<Batch, SpoolError> {
         // SQLite's numbers are signed.
         let below = below.min(from.saturating_add(limit.events)).min(Seq::MAX >> 1);
@@ -93,7 +91,7 @@ impl Reader {
         }
     }
 
-    /// The stored positions in a topic; empty where nothing was ever published to it.
+    /// The stored next offsets in a topic. Empty: nothing was published to it.
     pub fn positions(&self, topic: &str) -> Result<Positions, SpoolError> {
         let mut statement =
             self.connection.prepare_cached("SELECT partition, next_offset FROM position WHERE topic = ?1")?;
@@ -101,7 +99,7 @@ impl Reader {
         Ok(positions.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// When the event with this number was accepted, in UNIX milliseconds, if it is there.
+    /// When the event was accepted, in UNIX milliseconds, if it is in the spool.
     pub fn accepted_at_ms(&self, seq: Seq) -> Result<Option<i64>, SpoolError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT accepted_at_ms FROM event_group
@@ -112,7 +110,7 @@ impl Reader {
 
     fn damaged(&self, row: Row, until: Option<Seq>) -> SpoolError {
         let Some(until) = until else {
-            return self.corrupt(format!("the row of event {} is damaged, and the one behind it", row.first_seq));
+            return self.corrupt(format!("the row of event {} is corrupted, and so is the next one", row.first_seq));
         };
         SpoolError::Damaged(Box::new(Damage {
             file: self.file.clone(),
@@ -128,13 +126,13 @@ impl Reader {
     }
 }
 
-/// Why a read went no further.
+/// Why a read ended.
 enum Stop {
-    /// It has what was asked for, or all there is.
+    /// The limit or the last event was reached.
     Enough,
-    /// This row does not hold what was written; the next one begins there.
+    /// This row is corrupted; the next row starts there.
     Damaged(Row, Option<Seq>),
-    /// The next row begins with this event.
+    /// The next row starts with this event, and the events before it are missing.
     Gap(Seq),
 }
 
@@ -152,7 +150,7 @@ fn read(connection: &Connection, from: Seq, below: Seq, max_bytes: usize) -> rus
         let row = match rows.next() {
             Ok(Some(row)) => Row::read(row)?,
             Ok(None) => break,
-            // What could be read comes first; the fault is found again behind it.
+            // The rows before the error are returned; the next read finds the error again.
             Err(_) if !batch.is_empty() => break,
             Err(error) => return Err(error),
         };

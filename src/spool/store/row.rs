@@ -1,4 +1,4 @@
-//! One row as it is read: its events, or what is wrong with it.
+//! One row as it was read: its events, or its error.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
@@ -6,20 +6,20 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::spool::frame;
 use crate::spool::terms::Seq;
 
-/// A row of `event_group`, whatever became of it on the disk.
+/// A row of `event_group`, possibly corrupted.
 #[derive(Debug)]
 pub(in crate::spool) struct Row {
     pub(in crate::spool) first_seq: Seq,
-    /// The number after its last one, as the row itself says.
+    /// The sequence number after its last event, according to the row itself.
     pub(in crate::spool) end: Seq,
     pub(in crate::spool) payload: Vec<u8>,
-    /// Why it does not hold what was written.
+    /// Why the row is corrupted. None: it is intact.
     pub(in crate::spool) fault: Option<&'static str>,
 }
 
 impl Row {
-    /// Reads `first_seq, events, checksum, payload`. A row that holds anything else is damaged, not an
-    /// error: what there is of its bytes is kept.
+    /// Reads `first_seq, events, checksum, payload`. A row with values of other types is corrupted, not an error: its
+    /// bytes are kept.
     pub(in crate::spool) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let first_seq: Seq = row.get(0)?;
         let payload = match row.get_ref(3)? {
@@ -30,13 +30,13 @@ impl Row {
         let (events, sum) = (number(1)?, number(2)?.and_then(|sum| u32::try_from(sum).ok()));
         let fault = match (events, sum) {
             (Some(events), Some(sum)) => frame::fault(first_seq, events, sum, &payload),
-            _ => Some("there are values of another kind"),
+            _ => Some("it has values of another type"),
         };
         Ok(Self { first_seq, end: first_seq.saturating_add(events.unwrap_or(0)), payload, fault })
     }
 
-    /// The number after its last one, where its own count may be what is damaged: there the next row
-    /// begins, if that agrees with the count or is sound itself. `None` where it cannot be told.
+    /// The sequence number after the last event of a corrupted row, whose own count may be wrong: the start of the
+    /// next row, if that agrees with the count or is intact itself. `None`: unknown.
     pub(in crate::spool) fn trusted_end(&self, connection: &Connection) -> rusqlite::Result<Option<Seq>> {
         let next = connection
             .prepare_cached(

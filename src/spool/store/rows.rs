@@ -1,4 +1,4 @@
-//! The changes that one transaction of the writer is made of.
+//! The changes that the writer makes in a transaction.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::spool::frame;
 use crate::spool::group::Group;
 use crate::spool::terms::{Advance, Identity, Seq};
 
-/// Rows looked at for one removal.
+/// Maximum number of rows removed at once.
 const REMOVE_MAX_ROWS: u32 = 2048;
 
 /// Adds a group as one row; `bytes_through` is the running total with it.
@@ -30,7 +30,7 @@ pub(in crate::spool) fn insert_group(
     Ok(())
 }
 
-/// Stores a watermark and its positions, and forgets the identities that lie behind it.
+/// Stores the published sequence and its next offsets, and removes identities that end below it.
 pub(in crate::spool) fn store_watermark(
     tx: &Transaction<'_>,
     watermark: Seq,
@@ -51,7 +51,7 @@ pub(in crate::spool) fn store_watermark(
     Ok(())
 }
 
-/// Writes a page and changes nothing: SQLite leaves out an update that changes no byte.
+/// Writes a page without changing a value. Two updates: SQLite skips an update that changes no byte.
 pub(in crate::spool) fn touch(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for _ in 0..2 {
         tx.execute("UPDATE progress SET watermark = -watermark WHERE id = 1", [])?;
@@ -59,7 +59,7 @@ pub(in crate::spool) fn touch(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Whether a row begins behind the first of these events.
+/// Whether a row starts after the first of these events.
 pub(in crate::spool) fn begins_within(tx: &Transaction<'_>, events: &Range<Seq>) -> rusqlite::Result<bool> {
     tx.query_row(
         "SELECT EXISTS (SELECT 1 FROM event_group WHERE first_seq > ?1 AND first_seq < ?2)",
@@ -68,7 +68,7 @@ pub(in crate::spool) fn begins_within(tx: &Transaction<'_>, events: &Range<Seq>)
     )
 }
 
-/// Removes rows below the watermark, oldest first, up to `budget` bytes; tells whether some are left.
+/// Removes rows below the published sequence, oldest first, up to `budget` bytes. Returns whether rows remain.
 pub(in crate::spool) fn remove_published(tx: &Transaction<'_>, watermark: Seq, budget: u64) -> rusqlite::Result<bool> {
     let mut statement = tx.prepare_cached(
         "SELECT first_seq, first_seq + events <= ?1, length(payload) FROM event_group
@@ -95,22 +95,22 @@ pub(in crate::spool) fn remove_published(tx: &Transaction<'_>, watermark: Seq, b
     Ok(left || count == REMOVE_MAX_ROWS)
 }
 
-/// Removes events from this one on, which were never acknowledged.
+/// Removes the events from this one on. They were never acknowledged.
 pub(in crate::spool) fn remove_from(tx: &Transaction<'_>, seq: Seq) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM event_group WHERE first_seq >= ?1", [seq]).map(drop)
 }
 
-/// Forgets the positions in a topic.
+/// Removes the next offsets of a topic.
 pub(in crate::spool) fn forget_positions(tx: &Transaction<'_>, topic: &str) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM position WHERE topic = ?1", [topic]).map(drop)
 }
 
-/// Gives the events from its `first_seq` on this identity.
+/// Stores an identity for the events from its `first_seq` on.
 pub(in crate::spool) fn store_identity(tx: &Transaction<'_>, identity: Identity) -> rusqlite::Result<()> {
     tx.execute("INSERT OR REPLACE INTO identity VALUES (?1, ?2)", params![identity.first_seq, identity.uuid]).map(drop)
 }
 
-/// Who publishes which sequence numbers, oldest first.
+/// The identities, oldest first.
 pub(in crate::spool) fn identities(connection: &Connection) -> rusqlite::Result<Vec<Identity>> {
     connection
         .prepare_cached("SELECT first_seq, uuid FROM identity ORDER BY first_seq")?
@@ -118,9 +118,9 @@ pub(in crate::spool) fn identities(connection: &Connection) -> rusqlite::Result<
         .collect()
 }
 
-/// The running total through the last row that lies whole below the watermark, if there is one.
+/// The running total of bytes through the last row that is entirely below the published sequence. None: no such row.
 pub(in crate::spool) fn released(connection: &Connection, watermark: Seq) -> rusqlite::Result<Option<u64>> {
-    // The rows come newest first: the one that holds the watermark, if any, then the one wanted.
+    // Newest first: the row with the published sequence, if any, then the requested one.
     let mut statement = connection.prepare_cached(
         "SELECT bytes_through, first_seq + events <= ?1 FROM event_group
          WHERE first_seq < ?1 ORDER BY first_seq DESC LIMIT 2",

@@ -1,4 +1,4 @@
-//! The tables of the database, and their versions.
+//! The tables of the database and their format version.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use uuid::Uuid;
 use super::errors::{as_spool_error, corrupt};
 use crate::spool::error::SpoolError;
 
-/// `rcbr`: tells a spool from any other SQLite file.
+/// `rcbr`: identifies a spool among SQLite files.
 const APPLICATION_ID: i32 = 0x7263_6272;
-/// Raised with every change of the tables below, or of what is in them: 2 brought the table of the events
-/// accepted lately, 3 other ids in it.
+/// The format version, raised with every change of the tables or their content. Version 2 added the table of the
+/// deduplication window; version 3 changed its ids.
 const SCHEMA_VERSION: i32 = 3;
-/// The first version that has that table.
+/// The first version with the table of the deduplication window.
 const WITH_DEDUP: i32 = 2;
-/// The oldest version that this release can read, and brings up to date when it opens the spool.
+/// The oldest version that this release reads. It is migrated when the spool is opened.
 const OLDEST_VERSION: i32 = 1;
 const TABLES: &str = "
 CREATE TABLE progress (
@@ -54,7 +54,7 @@ CREATE TABLE quarantine (
 ) STRICT;
 ";
 
-/// The ids of the events accepted within the deduplication window: a row for each group.
+/// The ids of the events in the deduplication window: one row per group.
 const DEDUP_TABLE: &str = "
 CREATE TABLE recent (
     first_seq INTEGER PRIMARY KEY,
@@ -63,7 +63,7 @@ CREATE TABLE recent (
 ) STRICT;
 ";
 
-/// Makes the tables of a new spool, in one transaction.
+/// Creates the tables of a new spool, in one transaction.
 pub(in crate::spool) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
@@ -78,7 +78,7 @@ pub(in crate::spool) fn create(connection: &Connection) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// The tables that a file of `version` holds: name, and the statement that made it.
+/// The tables of a format version: name and `CREATE TABLE` statement.
 pub(in crate::spool) fn tables(version: i32) -> rusqlite::Result<Vec<(String, String)>> {
     let memory = Connection::open_in_memory()?;
     memory.execute_batch(TABLES)?;
@@ -91,10 +91,10 @@ pub(in crate::spool) fn tables(version: i32) -> rusqlite::Result<Vec<(String, St
         .collect()
 }
 
-/// Brings a file of an earlier version up to date, in one transaction.
+/// Migrates a file of an earlier version, in one transaction.
 ///
-/// Ids of version 2 could be the same for two recalls, and those of this version do not follow from
-/// them: they are forgotten. What the sender repeats across the upgrade is published again, with the same
+/// In version 2 two recalls could have the same id, and the ids of this version cannot be computed from them: they
+/// are removed. If the sender sends a recall before and after the migration, it is published twice, with one
 /// `event_id`; nothing is lost.
 pub(in crate::spool) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -106,7 +106,7 @@ pub(in crate::spool) fn migrate(connection: &Connection) -> rusqlite::Result<()>
              PRAGMA user_version = {SCHEMA_VERSION};
              COMMIT"
         ))?;
-        tracing::info!(from = version, to = SCHEMA_VERSION, "the spool file was brought up to date");
+        tracing::info!(event = "spool_migrated", from = version, to = SCHEMA_VERSION, "spool file migrated");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the file says of itself: read at a cost that does not depend on its size.
+//! The stored state of a spool. Reading it costs the same for any backlog.
 
 use std::path::Path;
 
@@ -11,24 +11,24 @@ use crate::spool::error::SpoolError;
 use crate::spool::quarantine::{Tallies, Tally};
 use crate::spool::terms::{Identity, Seq};
 
-/// The state of a spool as it is stored.
+/// The stored state of a spool.
 #[derive(Debug, Clone)]
 pub(in crate::spool) struct StoredState {
     /// The next sequence number to publish.
     pub(in crate::spool) watermark: Seq,
-    /// The next sequence number to give out.
+    /// The sequence number of the next accepted event.
     pub(in crate::spool) next_seq: Seq,
     /// Running total of payload bytes through the newest row.
     pub(in crate::spool) bytes_through: u64,
-    /// Running total through the last row that is published whole.
+    /// Running total through the last row whose events are all published.
     pub(in crate::spool) bytes_released: u64,
-    /// Entries by reason.
+    /// Entries of the quarantine, by reason.
     pub(in crate::spool) quarantine: Tallies,
-    /// Who publishes which sequence numbers, oldest first.
+    /// The identities, oldest first.
     pub(in crate::spool) identities: Vec<Identity>,
 }
 
-/// Reads the head and the tail of the spool.
+/// Reads the state from the first and the last row, and checks that its values agree.
 pub(in crate::spool) fn check(connection: &Connection, file: &Path) -> Result<StoredState, SpoolError> {
     let found = look(connection).map_err(|error| as_spool_error(file, error))?;
     let Some(first) = found.identities.first() else {
@@ -82,16 +82,15 @@ fn look(connection: &Connection) -> rusqlite::Result<StoredState> {
     };
     let identities = rows::identities(connection)?;
     let quarantine = quarantine::tallies(connection).unwrap_or_else(|error| {
-        // Recalls are accepted all the same; nothing but what is in quarantine is in question.
-        tracing::error!(%error, "the quarantine cannot be read");
+        // Recalls are still accepted: only the entries of the quarantine are affected.
+        tracing::error!(event = "quarantine_unreadable", %error, "cannot read the quarantine");
         [("unreadable".into(), Tally { events: quarantine_events, bytes: quarantine_bytes })].into()
     });
     Ok(StoredState { watermark, next_seq, bytes_through, bytes_released, quarantine, identities })
 }
 
-/// Takes a new name where nothing was ever accepted under the present one: nobody knows it but a copy
-/// of this file (a machine made from an image, say), and two that publish under one name would get
-/// into each other's way.
+/// Takes a new UUID if no event was accepted under the present one. Only a copy of this file (for example from a
+/// machine image) can have the same UUID, and two nodes must not publish under one UUID.
 pub(in crate::spool) fn rename_unused(connection: &Connection, found: &mut StoredState) -> rusqlite::Result<()> {
     let [identity] = found.identities.as_mut_slice() else { return Ok(()) };
     if found.next_seq > identity.first_seq {

@@ -1,4 +1,4 @@
-//! What a command reads of a spool: its numbers, and the events that wait.
+//! Queries for commands: the state of a spool, and its backlog.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,67 +16,67 @@ use crate::spool::frame;
 use crate::spool::quarantine::Tallies;
 use crate::spool::terms::{Identity, Positions, Seq};
 
-/// Rows of one step of reading are at most these many bytes and one row.
+/// Maximum number of bytes of one read. The last row may exceed it.
 const STEP_BYTES: usize = 1 << 20;
 
-/// What the file says of itself, all from one moment.
+/// The stored state of a spool at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// The next sequence number to publish, as stored: Kafka may be a little further.
+    /// The stored published sequence. Kafka may be slightly ahead.
     pub watermark: Seq,
-    /// The next sequence number to give out.
+    /// The sequence number of the next accepted event.
     pub next_seq: Seq,
     /// Bytes of unpublished payload.
     pub bytes: u64,
     /// When the oldest unpublished event was accepted, in UNIX milliseconds.
     pub oldest_accepted_at_ms: Option<i64>,
-    /// Under which names sequence numbers at or above the watermark are published, oldest first.
+    /// The identities of unpublished events, oldest first.
     pub identities: Vec<Identity>,
     /// The next offset of every partition, by topic.
     pub positions: BTreeMap<String, Positions>,
-    /// What is in quarantine.
+    /// Entries of the quarantine, by reason.
     pub quarantine: Tallies,
 }
 
-/// Events that wait, as one row of the file.
+/// One row of the backlog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingRow {
-    /// The number of its first event.
+    /// The sequence number of its first event.
     pub first_seq: Seq,
-    /// How many it holds.
+    /// Its number of events.
     pub events: u64,
-    /// When they were accepted, in UNIX milliseconds.
+    /// When the events were accepted, in UNIX milliseconds.
     pub accepted_at_ms: i64,
-    /// Each event behind its length; see [`events`](Self::events).
+    /// Each event after its length; see [`events`](Self::events).
     pub payload: Vec<u8>,
-    /// Its events below this one are published.
+    /// Events below this sequence number are published.
     pub watermark: Seq,
-    /// Whether checksum and count are right.
+    /// Whether checksum and count are correct.
     pub is_sound: bool,
 }
 
-/// Some rows, and under which names their events are published.
+/// Rows of the backlog, and the identities of their events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// The rows, by number.
+    /// The rows in order.
     pub rows: Vec<WaitingRow>,
-    /// The names, oldest first.
+    /// The identities, oldest first.
     pub identities: Vec<Identity>,
 }
 
 impl WaitingRow {
-    /// The events that wait, with their numbers.
+    /// The unpublished events with their sequence numbers.
     pub fn events(&self) -> impl Iterator<Item = (Seq, &[u8])> {
         (self.first_seq..).zip(frame::events(&self.payload)).skip_while(|&(seq, _)| seq < self.watermark)
     }
 }
 
 impl Reader {
-    /// Opens the spool of a directory for reading, beside whoever works on it. Changes nothing in
-    /// the database, not even by copying its log into it at the end.
+    /// Opens the spool of a directory for reading, also while a node uses it. Changes nothing in the database; the
+    /// WAL is not copied on close.
     ///
     /// # Errors
-    /// There is no spool, or none that this release reads.
+    /// The directory has no spool, or its format is not supported.
     pub fn open_beside(dir: &Path) -> Result<Self, SpoolError> {
         let file = database_file(dir);
         if !file.exists() {
@@ -91,13 +91,13 @@ impl Reader {
         Ok(reader)
     }
 
-    /// What the file says of itself.
+    /// The stored state.
     ///
     /// # Errors
-    /// The file cannot be read, or its numbers contradict each other.
+    /// The file cannot be read, or its values contradict each other.
     pub fn facts(&self) -> Result<Facts, SpoolError> {
         let fault = |error| as_spool_error(self.file(), error);
-        // One moment for all of it.
+        // One transaction, so that all values belong to one moment.
         let tx = self.connection().unchecked_transaction().map_err(fault)?;
         let found = check(&tx, self.file())?;
         let mut positions = BTreeMap::<String, Positions>::new();
@@ -118,16 +118,15 @@ impl Reader {
         })
     }
 
-    /// The next rows with events that are not published, behind the row that begins with `after`;
-    /// some of them, at least one where there is one. What is published while a reader is at work, it
-    /// does not get.
+    /// The next rows with unpublished events after the row that starts with `after`. Empty: no further row. Events
+    /// that are published during the reading are left out.
     ///
     /// # Errors
     /// The file cannot be read; a row whose content is damaged is no error, see
     /// [`WaitingRow::is_sound`].
     pub fn waiting(&self, after: Option<Seq>) -> Result<Waiting, SpoolError> {
         let fault = |error| as_spool_error(self.file(), error);
-        // One moment for rows and names.
+        // One transaction for rows and identities.
         let tx = self.connection().unchecked_transaction().map_err(fault)?;
         let found = (|| {
             let (watermark, first): (Seq, Option<Seq>) = tx.query_row(

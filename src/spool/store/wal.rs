@@ -76,7 +76,7 @@ pub(in crate::spool) fn empty(connection: &Connection) -> rusqlite::Result<()> {
     });
     match emptied {
         Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)) => {
-            tracing::warn!(event = "checkpoint_failed", %error, "the WAL could not be copied into the database");
+            tracing::warn!(event = "checkpoint_failed", %error, "cannot copy the WAL into the database");
             Ok(())
         }
         emptied => emptied,

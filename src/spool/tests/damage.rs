@@ -227,7 +227,7 @@ fn an_empty_file_is_not_taken_for_a_new_spool_and_its_log_is_not_deleted() {
     refused("it is empty");
     assert_eq!(std::fs::read(&file).unwrap(), b"");
     std::fs::remove_file(&file).unwrap();
-    refused("it is missing, and its log");
+    refused("it is missing, but its WAL");
     assert!(!file.exists());
 }
 

@@ -84,23 +84,26 @@ fn each_kind_of_damage_is_named() {
         (
             "UPDATE event_group SET payload = CAST(substr(payload, 1, 4) || 'D' || substr(payload, 6) AS BLOB)
              WHERE first_seq = 4",
-            &["the row of event 4 is damaged: the checksum does not match"][..],
+            &["the row of event 4 is corrupted: the checksum does not match"][..],
         ),
         (
             "UPDATE event_group SET checksum = checksum + 1 WHERE first_seq = 4",
-            &["the row of event 4 is damaged: the checksum"],
+            &["the row of event 4 is corrupted: the checksum"],
         ),
         (
             "UPDATE event_group SET events = 1 WHERE first_seq = 4",
-            &["the row of event 4 is damaged: the number of events", "events 5 to 5 are missing"],
+            &["the row of event 4 is corrupted: the number of events", "events 5 to 5 are missing"],
         ),
         (
             "UPDATE event_group SET events = 3 WHERE first_seq = 4",
-            &["the row of event 4 is damaged: the number of events", "the row of event 6 begins within the row before"],
+            &[
+                "the row of event 4 is corrupted: the number of events",
+                "the row of event 6 starts within the previous row",
+            ],
         ),
         (
             "UPDATE event_group SET first_seq = 7 WHERE first_seq = 6",
-            &["events 6 to 6 are missing", "the row of event 7 is damaged: the checksum"],
+            &["events 6 to 6 are missing", "the row of event 7 is corrupted: the checksum"],
         ),
         ("DELETE FROM event_group WHERE first_seq = 4", &["events 4 to 5 are missing"]),
         ("DELETE FROM event_group WHERE first_seq = 1", &["events 3 to 3 are missing"]),
@@ -122,17 +125,17 @@ fn each_kind_of_damage_is_named() {
         ("UPDATE event_group SET checksum = -1 WHERE first_seq = 4", &["the row of event 4 cannot be read"]),
         (
             "UPDATE progress SET quarantine_events = 3",
-            &["the quarantine holds 2 entries of 20 bytes, and is counted as 3 of 20"],
+            &["the quarantine holds 2 entries with 20 bytes, but its counters say 3 with 20"],
         ),
         (
             "UPDATE progress SET quarantine_bytes = 7",
-            &["the quarantine holds 2 entries of 20 bytes, and is counted as 2 of 7"],
+            &["the quarantine holds 2 entries with 20 bytes, but its counters say 2 with 7"],
         ),
         (
             "DELETE FROM quarantine WHERE id = 2",
-            &["the quarantine holds 1 entries of 8 bytes, and is counted as 2 of 20"],
+            &["the quarantine holds 1 entries with 8 bytes, but its counters say 2 with 20"],
         ),
-        ("UPDATE progress SET watermark = 8", &["events below 7 were given out, and all below 8 are said"]),
+        ("UPDATE progress SET watermark = 8", &["the next event is 7, but all events below 8 count"]),
         (
             "DELETE FROM progress",
             &["the identities cannot be read", "the quarantine cannot be read", "the rows cannot be read"],

@@ -1,8 +1,8 @@
-//! When the WAL is copied into the database, and on which thread.
+//! Decides when the WAL is copied into the database (checkpoint), and on which thread.
 //!
-//! A step of a few MiB costs an acknowledgement some milliseconds, so the writer takes it itself. After a reader has
-//! held its snapshot for long (a backup), hundreds of MiB wait; another thread copies them, and commits go on meanwhile.
-//! A WAL at its bound takes no more commits: see [`Checkpoints::is_full`].
+//! A checkpoint of a few MiB delays an acknowledgement by some milliseconds, so the writer makes it itself. After a
+//! reader has held its snapshot for long (a backup), hundreds of MiB wait. A separate thread copies them, and commits
+//! continue meanwhile. A WAL at its limit takes no more commits: see [`Checkpoints::is_full`].
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use crate::spool::store::wal::{self, Checkpoint};
 
-/// A checkpoint is due each time the WAL has grown by this much, also under load: what piles up would cost an
-/// acknowledgement seconds.
+/// A checkpoint is due each time the WAL has grown by this much, also under load. Larger steps would delay
+/// acknowledgements.
 const STEP_BYTES: u64 = 2 << 20;
-/// Above this, a thread of its own copies the WAL. A disk of 20 MB/s writes it in less than a second.
+/// Above this size, a separate thread copies the WAL. A disk with 20 MB/s writes this size in less than 1 s.
 const BESIDE_FROM_BYTES: u64 = 16 << 20;
-/// From this size on, a checkpoint waits for readers, so that the next commit writes from the start of the WAL.
+/// From this size on, a checkpoint waits for readers, so that the WAL becomes empty.
 const RESTART_BYTES: u64 = 32 << 20;
-/// How often a WAL that a reader keeps from beginning again is tried while no commit comes, and while none is possible.
+/// How often a checkpoint is tried again without new commits, and while the WAL is at its limit.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 const FULL_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The bound of the WAL: that of the spool's payload, within these.
+/// The limit of the WAL is the limit of the spool's payload, clamped to these values.
 const LEAST_BOUND_BYTES: u64 = 64 << 20;
 const MOST_BOUND_BYTES: u64 = 1 << 30;
 
@@ -29,15 +29,15 @@ const MOST_BOUND_BYTES: u64 = 1 << 30;
 pub(super) enum Step {
     /// On the writer's thread, with or without waiting for readers.
     Here { waits: bool },
-    /// On a thread of its own.
+    /// On a separate thread.
     Beside,
 }
 
-/// What is known about the WAL, in bytes.
+/// The state of the WAL, in bytes.
 pub(super) struct Checkpoints {
-    /// Not yet copied when the last checkpoint ended.
+    /// Bytes that the last checkpoint did not copy.
     left: u64,
-    /// Written since then, roughly.
+    /// Bytes written since then, estimated.
     written: u64,
     /// Size of the WAL when the last checkpoint ended.
     size: u64,
@@ -47,12 +47,12 @@ pub(super) struct Checkpoints {
     /// The disk is full, perhaps because of the WAL.
     is_urgent: bool,
     tried_at: Instant,
-    /// The result of the checkpoint that runs on a thread of its own.
+    /// The result of the checkpoint on the separate thread, while one runs.
     beside: Option<Receiver<rusqlite::Result<Checkpoint>>>,
 }
 
 impl Checkpoints {
-    /// For an empty WAL of a spool whose payload has this bound.
+    /// For an empty WAL of a spool whose payload has this limit.
     pub(super) fn new(spool_max_bytes: u64) -> Self {
         Self {
             left: 0,
@@ -66,7 +66,7 @@ impl Checkpoints {
         }
     }
 
-    /// Takes note of a commit.
+    /// Records a commit.
     pub(super) fn wrote(&mut self, bytes: u64) {
         self.written += bytes;
     }
@@ -76,21 +76,21 @@ impl Checkpoints {
         self.is_urgent = true;
     }
 
-    /// Whether the WAL has reached its bound.
+    /// Whether the WAL has reached its limit.
     pub(super) fn is_full(&self) -> bool {
         self.size + self.written >= self.bound
     }
 
-    /// Says that no commit is possible, and why.
+    /// The error text for commits while the WAL is at its limit.
     pub(super) fn full_reason(&self) -> String {
         format!(
-            "the WAL of the spool has reached its bound of {} MiB: a reader (a backup, for example) holds an old \
+            "the WAL of the spool has reached its limit of {} MiB: a reader (a backup, for example) holds an old \
              snapshot of spool.db, or the disk is too slow; end that reader",
             self.bound >> 20
         )
     }
 
-    /// When [`next`](Self::next) is to be asked although no commit has come.
+    /// When to call [`next`](Self::next) although no commit was made.
     pub(super) fn due(&self) -> Option<Instant> {
         if self.beside.is_some() || self.is_full() {
             return Some(self.tried_at + FULL_RETRY_DELAY);
@@ -98,12 +98,12 @@ impl Checkpoints {
         (self.left >= STEP_BYTES || self.size >= RESTART_BYTES).then(|| self.tried_at + RETRY_DELAY)
     }
 
-    /// The checkpoint to make now.
+    /// The checkpoint to make now, if one is due.
     pub(super) fn next(&self) -> Option<Step> {
         if self.beside.is_some() {
             return None;
         }
-        // What a reader has kept from being copied does not count in full: it is tried again after a while.
+        // Bytes that a reader keeps from being copied count only in part: otherwise each commit would try again.
         let is_grown = self.written + self.left.min(STEP_BYTES / 2) >= STEP_BYTES;
         let is_late = self.due().is_some_and(|due| due <= Instant::now());
         if !is_grown && !is_late && !self.is_urgent {
@@ -115,7 +115,7 @@ impl Checkpoints {
         Some(Step::Here { waits: is_late || self.size + self.written >= self.restart_at })
     }
 
-    /// Begins a checkpoint on a thread of its own.
+    /// Starts a checkpoint on a separate thread.
     pub(super) fn begin_beside(&mut self, dir: &Path) {
         let (result, receiver) = sync_channel(1);
         let dir = dir.to_owned();
@@ -124,12 +124,12 @@ impl Checkpoints {
         match thread.spawn(move || result.send(wal::checkpoint_alone(&dir))) {
             Ok(_) => self.beside = Some(receiver),
             Err(error) => {
-                tracing::warn!(event = "checkpoint_failed", %error, "no thread for a checkpoint of the spool");
+                tracing::warn!(event = "checkpoint_failed", %error, "cannot start the checkpoint thread");
             }
         }
     }
 
-    /// The result of that checkpoint, once.
+    /// The result of the checkpoint on the separate thread, after its end; returned once.
     pub(super) fn ended_beside(&mut self) -> Option<rusqlite::Result<Checkpoint>> {
         match self.beside.as_ref()?.try_recv() {
             Err(TryRecvError::Empty) => {
@@ -143,7 +143,7 @@ impl Checkpoints {
         }
     }
 
-    /// Takes note of a checkpoint that ended, and was begun with or without waiting for readers.
+    /// Records a successful checkpoint.
     pub(super) fn ended(&mut self, step: Step, found: &Checkpoint) {
         self.failed();
         if let Some(bytes) = found.bytes {
@@ -153,12 +153,12 @@ impl Checkpoints {
         if self.size < RESTART_BYTES {
             self.restart_at = RESTART_BYTES;
         } else if step == (Step::Here { waits: true }) {
-            // A reader holds on: not each step waits for it.
+            // A reader holds a snapshot: the next 32 MiB do not wait for it.
             self.restart_at = self.size + RESTART_BYTES;
         }
     }
 
-    /// Takes note of a checkpoint that changed nothing: it is tried again when the WAL has grown further.
+    /// Records a checkpoint that copied nothing. The next one is due when the WAL has grown further.
     pub(super) fn failed(&mut self) {
         self.tried_at = Instant::now();
         self.is_urgent = false;
@@ -167,7 +167,7 @@ impl Checkpoints {
         self.written = 0;
     }
 
-    /// Whether so much is left that the end of the process does not wait for its copying: the next start does it.
+    /// Whether the rest is so large that the process ends without copying it. The next start copies it.
     pub(super) fn is_left_behind(&self) -> bool {
         self.beside.is_some() || self.left + self.written > BESIDE_FROM_BYTES
     }

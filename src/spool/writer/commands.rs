@@ -1,4 +1,4 @@
-//! What the publisher and the commands of the quarantine ask of the writer, each with its answer.
+//! Requests of the publisher and of the quarantine commands to the writer, each with its reply.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Writer {
         let behind = Advance { watermark: events.end, topic: "".into(), positions: Positions::new() };
         let mut fits = false;
         let result = self.transact(|writer, tx| {
-            // Of a damaged row the end is worked out; what was accepted meanwhile must not be taken for it.
+            // The end of a corrupted row is computed. It must not include events of the next row.
             fits = events.end <= writer.next_seq && !rows::begins_within(tx, events)?;
             if !fits {
                 return Ok(Effect { removable: writer.removable, ..Effect::default() });
@@ -74,7 +74,7 @@ impl Writer {
             if fits {
                 Ok(())
             } else {
-                Err(format!("other rows begin between events {} and {}", events.start, events.end).into())
+                Err(format!("other rows start between events {} and {}", events.start, events.end).into())
             }
         });
         if result.is_ok() {

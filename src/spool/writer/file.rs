@@ -1,4 +1,4 @@
-//! The file below the writer: still there, opened anew after a failure, its log copied.
+//! The writer's database file: checks that it still exists, opens it again after an error, copies its WAL.
 
 use std::time::Instant;
 
@@ -13,13 +13,13 @@ use crate::spool::store::open::open_writer;
 use crate::spool::store::{self, rows, wal};
 
 impl Writer {
-    /// Whether the file was removed, or another one has its name: what is written to it is gone with
-    /// this process, so nothing more may be acknowledged. What it holds is published before the end.
+    /// Whether the file was removed or replaced. Its content is lost when this process ends, so no further event may
+    /// be acknowledged. The backlog is published before the process ends.
     pub(super) fn is_gone(&mut self) -> bool {
         if !self.gone && file_id(&self.shared.dir) != self.file_id {
             self.gone = true;
             let gone = self.gone_error();
-            tracing::error!(error = %gone, "deliveries are refused; once all is published the process ends");
+            tracing::error!(event = "spool_file_gone", error = %gone, "webhooks are refused; the process exits when the backlog is published");
             self.shared.state().fault = Some(gone.to_string().into());
         }
         self.gone
@@ -29,8 +29,8 @@ impl Writer {
         SpoolError::Gone { file: database_file(&self.shared.dir) }
     }
 
-    /// Opens the file anew after a failure, and removes what was never acknowledged. `None`: not
-    /// now, try again with the next transaction.
+    /// Opens the file again after an error, and removes unacknowledged events. `None`: the file cannot be opened now;
+    /// the next transaction tries again.
     pub(super) fn reopen(&mut self) -> Result<Option<Connection>, SpoolError> {
         if self.is_gone() {
             return Err(self.gone_error());
@@ -51,24 +51,24 @@ impl Writer {
             return Err(SpoolError::Corrupt {
                 file: database_file(&self.shared.dir),
                 reason: format!(
-                    "events {} to {} were acknowledged and are gone from the disk",
+                    "events {} to {} were acknowledged and are missing on the disk",
                     found.next_seq,
                     self.next_seq - 1
                 ),
             });
         }
-        // What failed may be whole in the log all the same, and would count after a crash: it is removed,
-        // and its place in the log overwritten.
+        // A failed commit may still be complete in the WAL, and a crash would make it valid: its events are removed,
+        // and its place in the WAL is overwritten.
         if let Err(error) = self.undo_unacknowledged(&mut connection) {
             self.shared.state().fault = Some(error.to_string().into());
             return Ok(None);
         }
-        tracing::warn!("the spool was opened again after a failed write");
+        tracing::warn!(event = "spool_reopened", "spool opened again after a failed write");
         Ok(Some(connection))
     }
 
-    /// With the events goes the memory of them: else the sender's next attempt would be taken for a
-    /// repeat, and lost.
+    /// Removes the ids with the events: otherwise the sender's next attempt would count as a duplicate, and the
+    /// recall would be lost.
     fn undo_unacknowledged(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         rows::remove_from(&tx, self.next_seq)?;
@@ -83,7 +83,7 @@ impl Writer {
         self.checkpoints.due().filter(|_| possible)
     }
 
-    /// Copies the WAL into the database where that is due.
+    /// Makes a checkpoint if one is due.
     pub(super) fn checkpoint(&mut self) {
         if let Some(result) = self.checkpoints.ended_beside() {
             self.checkpointed(Step::Beside, result);
@@ -102,9 +102,9 @@ impl Writer {
     fn checkpointed(&mut self, step: Step, result: rusqlite::Result<wal::Checkpoint>) {
         match result {
             Ok(found) => self.checkpoints.ended(step, &found),
-            // A failure (a full disk) is found again by the next commit; the WAL just grows meanwhile.
+            // The next commit finds the error (for example a full disk) again. Until then the WAL grows.
             Err(error) => {
-                tracing::warn!(event = "checkpoint_failed", %error, "the WAL could not be copied into the database");
+                tracing::warn!(event = "checkpoint_failed", %error, "cannot copy the WAL into the database");
                 self.checkpoints.failed();
                 if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
                     self.connection = None;
@@ -116,10 +116,14 @@ impl Writer {
     /// Closes the file at the end of the process.
     pub(super) fn close(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        // The last connection copies the WAL into the database as it closes.
+        // SQLite copies the WAL into the database when the last connection closes.
         if self.checkpoints.is_left_behind() {
             let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-            tracing::info!(event = "wal_left", is_kept = kept.is_ok(), "the next start copies the WAL of the spool");
+            tracing::info!(
+                event = "wal_left",
+                is_kept = kept.is_ok(),
+                "large WAL kept; the next start copies it into the database"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one thread that writes: takes what waits, commits it, tells who waited.
+//! The writer thread: takes groups and requests from the queue, commits them, and reports the results.
 
 mod checkpoints;
 mod commands;
@@ -22,62 +22,63 @@ use super::store::state::StoredState;
 use super::store::{self, rows};
 use super::terms::{Advance, Seq};
 
-/// After a commit of this many deliveries the next one begins no sooner than [`PACE`] after it had begun. A
-/// commit costs the same for few as for many: measured with 128 connections, it takes a sixth less processor
-/// time for each webhook, and the answer comes sooner. Who sends one after the other never waits for it.
+/// After a commit of at least this many webhooks, the next commit starts at the earliest [`PACE`] after the start of
+/// this one. A commit costs nearly the same for few and for many webhooks: with 128 connections this saves a sixth of
+/// the processor time per webhook, and acknowledgements come sooner. A sender that waits for each response is not
+/// delayed.
 const PACED_FROM: usize = 8;
 const PACE: Duration = Duration::from_micros(1500);
-/// A watermark waits this long for a group to ride along with. Short: what is published is removed
-/// while its pages are still in the caches, and the log holds fewer pages to copy.
+/// How long a published sequence waits to be stored with a group. Short, so that published events are removed while
+/// their pages are in the caches, and the WAL holds fewer pages to copy.
 const ADVANCE_DELAY: Duration = Duration::from_millis(20);
-/// Commit, checkpoint and what belongs to them: beyond it the disk hangs.
+/// Maximum time of one commit with its checkpoint. Beyond it the writer counts as stuck.
 const WORK_BOUND: Duration = Duration::from_secs(30);
-/// How often a spool that could not be written is tried again while nothing else comes.
+/// How often the spool is tried again after an error while no webhook comes.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Published payload removed with one commit while deliveries wait, and while none does.
+/// Published payload that one commit removes, while webhooks wait and while no webhook waits.
 const REMOVE_BUSY_BYTES: u64 = 1 << 20;
 const REMOVE_IDLE_BYTES: u64 = 8 << 20;
-/// What a commit writes besides its payload, roughly.
+/// Bytes that a commit writes in addition to its payload, estimated.
 const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
     _lock: DirectoryLock,
-    /// None between a failure and a successful reopening.
+    /// None between an error and the next successful opening.
     connection: Option<Connection>,
     next_seq: Seq,
     bytes_through: u64,
     bytes_released: u64,
     stored_watermark: Seq,
-    /// Rows below the stored watermark may be left to remove.
+    /// There may be published rows to remove.
     removable: bool,
     stored_at: Instant,
-    /// When the next commit may begin, after one of many deliveries.
+    /// When the next commit may start, after a large one.
     paced_until: Option<Instant>,
     checkpoints: Checkpoints,
     dedup: Dedup,
-    /// A change of the quarantine of which it is not known whether it is durable.
+    /// A change of the quarantine with unknown outcome.
     unsure: Option<take_out::Taken>,
-    /// The file that was opened, whatever has its name now.
+    /// The opened file. Another file may have its name now.
     file_id: Option<FileId>,
     gone: bool,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
 
-/// What one transaction changed, applied to memory once it is durable.
+/// The changes of one transaction, applied to memory when it is durable.
 #[derive(Default)]
 struct Effect {
     bytes_released: Option<u64>,
     watermark: Option<Seq>,
     removable: bool,
-    /// Rows of the events accepted lately are gone up to this one.
+    /// Rows of the deduplication window were removed up to this one.
     forgotten: Option<Seq>,
 }
 
 /// Why a transaction failed.
 struct Failure {
     reason: Arc<str>,
-    /// Whether the connection was closed for it.
+    /// Whether the connection was closed because of it.
     distrusted: bool,
 }
 
@@ -112,12 +113,12 @@ impl Writer {
         }
     }
 
-    /// Works until told to stop, or until the file can no longer be trusted.
+    /// Works until it is stopped, or until the file is corrupted.
     pub(super) fn run(mut self) -> Result<(), SpoolError> {
         let result = self.work();
         self.shared.pulse.done();
         self.shared.queue.close();
-        self.shared.state().fault.get_or_insert_with(|| "the writer has ended".into());
+        self.shared.state().fault.get_or_insert_with(|| "the writer has exited".into());
         if result.is_ok() {
             self.close();
         }
@@ -156,8 +157,8 @@ impl Writer {
                 self.commit_group(&mut group, advance)?;
                 self.shared.queue.lock().recycle(group);
             } else if is_due && broken && advance.is_none() {
-                // Whether it can be written again must not wait for a delivery: who is not ready
-                // gets none.
+                // The check must not wait for a webhook: a load balancer sends no webhooks to a node that is not
+                // ready.
                 let _ = self.transact(|writer, tx| {
                     rows::touch(tx)?;
                     Ok(Effect { removable: writer.removable, ..Effect::default() })
@@ -178,17 +179,17 @@ impl Writer {
         }
     }
 
-    /// Stores a watermark, and removes what is not needed any more, in a transaction of their own.
+    /// Stores a published sequence and removes published rows, in a separate transaction.
     fn store_alone(&mut self, advance: Option<Advance>) -> Result<(), SpoolError> {
         let stored = self.transact(|writer, tx| writer.store(tx, advance.as_ref(), REMOVE_IDLE_BYTES))?;
-        // Failing here loses nothing: the watermark lags a little longer.
+        // An error loses nothing: the stored published sequence stays behind a little longer.
         if let (Err(_), Some(advance)) = (stored, advance) {
             self.keep(advance);
         }
         Ok(())
     }
 
-    /// Commits a group and tells its deliveries how it went.
+    /// Commits a group and reports the result to its webhooks.
     fn commit_group(&mut self, group: &mut Group, advance: Option<Advance>) -> Result<(), SpoolError> {
         let started = Instant::now();
         let duplicates = self.dedup.sift(group, || self.shared.capacity.refusal(self.shared.quarantine.overflow()));
@@ -206,7 +207,7 @@ impl Writer {
             self.transact(|writer, tx| {
                 if group.events > 0 {
                     let now = unix_ms();
-                    // Not before: opening the file anew may have moved them.
+                    // Read inside the transaction: opening the file again may have changed them.
                     let (first_seq, through) = (writer.next_seq, writer.bytes_through + bytes);
                     rows::insert_group(tx, first_seq, group, now, through)?;
                     store::dedup::insert(tx, first_seq, now, &group.ids)?;
@@ -235,7 +236,7 @@ impl Writer {
                     self.shared.quarantine.release(entry.reason, entry.bytes());
                 }
                 self.shared.queue.decide(group, &Err(AppendError::Failed(reason)), &duplicates, self.next_seq);
-                // The watermark that rode along is still to be stored; a newer one may wait already.
+                // The published sequence of this commit is not stored yet. A newer one may already wait.
                 if let Some(advance) = advance {
                     self.keep(advance);
                 }
@@ -244,7 +245,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes note of a group that is durable.
+    /// Records a durable group.
     fn appended(&mut self, group: &Group) {
         self.next_seq += group.events;
         self.bytes_through += group.payload.len() as u64;
@@ -271,8 +272,7 @@ impl Writer {
         inbox.advance = Some(advance);
     }
 
-    /// Runs one transaction. The inner error is a commit that failed and left nothing; the outer
-    /// one ends the writer.
+    /// Runs one transaction. The inner error: the commit failed and changed nothing. The outer error ends the writer.
     fn transact(
         &mut self,
         change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
@@ -281,7 +281,7 @@ impl Writer {
             Ok(()) => Ok(()),
             Err(failure) => {
                 if failure.distrusted {
-                    // Before anybody is told.
+                    // Before the result is reported.
                     self.connection = self.reopen()?;
                 }
                 Err(failure.reason)
@@ -289,8 +289,7 @@ impl Writer {
         })
     }
 
-    /// Runs one transaction; where it fails, it may have left something in the log until the file is
-    /// opened anew.
+    /// Runs one transaction. If it fails, its changes may remain in the WAL until the file is opened again.
     fn attempt(
         &mut self,
         change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
@@ -300,7 +299,7 @@ impl Writer {
             return Ok(Err(Failure { reason, distrusted: false }));
         }
         let Some(mut connection) = self.connection.take().map_or_else(|| self.reopen(), |open| Ok(Some(open)))? else {
-            let reason = self.shared.state().fault.clone().unwrap_or_else(|| "the spool is broken".into());
+            let reason = self.shared.state().fault.clone().unwrap_or_else(|| "the spool cannot be opened".into());
             return Ok(Err(Failure { reason, distrusted: false }));
         };
         let result = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
@@ -316,12 +315,11 @@ impl Writer {
             }
             Err(error) => {
                 let reason = self.fail(error.to_string());
-                // A full disk, or a lock that does not come, fails before anything was written where it
-                // counts; after any other failure what this connection believes about the disk is
-                // worth nothing.
+                // A full disk or a busy lock fails before any relevant write. After any other error the connection's
+                // view of the disk cannot be trusted.
                 let full = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull));
                 if full {
-                    // It may be the log that fills it.
+                    // The WAL may fill it.
                     self.checkpoints.hurry();
                 }
                 let harmless = full || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
@@ -331,18 +329,18 @@ impl Writer {
         }
     }
 
-    /// Removes rows of the deduplication window that are not needed any more, within a bound.
+    /// Removes forgotten rows of the deduplication window, up to a limit.
     fn remove_forgotten(&self, tx: &Transaction<'_>) -> rusqlite::Result<Option<Seq>> {
         let through = self.dedup.forgotten_row();
         let left = self.dedup.is_removable() && store::dedup::remove(tx, through)?;
         Ok((!left).then_some(through))
     }
 
-    /// Takes note of why nothing can be written, and logs it the first time.
+    /// Records why the spool cannot be written, and logs it the first time.
     fn fail(&self, reason: String) -> Arc<str> {
         let reason: Arc<str> = reason.into();
         if self.shared.state().fault.replace(Arc::clone(&reason)).is_none() {
-            tracing::error!(error = %reason, "the spool cannot be written; it is tried again until it can");
+            tracing::error!(event = "spool_write_failed", error = %reason, "cannot write to the spool; retrying every second");
         }
         reason
     }
@@ -367,11 +365,11 @@ impl Writer {
             state.identities.drain(..superseded);
         }
         if !self.gone && state.fault.take().is_some() {
-            tracing::info!("the spool can be written again");
+            tracing::info!(event = "spool_recovered", "writing to the spool works again");
         }
     }
 
-    /// Stores a watermark and removes what lies below, as part of a transaction.
+    /// Stores a published sequence and removes the rows below it, as part of a transaction.
     fn store(&self, tx: &Transaction<'_>, advance: Option<&Advance>, remove: u64) -> rusqlite::Result<Effect> {
         let mut effect = Effect { removable: self.removable, ..Effect::default() };
         let mut watermark = self.stored_watermark;

@@ -1,9 +1,8 @@
-//! Entries leave the quarantine, and events come in their stead: one commit.
+//! Replaces entries of the quarantine with events, in one commit.
 //!
-//! A commit can fail and be on the disk all the same (a sync that failed). For deliveries that is
-//! settled by removing them when the file is opened anew: nobody was told that they are durable.
-//! Here the entries would be gone as well, and with them the recalls. So it is found out which way
-//! it went, and taken as it is.
+//! A commit can be reported as failed and still be on the disk (after a failed sync). For webhooks, the events are
+//! then removed when the file is opened again: no webhook was acknowledged. Here that would lose the recalls, because
+//! the entries would be gone, too. So the writer reads which state is on the disk, and accepts it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,18 +17,18 @@ use crate::spool::quarantine::{self, QuarantineId};
 use crate::spool::store::{self, rows};
 use crate::spool::terms::Seq;
 
-/// One change: what left, and what came.
+/// One change: the removed entries and the new events.
 pub(super) struct Taken {
-    /// One of the entries: they are gone together, or not at all.
+    /// One of the entries: either all of them are removed, or none.
     id: QuarantineId,
-    /// Reason and bytes of each.
+    /// Reason and bytes of each removed entry.
     left: Vec<(String, u64)>,
     group: Box<Group>,
 }
 
 impl Writer {
-    /// Moves entries out of quarantine and events in, in one commit; returns the number of the
-    /// first event. The inner `None`: an entry is not there, and nothing was changed.
+    /// Removes entries from the quarantine and appends events, in one commit. Returns the sequence number of the
+    /// first event. The inner `None`: one entry does not exist, and nothing was changed.
     pub(super) fn take_out(
         &mut self,
         ids: &BTreeSet<QuarantineId>,
@@ -71,7 +70,7 @@ impl Writer {
         }
     }
 
-    /// Finds out, as the file is opened anew, what became of a change whose commit failed.
+    /// Finds out, when the file is opened again, whether a change with unknown outcome is on the disk.
     pub(super) fn settle(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let Some(id) = self.unsure.as_ref().map(|taken| taken.id) else { return Ok(()) };
         let is_there = store::quarantine::is_there(connection, id)?;
@@ -79,13 +78,17 @@ impl Writer {
         if is_there {
             self.shared.capacity.release(taken.group.payload.len() as u64);
         } else {
-            tracing::warn!(entries = taken.left.len(), "entries had left the quarantine though the commit failed");
+            tracing::warn!(
+                event = "requeue_found_committed",
+                entries = taken.left.len(),
+                "commit reported as failed is on the disk; its entries left the quarantine"
+            );
             self.took_out(&taken);
         }
         Ok(())
     }
 
-    /// Takes note of a change that is durable.
+    /// Records a durable change.
     fn took_out(&mut self, taken: &Taken) {
         self.appended(&taken.group);
         quarantine::discount(&mut self.shared.state().quarantine, &taken.left);
