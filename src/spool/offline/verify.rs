@@ -131,8 +131,8 @@ impl Check<'_> {
         let watermark = check::watermark(&tx)?;
         let first = rows::identities(&tx)?.first().map(|identity| identity.first_seq);
         if first.is_none_or(|first| first > watermark) {
-            let from = first.map_or("nowhere".to_owned(), |first| format!("event {first}"));
-            self.fault(format!("the spool has UUIDs from {from} on, but event {watermark} needs one"));
+            let known = first.map_or("no UUID".to_owned(), |first| format!("UUIDs from event {first} on"));
+            self.fault(format!("the spool has {known}, but event {watermark} needs one"));
         }
         Ok(())
     }

@@ -140,8 +140,8 @@ fn each_kind_of_damage_is_named() {
             "DELETE FROM progress",
             &["the identities cannot be read", "the quarantine cannot be read", "the rows cannot be read"],
         ),
-        ("DELETE FROM identity", &["the spool has a UUID from nowhere on, and event 3 needs one"]),
-        ("UPDATE identity SET first_seq = 4", &["the spool has a UUID from event 4 on, and event 3 needs one"]),
+        ("DELETE FROM identity", &["the spool has no UUID, but event 3 needs one"]),
+        ("UPDATE identity SET first_seq = 4", &["the spool has UUIDs from event 4 on, but event 3 needs one"]),
         ("UPDATE identity SET uuid = x'00'", &["the identities cannot be read"]),
     ];
     for (sql, faults) in kinds {
