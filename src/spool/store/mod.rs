@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod check;
 pub(super) mod dedup;
+mod entries;
 pub(super) mod errors;
 pub(super) mod files;
 pub(super) mod lock;
