@@ -4,6 +4,7 @@
 //! 503 for a moment, close the port, answer those in flight, publish what remains within the grace time,
 //! close the spool. A part that ends by itself ends the process.
 
+mod error;
 mod parts;
 
 use std::future::Future;
@@ -26,9 +27,10 @@ use crate::ops::status::KafkaCell;
 use crate::publisher::kafka::errors::KINDS;
 use crate::publisher::kafka::topic::Creation;
 use crate::publisher::{self, PublisherError, PublisherHandle};
-use crate::spool::{SpoolError, WriterHandle};
+use crate::spool::WriterHandle;
 use crate::tls;
 use crate::watchdog::Health;
+pub use error::AppError;
 use parts::{bind, control, end, open_spool, start_bypass, watch, watch_threads};
 
 /// The part that has an error to tell when it ends.
@@ -36,60 +38,6 @@ const PUBLISHER: &str = "publisher";
 /// Beyond the longest answer: what a stop waits for requests in flight.
 const STOP_MARGIN: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(10);
-
-/// Why the process could not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// A port cannot be bound.
-    #[error("{name}: {address} cannot be listened on: {source}")]
-    Bind {
-        /// The variable.
-        name: &'static str,
-        /// Its value.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The process may open too few files.
-    #[error(transparent)]
-    Descriptors(#[from] descriptors::TooFew),
-    /// A thread could not be started.
-    #[error("a thread could not be started: {0}")]
-    Thread(std::io::Error),
-    /// The spool cannot be opened.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// The publisher cannot be started, or failed.
-    #[error(transparent)]
-    Publisher(#[from] PublisherError),
-    /// A listener failed.
-    #[error("a listener failed: {0}")]
-    Server(std::io::Error),
-    /// The metrics are declared wrongly.
-    #[error("metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-    /// A part ended while it was needed.
-    #[error("the {0} has ended")]
-    PartEnded(&'static str),
-}
-
-impl AppError {
-    /// Whether the process never came to run, for a reason outside of it.
-    pub fn is_outside(&self) -> bool {
-        matches!(
-            self,
-            Self::Bind { .. }
-                | Self::Descriptors(_)
-                | Self::Thread(_)
-                | Self::Spool(
-                    SpoolError::Locked { .. }
-                        | SpoolError::NoSpool { .. }
-                        | SpoolError::Directory { .. }
-                        | SpoolError::Sqlite(_)
-                )
-        )
-    }
-}
 
 /// The running bridge.
 pub struct App {
@@ -166,13 +114,18 @@ impl App {
             kafka: kafka.clone(),
         };
         let publisher = publisher::start(options, end(PUBLISHER, &ends))?;
-        let bypass = start_bypass(config, &metrics)?;
-        let probe = bypass
+        let direct = start_bypass(config, &metrics)?;
+        let probe = direct
             .clone()
-            .map(|bypass| -> Probe { Box::new(move || bypass.probe().map_err(|error| error.to_string())) });
+            .map(|direct| -> Probe { Box::new(move || direct.probe().map_err(|error| error.to_string())) });
         let sampler = Sampler::start(spool.clone(), spool.reader()?, probe).map_err(AppError::Thread)?;
 
-        let shared = Arc::new(ingest::Shared::new(config, spool.clone(), bypass, Arc::clone(&metrics)));
+        let shared = Arc::new(ingest::Shared::new(
+            config,
+            spool.clone(),
+            direct.map(|direct| direct as _),
+            Arc::clone(&metrics),
+        ));
         let tls = config.tls.as_ref().map(|tls| tls::Listener::new(tls.material.clone()));
         let counters = Arc::new(edge::Counters::default());
         let limits = Limits {

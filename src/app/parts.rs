@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, oneshot};
 
-use super::AppError;
+use super::error::AppError;
 use crate::config::{Config, SpoolFailure};
 use crate::control::Control;
 use crate::ops::metrics::Metrics;

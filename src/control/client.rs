@@ -5,7 +5,8 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ANSWER_MAX_BYTES, Answer, REQUEST_MAX_IDS, Request, socket};
+use super::protocol::{ANSWER_MAX_BYTES, ControlReply, REQUEST_MAX_IDS, Request};
+use super::socket;
 use crate::quarantine::{Action, Changed};
 use crate::spool::QuarantineId;
 
@@ -62,8 +63,8 @@ fn request(dir: &Path, request: &Request) -> Result<Vec<Changed>, ControlError> 
         return Err(ControlError::Silent(io::ErrorKind::UnexpectedEof.into()));
     }
     match serde_json::from_slice(&answer) {
-        Ok(Answer::Changed(changed)) => Ok(changed),
-        Ok(Answer::Error(error)) => Err(ControlError::Failed(error)),
+        Ok(ControlReply::Changed(changed)) => Ok(changed),
+        Ok(ControlReply::Error(error)) => Err(ControlError::Failed(error)),
         Err(error) => Err(ControlError::Misunderstood(error.to_string())),
     }
 }

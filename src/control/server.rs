@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Answer, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request, socket};
+use super::protocol::{ControlReply, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request};
+use super::socket;
 use crate::ops::status::unix_ms;
 use crate::pulse::Pulse;
 use crate::quarantine::{Action, Done, change};
@@ -92,7 +93,7 @@ fn serve(mut stream: UnixStream, spool: &Spool, reader: &Reader) -> io::Result<(
     let line = read_line(&mut stream)?;
     let answer = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => work(&request, spool, reader),
-        Err(error) => Answer::Error(format!("not a request of this release: {error}")),
+        Err(error) => ControlReply::Error(format!("not a request of this release: {error}")),
     };
     let mut answer = serde_json::to_vec(&answer)?;
     answer.push(b'\n');
@@ -118,16 +119,16 @@ fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn work(request: &Request, spool: &Spool, reader: &Reader) -> Answer {
+fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlReply {
     if request.ids.len() > REQUEST_MAX_IDS {
-        return Answer::Error(format!("more than {REQUEST_MAX_IDS} entries in one request"));
+        return ControlReply::Error(format!("more than {REQUEST_MAX_IDS} entries in one request"));
     }
     let ids = request.ids.iter().copied().collect();
     let changed = match change(spool, reader, request.action, &ids, unix_ms(SystemTime::now())) {
         Ok(changed) => changed,
         Err(error) => {
             tracing::error!(%error, action = ?request.action, "the quarantine could not be changed");
-            return Answer::Error(error.to_string());
+            return ControlReply::Error(error.to_string());
         }
     };
     for one in &changed {
@@ -146,5 +147,5 @@ fn work(request: &Request, spool: &Spool, reader: &Reader) -> Answer {
             (Done::Gone | Done::Unknown, _) => {}
         }
     }
-    Answer::Changed(changed)
+    ControlReply::Changed(changed)
 }

@@ -9,9 +9,11 @@ use tokio::time::{Instant, timeout_at};
 use super::body::Body;
 use super::head::{self, Head, HeadError, Method, Search};
 use super::input::Input;
+use super::limits::{FREE_BYTES, HEAD_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT};
 use super::registry::{Activity, Entry};
-use super::server::Worker;
-use super::{FREE_BYTES, HEAD_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT, Reply, Service};
+use super::reply::Reply;
+use super::service::Service;
+use super::worker::Worker;
 
 /// What came of waiting for a head.
 enum Next {

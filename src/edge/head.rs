@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use actix_web::web::Bytes;
 
-use super::{HEAD_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS};
+use super::limits::{HEAD_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS};
 
 /// The method of a request, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

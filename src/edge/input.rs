@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::limits::{FREE_BYTES, REPLY_TIMEOUT, WRITE_TIMEOUT};
 use super::stream::Stream;
-use super::{FREE_BYTES, REPLY_TIMEOUT, WRITE_TIMEOUT};
 
 /// Bytes taken from the socket at a time. An idle connection holds no buffer.
 const READ_BYTES: usize = 8 * 1024;

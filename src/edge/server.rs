@@ -6,7 +6,6 @@ use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use actix_web::dev::{fn_factory, fn_service};
 use tokio::net::TcpStream;
@@ -16,9 +15,11 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::serve;
 use super::input::Input;
+use super::limits::{BUDGET_BYTES, Counters, HANDSHAKE_TIMEOUT, Limits};
 use super::registry::{Entry, Registry};
+use super::service::Service;
 use super::stream::Stream;
-use super::{BUDGET_BYTES, Counters, HANDSHAKE_TIMEOUT, Limits, Service};
+use super::worker::Worker;
 use crate::tls;
 
 /// What the accept loop may hold per worker: the registry has the real bound, and ends older connections.
@@ -42,16 +43,6 @@ pub struct Options {
 
 /// A running listener; resolves when it has ended.
 pub type Server = actix_web::dev::Server;
-
-/// What the connections of one worker thread share.
-pub(super) struct Worker<S> {
-    pub(super) service: S,
-    pub(super) registry: Registry,
-    pub(super) counters: Arc<Counters>,
-    pub(super) keep_alive: Duration,
-    budget: Arc<Semaphore>,
-    tls: Option<(TlsAcceptor, Arc<tls::Listener>)>,
-}
 
 /// Starts the worker threads; `service` is called once on each of them.
 ///

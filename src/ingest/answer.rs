@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Outcome, Shared};
+use super::outcome::Outcome;
+use super::shared::Shared;
 use crate::edge::Reply;
+use crate::spool::AppendError;
 use crate::webhook;
 
 const JSON: &str = "application/json";
@@ -51,5 +53,15 @@ pub(super) fn log(shared: &Shared, answer: &Answer, query: &[u8], peer: Option<I
         tracing::warn!(event = "delivery_refused", outcome, info, query, peer, suppressed, "delivery refused");
     } else {
         tracing::info!(event = "delivery_refused", outcome, info, query, peer, suppressed, "delivery refused");
+    }
+}
+
+/// The answer to a webhook that the spool did not take.
+pub(super) fn not_durable(error: &AppendError) -> Answer {
+    match error {
+        AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error.to_string()),
+        AppendError::Failed(_) | AppendError::Overloaded { .. } | AppendError::Closed => {
+            Answer::fail(Outcome::Unavailable, "the webhook could not be stored; see the log of the bridge")
+        }
     }
 }

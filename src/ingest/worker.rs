@@ -8,23 +8,23 @@ use std::time::{Instant, SystemTime};
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 
-use super::answer::{Answer, log};
+use super::answer::{Answer, log, not_durable};
 use super::checks::{self, HeadVerdict, Verdict, check_body, check_head};
-use super::settle::settle;
-use super::{Outcome, Shared, path};
+use super::durable::Storage;
+use super::outcome::Outcome;
+use super::path;
+use super::shared::Shared;
 use crate::edge::{Body, BodyError, Head, HeadError, Method, Reply, Service};
 use crate::ops::status::unix_ms;
 use crate::record::Event;
-use crate::spool::{AppendError, Appender, Published, QuarantineEntry};
+use crate::spool::QuarantineEntry;
 use crate::webhook::{self, Verified};
 
 /// What answers the deliveries of one worker thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
-    pub(super) appender: Appender,
-    /// Where acknowledgements wait for Kafka.
-    pub(super) published: Option<Published>,
+    pub(super) storage: Storage,
 }
 
 /// Counts a delivery once: with its answer, or as gone when its future is dropped before.
@@ -150,7 +150,7 @@ impl Worker {
         let shared = &*self.shared;
         self.in_time(started, step).await.unwrap_or_else(|_| {
             let who =
-                if shared.bypass.is_some() { "neither disk nor Kafka confirmed" } else { "the disk did not confirm" };
+                if shared.direct.is_some() { "neither disk nor Kafka confirmed" } else { "the disk did not confirm" };
             let info = format!("{who} it within {} ms", shared.ack_timeout.as_millis());
             Answer::fail(Outcome::Unavailable, info)
         })
@@ -178,6 +178,7 @@ impl Worker {
                 return self.quarantine(outcome, entry).await;
             }
         };
+        let shared = &*self.shared;
         let traceparent = head.traceparent().and_then(webhook::traceparent);
         let events = recall.msg_keys().map(|msg_key| Event {
             sdk_app_id: verified.sdk_app_id(),
@@ -189,7 +190,7 @@ impl Worker {
             client_ip: verified.client_ip(),
             traceparent,
         });
-        settle(self, started, events).await
+        self.storage.store(shared, started, events).await
     }
 
     async fn quarantine(&self, outcome: Outcome, entry: QuarantineEntry) -> Answer {
@@ -197,7 +198,7 @@ impl Worker {
         if outcome == Outcome::Ignored {
             warn_of_near_miss(&self.shared, &entry);
         }
-        match self.appender.quarantine(entry).await {
+        match self.storage.appender.quarantine(entry).await {
             // Of these two, the answer does not say that they are kept; and a replay of an old Sign pages nobody.
             Err(error) if !matches!(outcome, Outcome::Ignored | Outcome::Expired) => not_durable(&error),
             _ => Answer::fail(outcome, detail),
@@ -211,15 +212,6 @@ fn warn_of_near_miss(shared: &Shared, entry: &QuarantineEntry) {
     if let Some(suppressed) = shared.refusals.admit(Outcome::Ignored) {
         let (info, query) = (entry.detail.as_str(), entry.query.as_str());
         tracing::warn!(event = "near_miss", info, query, suppressed, "a webhook was not published, and is kept");
-    }
-}
-
-pub(super) fn not_durable(error: &AppendError) -> Answer {
-    match error {
-        AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error.to_string()),
-        AppendError::Failed(_) | AppendError::Overloaded { .. } | AppendError::Closed => {
-            Answer::fail(Outcome::Unavailable, "the webhook could not be stored; see the log of the bridge")
-        }
     }
 }
 

@@ -3,20 +3,17 @@
 //! The counters of the accounting identity are not counted where things happen but derived, at
 //! each scrape, from one snapshot of the spool: so the identity holds at every scrape.
 
+mod register;
 mod shares;
 mod snapshot;
 
 pub use snapshot::{TlsView, View};
 
-use prometheus::core::Collector;
-use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    histogram_opts, opts,
-};
+use prometheus::{Encoder as _, Histogram, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
+use register::{counters, histogram, options, register};
 use snapshot::Snapshot;
 
-const NAMESPACE: &str = "recall_bridge";
 /// Other callback commands counted under their own name; further ones under `other`.
 const IGNORED_COMMANDS: [&str; 20] = [
     "OfficialAccount.CallbackBeforeCreateOfficialAccount",
@@ -265,30 +262,4 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
-}
-
-fn raise(counter: &IntCounter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn options(name: &str, help: &str) -> Opts {
-    opts!(name, help).namespace(NAMESPACE)
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(options(name, help), &[label])?)
-}
-
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
-    let options: HistogramOpts = histogram_opts!(name, help, buckets.to_vec()).namespace(NAMESPACE);
-    register(registry, Histogram::with_opts(options)?)
 }

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::kafka::errors::Trouble;
-use super::kafka::unspooled::Unspooled;
+use super::kafka::unspooled::{Delivery, Unspooled};
+use crate::ingest::direct::{DirectPublish, DirectPublishError, DirectPublishing};
 use crate::ops::metrics::Metrics;
 use crate::pulse::Pulse;
 
@@ -72,15 +73,6 @@ impl Thread {
     }
 }
 
-/// One delivery.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    /// Encoded records.
-    pub(super) records: Vec<Vec<u8>>,
-    pub(super) reply: oneshot::Sender<Result<(), Trouble>>,
-    _room: OwnedSemaphorePermit,
-}
-
 #[derive(Debug)]
 enum Job {
     Publish(Delivery),
@@ -118,19 +110,14 @@ impl Bypass {
         thread.jobs.send(job).is_ok()
     }
 
-    /// Publishes the encoded records of one delivery; returns when the broker has acknowledged all of
-    /// them. Dropping the future does not take them back.
-    ///
-    /// # Errors
-    /// Not all of them were acknowledged; some may be in Kafka, or come there later.
-    pub async fn publish(&self, records: Vec<Vec<u8>>) -> Result<(), Trouble> {
+    async fn publish_records(&self, records: Vec<Vec<u8>>) -> Result<(), Trouble> {
         let other = |text: &str| Trouble { kind: "other", doing: DOING, text: text.to_owned() };
         let bytes = u32::try_from(records.iter().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
         let room = room.map_err(|_| other("too much is waiting for Kafka"))?;
         let (reply, published) = oneshot::channel();
         let gone = || other("the producer was given up");
-        if !self.ask(Job::Publish(Delivery { records, reply, _room: room })) {
+        if !self.ask(Job::Publish(Delivery { records, reply, _space: room })) {
             return Err(gone());
         }
         published.await.map_err(|_| gone())?
@@ -145,6 +132,18 @@ impl Bypass {
         let asked = self.ask(Job::Probe(reply));
         let late = || Trouble::timeout(DOING, "no answer to the question whether Kafka is there".to_owned());
         if asked { answer.recv_timeout(PROBE_TIMEOUT * 2).unwrap_or_else(|_| Err(late())) } else { Err(late()) }
+    }
+}
+
+impl DirectPublish for Bypass {
+    fn publish(&self, records: Vec<Vec<u8>>) -> DirectPublishing<'_> {
+        Box::pin(async {
+            let published = self.publish_records(records).await;
+            published.map_err(|trouble| {
+                self.options.metrics.count_kafka_error(trouble.kind);
+                DirectPublishError(trouble.to_string())
+            })
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which entries are meant.
 
-use super::account;
+use super::kind::account;
 use crate::spool::{QuarantineId, StoredEntry};
 
 /// Conditions that all have to hold; none: every entry.

@@ -4,7 +4,7 @@ use crate::record::{Event, Record, restamp};
 use crate::spool::{NEAR_MISS, StoredEntry};
 use crate::webhook::{self, Body, BodyFault, QueryFault, RECALL_COMMAND};
 
-use super::{Kind, kind};
+use super::kind::{Kind, kind};
 
 /// Why an entry cannot be published as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Kind, account, kind};
+use super::kind::{Kind, account, kind};
 use crate::record::Record;
 use crate::spool::StoredEntry;
 

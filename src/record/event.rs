@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{EVENT_TYPE, header, wire};
+use super::header::{self, EVENT_TYPE};
+use super::wire;
 
 /// `UUIDv5(NAMESPACE_URL, "urn:recall-bridge:event")`, RFC 9562 section 5.5.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1550_42e4_d14e_51a0_9d89_925f_3601_4ef8);

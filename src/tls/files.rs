@@ -13,7 +13,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
-use super::{Certificate, provider};
+use super::certificate::Certificate;
+use super::provider::provider;
 
 /// The variable that names the certificate.
 pub const CERT: &str = "BRIDGE_TLS_CERT";

@@ -11,7 +11,8 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 
-use super::{Material, provider};
+use super::files::Material;
+use super::provider::provider;
 
 /// Log lines about failed handshakes: the first so many, then one of as many. A peer that can connect
 /// must not fill the disk.

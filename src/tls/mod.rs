@@ -4,16 +4,9 @@
 mod certificate;
 mod files;
 mod listener;
-
-use std::sync::Arc;
-
-use rustls::crypto::CryptoProvider;
+mod provider;
 
 pub use certificate::Certificate;
 pub use files::{CERT, CLIENT_CA, Files, KEY, Material, TlsFault};
 pub use listener::Listener;
-
-/// The cryptography, for both ends of a connection. `ring` builds with a C compiler alone.
-pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
+pub use provider::provider;

@@ -184,7 +184,7 @@ fn events_missing_in_the_middle_end_the_process_with_70_and_nothing_behind_them_
     assert_eq!(Connection::open(&file).unwrap().execute("DELETE FROM event_group WHERE first_seq = 3", []).unwrap(), 1);
     let said = refused(&setup, 70);
     assert!(said.contains("events 3 to 4 are missing") && said.contains(file.to_str().unwrap()), "{said}");
-    assert!(said.contains("move it aside"), "{said}");
+    assert!(said.contains("move it to another directory"), "{said}");
     assert_eq!(keys(&kafka.records()), ["first_0_1", "first_1_1"]);
     let kept: u64 = Connection::open(&file)
         .unwrap()
@@ -203,7 +203,10 @@ fn a_file_cut_off_is_refused_with_70_named_and_left_as_it_is() {
     for left in [0, 1, 100, page, 2 * page, whole.len() / 2, whole.len() - page] {
         std::fs::write(&file, &whole[..left]).unwrap();
         let said = refused(&setup, 70);
-        assert!(said.contains(file.to_str().unwrap()) && said.contains("move it aside"), "{left} bytes: {said}");
+        assert!(
+            said.contains(file.to_str().unwrap()) && said.contains("move it to another directory"),
+            "{left} bytes: {said}"
+        );
         assert!(std::fs::read(&file).unwrap() == whole[..left], "{left} bytes: the file was changed");
     }
     std::fs::write(&file, &whole).unwrap();
@@ -227,7 +230,7 @@ fn a_file_emptied_or_removed_while_its_log_is_there_is_refused_with_70_and_the_l
     std::fs::write(&file, "").unwrap();
     assert!(refused(&setup, 70).contains("it is empty"));
     std::fs::remove_file(&file).unwrap();
-    assert!(refused(&setup, 70).contains("it is missing, and its log"));
+    assert!(refused(&setup, 70).contains("it is missing, but its WAL"));
     assert!(!file.exists() && std::fs::read(&log).unwrap() == logged, "the log was changed");
 
     std::fs::write(&file, whole).unwrap();

@@ -88,7 +88,7 @@ fn a_spool_file_that_cannot_be_trusted_ends_with_70_and_stays_as_it_is() {
         let (code, said) = serve(&setup);
         assert_eq!(code, 70, "{what}: {said}");
         assert!(said.contains(&file.display().to_string()), "{what}: {said}");
-        assert!(said.contains("move it aside"), "{what}: {said}");
+        assert!(said.contains("move it to another directory"), "{what}: {said}");
         assert!(before == std::fs::read(&file).unwrap(), "{what}: the file was changed");
     }
 }

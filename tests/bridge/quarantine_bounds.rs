@@ -76,7 +76,7 @@ fn a_quarantine_full_of_deliveries_stops_neither_a_refused_record_nor_its_succes
     let bridge = setup.start();
     while malformed(&bridge, "x".repeat(3000)) == 120_009 {}
     assert!(flood(&bridge) > 1);
-    bridge.process.wait_for_line("requeue or drop entries of the quarantine");
+    bridge.process.wait_for_line("quarantine share full; requeue or drop entries");
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["before_1_1", &"large".repeat(600), "after_1_1"]);
     bridge.wait_published();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The groups of files that import each other, directly or through others. Each group is sorted.
-pub fn find<'a>(imports: &BTreeSet<(&'a str, &'a str)>) -> Vec<Vec<&'a str>> {
+pub(crate) fn find<'a>(imports: &BTreeSet<(&'a str, &'a str)>) -> Vec<Vec<&'a str>> {
     let mut targets: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in imports {
         targets.entry(from).or_default().push(to);
@@ -13,8 +13,11 @@ pub fn find<'a>(imports: &BTreeSet<(&'a str, &'a str)>) -> Vec<Vec<&'a str>> {
     let mut circles = BTreeSet::new();
     for (from, reached) in &reachable {
         if reached.contains(from) {
-            let circle: Vec<&str> =
-                reached.iter().copied().filter(|to| reachable.get(to).is_some_and(|back| back.contains(from))).collect();
+            let circle: Vec<&str> = reached
+                .iter()
+                .copied()
+                .filter(|to| reachable.get(to).is_some_and(|back| back.contains(from)))
+                .collect();
             circles.insert(circle);
         }
     }

@@ -11,7 +11,7 @@ use syn::{Attribute, Item, UseTree};
 type Names = Vec<String>;
 
 #[derive(Default)]
-pub struct Modules {
+pub(crate) struct Modules {
     /// The file of each module, below `src`.
     files: BTreeMap<Names, String>,
     /// What each module imports under another module's name: the name here, and the path it stands for.
@@ -22,18 +22,18 @@ pub struct Modules {
 
 impl Modules {
     /// Reads a crate from its `lib.rs` on.
-    pub fn read(src: &Path) -> Self {
+    pub(crate) fn read(src: &Path) -> Self {
         let mut modules = Self::default();
         modules.read_file(src, "lib.rs", Names::new());
         modules
     }
 
-    pub fn files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.files.values().map(String::as_str)
     }
 
     /// Which file uses a name that another file defines.
-    pub fn imports(&self) -> BTreeSet<(&str, &str)> {
+    pub(crate) fn imports(&self) -> BTreeSet<(&str, &str)> {
         let mut imports = BTreeSet::new();
         for (module, used) in &self.used {
             let from = self.files[module].as_str();

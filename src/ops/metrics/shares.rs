@@ -2,7 +2,7 @@
 
 use prometheus::{IntGauge, IntGaugeVec, Registry};
 
-use super::{options, register, signed};
+use super::register::{options, register, signed};
 use crate::spool::{Share, Usage};
 
 /// Bytes of each share, and its bound, in the order of [`Share::ALL`].

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
-use super::{counters, options, raise, register, shares, signed};
+use super::register::{counters, options, raise, register, signed};
+use super::shares;
 use crate::spool::{DedupUsage, Progress, Usage};
 use crate::telemetry::{self, DropReason};
 

@@ -12,9 +12,10 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
 use super::context::Context;
 use super::errors::{Trouble, kind};
-use crate::publisher::bypass::Delivery;
 use crate::record::{BRIDGE_UNSPOOLED, Record};
 
 const DOING: &str = "publishing past the spool";
@@ -49,6 +50,16 @@ impl ProducerContext for Desk {
 struct UnderWay {
     delivery: Delivery,
     reports_left: usize,
+}
+
+/// One delivery.
+#[derive(Debug)]
+pub(in crate::publisher) struct Delivery {
+    /// Encoded records.
+    pub(in crate::publisher) records: Vec<Vec<u8>>,
+    pub(in crate::publisher) reply: oneshot::Sender<Result<(), Trouble>>,
+    /// Its share of the bytes that may wait.
+    pub(in crate::publisher) _space: OwnedSemaphorePermit,
 }
 
 pub(in crate::publisher) struct Unspooled {

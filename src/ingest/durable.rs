@@ -1,0 +1,93 @@
+//! Makes the recalls of a webhook durable, and answers when they may be acknowledged.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use super::answer::{Answer, not_durable};
+use super::direct::DirectPublish;
+use super::outcome::Outcome;
+use super::shared::Shared;
+use crate::record::Event;
+use crate::spool::{AppendError, Appender, Durable, Published};
+
+/// Reserved for sending the response, at most.
+const ANSWER_RESERVE: Duration = Duration::from_millis(100);
+
+/// The ways of one worker to store a webhook.
+#[derive(Debug)]
+pub(super) struct Storage {
+    pub(super) appender: Appender,
+    /// Where acknowledgements wait for Kafka, with `BRIDGE_ACK_AFTER=published`.
+    pub(super) published: Option<Published>,
+}
+
+impl Storage {
+    /// Appends the events of a webhook to the spool. If the spool cannot be written and direct publishing is
+    /// configured, publishes them directly. `started` is when the webhook began to arrive; the caller limits the time.
+    pub(super) async fn store<'a>(
+        &self,
+        shared: &Shared,
+        started: Instant,
+        events: impl Iterator<Item = Event<'a>> + Clone,
+    ) -> Answer {
+        let own = events.clone();
+        let append = self.appender.append(move |writer| {
+            for event in own {
+                writer.event(|out| {
+                    event.encode(out);
+                    Some(event.identity())
+                });
+            }
+        });
+        let Some(direct) = &shared.direct else {
+            return match append.await {
+                Ok(durable) => self.acknowledge(shared, durable, started).await,
+                Err(error) => not_durable(&error),
+            };
+        };
+        if shared.spool.fault().is_none() {
+            // A stuck disk reports no error: half of the time is reserved for Kafka.
+            let until = started + shared.ack_timeout / 2;
+            match timeout_at(until.into(), append).await {
+                Ok(Ok(durable)) => return self.acknowledge(shared, durable, started).await,
+                Ok(Err(error @ (AppendError::Full { .. } | AppendError::Closed))) => return not_durable(&error),
+                Ok(Err(AppendError::Failed(_) | AppendError::Overloaded { .. })) | Err(_) => {}
+            }
+        }
+        publish(shared, direct.as_ref(), events).await
+    }
+
+    /// The webhook is durable: answers at once, or when its records are in Kafka.
+    async fn acknowledge(&self, shared: &Shared, durable: Durable, started: Instant) -> Answer {
+        if let Some(published) = &self.published {
+            let reserve = ANSWER_RESERVE.min(shared.ack_timeout / 10);
+            let until = started + shared.ack_timeout.saturating_sub(reserve);
+            if timeout_at(until.into(), published.wait_for(durable.until())).await.is_err() {
+                shared.metrics.ack_fallbacks.inc();
+            }
+        }
+        Answer::ok(if durable.is_duplicate() { Outcome::Duplicate } else { Outcome::Accepted })
+    }
+}
+
+async fn publish<'a>(shared: &Shared, direct: &dyn DirectPublish, events: impl Iterator<Item = Event<'a>>) -> Answer {
+    let encode = |event: Event<'_>| {
+        let mut record = Vec::new();
+        event.encode(&mut record);
+        record
+    };
+    let records: Vec<Vec<u8>> = events.map(encode).collect();
+    let count = records.len() as u64;
+    match direct.publish(records).await {
+        Ok(()) => {
+            shared.metrics.unspooled_events.inc_by(count);
+            Answer::ok(Outcome::AcceptedUnspooled)
+        }
+        Err(error) => {
+            tracing::debug!(event = "direct_publish_failed", %error, "direct publishing of a webhook failed");
+            let info = "the webhook could neither be stored nor published; see the log of the bridge";
+            Answer::fail(Outcome::Unavailable, info)
+        }
+    }
+}

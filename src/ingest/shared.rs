@@ -1,0 +1,77 @@
+//! State that all workers of the webhook listener share.
+
+use std::sync::Arc;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::config::{AckAfter, Config};
+use crate::ops::metrics::Metrics;
+use crate::spool::Spool;
+use crate::webhook::Apps;
+
+use super::direct::DirectPublish;
+use super::{path, refusals};
+
+/// State that all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where webhooks are expected, without slashes that mean nothing.
+    pub(super) webhook_path: String,
+    /// The apps and their tokens.
+    apps: RwLock<Arc<Apps>>,
+    /// Largest body, in bytes.
+    pub max_body_bytes: usize,
+    /// How far `RequestTime` may be from now, in seconds.
+    pub request_time_window_seconds: u64,
+    /// From the head of a request to its answer.
+    pub ack_timeout: Duration,
+    /// Where deliveries go.
+    pub spool: Spool,
+    /// Publishes webhooks while the spool cannot be written, if that is configured.
+    pub direct: Option<Arc<dyn DirectPublish>>,
+    /// Whether acknowledgements wait for Kafka.
+    pub ack_after_published: bool,
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+    draining: AtomicBool,
+    pub(super) refusals: refusals::Throttle,
+}
+
+impl Shared {
+    /// Puts the parts together.
+    pub fn new(config: &Config, spool: Spool, direct: Option<Arc<dyn DirectPublish>>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            webhook_path: String::from_utf8_lossy(&path::normal(config.webhook_path.as_bytes())).into_owned(),
+            apps: RwLock::new(Arc::new(config.apps.clone())),
+            max_body_bytes: config.max_body_bytes,
+            request_time_window_seconds: config.request_time_window_seconds,
+            ack_timeout: config.ack_timeout,
+            spool,
+            direct,
+            ack_after_published: config.ack_after == AckAfter::Published,
+            metrics,
+            draining: AtomicBool::new(false),
+            refusals: refusals::Throttle::default(),
+        }
+    }
+
+    /// Refuses every further delivery.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether deliveries are refused because the process is ending.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Puts other apps in place, from the next delivery on.
+    pub fn replace_apps(&self, apps: Apps) {
+        *self.apps.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(apps);
+    }
+
+    pub(super) fn apps(&self) -> Arc<Apps> {
+        Arc::clone(&self.apps.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}

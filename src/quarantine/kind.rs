@@ -1,0 +1,59 @@
+//! What an entry of the quarantine holds.
+
+use crate::record::Record;
+use crate::spool::{EXPIRED, MALFORMED, NEAR_MISS, STALE, StoredEntry};
+use crate::webhook;
+
+/// The reason of bytes of the spool's file that were found damaged.
+pub const DAMAGED: &str = "damaged";
+/// What the reasons of records begin with that Kafka refuses for good.
+const REFUSED: &str = "kafka_";
+
+/// What an entry holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A webhook: query and body.
+    Delivery,
+    /// An encoded record that Kafka refused.
+    Record,
+    /// Bytes of a damaged row.
+    Damaged,
+    /// Something of another release.
+    Other,
+}
+
+/// What an entry holds, by its reason.
+pub fn kind(entry: &StoredEntry) -> Kind {
+    match entry.reason.as_str() {
+        MALFORMED | STALE | EXPIRED | NEAR_MISS => Kind::Delivery,
+        DAMAGED => Kind::Damaged,
+        reason if reason.starts_with(REFUSED) => Kind::Record,
+        _ => Kind::Other,
+    }
+}
+
+/// The account that an entry is about, where that can be told.
+pub fn account(entry: &StoredEntry) -> Option<String> {
+    match kind(entry) {
+        Kind::Delivery => webhook::account(&entry.body).map(std::borrow::Cow::into_owned),
+        Kind::Record => String::from_utf8(Record::decode(&entry.body).ok()?.key.to_vec()).ok(),
+        Kind::Damaged | Kind::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::Outcome;
+    use crate::publisher::kafka::errors::refusal_reason;
+    use rdkafka::types::RDKafkaErrorCode as E;
+
+    #[test]
+    fn the_reasons_are_those_under_which_entries_are_kept() {
+        assert_eq!((MALFORMED, STALE), (Outcome::Malformed.label(), Outcome::Stale.label()));
+        assert_eq!(EXPIRED, Outcome::Expired.label());
+        for code in [E::MessageSizeTooLarge, E::InvalidTimestamp, E::PolicyViolation, E::InvalidRecord] {
+            assert!(refusal_reason(code).starts_with(REFUSED), "{code}");
+        }
+    }
+}
