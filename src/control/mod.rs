@@ -1,9 +1,8 @@
-//! How a command asks the running process for a change: a Unix domain socket in the spool directory.
+//! Lets a command ask the running process for a change, through a Unix domain socket in the spool directory.
 //!
-//! The spool has one writer. What a command wants changed while a node runs, the node does: one
-//! JSON line each way, one connection after the other, every size and time bounded. The socket's
-//! mode (0600) is the permission; nothing can be changed through the operations listener, which
-//! asks nobody who he is.
+//! The spool has one writer. While a node runs, the node itself makes every change for a command: one JSON line
+//! each way, one connection at a time, with limits on every size and time. The socket's mode (0600) is the
+//! permission. The operations listener has no authentication, so it cannot change anything.
 
 mod client;
 mod server;
@@ -19,29 +18,29 @@ use crate::spool::QuarantineId;
 
 /// Entries that one request may name.
 pub const REQUEST_MAX_IDS: usize = 256;
-/// Bytes of a request: its entries, with room.
+/// Bytes of a request: enough for all its entries.
 const REQUEST_MAX_BYTES: usize = 16 << 10;
-/// Bytes of an answer: a reason for each entry.
+/// Bytes of a response: enough for a reason per entry.
 const ANSWER_MAX_BYTES: u64 = 4 << 20;
 
-/// What is to be done.
+/// A change that a command asks for.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     action: Action,
     ids: Vec<QuarantineId>,
 }
 
-/// What came of it.
+/// The response to a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
-    /// Of each entry.
+    /// The result for each entry.
     Changed(Vec<Changed>),
-    /// The request could not be worked on, or not to its end.
+    /// The request could not be executed completely.
     Error(String),
 }
 
-/// Whether a line is a request, for the fuzz targets.
+/// Whether a line is a valid request. For the fuzz targets.
 #[doc(hidden)]
 pub fn is_request(line: &[u8]) -> bool {
     serde_json::from_slice::<Request>(line).is_ok()
