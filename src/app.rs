@@ -1,8 +1,8 @@
-//! Builds the parts, connects them, runs and stops them in order.
+//! Creates the components, connects them, and starts and stops them in order.
 //!
-//! Start: ports, operations listener, spool, publisher, webhook listener. Stop: answer new deliveries with
-//! 503 for a moment, close the port, answer those in flight, publish what remains within the grace time,
-//! close the spool. A part that ends by itself ends the process.
+//! Start: ports, operations listener, spool, publisher, webhook listener. Stop: refuse new webhooks with
+//! 503 for a moment, close the port, answer the current webhooks, publish the backlog within the shutdown
+//! grace period, close the spool. When a component exits unexpectedly, the process exits.
 
 mod error;
 mod parts;
@@ -33,9 +33,9 @@ use crate::watchdog::Health;
 pub use error::AppError;
 use parts::{bind, control, end, open_spool, start_bypass, watch, watch_threads};
 
-/// The part that has an error to tell when it ends.
+/// The component whose error is known only after it has exited.
 const PUBLISHER: &str = "publisher";
-/// Beyond the longest answer: what a stop waits for requests in flight.
+/// A stop waits for current requests this much longer than the longest response time.
 const STOP_MARGIN: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(10);
 
@@ -49,10 +49,10 @@ pub struct App {
     ops: ServerHandle,
     publisher: PublisherHandle,
     writer: WriterHandle,
-    /// None where the file system has no sockets.
+    /// `None` if the file system does not support sockets.
     control: Option<Control>,
     sampler: Arc<Sampler>,
-    ended: mpsc::UnboundedReceiver<&'static str>,
+    exits: mpsc::UnboundedReceiver<&'static str>,
     drain: Duration,
     health: Health,
     grace: Duration,
@@ -60,22 +60,22 @@ pub struct App {
 
 impl App {
     /// Binds the ports, opens the spool, starts the publisher and the listeners. Must be called
-    /// inside an actix system. Dropping the future while the spool is being opened gives up.
+    /// inside an actix system. Dropping the future while the spool is being opened cancels the start.
     ///
     /// # Errors
-    /// See [`AppError`]; nothing is left running.
+    /// See [`AppError`]. After an error, no component is running.
     pub async fn start(config: &Config) -> Result<Self, AppError> {
         let connections = descriptors::connections(config.workers)?;
         let webhook_listener = bind("BRIDGE_LISTEN", config.listen)?;
         let ops_listener = bind("BRIDGE_OPS_LISTEN", config.ops_listen)?;
-        let (ends, ended) = mpsc::unbounded_channel();
+        let (exit_sender, exits) = mpsc::unbounded_channel();
         let front = Front::default();
         let ops_address = ops_listener.local_addr().map_err(AppError::Server)?;
         let ops = crate::ops::server::run(ops_listener, &front).map_err(AppError::Server)?;
         let handle = ops.handle();
-        watch("operations listener", ops, &ends);
+        watch("operations listener", ops, &exit_sender);
         let started =
-            Self::start_behind(config, connections, webhook_listener, ops_address, &handle, &front, ends, ended);
+            Self::start_behind(config, connections, webhook_listener, ops_address, &handle, &front, exit_sender, exits);
         match started.await {
             Ok(app) => Ok(app),
             Err(error) => {
@@ -85,8 +85,8 @@ impl App {
         }
     }
 
-    /// All that starts once the operations listener answers.
-    #[expect(clippy::too_many_arguments, reason = "what `start` has made so far")]
+    /// Starts everything that follows the operations listener.
+    #[expect(clippy::too_many_arguments, reason = "the components that `start` has created so far")]
     async fn start_behind(
         config: &Config,
         connections_max: usize,
@@ -94,11 +94,11 @@ impl App {
         ops_address: SocketAddr,
         ops: &ServerHandle,
         front: &Front,
-        ends: mpsc::UnboundedSender<&'static str>,
-        ended: mpsc::UnboundedReceiver<&'static str>,
+        exit_sender: mpsc::UnboundedSender<&'static str>,
+        exits: mpsc::UnboundedReceiver<&'static str>,
     ) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new(Labels { outcomes: &Outcome::labels(), kafka_errors: &KINDS })?);
-        let (spool, writer) = open_spool(config, &metrics, &ends).await?;
+        let (spool, writer) = open_spool(config, &metrics, &exit_sender).await?;
         let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
 
         let kafka = KafkaCell::default();
@@ -113,7 +113,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             kafka: kafka.clone(),
         };
-        let publisher = publisher::start(options, end(PUBLISHER, &ends))?;
+        let publisher = publisher::start(options, end(PUBLISHER, &exit_sender))?;
         let direct = start_bypass(config, &metrics)?;
         let probe = direct
             .clone()
@@ -168,73 +168,73 @@ impl App {
             writer,
             control,
             sampler,
-            ended,
+            exits,
             drain: config.drain,
             health,
             grace: config.shutdown_grace,
         };
-        watch("webhook listener", webhook, &ends);
+        watch("webhook listener", webhook, &exit_sender);
         Ok(app)
     }
 
-    /// Where webhooks are taken.
+    /// The address of the webhook listener.
     pub fn webhook_address(&self) -> SocketAddr {
         self.webhook_address
     }
 
-    /// Where metrics and health are.
+    /// The address of the operations listener.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops_address
     }
 
-    /// Whether every component gets on.
+    /// Whether any required component is stuck.
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// What the workers share: apps that can be replaced, metrics, the spool.
+    /// The state that all workers share: replaceable apps, metrics, the spool.
     pub fn shared(&self) -> &Arc<ingest::Shared> {
         &self.shared
     }
 
-    /// What TLS connections get, where the webhook listener takes them.
+    /// The certificates of the webhook listener, if it uses TLS.
     pub fn tls(&self) -> Option<&Arc<tls::Listener>> {
         self.tls.as_ref()
     }
 
-    /// Runs until `stop` resolves, then stops in order. Dropping the future while it stops gives
-    /// up the rest at once.
+    /// Runs until `stop` resolves, then stops in order. Dropping the future during the stop cancels
+    /// the rest of it.
     ///
     /// # Errors
-    /// A part ended by itself, or failed while it was being stopped.
+    /// A component exited unexpectedly, or failed during the stop.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
-        let died = tokio::select! {
+        let exited = tokio::select! {
             () = stop => None,
-            part = self.ended.recv() => Some(part.unwrap_or("process")),
+            component = self.exits.recv() => Some(component.unwrap_or("process")),
         };
-        if let Some(part) = died {
-            tracing::error!(part, "a part ended; stopping");
+        if let Some(component) = exited {
+            tracing::error!(event = "component_exited", component, "component exited unexpectedly; shutting down");
         }
-        let result = self.stop(died).await;
-        match died {
-            // The part's own error says more, where it has one.
-            Some(part) => Err(result.err().unwrap_or(AppError::PartEnded(part))),
+        let result = self.stop(exited).await;
+        match exited {
+            // The component's own error, if it has one, says more.
+            Some(component) => Err(result.err().unwrap_or(AppError::ComponentExited(component))),
             None => result,
         }
     }
 
-    async fn stop(self, died: Option<&'static str>) -> Result<(), AppError> {
-        // What tells its own end is gone only a moment later, and has then an error to tell.
-        let least = if died == Some(PUBLISHER) { STOP_MARGIN } else { Duration::ZERO };
+    async fn stop(self, exited: Option<&'static str>) -> Result<(), AppError> {
+        // The publisher reports its exit shortly before its thread ends. Its error is known only after that.
+        let least = if exited == Some(PUBLISHER) { STOP_MARGIN } else { Duration::ZERO };
         tracing::info!(
             event = "stopping",
             drain_seconds = self.drain.as_secs(),
             grace_seconds = self.grace.as_secs(),
-            "stopping: no new deliveries"
+            "shutting down; new webhooks are refused"
         );
         self.shared.drain();
-        if died.is_none() {
-            // `/readyz` says 503 from here on: the balancer has time to take this node out.
+        if exited.is_none() {
+            // `/readyz` returns 503 from now on, so the load balancer has time to remove this node.
             tokio::time::sleep(self.drain).await;
         }
         let until = Instant::now() + self.grace.max(least);
@@ -250,20 +250,24 @@ impl App {
             self.publisher.join().map_err(AppError::from)
         } else {
             let left = self.shared.spool.progress().depth();
-            tracing::warn!(left, "the grace time is over; the next start publishes what is left");
+            tracing::warn!(
+                event = "grace_period_expired",
+                left,
+                "shutdown grace period expired; the next start publishes the backlog"
+            );
             Ok(())
         };
-        // A command that is at work gets its answer, and its connection to the file is closed.
+        // A running command gets its response, and its connection to the database is closed.
         let answered = Instant::now() + STOP_MARGIN;
         while self.control.as_ref().is_some_and(|control| !control.is_finished()) && Instant::now() < answered {
             tokio::time::sleep(STOP_POLL).await;
         }
         self.sampler.stop();
-        // Last: until here the publisher may have had something to store.
+        // The writer stops last: until now the publisher may have had something to store.
         let written = self.writer.stop().map_err(AppError::from);
         self.ops.stop(false).await;
         written.and(published)?;
-        tracing::info!("stopped");
+        tracing::info!(event = "stopped", "stopped");
         Ok(())
     }
 }

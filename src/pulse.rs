@@ -1,14 +1,14 @@
-//! Is a thread still getting anywhere? Told by the monotonic clock.
+//! Detects a stuck thread by the monotonic clock.
 //!
-//! librdkafka waits on the wall clock (its condition variables know no other one), so that a clock set
-//! back by hours lets a call wait for hours, whatever time-out it was given. Such a thread cannot be
-//! ended from outside. It is *abandoned*: another one does its work, and when the call returns at last,
-//! [`Pulse::leave`] tells the thread that it has to end without touching anything.
+//! librdkafka waits on the wall clock, because its condition variables support no other. If the clock is set
+//! back by hours, a call waits for hours, regardless of its timeout. Such a thread cannot be stopped from
+//! outside, so it is *abandoned*: another thread takes over its work, and when the call returns,
+//! [`Pulse::leave`] tells the abandoned thread to end without touching anything.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a thread and its keeper share.
+/// The state that a thread shares with its watchdog.
 #[derive(Debug, Clone, Default)]
 pub struct Pulse(Arc<Mutex<State>>);
 
@@ -24,35 +24,35 @@ struct Step {
     since: Instant,
 }
 
-/// Another thread does the work of this one.
+/// The thread was abandoned: another thread has taken over its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abandoned;
 
 impl Pulse {
-    /// A call begins that ends within `bound`, or is stuck.
+    /// Registers a call. If it takes longer than `bound`, the thread is stuck.
     pub fn enter(&self, bound: Duration) {
         self.state().step = Some(Step { bound, since: Instant::now() });
     }
 
-    /// The call is long, but gets on: its bound counts from now.
+    /// Reports progress of a long call: its bound counts from now.
     pub fn beat(&self) {
         if let Some(step) = &mut self.state().step {
             step.since = Instant::now();
         }
     }
 
-    /// The call has returned.
+    /// Reports that the call has returned.
     ///
     /// # Errors
-    /// Too late: the thread must end, and touch nothing before.
+    /// The thread was abandoned: it must end, and touch nothing before.
     pub fn leave(&self) -> Result<(), Abandoned> {
         let mut state = self.state();
         state.step = None;
         if state.abandoned { Err(Abandoned) } else { Ok(()) }
     }
 
-    /// Gives a thread up that is stuck; tells for how long it has been. A thread that is in no call is never
-    /// given up, so what it does with the spool is never done twice.
+    /// Abandons the thread if it is stuck, and returns for how long it has been. A thread outside a call is
+    /// never abandoned, so its work on the spool is never done twice.
     pub fn abandon_if_stuck(&self) -> Option<Duration> {
         let mut state = self.state();
         let step = state.step.filter(|step| step.since.elapsed() > step.bound)?;
@@ -60,13 +60,13 @@ impl Pulse {
         Some(step.since.elapsed())
     }
 
-    /// For how long it has been stuck, if it is.
+    /// Returns for how long the thread has been stuck, if it is.
     pub fn stuck_for(&self) -> Option<Duration> {
         let step = self.state().step?;
         Some(step.since.elapsed()).filter(|time| *time > step.bound)
     }
 
-    /// The call has returned, of a thread that nobody gives up.
+    /// Reports that the call has returned, for a thread that is never abandoned.
     pub fn done(&self) {
         self.state().step = None;
     }

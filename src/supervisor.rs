@@ -1,39 +1,39 @@
-//! What systemd is told: ready, reloading nothing, stopping, still alive.
+//! Notifies systemd: ready, stopping, still alive.
 //!
-//! Outside of a unit of `Type=notify` (no `NOTIFY_SOCKET`) all of it does nothing. Source:
+//! Outside a unit of `Type=notify` (no `NOTIFY_SOCKET`) these functions do nothing. Source:
 //! `sd_notify(3)`, `sd_watchdog_enabled(3)`.
 
 use sd_notify::NotifyState;
 
 use crate::watchdog::Health;
 
-/// How long systemd waits for the next sign of a start that goes on, and how often it gets one.
+/// The time that each notification adds to the start timeout.
 const START_EXTENSION: std::time::Duration = std::time::Duration::from_secs(60);
-const START_TOLD_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+/// The time between two such notifications.
+const START_EXTENSION_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Asks for more time for as long as the start takes (`EXTEND_TIMEOUT_USEC`): a large WAL that was left is
-/// copied first, and a start that is killed for it begins from zero. Never ends.
+/// Extends the start timeout until the future is dropped (`EXTEND_TIMEOUT_USEC`). A start first copies a large
+/// WAL of the previous process into the database; if systemd killed it, the next start would begin from zero.
 pub async fn extend_start() {
     let microseconds = u32::try_from(START_EXTENSION.as_micros()).unwrap_or(u32::MAX);
     loop {
-        tokio::time::sleep(START_TOLD_EVERY).await;
+        tokio::time::sleep(START_EXTENSION_EVERY).await;
         tell(&[NotifyState::ExtendTimeoutUsec(microseconds)]);
     }
 }
 
-/// Tells that both listeners are open.
+/// Notifies systemd that both listeners are open.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// Tells that no further delivery is taken.
+/// Notifies systemd that the bridge refuses new webhooks.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Feeds the watchdog at half its period (`WATCHDOG_USEC`), as long as the runtime that it runs on
-/// gets anything done, and every component that is needed does. Never ends; does nothing where no watchdog
-/// was asked for.
+/// Feeds systemd's watchdog at half its period (`WATCHDOG_USEC`) while this runtime makes progress and no
+/// required component is stuck. Never returns. Does nothing if the unit has no watchdog.
 pub async fn feed_watchdog(health: Health) {
     if let Some(period) = sd_notify::watchdog_enabled() {
         let mut ticks = tokio::time::interval((period / 2).max(std::time::Duration::from_millis(1)));
@@ -48,8 +48,8 @@ pub async fn feed_watchdog(health: Health) {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    // Whoever asked for it and cannot be reached will act on the silence.
+    // A missing notification makes systemd act, so a log line is enough here.
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd could not be told");
+        tracing::warn!(event = "systemd_notify_failed", %error, "failed to notify systemd");
     }
 }

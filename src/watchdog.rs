@@ -1,8 +1,8 @@
-//! Looks after the threads that nobody can replace: stuck beyond its bound, a component is counted and
-//! logged, once, and systemd is no longer told that the process is well.
+//! Watches the threads that cannot be replaced. A stuck component is counted and logged once, and systemd's
+//! watchdog is no longer fed.
 //!
-//! All times are of the monotonic clock. The publisher's and the bypass's threads are replaced where they
-//! are stuck, see [`crate::publisher`].
+//! All times are measured by the monotonic clock. Stuck threads of the publisher and of direct publishing are
+//! replaced, see [`crate::publisher`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,32 +13,32 @@ use crate::pulse::Pulse;
 
 const TICK: Duration = Duration::from_millis(250);
 
-/// One thread that is looked after.
+/// One watched thread.
 #[derive(Debug)]
 pub struct Component {
     /// A label value of `component_stuck_total{component}`.
     pub name: &'static str,
-    /// Where it tells what it is in.
+    /// The thread registers its current call here.
     pub pulse: Pulse,
-    /// Whether the process does its work without it, so that it is not to be ended.
+    /// Whether the process can work without it, so that it is not restarted for it.
     pub optional: bool,
 }
 
-/// Whether all components get on. The thread that looks ends with the last clone.
+/// Whether any required component is stuck. The watchdog's thread ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Health(Arc<AtomicBool>);
 
 impl Health {
-    /// Whether none of those that are needed is stuck.
+    /// Whether all required components make progress.
     pub fn is_good(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// Starts the thread.
+/// Starts the watchdog's thread.
 ///
 /// # Errors
-/// There are no threads left.
+/// The system refuses a new thread.
 pub fn start(components: Vec<Component>, metrics: Arc<Metrics>) -> std::io::Result<Health> {
     let good = Arc::new(AtomicBool::new(true));
     let told = Arc::downgrade(&good);
@@ -55,15 +55,10 @@ fn look(components: &[Component], metrics: &Metrics, told: &Weak<AtomicBool>) {
                 (Some(time), false) => {
                     metrics.count_stuck(name);
                     let seconds = time.as_secs();
-                    tracing::error!(
-                        event = "component_stuck",
-                        component = name,
-                        seconds,
-                        "a component does not get on"
-                    );
+                    tracing::error!(event = "component_stuck", component = name, seconds, "component is stuck");
                 }
                 (None, true) => {
-                    tracing::info!(event = "component_works", component = name, "a component gets on again");
+                    tracing::info!(event = "component_works", component = name, "component works again");
                 }
                 _ => {}
             }

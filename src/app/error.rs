@@ -6,24 +6,24 @@ use crate::edge::descriptors;
 use crate::publisher::PublisherError;
 use crate::spool::SpoolError;
 
-/// Why the process could not start, or ended.
+/// Why the process could not start, or exited.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// A port cannot be bound.
-    #[error("{name}: {address} cannot be listened on: {source}")]
+    #[error("{name}: cannot listen on {address}: {source}")]
     Bind {
         /// The variable.
         name: &'static str,
         /// Its value.
         address: SocketAddr,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The process may open too few files.
+    /// The limit of open files is too low.
     #[error(transparent)]
     Descriptors(#[from] descriptors::TooFew),
     /// A thread could not be started.
-    #[error("a thread could not be started: {0}")]
+    #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// The spool cannot be opened.
     #[error(transparent)]
@@ -32,18 +32,18 @@ pub enum AppError {
     #[error(transparent)]
     Publisher(#[from] PublisherError),
     /// A listener failed.
-    #[error("a listener failed: {0}")]
+    #[error("listener failed: {0}")]
     Server(std::io::Error),
-    /// The metrics are declared wrongly.
+    /// The declaration of the metrics is invalid.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// A part ended while it was needed.
-    #[error("the {0} has ended")]
-    PartEnded(&'static str),
+    /// A component exited while it was needed.
+    #[error("component exited unexpectedly: {0}")]
+    ComponentExited(&'static str),
 }
 
 impl AppError {
-    /// Whether the process never came to run, for a reason outside of it.
+    /// Whether the process could not start for an external reason (exit code 75).
     pub fn is_outside(&self) -> bool {
         matches!(
             self,

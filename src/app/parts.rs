@@ -1,4 +1,4 @@
-//! How each component is started, and how its end is told.
+//! Starts each component, and reports its exit.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::publisher::bypass::{self, Bypass};
 use crate::spool::{self, Spool, WriterHandle};
 use crate::watchdog::{self, Component, Health};
 
-/// Connections that the kernel completes while all workers are busy.
+/// Connections that the kernel accepts while all workers are busy.
 const BACKLOG: u32 = 4096;
 
-/// On a thread of its own: the operations listener answers meanwhile, and signals are heard.
+/// Opens the spool on a separate thread, so that the operations listener and signals keep working.
 pub(super) async fn open_spool(
     config: &Config,
     metrics: &Arc<Metrics>,
-    ends: &mpsc::UnboundedSender<&'static str>,
+    exits: &mpsc::UnboundedSender<&'static str>,
 ) -> Result<(Spool, WriterHandle), AppError> {
     let metrics = Arc::clone(metrics);
     let options = spool::Options {
@@ -37,39 +37,40 @@ pub(super) async fn open_spool(
         }),
     };
     let (opened, opening) = oneshot::channel();
-    let end = end("spool writer", ends);
+    let end = end("spool writer", exits);
     std::thread::Builder::new()
         .name("spool-open".to_owned())
         .spawn(move || {
             let _ = opened.send(Spool::open(options, end));
         })
         .map_err(AppError::Thread)?;
-    let (spool, writer) = opening.await.map_err(|_| AppError::PartEnded("thread that opens the spool"))??;
+    let (spool, writer) = opening.await.map_err(|_| AppError::ComponentExited("thread that opens the spool"))??;
     let progress = spool.progress();
     tracing::info!(
+        event = "spool_opened",
         dir = %config.spool_dir.display(),
         spool = %spool.identities().last().map(|identity| identity.uuid).unwrap_or_default(),
         waiting = progress.depth(),
-        "spool open"
+        "spool opened"
     );
     Ok((spool, writer))
 }
 
-/// The way for commands that change something; a node does its work without it.
+/// Starts the control socket, through which commands change something. A node also works without it.
 pub(super) fn control(spool: Spool) -> Option<Control> {
     let dir = spool.dir().to_owned();
     Control::start(spool)
         .inspect_err(|error| {
             tracing::warn!(
-                %error, dir = %dir.display(),
-                "no control socket: `quarantine requeue` and `quarantine drop` need this node stopped"
+                event = "control_socket_unavailable", %error, dir = %dir.display(),
+                "no control socket; `quarantine requeue` and `quarantine drop` work only while this node is stopped"
             );
         })
         .ok()
 }
 
-/// Threads that cannot be replaced. Without the spool's writer, and with the way past the spool, the process
-/// still acknowledges what is in Kafka.
+/// Starts the watchdog of the threads that cannot be replaced. With direct publishing, the process can still
+/// acknowledge webhooks while the spool's writer is stuck.
 pub(super) fn watch_threads(
     config: &Config,
     spool: &Spool,
@@ -82,7 +83,7 @@ pub(super) fn watch_threads(
     watchdog::start(components, Arc::clone(metrics))
 }
 
-/// The way past the spool, where it is wanted.
+/// Starts direct publishing, if it is configured.
 pub(super) fn start_bypass(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Bypass>>, AppError> {
     if config.spool_failure == SpoolFailure::Refuse {
         return Ok(None);
@@ -97,25 +98,34 @@ pub(super) fn start_bypass(config: &Config, metrics: &Arc<Metrics>) -> Result<Op
     Ok(Some(Arc::new(bypass)))
 }
 
-/// Tells the process that a part has ended.
-pub(super) fn end(part: &'static str, ends: &mpsc::UnboundedSender<&'static str>) -> impl FnOnce() + Send + 'static {
-    let ends = ends.clone();
+/// Returns a function that reports the exit of a component.
+pub(super) fn end(
+    component: &'static str,
+    exits: &mpsc::UnboundedSender<&'static str>,
+) -> impl FnOnce() + Send + 'static {
+    let exits = exits.clone();
     move || {
-        // Nobody listens any more once the process is stopping.
-        let _ = ends.send(part);
+        // The receiver is gone once the process is stopping.
+        let _ = exits.send(component);
     }
 }
 
-pub(super) fn watch(part: &'static str, server: actix_web::dev::Server, ends: &mpsc::UnboundedSender<&'static str>) {
-    let end = end(part, ends);
+/// Reports the exit of a listener.
+pub(super) fn watch(
+    component: &'static str,
+    server: actix_web::dev::Server,
+    exits: &mpsc::UnboundedSender<&'static str>,
+) {
+    let end = end(component, exits);
     actix_web::rt::spawn(async move {
         if let Err(error) = server.await {
-            tracing::error!(part, %error, "a listener failed");
+            tracing::error!(event = "listener_failed", component, %error, "listener failed");
         }
         end();
     });
 }
 
+/// Binds the address of the variable `name`.
 pub(super) fn bind(name: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     socket

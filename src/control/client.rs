@@ -10,35 +10,34 @@ use super::socket;
 use crate::quarantine::{Action, Changed};
 use crate::spool::QuarantineId;
 
-/// How long the process may take to answer: it works on one command after the other, and a disk may
-/// be slow.
+/// The time limit for a response: the process handles one command at a time, and a disk may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why the running process did not do it.
+/// Why the running process did not execute the command.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// It cannot be reached.
+    /// The process is unreachable.
     #[error(
         "the running process cannot be reached ({0}): it may be starting or stopping, or belong to another user; \
          repeat the command, or stop the node first"
     )]
     Unreachable(io::Error),
-    /// It did not answer. What it has done, a repetition will show.
-    #[error("the running process did not answer ({0}); repeat the command: what was done is not done twice")]
+    /// The process did not respond. Repeating the command shows what was done.
+    #[error("the running process did not respond ({0}); repeat the command: no entry is changed twice")]
     Silent(io::Error),
-    /// It answered something else.
-    #[error("the running process did not understand ({0}); is it of another release? Stop the node first")]
+    /// The response is not valid.
+    #[error("the response of the running process is not valid ({0}); if it is another release, stop the node first")]
     Misunderstood(String),
-    /// It could not do it.
+    /// The process reported an error.
     #[error("the running process: {0}")]
     Failed(String),
 }
 
-/// Asks the process that has this spool directory to change entries, in requests of a bounded size;
-/// tells `each` what came of every request.
+/// Asks the process that owns this spool directory to change entries, in requests of a bounded size. Passes the
+/// result of every request to `each`.
 ///
 /// # Errors
-/// See [`ControlError`]. What was told to `each` before is done.
+/// See [`ControlError`]. The changes that were passed to `each` before are done.
 pub fn ask(
     dir: &Path,
     action: Action,

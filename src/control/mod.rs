@@ -1,9 +1,8 @@
-//! How a command asks the running process for a change: a Unix domain socket in the spool directory.
+//! Lets a command ask the running process for a change, through a Unix domain socket in the spool directory.
 //!
-//! The spool has one writer. What a command wants changed while a node runs, the node does: one
-//! JSON line each way, one connection after the other, every size and time bounded. The socket's
-//! mode (0600) is the permission; nothing can be changed through the operations listener, which
-//! asks nobody who he is.
+//! The spool has one writer. While a node runs, the node itself makes every change for a command: one JSON line
+//! each way, one connection at a time, with limits on every size and time. The socket's mode (0600) is the
+//! permission. The operations listener has no authentication, so it cannot change anything.
 
 mod client;
 mod protocol;

@@ -7,25 +7,25 @@ use crate::spool::QuarantineId;
 
 /// Entries that one request may name.
 pub const REQUEST_MAX_IDS: usize = 256;
-/// Bytes of a request: its entries, with room.
+/// Maximum bytes of a request: enough for all its entries.
 pub(super) const REQUEST_MAX_BYTES: usize = 16 << 10;
-/// Bytes of an answer: a reason for each entry.
+/// Maximum bytes of a response: enough for a reason per entry.
 pub(super) const ANSWER_MAX_BYTES: u64 = 4 << 20;
 
-/// What is to be done.
+/// A change that a command asks for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) action: Action,
     pub(super) ids: Vec<QuarantineId>,
 }
 
-/// What came of it.
+/// The response to a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ControlReply {
-    /// Of each entry.
+    /// The result for each entry.
     Changed(Vec<Changed>),
-    /// The request could not be worked on, or not to its end.
+    /// The request could not be executed completely.
     Error(String),
 }
 

@@ -1,4 +1,4 @@
-//! The running process's side: one thread, one connection after the other.
+//! The side of the running process: one thread, one connection at a time.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,15 +12,15 @@ use super::protocol::{ControlReply, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request}
 use super::socket;
 use crate::ops::status::unix_ms;
 use crate::pulse::Pulse;
-use crate::quarantine::{Action, Done, change};
+use crate::quarantine::{Done, change};
 use crate::spool::{Reader, Spool};
 
-/// How long a command may take to say what it wants, or to take the answer: it is a program, and
-/// others wait for their turn.
+/// The time limit for a command to send its request, and to read the response: other commands wait.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Beyond the longest request: it is stuck.
+/// A request that takes longer is stuck.
 const REQUEST_BOUND: Duration = Duration::from_secs(60);
-/// After a fault of the listener itself, such as too many open files; and what a stop waits for it.
+/// The pause after an error of the listener itself, such as too many open files, and the time that a stop
+/// waits for the listener.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The socket of a running process; closed by [`stop`](Self::stop).
@@ -33,10 +33,10 @@ pub struct Control {
 }
 
 impl Control {
-    /// Makes the socket and starts its thread.
+    /// Creates the socket and starts its thread.
     ///
     /// # Errors
-    /// The file system has no sockets, or there are no threads left.
+    /// The file system does not support sockets, or the system refuses a new thread.
     pub fn start(spool: Spool) -> io::Result<Self> {
         let dir = spool.dir().to_owned();
         let reader = spool.reader().map_err(io::Error::other)?;
@@ -51,23 +51,23 @@ impl Control {
         Ok(Self { dir, stop, pulse, thread })
     }
 
-    /// Where it tells what it is in.
+    /// The thread registers its current request here.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
     }
 
-    /// Removes the socket, and takes no further request. Must be called before the directory's lock
-    /// is given back: behind it, the socket may be another process's.
+    /// Removes the socket, and accepts no further request. Must be called before the directory's lock is
+    /// released: after that, the socket may belong to another process.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        // Ends the wait for a connection; where it fails there is nothing to wait for.
+        // A connection wakes the thread. If connecting fails, the thread is not waiting.
         drop(socket::open(&self.dir, PAUSE));
         if let Err(error) = socket::remove(&self.dir) {
-            tracing::warn!(%error, "the control socket could not be removed");
+            tracing::warn!(event = "control_socket_left", %error, "cannot remove the control socket");
         }
     }
 
-    /// Whether the request that was under way when it was stopped is answered.
+    /// Whether the request that was running at the stop has been answered.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
@@ -83,7 +83,7 @@ fn run(listener: &UnixListener, spool: &Spool, reader: &Reader, stop: &AtomicBoo
         let served = accepted.and_then(|(stream, _)| serve(stream, spool, reader));
         pulse.done();
         if let Err(error) = served {
-            tracing::warn!(%error, "a command at the control socket was not answered");
+            tracing::warn!(event = "control_request_failed", %error, "cannot answer a command at the control socket");
             std::thread::sleep(PAUSE);
         }
     }
@@ -101,7 +101,7 @@ fn serve(mut stream: UnixStream, spool: &Spool, reader: &Reader) -> io::Result<(
     stream.write_all(&answer)
 }
 
-/// What a command says, up to the end of its line, in time and within the bound.
+/// Reads one line of a command, within the limits of time and size.
 fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
     let (mut line, mut chunk) = (Vec::new(), [0; 4096]);
@@ -127,7 +127,10 @@ fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlReply {
     let changed = match change(spool, reader, request.action, &ids, unix_ms(SystemTime::now())) {
         Ok(changed) => changed,
         Err(error) => {
-            tracing::error!(%error, action = ?request.action, "the quarantine could not be changed");
+            tracing::error!(
+                event = "quarantine_change_failed", %error, action = ?request.action,
+                "cannot change the quarantine"
+            );
             return ControlReply::Error(error.to_string());
         }
     };
@@ -137,13 +140,17 @@ fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlReply {
                 let was_seq = was.map(|was| was.bridge_seq);
                 let was_spool = was.map(|was| was.bridge_spool.to_string());
                 tracing::info!(
+                    event = "entry_requeued",
                     entry = one.id, records, %bridge_spool, bridge_seq, was_spool, was_seq,
                     "requeued from quarantine"
                 );
             }
-            (Done::Dropped, _) => tracing::warn!(entry = one.id, "dropped from quarantine"),
-            (Done::Kept { why }, Action::Requeue) => tracing::warn!(entry = one.id, why, "not requeued"),
-            (Done::Kept { why }, Action::Drop) => tracing::warn!(entry = one.id, why, "not dropped"),
+            (Done::Dropped, _) => {
+                tracing::warn!(event = "entry_dropped", entry = one.id, "dropped from quarantine");
+            }
+            (Done::Kept { why }, action) => {
+                tracing::warn!(event = "entry_kept", entry = one.id, why, ?action, "entry stays in quarantine");
+            }
             (Done::Gone | Done::Unknown, _) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The socket: where it is, who may connect, how long anything may take.
+//! The socket: its path, its permissions, its time limits.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -12,16 +12,16 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 
 const NAME: &str = "control.sock";
-/// Commands that may wait for their turn.
+/// Commands that may wait for a connection.
 const BACKLOG: i32 = 8;
 
-/// The socket's name in a spool directory.
+/// The socket's path in a spool directory.
 pub(super) fn file(dir: &Path) -> PathBuf {
     dir.join(NAME)
 }
 
-/// Its address: the kernel takes about 100 bytes, and a directory's path may be longer. Then it is
-/// named by the open directory, which must be kept open for as long as the address is used.
+/// Returns the socket's address. The kernel accepts about 100 bytes, and the path of a directory may be longer.
+/// In that case the address uses the returned open directory, which must stay open while the address is used.
 fn address(dir: &Path) -> io::Result<(SocketAddrUnix, Option<File>)> {
     if let Ok(address) = SocketAddrUnix::new(file(dir)) {
         return Ok((address, None));
@@ -31,8 +31,8 @@ fn address(dir: &Path) -> io::Result<(SocketAddrUnix, Option<File>)> {
     Ok((address, Some(open)))
 }
 
-/// Makes the socket, in the place of one that a process left which was killed: the caller holds the
-/// directory's lock. Nobody can connect before the mode is right.
+/// Creates the socket, and replaces one that a killed process left: the caller holds the directory's lock.
+/// Clients can connect only after the mode is set.
 pub(super) fn serve(dir: &Path) -> io::Result<UnixListener> {
     remove(dir)?;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -43,7 +43,7 @@ pub(super) fn serve(dir: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
-/// Connects; neither that nor anything that is sent or received later waits longer than `patience`.
+/// Connects. No operation on the returned stream waits longer than `patience`.
 pub(super) fn open(dir: &Path, patience: Duration) -> io::Result<UnixStream> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     for side in [Timeout::Send, Timeout::Recv] {
@@ -54,7 +54,7 @@ pub(super) fn open(dir: &Path, patience: Duration) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-/// Removes the socket, where it is there.
+/// Removes the socket, if it exists.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     match std::fs::remove_file(file(dir)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
