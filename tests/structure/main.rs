@@ -39,7 +39,8 @@ fn allowed(all: &BTreeSet<&str>) -> BTreeMap<String, BTreeSet<String>> {
             "everything" => all.iter().map(|&name| name.to_owned()).filter(|name| !named.contains(name)).collect(),
             _ => named,
         };
-        for name in code_words(names) {
+        // `main.rs` is the binary; the rest is the library.
+        for name in code_words(names).filter(|name| *name != "main") {
             assert!(all.contains(name), "docs/architecture.md names `{name}`, which does not exist");
             allowed.insert(name.to_owned(), imports.clone());
         }
@@ -58,9 +59,12 @@ fn every_import_is_allowed_by_the_table_in_the_architecture_document() {
         if from_top == to_top || from_top == "lib" {
             continue;
         }
-        let imports = allowed.get(from_top).unwrap_or_else(|| panic!("docs/architecture.md has no row for {from_top}"));
-        if !imports.contains(to_top) {
-            refused.insert(format!("{from_top} may not import {to_top}: src/{from} imports src/{to}"));
+        match allowed.get(from_top) {
+            Some(imports) if imports.contains(to_top) => {}
+            Some(_) => drop(refused.insert(format!("{from_top} may not import {to_top}: src/{from} imports src/{to}"))),
+            None => {
+                drop(refused.insert(format!("docs/architecture.md has no row for {from_top}, which imports {to_top}")))
+            }
         }
     }
     assert!(refused.is_empty(), "{refused:#?}");
