@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 fn print_json(output: &mut Output, config: &Config, warnings: &[Warning], problems: &[String]) {
     let settings = config
         .effective()
-        .map(|setting| (setting.name.to_owned(), setting.value.into()))
+        .map(|setting| (setting.name.to_owned(), setting.value.clone().into()))
         .chain(config.kafka.effective().map(|(name, value)| (name.to_owned(), value.into())));
     let apps: Vec<_> = config.apps.token_lengths().collect();
     let apps = apps.iter().map(|(app, tokens)| json!({ "sdk_app_id": app, "token_characters": tokens }));

@@ -16,12 +16,6 @@ impl Fault {
         Self { name: name.into(), problem: problem.into(), fix: fix.into() }
     }
 
-    /// A `BRIDGE_` name that is no variable of the bridge.
-    pub(super) fn unknown(name: &str) -> Self {
-        let fix = format!("did you mean {}?", super::names::nearest_bridge(name));
-        Self::new(name, "is not a variable of the bridge", fix)
-    }
-
     /// A name or a value that is no text.
     pub(super) fn not_utf8(name: &str) -> Self {
         Self::new(name, "is not UTF-8", "write its name and its value as UTF-8 text")

@@ -10,8 +10,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaType;
 
 use super::faults::{Fault, Faults};
-use super::kafka_names::{canonical, is_secret, owned, property, variable};
-use super::names::{self, KAFKA};
+use super::kafka_names::{KAFKA, NO_SUCH_PROPERTY, canonical, is_secret, owned, property, variable};
+use super::names::with_other_prefix;
 use super::secret::HIDDEN;
 use super::values::shown;
 
@@ -190,8 +190,8 @@ fn check(name: &str, property: &str, value: &str) -> Result<(), Fault> {
     config.set(property, value);
     match config.create_native_config() {
         Ok(_) => Ok(()),
-        Err(KafkaError::ClientConfig(_, text, ..)) if text.starts_with("No such ") => {
-            Err(unknown(names::nearest_kafka(name)))
+        Err(KafkaError::ClientConfig(_, text, ..)) if text.starts_with(NO_SUCH_PROPERTY) => {
+            Err(unknown(with_other_prefix(name).map(str::to_owned)))
         }
         Err(error) => {
             let problem = if is_secret(property) {

@@ -2,75 +2,20 @@
 //!
 //! Source: librdkafka's `CONFIGURATION.md`, version 2.12.
 
-use super::names::KAFKA;
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+
+/// How librdkafka's error for an unknown property begins.
+pub(super) const NO_SUCH_PROPERTY: &str = "No such ";
+
+/// The prefix of the variables that become librdkafka's properties.
+pub(super) const KAFKA: &str = "KAFKA_";
 
 /// Secrets that may stand in a file: the variable that names the file, the property it fills.
 pub(super) const FROM_FILE: &[(&str, &str)] = &[
     ("KAFKA_SASL_PASSWORD_FILE", "sasl.password"),
     ("KAFKA_SSL_KEY_PASSWORD_FILE", "ssl.key.password"),
     ("KAFKA_SSL_KEYSTORE_PASSWORD_FILE", "ssl.keystore.password"),
-];
-
-/// Properties worth suggesting for an unknown name.
-pub(super) const COMMON: &[&str] = &[
-    "allow.auto.create.topics",
-    "batch.num.messages",
-    "batch.size",
-    "bootstrap.servers",
-    "broker.address.family",
-    "broker.address.ttl",
-    "check.crcs",
-    "client.dns.lookup",
-    "client.id",
-    "client.rack",
-    "compression.codec",
-    "compression.level",
-    "compression.type",
-    "connections.max.idle.ms",
-    "debug",
-    "enable.metrics.push",
-    "enable.ssl.certificate.verification",
-    "fetch.max.bytes",
-    "linger.ms",
-    "message.max.bytes",
-    "metadata.broker.list",
-    "metadata.max.age.ms",
-    "queue.buffering.max.kbytes",
-    "queue.buffering.max.messages",
-    "queue.buffering.max.ms",
-    "receive.message.max.bytes",
-    "reconnect.backoff.max.ms",
-    "reconnect.backoff.ms",
-    "request.timeout.ms",
-    "retry.backoff.max.ms",
-    "retry.backoff.ms",
-    "sasl.kerberos.keytab",
-    "sasl.kerberos.principal",
-    "sasl.kerberos.service.name",
-    "sasl.mechanism",
-    "sasl.mechanisms",
-    "sasl.oauthbearer.config",
-    "sasl.password",
-    "sasl.username",
-    "security.protocol",
-    "socket.connection.setup.timeout.ms",
-    "socket.keepalive.enable",
-    "socket.nagle.disable",
-    "socket.receive.buffer.bytes",
-    "socket.send.buffer.bytes",
-    "ssl.ca.location",
-    "ssl.ca.pem",
-    "ssl.certificate.location",
-    "ssl.certificate.pem",
-    "ssl.cipher.suites",
-    "ssl.crl.location",
-    "ssl.endpoint.identification.algorithm",
-    "ssl.key.location",
-    "ssl.key.password",
-    "ssl.key.pem",
-    "ssl.keystore.location",
-    "ssl.keystore.password",
-    "topic.metadata.refresh.interval.ms",
 ];
 
 /// Two spellings of one property: the alias, and the property it stands for.
@@ -136,6 +81,13 @@ pub(super) fn property(rest: &str) -> String {
 /// The variable that sets a property.
 pub(super) fn variable(property: &str) -> String {
     format!("{KAFKA}{}", property.to_ascii_uppercase().replace('.', "_"))
+}
+
+/// Whether librdkafka has a property of this name.
+pub(super) fn is_known(property: &str) -> bool {
+    let native = ClientConfig::new().set(property, "1").create_native_config();
+    // Another error is about the value.
+    !matches!(native, Err(KafkaError::ClientConfig(_, text, ..)) if text.starts_with(NO_SUCH_PROPERTY))
 }
 
 /// The one name under which two spellings of a property meet.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::names::{self, BRIDGE, Kind};
-use super::raw::Raw;
+use super::config::Config;
+use super::faults::{Fault, Faults};
+use super::names::{self, Kind};
 use super::read::read;
 use super::values::Reader;
-use super::{Config, Fault, Faults};
+use super::variables::{BRIDGE, Raw};
 
 impl Config {
     /// Reads this process's environment; see [`Config::load`].
@@ -68,20 +69,17 @@ impl Config {
                 Kind::Kafka if name == "KAFKA_DEBUG" && names::is_debug_of_scripts(&value) => ignored.push(name),
                 Kind::Bridge => drop(bridge.insert(name, value)),
                 Kind::Kafka => drop(kafka.insert(name, value)),
-                Kind::UnknownBridge => faults.push(Fault::unknown(&name)),
+                Kind::UnknownBridge => faults.push(names::unknown(&name)),
             }
         }
         ignored.sort();
 
-        let raw = envy::prefixed(BRIDGE).from_iter(bridge).unwrap_or_else(|error| {
-            // Cannot happen while every field is an optional string; never lose it silently.
+        let raw: Raw = envy::prefixed(BRIDGE).from_iter(bridge).unwrap_or_else(|error| {
+            // Impossible while every field is an optional string; reported all the same.
             faults.push(Fault::new(format!("{BRIDGE}*"), error.to_string(), "report this"));
             Raw::default()
         });
-        let mut reader = Reader { faults, ..Reader::default() };
-        match read(&raw, kafka, &mut reader) {
-            Some(config) if reader.faults.is_empty() => Ok(Config { ignored, given: reader.given, ..config }),
-            _ => Err(reader.faults),
-        }
+        let config = read(kafka, Reader::new(&raw, faults))?;
+        Ok(Config { ignored, ..config })
     }
 }

@@ -1,49 +1,11 @@
 //! Which names are ours, which are Kubernetes', and what a mistyped one may have meant.
 
-use super::kafka_names;
+use super::faults::Fault;
+use super::kafka_names::{self, KAFKA};
+use super::variables::{BRIDGE, VARIABLES, Variable};
 
-/// The prefix of the bridge's own variables.
-pub(super) const BRIDGE: &str = "BRIDGE_";
-/// The prefix of the variables that become librdkafka's properties.
-pub(super) const KAFKA: &str = "KAFKA_";
 /// The test suite's own variables; the bridge does not look at them.
 const TEST: &str = "BRIDGE_TEST_";
-
-/// Every `BRIDGE_` variable, in the order of the documentation's table.
-pub(super) const KNOWN: &[&str] = &[
-    "BRIDGE_APPS",
-    "BRIDGE_APPS_FILE",
-    "BRIDGE_ALLOW_UNSIGNED",
-    "BRIDGE_LISTEN",
-    "BRIDGE_OPS_LISTEN",
-    "BRIDGE_WEBHOOK_PATH",
-    "BRIDGE_TLS_CERT",
-    "BRIDGE_TLS_KEY",
-    "BRIDGE_TLS_CLIENT_CA",
-    "BRIDGE_MAX_BODY_BYTES",
-    "BRIDGE_KEEP_ALIVE_SECONDS",
-    "BRIDGE_REQUEST_TIME_WINDOW_SECONDS",
-    "BRIDGE_ACK_TIMEOUT_MS",
-    "BRIDGE_ACK_AFTER",
-    "BRIDGE_SPOOL_DIR",
-    "BRIDGE_SPOOL_MAX_BYTES",
-    "BRIDGE_QUARANTINE_MAX_BYTES",
-    "BRIDGE_SPOOL_FAILURE",
-    "BRIDGE_DEDUP_WINDOW_SECONDS",
-    "BRIDGE_TOPIC",
-    "BRIDGE_TOPIC_CREATE",
-    "BRIDGE_TOPIC_PARTITIONS",
-    "BRIDGE_TOPIC_REPLICATION",
-    "BRIDGE_DELIVERY",
-    "BRIDGE_DRAIN_SECONDS",
-    "BRIDGE_SHUTDOWN_GRACE_SECONDS",
-    "BRIDGE_LOG",
-    "BRIDGE_LOG_FORMAT",
-    "BRIDGE_WORKERS",
-];
-
-/// Below this likeness (0 to 1) a suggestion misleads more than it helps.
-const LIKE_ENOUGH: f64 = 0.6;
 
 /// What a name in the environment is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +16,7 @@ pub(super) enum Kind {
     Kubernetes,
     /// Ours by its prefix, but meant for the scripts that start Kafka's own programs.
     Scripts,
-    /// One of [`KNOWN`].
+    /// One of [`VARIABLES`].
     Bridge,
     /// Our prefix, but no variable of ours.
     UnknownBridge,
@@ -64,7 +26,7 @@ pub(super) enum Kind {
 
 /// Sorts one name.
 pub(super) fn kind(name: &str) -> Kind {
-    if KNOWN.contains(&name) {
+    if Variable::named(name).is_some() {
         Kind::Bridge
     } else if name.starts_with(TEST) || !(name.starts_with(BRIDGE) || name.starts_with(KAFKA)) {
         Kind::Foreign
@@ -131,37 +93,27 @@ fn is_port_rest(rest: &str) -> bool {
         && parts.next().is_none()
 }
 
-/// The known name nearest to an unknown `BRIDGE_` name; a Kafka property under the wrong prefix
-/// is recognized too.
-pub(super) fn nearest_bridge(name: &str) -> String {
+/// The fault of a `BRIDGE_` name that is not a variable, with the nearest known name.
+pub(super) fn unknown(name: &str) -> Fault {
+    let fix = format!("did you mean {}?", nearest_bridge(name));
+    Fault::new(name, "is not a variable of the bridge", fix)
+}
+
+/// The variable whose name is nearest to an unknown `BRIDGE_` name, or the variable of a property of librdkafka.
+fn nearest_bridge(name: &str) -> String {
     let rest = name.strip_prefix(BRIDGE).unwrap_or(name);
     let property = kafka_names::property(rest.strip_prefix(KAFKA).unwrap_or(rest));
-    if kafka_names::COMMON.contains(&property.as_str()) {
+    if kafka_names::is_known(&property) {
         return kafka_names::variable(&property);
     }
     let upper = name.to_ascii_uppercase();
-    nearest(&upper, KNOWN.iter().copied(), 0.0).unwrap_or("BRIDGE_APPS").to_owned()
+    let likeness = |variable: &Variable| strsim::normalized_damerau_levenshtein(&upper, variable.name);
+    let nearest = VARIABLES.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.map_or_else(String::new, |variable| variable.name.to_owned())
 }
 
-/// The name that an unknown `KAFKA_` name may have meant, if one is near.
-pub(super) fn nearest_kafka(name: &str) -> Option<String> {
+/// The variable of the bridge that an unknown `KAFKA_` name names with the wrong prefix.
+pub(super) fn with_other_prefix(name: &str) -> Option<&'static str> {
     let rest = name.strip_prefix(KAFKA).unwrap_or(name);
-    let ours = format!("{BRIDGE}{rest}");
-    if KNOWN.contains(&ours.as_str()) {
-        return Some(ours);
-    }
-    let property = kafka_names::property(rest);
-    nearest(&property, kafka_names::COMMON.iter().copied(), LIKE_ENOUGH).map(kafka_names::variable)
-}
-
-/// The candidate most like `name`, if its likeness is at least `floor`.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>, floor: f64) -> Option<&'a str> {
-    known
-        .map(|candidate| {
-            let likeness = strsim::normalized_damerau_levenshtein(name, candidate);
-            (likeness, candidate)
-        })
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness >= floor)
-        .map(|(_, candidate)| candidate)
+    Variable::named(&format!("{BRIDGE}{rest}")).map(|variable| variable.name)
 }

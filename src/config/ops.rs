@@ -2,23 +2,23 @@
 
 use std::net::SocketAddr;
 
-use super::read::read_ops_listen;
+use super::faults::{Fault, Faults};
 use super::values::Reader;
-use super::{Fault, Faults};
+use super::variables::{OPS_LISTEN, Raw};
 
-/// `BRIDGE_OPS_LISTEN` of this process's environment. Nothing else is looked at: a file that was
-/// renewed wrongly while the bridge runs does not make it unhealthy.
+/// `BRIDGE_OPS_LISTEN` of this process's environment. Other variables are not read: a wrong change of a file
+/// while the bridge runs does not make it unhealthy.
 ///
 /// # Errors
-/// It is no address.
+/// It is not an address.
 pub fn ops_listen_from_env() -> Result<SocketAddr, Faults> {
-    const NAME: &str = "BRIDGE_OPS_LISTEN";
-    let mut reader = Reader::default();
-    let value = std::env::var_os(NAME).filter(|value| !value.is_empty()).map(std::ffi::OsString::into_string);
-    let value = value.transpose().unwrap_or_else(|_| {
-        reader.faults.push(Fault::not_utf8(NAME));
-        None
-    });
-    let address = read_ops_listen(value.as_deref(), &mut reader);
+    let (mut raw, mut faults) = (Raw::default(), Faults::default());
+    match std::env::var_os(OPS_LISTEN.name).filter(|value| !value.is_empty()).map(std::ffi::OsString::into_string) {
+        None => {}
+        Some(Ok(value)) => raw.set(OPS_LISTEN, value),
+        Some(Err(_)) => faults.push(Fault::not_utf8(OPS_LISTEN.name)),
+    }
+    let mut reader = Reader::new(&raw, faults);
+    let address = reader.address(OPS_LISTEN);
     if reader.faults.is_empty() { Ok(address) } else { Err(reader.faults) }
 }

@@ -1,118 +1,87 @@
-//! Every variable in turn: its default, its range, its parser.
+//! Reads every variable of the table into the configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use super::choices::{AckAfter, Delivery, LogFormat, SpoolFailure};
+use super::config::Config;
+use super::faults::{Fault, Faults};
 use super::kafka::KafkaProperties;
 use super::kafka_names::{FROM_FILE, variable};
-use super::raw::Raw;
-use super::secret::direct_or_file;
+use super::secret::{HIDDEN, direct_or_file};
+use super::spool::read_spool;
 use super::tls::read_tls;
-use super::values::{Reader, log_filter, socket_addr, topic, url_path, word};
-use super::{AckAfter, Config, Delivery, Fault, Faults, LogFormat, SpoolConfig, SpoolFailure};
+use super::values::{Reader, log_filter, topic, url_path};
+use super::variables::*;
 use crate::webhook::Apps;
 
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * KIB;
-const GIB: u64 = 1024 * MIB;
-/// `SQLite` counts in signed 64 bits.
-const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
-/// What `actix-server` can have.
-const MOST_WORKERS: u16 = 512;
-/// The longest `BRIDGE_DEDUP_WINDOW_SECONDS`.
-pub const MAX_DEDUP_WINDOW: Duration = Duration::from_secs(86_400);
-
-/// Reads everything. `None` only where there are faults; with faults, bad values have defaults.
-#[rustfmt::skip] // One line per variable reads as the table it is.
-pub(super) fn read(raw: &Raw, kafka: BTreeMap<String, String>, r: &mut Reader) -> Option<Config> {
-    let (apps, allow_unsigned) = read_apps(raw, r);
-    let listen = read_listen("BRIDGE_LISTEN", raw.listen.as_deref(), ([0, 0, 0, 0], 8080), r);
-    let ops_listen = read_ops_listen(raw.ops_listen.as_deref(), r);
+/// Reads everything. `None` only if there are faults; a bad value is then replaced by its default.
+pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result<Config, Faults> {
+    let (apps, allow_unsigned) = read_apps(&mut r);
+    let apps_file = r.file(APPS_FILE);
+    let listen = r.address(LISTEN);
+    let ops_listen = r.address(OPS_LISTEN);
     refuse_same_port(listen, ops_listen, &mut r.faults);
-    let tls = read_tls(raw, r);
-    let most_workers = usize::from(MOST_WORKERS);
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most_workers));
-
-    let spool = read_spool(raw, r);
+    let tls = read_tls(&mut r);
+    let spool = read_spool(&mut r);
+    let failures = [SpoolFailure::Refuse, SpoolFailure::Publish].map(|it| (it.as_str(), it));
+    let acks = [AckAfter::Spooled, AckAfter::Published].map(|it| (it.as_str(), it));
+    let deliveries = [Delivery::ExactlyOnce, Delivery::AtLeastOnce].map(|it| (it.as_str(), it));
+    let formats = [LogFormat::Json, LogFormat::Text].map(|it| (it.as_str(), it));
     let config = Config {
-        // Replaced below; what is missing must not keep the rest from being checked.
+        // Replaced below: missing apps must not keep the rest from being checked.
         apps: Apps::default(),
-        apps_file: raw.apps_file.as_deref().map(PathBuf::from),
+        apps_file,
         allow_unsigned,
         listen,
         ops_listen,
         tls,
-        webhook_path: r.read("BRIDGE_WEBHOOK_PATH", raw.webhook_path.as_deref(), "/".into(), url_path),
-        max_body_bytes: r.number("BRIDGE_MAX_BODY_BYTES", raw.max_body_bytes.as_deref(), 65_536, KIB..=16 * MIB, "bytes"),
-        keep_alive: Duration::from_secs(r.number("BRIDGE_KEEP_ALIVE_SECONDS", raw.keep_alive_seconds.as_deref(), 75, 1..=3600, "seconds")),
-        request_time_window_seconds: r.number("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", raw.request_time_window_seconds.as_deref(), 60, 1..=86_400, "seconds"),
-        ack_timeout: Duration::from_millis(r.number("BRIDGE_ACK_TIMEOUT_MS", raw.ack_timeout_ms.as_deref(), 1500, 50..=10_000, "milliseconds")),
-        ack_after: r.read("BRIDGE_ACK_AFTER", raw.ack_after.as_deref(), AckAfter::Spooled, |text| {
-            word(text, &[AckAfter::Spooled, AckAfter::Published].map(|it| (it.as_str(), it)))
-        }),
+        webhook_path: r.checked(WEBHOOK_PATH, url_path),
+        max_body_bytes: r.size(MAX_BODY_BYTES),
+        keep_alive: r.seconds(KEEP_ALIVE_SECONDS),
+        request_time_window_seconds: r.number(REQUEST_TIME_WINDOW_SECONDS),
+        ack_timeout: Duration::from_millis(r.number(ACK_TIMEOUT_MS)),
+        ack_after: r.word(ACK_AFTER, &acks, acks[0].0).unwrap_or(acks[0].1),
         spool_dir: spool.dir,
         spool_max_bytes: spool.max_bytes,
         quarantine_max_bytes: spool.quarantine_max_bytes,
-        spool_failure: r.read("BRIDGE_SPOOL_FAILURE", raw.spool_failure.as_deref(), SpoolFailure::Refuse, |text| {
-            word(text, &[SpoolFailure::Refuse, SpoolFailure::Publish].map(|it| (it.as_str(), it)))
-        }),
-        dedup_window: Duration::from_secs(r.number("BRIDGE_DEDUP_WINDOW_SECONDS", raw.dedup_window_seconds.as_deref(), 600, 0..=MAX_DEDUP_WINDOW.as_secs(), "seconds")),
-        topic: r.read("BRIDGE_TOPIC", raw.topic.as_deref(), "official-account.recalls".into(), topic),
-        topic_create: r.flag("BRIDGE_TOPIC_CREATE", raw.topic_create.as_deref(), false),
-        topic_partitions: r.number("BRIDGE_TOPIC_PARTITIONS", raw.topic_partitions.as_deref(), 6, 1..=100_000, "partitions"),
-        // Kafka's protocol has 16 bits for it.
-        topic_replication: r.number("BRIDGE_TOPIC_REPLICATION", raw.topic_replication.as_deref(), 3, 1..=32_767, "replicas"),
-        delivery: r.read("BRIDGE_DELIVERY", raw.delivery.as_deref(), Delivery::ExactlyOnce, |text| {
-            word(text, &[Delivery::ExactlyOnce, Delivery::AtLeastOnce].map(|it| (it.as_str(), it)))
-        }),
-        drain: Duration::from_secs(r.number("BRIDGE_DRAIN_SECONDS", raw.drain_seconds.as_deref(), 2, 0..=300, "seconds")),
-        shutdown_grace: Duration::from_secs(r.number("BRIDGE_SHUTDOWN_GRACE_SECONDS", raw.shutdown_grace_seconds.as_deref(), 20, 0..=3600, "seconds")),
-        log: r.read("BRIDGE_LOG", raw.log.as_deref(), "info".into(), log_filter),
-        log_format: r.read("BRIDGE_LOG_FORMAT", raw.log_format.as_deref(), None, |text| {
-            word(text, &[LogFormat::Json, LogFormat::Text].map(|it| (it.as_str(), Some(it))))
-        }),
-        workers: r.number("BRIDGE_WORKERS", raw.workers.as_deref(), cores, 1..=MOST_WORKERS.into(), "threads"),
+        spool_failure: r.word(SPOOL_FAILURE, &failures, failures[0].0).unwrap_or(failures[0].1),
+        dedup_window: r.seconds(DEDUP_WINDOW_SECONDS),
+        topic: r.checked(TOPIC, topic),
+        topic_create: r.flag(TOPIC_CREATE),
+        topic_partitions: r.signed(TOPIC_PARTITIONS),
+        topic_replication: r.signed(TOPIC_REPLICATION),
+        delivery: r.word(DELIVERY, &deliveries, deliveries[0].0).unwrap_or(deliveries[0].1),
+        drain: r.seconds(DRAIN_SECONDS),
+        shutdown_grace: r.seconds(SHUTDOWN_GRACE_SECONDS),
+        log: r.checked(LOG, log_filter),
+        log_format: r.word(LOG_FORMAT, &formats, "json (text on a terminal)"),
+        workers: r.size(WORKERS),
         kafka: read_kafka(kafka, &mut r.faults),
         ignored: Vec::new(),
-        given: BTreeSet::new(),
+        settings: Vec::new(),
     };
-    Some(Config { apps: apps?, ..config })
-}
-
-/// What a spool is, without what fills it and what empties it.
-#[rustfmt::skip] // As above.
-pub(super) fn read_spool(raw: &Raw, r: &mut Reader) -> SpoolConfig {
-    SpoolConfig {
-        dir: r.read("BRIDGE_SPOOL_DIR", raw.spool_dir.as_deref(), "./spool".into(), |text| Ok(text.into())),
-        max_bytes: r.number("BRIDGE_SPOOL_MAX_BYTES", raw.spool_max_bytes.as_deref(), GIB, MIB..=MOST_BYTES, "bytes"),
-        quarantine_max_bytes: r.number("BRIDGE_QUARANTINE_MAX_BYTES", raw.quarantine_max_bytes.as_deref(), 64 * MIB, 64 * KIB..=MOST_BYTES, "bytes"),
+    match apps {
+        Some(apps) if r.faults.is_empty() => Ok(Config { apps, settings: r.settings(), ..config }),
+        _ => Err(r.faults),
     }
 }
 
 /// The apps, and whether they may do without a token.
-fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Apps>, bool) {
-    let apps = direct_or_file(
-        ("BRIDGE_APPS", raw.apps.as_deref()),
-        ("BRIDGE_APPS_FILE", raw.apps_file.as_deref()),
-        &mut r.faults,
-    );
-    let (direct, file) = (raw.apps.is_some(), raw.apps_file.is_some());
-    if file {
-        r.given.insert("BRIDGE_APPS_FILE");
+fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
+    let (direct, file) = (r.text(APPS), r.text(APPS_FILE));
+    let apps = direct_or_file((APPS.name, direct), (APPS_FILE.name, file), &mut r.faults);
+    if direct.is_none() && file.is_none() && !r.faults.concern(APPS.name) && !r.faults.concern(APPS_FILE.name) {
+        let fix = "list your apps as sdkappid:token, separated by commas, or name a file of them in BRIDGE_APPS_FILE";
+        r.faults.push(Fault::new(APPS.name, "is not set", fix));
     }
-    if !direct && !file && !r.faults.concern("BRIDGE_APPS") && !r.faults.concern("BRIDGE_APPS_FILE") {
-        r.faults.push(Fault::new(
-            "BRIDGE_APPS",
-            "is not set",
-            "list your apps as sdkappid:token, separated by commas, or name a file of them in \
-             BRIDGE_APPS_FILE",
-        ));
-    }
-    let allow_unsigned = r.flag("BRIDGE_ALLOW_UNSIGNED", raw.allow_unsigned.as_deref(), false);
+    // Secret, and without a default.
+    r.record(APPS, HIDDEN.to_owned(), false);
+    let allow_unsigned = r.flag(ALLOW_UNSIGNED);
 
-    let name = if file { "BRIDGE_APPS_FILE" } else { "BRIDGE_APPS" };
+    let file = file.is_some();
+    let name = if file { APPS_FILE.name } else { APPS.name };
     let apps = apps.and_then(|text| match Apps::parse(text.expose(), allow_unsigned) {
         Ok(apps) if apps.has_placeholder() => {
             let problem = "holds the placeholder change-me as a token";
@@ -131,16 +100,6 @@ fn read_apps(raw: &Raw, r: &mut Reader) -> (Option<Apps>, bool) {
         }
     });
     (apps, allow_unsigned)
-}
-
-/// Where metrics, health and status are.
-pub(super) fn read_ops_listen(text: Option<&str>, r: &mut Reader) -> SocketAddr {
-    read_listen("BRIDGE_OPS_LISTEN", text, ([127, 0, 0, 1], 9100), r)
-}
-
-fn read_listen(name: &'static str, text: Option<&str>, default: ([u8; 4], u16), r: &mut Reader) -> SocketAddr {
-    let default = SocketAddr::from(default);
-    r.read(name, text, default, |text| socket_addr(text, default))
 }
 
 /// Operations are never served on the webhook listener.

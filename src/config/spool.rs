@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::faults::{Fault, Faults};
 use super::names::{self, Kind};
-use super::raw::Raw;
-use super::read::read_spool;
 use super::values::Reader;
-use super::{Fault, Faults};
+use super::variables::{QUARANTINE_MAX_BYTES, Raw, SPOOL_DIR, SPOOL_MAX_BYTES, Variable};
+
+const OF_SPOOL: [&Variable; 3] = [SPOOL_DIR, SPOOL_MAX_BYTES, QUARANTINE_MAX_BYTES];
 
 /// Where the spool is, and its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,30 +35,38 @@ impl SpoolConfig {
         vars: impl Iterator<Item = (OsString, OsString)>,
         dir: Option<PathBuf>,
     ) -> Result<Self, Faults> {
-        let mut reader = Reader::default();
-        let mut raw = Raw::default();
+        let (mut raw, mut faults) = (Raw::default(), Faults::default());
         for (name, value) in vars.filter(|(_, value)| !value.is_empty()) {
             let name = name.to_string_lossy();
-            let field = match name.as_ref() {
-                "BRIDGE_SPOOL_DIR" if dir.is_none() => &mut raw.spool_dir,
-                "BRIDGE_SPOOL_MAX_BYTES" => &mut raw.spool_max_bytes,
-                "BRIDGE_QUARANTINE_MAX_BYTES" => &mut raw.quarantine_max_bytes,
-                _ => {
-                    if names::kind(&name) == Kind::UnknownBridge {
-                        reader.faults.push(Fault::unknown(&name));
-                    }
+            let variable = match Variable::named(&name) {
+                None if names::kind(&name) == Kind::UnknownBridge => {
+                    faults.push(names::unknown(&name));
                     continue;
                 }
+                Some(variable) if OF_SPOOL.iter().any(|of_spool| of_spool.name == variable.name) => variable,
+                _ => continue,
             };
             match value.into_string() {
-                Ok(value) => *field = Some(value),
-                Err(_) => reader.faults.push(Fault::not_utf8(&name)),
+                // It is replaced.
+                Ok(_) if dir.is_some() && variable.name == SPOOL_DIR.name => {}
+                Ok(value) => raw.set(variable, value),
+                Err(_) => faults.push(Fault::not_utf8(&name)),
             }
         }
-        let read = read_spool(&raw, &mut reader);
+        let mut reader = Reader::new(&raw, faults);
+        let read = read_spool(&mut reader);
         if !reader.faults.is_empty() {
             return Err(reader.faults);
         }
         Ok(Self { dir: dir.unwrap_or(read.dir), ..read })
+    }
+}
+
+/// The settings of a spool alone.
+pub(super) fn read_spool(r: &mut Reader<'_>) -> SpoolConfig {
+    SpoolConfig {
+        dir: r.checked(SPOOL_DIR, |text| Ok(text.to_owned())).into(),
+        max_bytes: r.number(SPOOL_MAX_BYTES),
+        quarantine_max_bytes: r.number(QUARANTINE_MAX_BYTES),
     }
 }

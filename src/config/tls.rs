@@ -1,9 +1,9 @@
 //! `BRIDGE_TLS_…`: the files, and what stood in them when they were checked.
 
 use super::faults::Fault;
-use super::raw::Raw;
 use super::values::Reader;
-use crate::tls::{CERT, CLIENT_CA, Files, KEY, Material};
+use super::variables::{TLS_CERT, TLS_CLIENT_CA, TLS_KEY};
+use crate::tls::{Files, Material};
 
 /// TLS on the webhook listener.
 #[derive(Debug, Clone)]
@@ -14,33 +14,31 @@ pub struct Tls {
     pub material: Material,
 }
 
-/// Reads names and files. `None` where TLS is not wanted, or something is wrong.
-pub(super) fn read_tls(raw: &Raw, r: &mut Reader) -> Option<Tls> {
-    let given = [(CERT, &raw.tls_cert), (KEY, &raw.tls_key), (CLIENT_CA, &raw.tls_client_ca)];
-    r.given.extend(given.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name));
-    let (cert, key) = match (&raw.tls_cert, &raw.tls_key) {
+/// Reads names and files. `None` without TLS, or if something is wrong.
+pub(super) fn read_tls(r: &mut Reader<'_>) -> Option<Tls> {
+    let [cert, key, client_ca] = [TLS_CERT, TLS_KEY, TLS_CLIENT_CA].map(|variable| r.file(variable));
+    let (cert, key) = match (cert, key) {
         (Some(cert), Some(key)) => (cert, key),
         (None, None) => {
-            if raw.tls_client_ca.is_some() {
+            if client_ca.is_some() {
                 let fix = "name a certificate in BRIDGE_TLS_CERT and its key in BRIDGE_TLS_KEY, or remove it";
-                r.faults.push(Fault::new(
-                    CLIENT_CA,
-                    "is set, but no TLS without BRIDGE_TLS_CERT and BRIDGE_TLS_KEY",
-                    fix,
-                ));
+                let problem = "is set, but no TLS without BRIDGE_TLS_CERT and BRIDGE_TLS_KEY";
+                r.faults.push(Fault::new(TLS_CLIENT_CA.name, problem, fix));
             }
             return None;
         }
         (Some(_), None) => {
-            r.faults.push(Fault::new(KEY, "is not set, but BRIDGE_TLS_CERT is", "name the file of its private key"));
+            let fix = "name the file of its private key";
+            r.faults.push(Fault::new(TLS_KEY.name, "is not set, but BRIDGE_TLS_CERT is", fix));
             return None;
         }
         (None, Some(_)) => {
-            r.faults.push(Fault::new(CERT, "is not set, but BRIDGE_TLS_KEY is", "name the file of its certificate"));
+            let fix = "name the file of its certificate";
+            r.faults.push(Fault::new(TLS_CERT.name, "is not set, but BRIDGE_TLS_KEY is", fix));
             return None;
         }
     };
-    let files = Files { cert: cert.into(), key: key.into(), client_ca: raw.tls_client_ca.as_deref().map(Into::into) };
+    let files = Files { cert, key, client_ca };
     match files.read() {
         Ok(material) => Some(Tls { files, material }),
         Err(faults) => {

@@ -1,14 +1,16 @@
 //! From a variable's text to its value, or to what is wrong with it.
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::faults::{Fault, Faults};
+use super::variables::{Raw, Setting, VARIABLES, Values, Variable};
 
 /// A value that cannot be used: what is wrong and what to write instead.
 pub(super) struct Bad {
@@ -19,55 +21,133 @@ pub(super) struct Bad {
 /// A parsed value.
 pub(super) type Parsed<T> = Result<T, Bad>;
 
-/// Reads variable after variable and collects what is wrong.
-#[derive(Default)]
-pub(super) struct Reader {
+/// Reads variables and collects what is wrong with them.
+pub(super) struct Reader<'r> {
+    raw: &'r Raw,
     pub(super) faults: Faults,
-    pub(super) given: BTreeSet<&'static str>,
+    settings: Vec<Setting>,
 }
 
-impl Reader {
-    /// The value of one variable: parsed when set, else its default.
-    ///
-    /// A bad value is noted as a fault and the default stands in, so that reading goes on; the
-    /// result is thrown away then.
-    pub(super) fn read<T>(
+impl<'r> Reader<'r> {
+    pub(super) fn new(raw: &'r Raw, faults: Faults) -> Self {
+        Self { raw, faults, settings: Vec::new() }
+    }
+
+    /// The text of a variable, if it is set.
+    pub(super) fn text(&self, variable: &Variable) -> Option<&'r str> {
+        self.raw.text(variable)
+    }
+
+    /// Records the value of a variable.
+    pub(super) fn record(&mut self, variable: &Variable, value: String, is_default: bool) {
+        self.settings.push(Setting { name: variable.name, value, is_default });
+    }
+
+    /// All recorded values, in the order of the table.
+    pub(super) fn settings(mut self) -> Vec<Setting> {
+        self.settings.sort_by_key(|setting| VARIABLES.iter().position(|variable| variable.name == setting.name));
+        self.settings
+    }
+
+    /// The parsed value of a variable, if it is set and good. A bad value becomes a fault, and reading continues.
+    fn given<T>(
         &mut self,
-        name: &'static str,
-        text: Option<&str>,
+        variable: &Variable,
+        show: impl Fn(&T) -> String,
+        parse: impl FnOnce(&str) -> Parsed<T>,
+    ) -> Option<T> {
+        match parse(self.text(variable)?) {
+            Ok(value) => {
+                self.record(variable, show(&value), false);
+                Some(value)
+            }
+            Err(bad) => {
+                self.faults.push(Fault::new(variable.name, bad.problem, bad.fix));
+                None
+            }
+        }
+    }
+
+    /// A value with a text form: parsed if it is set, else the default.
+    pub(super) fn parsed<T: Display>(
+        &mut self,
+        variable: &Variable,
         default: T,
         parse: impl FnOnce(&str) -> Parsed<T>,
     ) -> T {
-        let Some(text) = text else {
-            return default;
-        };
-        self.given.insert(name);
-        parse(text).unwrap_or_else(|bad| {
-            self.faults.push(Fault::new(name, bad.problem, bad.fix));
+        self.given(variable, T::to_string, parse).unwrap_or_else(|| {
+            self.record(variable, default.to_string(), true);
             default
         })
     }
 
-    /// A whole number within a range.
-    pub(super) fn number<T: TryFrom<u64> + Display>(
-        &mut self,
-        name: &'static str,
-        text: Option<&str>,
-        default: T,
-        range: RangeInclusive<u64>,
-        unit: &str,
-    ) -> T {
-        let example = default.to_string();
-        self.read(name, text, default, |text| number(text, range, unit, &example))
+    /// A text; `parse` checks it.
+    pub(super) fn checked(&mut self, variable: &Variable, parse: impl FnOnce(&str) -> Parsed<String>) -> String {
+        let Values::Text(default) = variable.values else { return String::new() };
+        self.parsed(variable, default.to_owned(), parse)
+    }
+
+    /// An address and a port.
+    pub(super) fn address(&mut self, variable: &Variable) -> SocketAddr {
+        let Values::Text(default) = variable.values else { return SocketAddr::from(([0, 0, 0, 0], 0)) };
+        let default = default.parse().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+        self.parsed(variable, default, |text| socket_addr(text, default))
+    }
+
+    /// A whole number within the range of the table.
+    pub(super) fn number(&mut self, variable: &Variable) -> u64 {
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let (default, range, unit) = match variable.values {
+            Values::Number { default, least, most, unit } => (default, least..=most, unit),
+            Values::Threads(most) => (cores().min(most), 1..=most, "threads"),
+            _ => (0, 0..=0, ""),
+        };
+        self.parsed(variable, default, |text| number(text, &range, unit, default))
+    }
+
+    /// A number that counts things in memory.
+    pub(super) fn size(&mut self, variable: &Variable) -> usize {
+        usize::try_from(self.number(variable)).unwrap_or(usize::MAX)
+    }
+
+    /// A number of Kafka's, which are signed.
+    pub(super) fn signed(&mut self, variable: &Variable) -> i32 {
+        i32::try_from(self.number(variable)).unwrap_or(i32::MAX)
+    }
+
+    /// A time in whole seconds.
+    pub(super) fn seconds(&mut self, variable: &Variable) -> Duration {
+        Duration::from_secs(self.number(variable))
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, name: &'static str, text: Option<&str>, default: bool) -> bool {
-        self.read(name, text, default, |text| match text {
+    pub(super) fn flag(&mut self, variable: &Variable) -> bool {
+        self.parsed(variable, false, |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
             _ => bad(text, "is neither true nor false", "write true or false"),
         })
+    }
+
+    /// One of the words of the table, if it is set. `shown` stands for the default.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        variable: &Variable,
+        choices: &[(&'static str, T)],
+        shown: &str,
+    ) -> Option<T> {
+        let chosen = self.given(variable, |(word, _): &(&str, T)| (*word).to_owned(), |text| word(text, choices));
+        if chosen.is_none() {
+            self.record(variable, shown.to_owned(), true);
+        }
+        chosen.map(|(_, choice)| choice)
+    }
+
+    /// The path of a file, if it is set.
+    pub(super) fn file(&mut self, variable: &Variable) -> Option<PathBuf> {
+        let path = self.text(variable)?;
+        self.record(variable, path.to_owned(), false);
+        Some(path.into())
     }
 }
 
@@ -85,7 +165,7 @@ fn bad<T>(value: &str, is: impl Display, fix: impl Into<String>) -> Parsed<T> {
 }
 
 /// A whole number in a range: decimal digits only, no sign, no unit.
-fn number<T: TryFrom<u64>>(value: &str, range: RangeInclusive<u64>, unit: &str, example: &str) -> Parsed<T> {
+fn number(value: &str, range: &RangeInclusive<u64>, unit: &str, example: u64) -> Parsed<u64> {
     if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
         return bad(
             value,
@@ -93,8 +173,7 @@ fn number<T: TryFrom<u64>>(value: &str, range: RangeInclusive<u64>, unit: &str, 
             format!("write digits only, for example {example}"),
         );
     }
-    let in_range = value.parse().ok().filter(|number| range.contains(number));
-    match in_range.and_then(|number| T::try_from(number).ok()) {
+    match value.parse().ok().filter(|number| range.contains(number)) {
         Some(number) => Ok(number),
         None => bad(
             value,
@@ -105,9 +184,9 @@ fn number<T: TryFrom<u64>>(value: &str, range: RangeInclusive<u64>, unit: &str, 
 }
 
 /// One of a few words.
-pub(super) fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Parsed<T> {
-    if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value) {
-        return Ok(*meaning);
+fn word<T: Copy>(value: &str, words: &[(&'static str, T)]) -> Parsed<(&'static str, T)> {
+    if let Some(word) = words.iter().find(|(word, _)| *word == value) {
+        return Ok(*word);
     }
     let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let words = words.join(" or ");
@@ -115,7 +194,7 @@ pub(super) fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Parsed<T> {
 }
 
 /// An address and a port.
-pub(super) fn socket_addr(value: &str, example: SocketAddr) -> Parsed<SocketAddr> {
+fn socket_addr(value: &str, example: SocketAddr) -> Parsed<SocketAddr> {
     value.parse().or_else(|_| {
         let port = example.port();
         let fix = format!("write for example {example} or [::]:{port}");

@@ -1,13 +1,13 @@
 //! Whose a name is.
 
-use super::super::names::{KNOWN, Kind, kind};
-use super::super::raw::Raw;
+use super::super::names::{Kind, kind};
+use super::super::variables::{Raw, VARIABLES};
 use super::{fault, load};
 use crate::config::Config;
 
 #[test]
 fn every_known_name_has_a_field_to_be_read_into() {
-    let vars = KNOWN.iter().map(|name| ((*name).to_owned(), "x".to_owned()));
+    let vars = VARIABLES.iter().map(|variable| (variable.name.to_owned(), "x".to_owned()));
     assert!(envy::prefixed("BRIDGE_").from_iter::<_, Raw>(vars).is_ok());
 }
 
@@ -93,7 +93,7 @@ fn names_of_kafkas_own_scripts_are_ignored() {
 
 #[test]
 fn no_property_of_librdkafka_is_taken_for_a_variable_of_the_scripts() {
-    for property in super::super::kafka_names::COMMON {
+    for property in ["bootstrap.servers", "client.id", "debug", "linger.ms", "sasl.username", "ssl.key.pem"] {
         let name = super::super::kafka_names::variable(property);
         assert_eq!(kind(&name), Kind::Kafka, "{name}");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{fault, load};
-use crate::config::{AckAfter, Delivery, LogFormat, SpoolFailure};
+use crate::config::{AckAfter, Delivery, LogFormat, SpoolFailure, VARIABLES, Values};
 
 #[test]
 fn the_defaults_are_those_of_the_table() {
@@ -32,7 +32,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(config.log, "info");
     assert_eq!(config.log_format, None);
     let cores = std::thread::available_parallelism().unwrap().get();
-    assert_eq!(config.workers, cores.min(1024));
+    assert_eq!(config.workers, cores.min(512));
     assert_eq!(config.kafka.bootstrap_servers(), "kafka-1:9092");
 }
 
@@ -129,4 +129,25 @@ fn every_row_refuses_bad_values_and_says_what_to_write() {
     let longest = "t".repeat(249);
     assert!(load(&[("BRIDGE_TOPIC", &longest)]).is_ok());
     assert!(fault("BRIDGE_TOPIC", &format!("{longest}t")).contains('…'));
+}
+
+#[test]
+fn the_readme_has_the_row_of_every_variable() {
+    let readme = include_str!("../../../README.md");
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `BRIDGE_")).collect();
+    let expected: Vec<String> = VARIABLES.iter().map(|variable| variable.readme_row()).collect();
+    assert!(rows == expected, "README.md has to have these rows:\n{}", expected.join("\n"));
+}
+
+#[test]
+fn every_word_of_the_table_is_accepted() {
+    for variable in VARIABLES {
+        if let Values::Words(words) = variable.values {
+            for word in words {
+                let shown = load(&[(variable.name, word)]).unwrap();
+                let setting = shown.effective().find(|setting| setting.name == variable.name).unwrap();
+                assert_eq!((setting.value.as_str(), setting.is_default), (*word, false));
+            }
+        }
+    }
 }
