@@ -1,5 +1,5 @@
 //! The alert rules speak of what the bridge really exports, and of a runbook that is there.
-//! `promtool test rules` (in `.ci/run`) shows when each of them fires.
+//! `promtool test rules` (in `.ci/steps/alert-rules`) shows when each of them fires.
 
 use std::collections::BTreeSet;
 
