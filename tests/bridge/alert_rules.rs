@@ -1,5 +1,5 @@
 //! The alert rules speak of what the bridge really exports, and of a runbook that is there.
-//! `promtool test rules` (in `.ci/run`) shows when each of them fires.
+//! `promtool test rules` (in `.ci/steps/alert-rules`) shows when each of them fires.
 
 use std::collections::BTreeSet;
 
@@ -34,8 +34,10 @@ fn every_alert_names_a_section_of_the_runbook_that_is_there_and_is_tested() {
     for (alert, runbook) in alerts.iter().zip(runbooks) {
         let section = runbook.strip_prefix("docs/operations.md#").expect("a section of the runbook");
         assert!(headings.contains(section), "{alert}: no section #{section}");
-        assert!(TESTS.contains(alert), "{alert} has no test in recall-bridge.test.yml");
+        let fires = format!("alertname: {alert}\n        exp_alerts:\n");
+        assert!(TESTS.contains(&fires), "recall-bridge.test.yml does not show that {alert} fires");
     }
+    assert!(RUNBOOK.contains("](#"), "the runbook has no links to its sections");
     for (at, _) in RUNBOOK.match_indices("](#") {
         let link = RUNBOOK[at + 3..].split(')').next().unwrap();
         assert!(headings.contains(link), "docs/operations.md: no section #{link}");
@@ -57,6 +59,7 @@ fn every_metric_that_a_rule_asks_for_is_exported_with_the_labels_it_asks_for() {
         assert!(there, "{name} is not exported");
     }
     for label in ["outcome", "kind"] {
+        assert!(RULES.contains(&format!("{label}=~\"")), "no rule asks for {label}");
         for (at, _) in RULES.match_indices(&format!("{label}=~\"")) {
             let list = RULES[at..].split('"').nth(1).unwrap();
             for value in list.split('|') {

@@ -59,6 +59,7 @@ fn every_metric_and_label_of_the_dashboard_is_exported_or_recorded() {
     let bridge = Setup::new("127.0.0.1:1").start();
     let text = bridge.ops_get("/metrics").1;
     let samples = parse(&text);
+    let (mut outcomes, mut sums) = (0, 0);
     for (title, expr) in queries() {
         for name in names(&expr) {
             let exported = samples.keys().any(|series| series.split('{').next() == Some(name));
@@ -66,11 +67,13 @@ fn every_metric_and_label_of_the_dashboard_is_exported_or_recorded() {
             assert!(exported || recorded, "{title}: nobody has {name}");
         }
         for (at, _) in expr.match_indices("outcome=~\"") {
+            outcomes += 1;
             for outcome in expr[at..].split('"').nth(1).unwrap().split('|') {
                 assert!(text.contains(&format!("outcome=\"{outcome}\"")), "{title}: no outcome is called {outcome}");
             }
         }
         for (at, _) in expr.match_indices("sum by (") {
+            sums += 1;
             let labels = expr[at + "sum by (".len()..].split(')').next().unwrap();
             for label in labels.split(',').map(str::trim).filter(|label| *label != "instance") {
                 let of = names(&expr[at..]).next().unwrap();
@@ -81,17 +84,21 @@ fn every_metric_and_label_of_the_dashboard_is_exported_or_recorded() {
             }
         }
     }
+    assert!(outcomes > 0 && sums > 0, "{outcomes} lists of outcomes and {sums} sums were looked at");
 }
 
 #[test]
 fn every_panel_has_an_explanation_a_place_of_its_own_and_the_provisioned_data_source() {
     let board = board();
+    let mut sources = 0;
     walk(&board, &mut |fields| {
         if let Some(source) = fields.get("datasource") {
+            sources += 1;
             let uid = source["uid"].as_str().unwrap();
             assert!(SOURCES.contains(&format!("uid: {uid}\n")), "{uid} is not provisioned");
         }
     });
+    assert!(sources > 0, "no panel names a data source");
     let panels = board["panels"].as_array().unwrap();
     let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
     for panel in panels {

@@ -102,15 +102,14 @@ fn a_disk_too_small_for_a_spool_ends_the_start_with_75_and_names_the_directory()
 fn a_read_only_disk_ends_the_start_with_75_names_the_directory_and_harms_nothing() {
     let kafka = Kafka::start();
     // Empty, and with a spool on it.
-    let mut bridge = kafka.setup().start();
+    let mut bridge = kafka.setup().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();
     for used in [false, true] {
         if used {
             kafka.down();
             Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
         }
         bridge.process.signal(Signal::TERM);
-        bridge.process.signal(Signal::TERM);
-        bridge.process.wait_exit(PATIENCE);
+        assert_eq!(bridge.process.wait_exit(PATIENCE), 0);
         let setup = read_only_disk(bridge.setup().clone());
         let output = setup.run(&["serve"]);
         let said = String::from_utf8(output.stderr).unwrap();

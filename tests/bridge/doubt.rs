@@ -42,7 +42,9 @@ fn whatever_step_of_a_transaction_fails_every_record_is_there_once() {
         (Produce, E::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION),
         (Produce, E::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS),
         (Produce, E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED),
+        // Met by the producer that follows the next unknown outcome.
         (InitProducerId, E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS),
+        (EndTxn, E::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE),
     ] {
         kafka.fail_next(request, error);
         send(&bridge, sent..sent + 3);

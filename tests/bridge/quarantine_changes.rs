@@ -166,6 +166,7 @@ fn what_cannot_be_published_stays_and_says_why() {
             bridge.kill();
         }
         let results = json(&setup, 1, &all);
+        assert_eq!(results.len(), 5, "{results:?}");
         let why: Vec<&str> = results.iter().map(|line| line["why"].as_str().unwrap()).collect();
         for (why, expected) in why.iter().zip([
             "WithdrawMsgList: missing",
@@ -274,10 +275,9 @@ fn a_full_spool_keeps_what_does_not_fit_in_quarantine() {
     bridge.wait_published();
     kafka.down();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
-    let mut number = 0;
-    while sender.recall("#TOA#_1", &[format!("{number}_{}", "k".repeat(300))]).is_ok() {
-        number += 1;
-    }
+    let recall = |number: u32| sender.recall("#TOA#_1", &[format!("{number}_{}", "k".repeat(300))]);
+    let refused = (0..10_000).map(recall).find(|answer| !answer.is_ok()).expect("the spool has a bound");
+    assert_eq!((refused.status, refused.code()), (503, 120_010), "{refused:?}");
     for running in [true, false] {
         if !running {
             bridge.kill();

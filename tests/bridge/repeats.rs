@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use crate::bridge::{APP, Bridge, TOKEN, eventually};
+use crate::cli::expect;
 use crate::mock::Kafka;
 use crate::random::Random;
 use crate::sender::{Answer, Sender};
@@ -396,7 +397,7 @@ fn a_spool_of_the_first_format_is_opened_and_brought_up_to_date_and_loses_nothin
     bridge.kill();
     connect(&bridge).execute_batch("DROP TABLE recent; PRAGMA user_version = 1").unwrap();
     // Looking at it is not enough to change it.
-    bridge.setup().run(&["check-config", "--offline"]);
+    expect(&bridge.setup().run(&["check-config", "--offline"]), 0);
     let version = |bridge: &Bridge| -> u32 {
         connect(bridge).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     };

@@ -58,7 +58,7 @@ fn directory_and_files_are_the_owners_alone_whatever_they_were_before() {
     ]);
     for prepared in [false, true] {
         if prepared {
-            let _ = std::fs::set_permissions(setup.spool_dir(), Permissions::from_mode(0o777));
+            std::fs::set_permissions(setup.spool_dir(), Permissions::from_mode(0o777)).unwrap();
             for name in names(&setup.spool_dir()) {
                 std::fs::set_permissions(setup.spool_dir().join(name), Permissions::from_mode(0o666)).unwrap();
             }

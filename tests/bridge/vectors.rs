@@ -101,7 +101,7 @@ fn check(apps: &str, vectors: &[&Vector]) {
         let query = vector.query_now();
         let answer = sender.post(&query, vector.body.clone());
         let name = &vector.name;
-        answer.is_ok();
+        assert_eq!(answer.is_ok(), answer.status == 200, "{name}: {answer:?}");
         assert_eq!((answer.status, answer.code()), answer_of(&vector.outcome), "{name}: {answer:?}");
         assert_eq!(answer.info().is_empty(), answer.status == 200, "{name}: {answer:?}");
         let time = query.split("RequestTime=").nth(1).map(|rest| rest.split('&').next().unwrap());

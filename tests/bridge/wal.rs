@@ -87,6 +87,7 @@ fn under_load_the_wal_is_bounded_and_a_slow_sender_is_acknowledged_meanwhile_and
         slow.acknowledged("#TOA#_slow", &[format!("after{number}_1_1")]);
     }
     println!("{accepted} accepted, WAL at most {} KiB, slowest acknowledgement {slowest:?}", most >> 10);
+    assert!(accepted > 0, "nothing was accepted");
     assert!(most > 0 && most <= BOUND_BYTES, "{most}");
     eventually("the metric shows its size", || (bridge.metric("spool_wal_bytes") > 0.0).then_some(()));
     assert!(bridge.metric("spool_wal_bytes") <= 48.0 * 1024.0 * 1024.0);
@@ -182,7 +183,8 @@ fn the_documented_backup_of_a_loaded_spool_ends_and_is_sound() {
         connection.execute("VACUUM INTO ?1", [target.to_str().unwrap()]).unwrap();
     });
     let until = Instant::now() + PATIENCE;
-    load(&bridge, || !backup.is_finished() && Instant::now() < until);
+    let accepted = load(&bridge, || !backup.is_finished() && Instant::now() < until);
+    assert!(accepted > 0, "nothing was accepted");
     assert!(backup.is_finished(), "the backup does not end under load");
     backup.join().unwrap();
     let verified = bridge.setup().run(&["spool", "verify", "--dir", copy.to_str().unwrap()]);

@@ -154,6 +154,9 @@ impl World {
                 let reason = Refusal { reason: "kafka_too_large", detail: String::new() };
                 Ok(Event::Refused { seq, records: count, reason })
             }
+            Err(Ended::Doubt) if self.broken == Some(Breakage::QuarantinesUnknown) => {
+                self.quarantine(node, from, until)
+            }
             Err(Ended::Doubt) => Ok(Event::Doubt { records: count }),
         }
     }

@@ -122,16 +122,18 @@ fn what_a_copy_published_while_its_original_stopped_is_found_by_the_next_start()
 #[test]
 fn a_driver_that_is_broken_on_purpose_is_found_out() {
     let breakages = [
-        Breakage::NoReadingBack,
-        Breakage::NoFence,
-        Breakage::ToStableOnly,
-        Breakage::WatermarkFirst,
-        Breakage::NotCompared,
+        (Breakage::NoReadingBack, ""),
+        (Breakage::NoFence, ""),
+        (Breakage::ToStableOnly, ""),
+        (Breakage::WatermarkFirst, ""),
+        (Breakage::NotCompared, ""),
+        (Breakage::QuarantinesUnknown, "is in the topic and in quarantine"),
     ];
-    for broken in breakages {
+    for (broken, expected) in breakages {
         let (_, found) = campaign(1, 20_000, Some(broken));
         let seed = found.unwrap_or_else(|| panic!("{broken:?} was not found"));
         let fault = schedule(seed, Some(broken), false).1.expect_err("a seed determines its schedule");
         println!("{broken:?}: seed {seed}: {fault}");
+        assert!(fault.contains(expected), "{broken:?} was found by another check: {fault}");
     }
 }

@@ -189,7 +189,7 @@ impl World {
         Ok(self.turbulence(node)?)
     }
 
-    fn quarantine(&mut self, node: usize, from: Seq, until: Seq) -> Result<Event, Failed> {
+    pub fn quarantine(&mut self, node: usize, from: Seq, until: Seq) -> Result<Event, Failed> {
         self.spool_commit(node)?;
         for seq in from..until {
             let stored = &self.nodes[node].disk.stored;

@@ -54,6 +54,8 @@ pub enum Breakage {
     WatermarkFirst,
     /// What was found is not compared with what the spool holds.
     NotCompared,
+    /// What a transaction held whose outcome is unknown goes to quarantine.
+    QuarantinesUnknown,
     /// A clean stop stores the ends of the topic as the positions.
     EndsAtStop,
 }
