@@ -189,7 +189,7 @@ fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>, pulse: &Pul
             }
             None => {}
         }
-        let busy = producer.settle();
+        let busy = producer.serve_reports();
         if let Some(trouble) = producer.fatal() {
             tracing::warn!(
                 event = "direct_producer_discarded", error = %trouble,
