@@ -77,7 +77,7 @@ impl Listener {
         }
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         if let Some(Error::InvalidCertificate(_)) = inner {
-            tracing::warn!(event = "client_certificate_refused", %peer, %error, failed, "a peer's certificate was refused");
+            tracing::warn!(event = "client_certificate_refused", %peer, %error, failed, "client certificate refused");
         } else {
             tracing::warn!(event = "tls_handshake_failed", %peer, %error, failed, "TLS handshake failed");
         }
