@@ -1,16 +1,15 @@
-//! Untrusted text, made safe to read: the one function for everything that people see on a terminal or
-//! in a log.
+//! Escapes untrusted text for a terminal and a log.
 //!
-//! What is escaped: all control characters (C0, DEL, C1), line and paragraph separators, characters
-//! that change the direction of a text, and characters that have no width. A terminal obeys the
-//! first, and a reader is deceived by the others. Everything else stays as it is.
+//! It escapes all control characters (C0, DEL, C1), line and paragraph separators, bidirectional characters, and
+//! zero-width characters. A terminal executes control characters; the others can deceive a reader. All other
+//! characters stay unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// Whether a character can change what a reader or a terminal makes of the text around it.
+/// Whether a character can change how a terminal or a reader interprets the text around it.
 pub fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(
@@ -34,14 +33,14 @@ pub fn is_unsafe(letter: char) -> bool {
         )
 }
 
-/// The text on one line, every unsafe character as `\u{…}` (`\n`, `\r` and `\t` by these names).
+/// Returns the text on one line, with every unsafe character as `\u{…}` (or `\n`, `\r`, `\t`).
 pub fn plain(text: &str) -> Cow<'_, str> {
     replaced(text, is_unsafe, |safe, letter| {
         let _ = write!(safe, "{}", letter.escape_default());
     })
 }
 
-/// The same for a text of several lines that we wrote ourselves: line ends and tabs stay.
+/// Like [`plain`], for a text of several lines that the bridge wrote: line ends and tabs stay.
 pub fn plain_lines(text: &str) -> Cow<'_, str> {
     let is_unsafe = |letter| is_unsafe(letter) && !matches!(letter, '\n' | '\t');
     replaced(text, is_unsafe, |safe, letter| {
@@ -49,7 +48,7 @@ pub fn plain_lines(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// JSON on one line, every unsafe character as `\uXXXX`, which means the same to a JSON parser.
+/// Returns JSON on one line, with every unsafe character as `\uXXXX`, which means the same to a JSON parser.
 ///
 /// # Errors
 /// The value cannot be written as JSON.
@@ -58,9 +57,9 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(json_text(&text).into_owned())
 }
 
-/// The same for a text that is JSON already.
+/// Like [`json`], for a text that is JSON already.
 pub fn json_text(text: &str) -> Cow<'_, str> {
-    // Outside of strings JSON of one line has no unsafe characters.
+    // JSON on one line has unsafe characters only inside strings.
     replaced(text, is_unsafe, |safe, letter| {
         for unit in letter.encode_utf16(&mut [0; 2]) {
             let _ = write!(safe, "\\u{unit:04x}");

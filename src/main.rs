@@ -1,4 +1,4 @@
-//! The command line: calls one command and turns its error into an exit code.
+//! The command line: runs one command and maps its error to an exit code.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -10,7 +10,7 @@ use recall_bridge::commands::output::{Output, note};
 use recall_bridge::commands::{self, CommandError};
 use recall_bridge::{telemetry, version};
 
-/// Takes Tencent Cloud Chat recall webhooks and publishes them to Apache Kafka, exactly once.
+/// Receives Tencent Cloud Chat recall webhooks and publishes them to Apache Kafka, exactly once.
 #[derive(Debug, Parser)]
 #[command(version = version::FULL, about, max_term_width = 100)]
 struct Cli {
@@ -20,7 +20,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show all of it on this machine: no configuration, no broker needed.
+    /// Demonstrate the bridge on this machine, without configuration or broker.
     #[command(after_help = "Example:\n  recall-bridge demo\n  recall-bridge demo --keep-running")]
     Demo(commands::demo::Args),
     /// Run the bridge, configured by environment variables.
@@ -33,31 +33,31 @@ enum Command {
         after_help = "Example:\n  recall-bridge send --url http://localhost:8080/ --app 1400000001 --token token --count 1000"
     )]
     Send(commands::send::Args),
-    /// Print the records of the topic, or prove that none is missing or doubled.
+    /// Print the records of the topic, or verify that none is missing or duplicated.
     #[command(
         after_help = "Example:\n  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge tail --from beginning --until-end --verify"
     )]
     Tail(commands::tail::Args),
-    /// Check configuration, spool directory and broker, and print what is effective.
+    /// Check configuration, spool directory and broker, and print the effective settings.
     #[command(
         after_help = "Example:\n  BRIDGE_APPS=1400000001:token KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge check-config"
     )]
     CheckConfig(commands::check_config::Args),
-    /// Say which outcome a webhook gets, and why.
+    /// Show the outcome of a webhook, and the reason.
     #[command(
         after_help = "Example:\n  BRIDGE_APPS=1400000001:token recall-bridge explain --url 'http://host/?SdkAppid=1400000001&…' --body body.json"
     )]
     Explain(commands::explain::Args),
-    /// Look into a spool: what it holds, whether it is sound, the events that wait in it.
+    /// Inspect a spool: its content, its integrity, its unpublished events.
     #[command(after_help = "Example:\n  recall-bridge spool status --dir /var/lib/recall-bridge")]
     Spool(commands::spool::Args),
-    /// See what could not be published, and publish or drop it.
+    /// List the entries in quarantine, and requeue or drop them.
     #[command(after_help = "Example:\n  recall-bridge quarantine list\n  recall-bridge quarantine requeue 3")]
     Quarantine(commands::quarantine::Args),
-    /// Ask /readyz of the bridge of this host: exit 0 if it can accept, 1 if not.
+    /// Ask /readyz of the bridge on this host: exit 0 if it can accept webhooks, 1 if not.
     #[command(after_help = "Example:\n  BRIDGE_OPS_LISTEN=0.0.0.0:9100 recall-bridge health")]
     Health {
-        /// Another address than that of `BRIDGE_OPS_LISTEN`.
+        /// URL of /readyz, if it is not at `BRIDGE_OPS_LISTEN`.
         #[arg(long)]
         url: Option<String>,
     },
@@ -69,7 +69,7 @@ enum Command {
     Man(commands::completions::Man),
 }
 
-/// The exit code of a defect, as of a component that died.
+/// The exit code of a defect, as for a component that exited.
 const PANICKED: u8 = 70;
 
 fn main() -> ExitCode {
@@ -84,14 +84,14 @@ fn main() -> ExitCode {
             note(format_args!("recall-bridge: {error}"));
             exit(error)
         }
-        // The panic hook has logged it. The code that Rust would give, 101, is not documented.
+        // The panic hook has logged it. Rust's own code, 101, is not documented.
         Err(_) => ExitCode::from(PANICKED),
     };
     telemetry::flush();
     code
 }
 
-/// Help or version, which were asked for: a result like others.
+/// Prints help or version on stdout: the user asked for them.
 fn print(help: &clap::Error) -> Result<(), CommandError> {
     let text = help.render();
     let mut output = Output::new();

@@ -1,13 +1,13 @@
-//! A set of sequence numbers: one bit each where they are dense, some bytes each where they are not.
+//! A set of sequence numbers: one bit each if they are dense, some bytes each otherwise.
 
 use std::collections::BTreeMap;
 
-/// Numbers at or above a base. Ten million without a gap take about 4 MB; a number far from all others
-/// takes about 24 bytes, whatever its size.
+/// A set of numbers at or above a base. Ten million numbers without a gap take about 4 MB. A number far from all
+/// others takes about 24 bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeqSet {
     base: u64,
-    /// 64 numbers each, by their first one divided by 64; no word is zero.
+    /// Words of 64 numbers, by the first number divided by 64. No word is zero.
     words: BTreeMap<u64, u64>,
     len: u64,
 }
@@ -18,7 +18,7 @@ impl SeqSet {
         Self { base, ..Self::default() }
     }
 
-    /// Adds a number; `false` where it was there already, or lies below the base.
+    /// Adds a number. Returns `false` if the set has it already, or if it is below the base.
     pub fn insert(&mut self, seq: u64) -> bool {
         if seq < self.base {
             return false;
@@ -31,7 +31,7 @@ impl SeqSet {
         fresh
     }
 
-    /// Whether a number is there.
+    /// Whether the set has a number.
     pub fn contains(&self, seq: u64) -> bool {
         self.words.get(&(seq / 64)).is_some_and(|bits| bits & (1 << (seq % 64)) != 0)
     }
@@ -46,17 +46,17 @@ impl SeqSet {
         self.words.first_key_value().map(|(word, bits)| word * 64 + u64::from(bits.trailing_zeros()))
     }
 
-    /// How many there are.
+    /// The number of elements.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The lowest number at or above `from` that is there.
+    /// The lowest number at or above `from` in the set.
     pub fn next_present(&self, from: u64) -> Option<u64> {
         let here = self.words.get(&(from / 64)).map_or(0, |bits| bits & (u64::MAX << (from % 64)));
         if here != 0 {
@@ -66,7 +66,7 @@ impl SeqSet {
         Some(word * 64 + u64::from(bits.trailing_zeros()))
     }
 
-    /// The lowest number at or above `from` that is not there; `None` where all of them are.
+    /// The lowest number at or above `from` that is not in the set; `None` if all of them are.
     pub fn next_missing(&self, from: u64) -> Option<u64> {
         let mut word = from / 64;
         let mut not_asked = !(u64::MAX << (from % 64));

@@ -1,8 +1,8 @@
-//! Which release this is, and from which commit.
+//! The release and its commit.
 
 /// The release.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The beginning of the commit's hash; empty where the build did not know it.
+/// The start of the commit's hash; empty if the build did not know it.
 pub const COMMIT: &str = env!("RECALL_BRIDGE_BUILT_FROM");
 
 /// Both, as `--version` prints them.

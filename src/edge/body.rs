@@ -1,4 +1,4 @@
-//! The body of one request, read when the service asks for it and not before.
+//! The body of one request, which is read only when the service asks for it.
 
 use std::io;
 
@@ -8,21 +8,21 @@ use super::chunked::{Chunked, Step};
 use super::head::Framing;
 use super::input::Input;
 
-/// Why there is no body.
+/// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The body is over the bound. None, or only a part of it, was read.
+    /// The body is over the limit. It was not read, or not completely.
     #[error("the body is over {0} bytes")]
     TooLarge(usize),
-    /// The peer left before the end of the body.
-    #[error("the connection ended before the body did")]
+    /// The peer closed the connection before the end of the body.
+    #[error("the connection closed before the end of the body")]
     Gone,
-    /// The chunked coding is broken.
+    /// The chunked coding is not valid.
     #[error("{0}")]
     Framing(&'static str),
 }
 
-/// A body that is still on its way.
+/// A body that has not been read yet.
 pub struct Body<'c> {
     input: &'c mut Input,
     framing: Framing,
@@ -37,7 +37,7 @@ impl<'c> Body<'c> {
         Self { input, framing, expected, complete }
     }
 
-    /// The length that the head announces, in bytes; `None` for the chunked coding.
+    /// The length in the head, in bytes; `None` for the chunked coding.
     pub fn announced(&self) -> Option<u64> {
         match self.framing {
             Framing::Length(length) => Some(length),
@@ -45,15 +45,15 @@ impl<'c> Body<'c> {
         }
     }
 
-    /// Whether the whole body was taken from the connection.
+    /// Whether the whole body was read from the connection.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Reads the whole body. The caller bounds the time.
+    /// Reads the whole body. The caller limits the time.
     ///
     /// # Errors
-    /// The body is over `max` bytes, ends early, or is framed wrongly.
+    /// The body is over `max` bytes, ends early, or has invalid framing.
     pub async fn read(&mut self, max: usize) -> Result<Bytes, BodyError> {
         match self.framing {
             Framing::Length(length) => {
@@ -74,10 +74,10 @@ impl<'c> Body<'c> {
         }
     }
 
-    /// Reads the whole body and drops it, so that the connection can be kept. The caller bounds the time.
+    /// Reads the whole body and discards it, so that the connection stays usable. The caller limits the time.
     ///
     /// # Errors
-    /// As [`Body::read`].
+    /// As for [`Body::read`].
     pub async fn discard(&mut self, max: usize) -> Result<(), BodyError> {
         match self.framing {
             Framing::Length(length) => {

@@ -1,19 +1,19 @@
-//! The chunked transfer coding, decoded step by step and strictly.
+//! Decodes the chunked transfer coding step by step and strictly.
 //!
-//! A line must end with CRLF, a size has 1 to 16 hexadecimal digits, and extensions and trailers are
-//! bounded: two readers that disagree about the end of a body can be played off against each other
-//! (request smuggling). Source: RFC 9112, section 7.1.
+//! A line must end with CRLF, a size has 1 to 16 hexadecimal digits, and extensions and trailers are limited. If two
+//! readers disagree about the end of a body, an attacker can use the difference (request smuggling). Source:
+//! RFC 9112, section 7.1.
 
-/// Longest size line with its extensions, and longest trailer section, in bytes.
+/// The maximum length of a size line with its extensions, and of the trailer section, in bytes.
 const MAX_LINE_BYTES: usize = 4 * 1024;
 
-/// What the next bytes of the body are.
+/// The expected next bytes of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Size,
-    /// Bytes of the chunk that are still to come.
+    /// The remaining bytes of the chunk.
     Data(u64),
-    /// The line end behind a chunk's data.
+    /// The line end after the data of a chunk.
     DataEnd,
     /// Bytes of the trailer section so far.
     Trailer(usize),
@@ -24,12 +24,12 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Chunked(State);
 
-/// What one step found at the start of the buffer.
+/// The meaning of the bytes at the start of the buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// So many bytes of framing, to be skipped.
+    /// A number of bytes of framing, to be skipped.
     Skip(usize),
-    /// So many bytes of the body.
+    /// A number of bytes of the body.
     Data(usize),
     /// The body is complete.
     Done,
@@ -42,10 +42,10 @@ impl Chunked {
         Self(State::Size)
     }
 
-    /// Looks at the start of the buffer. The caller removes what a step names before the next one.
+    /// Decodes the start of the buffer. The caller removes the bytes of a step before the next one.
     ///
     /// # Errors
-    /// What is wrong with the framing.
+    /// The error of the framing.
     pub(super) fn step(&mut self, buffer: &[u8]) -> Result<Step, &'static str> {
         match self.0 {
             State::Size => {
@@ -83,7 +83,7 @@ impl Chunked {
     }
 }
 
-/// The line at the start of the buffer, without its CRLF.
+/// Returns the line at the start of the buffer, without its CRLF.
 fn line<'b>(buffer: &'b [u8], most: usize, what: &'static str) -> Result<Option<&'b [u8]>, &'static str> {
     let Some(end) = memchr::memchr(b'\n', buffer.get(..most.min(buffer.len())).unwrap_or_default()) else {
         let too_long =

@@ -1,4 +1,4 @@
-//! One connection: request after request, until one of the rules of the edge ends it.
+//! Serves one connection: request after request, until a rule of the layer closes it.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,19 +15,19 @@ use super::reply::Reply;
 use super::service::Service;
 use super::worker::Worker;
 
-/// What came of waiting for a head.
+/// The result of waiting for a head.
 enum Next {
     Request(Box<Head>),
-    /// The bytes are no request.
+    /// The bytes are not a request.
     Bad(HeadError),
-    /// The peer left between two requests, or was idle for too long, or has to make room.
+    /// The peer closed the connection between two requests, or was idle for too long, or must make room.
     End,
 }
 
 /// Serves a connection until its end.
 pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &Worker<S>, entry: &Entry) {
     let mut activity = Activity::Unproven;
-    // A peer connects to send: the first head has no more time than any other.
+    // The first head has the same time as any other: a peer connects in order to send.
     let mut idle = HEAD_TIMEOUT;
     loop {
         entry.set(activity);
@@ -57,13 +57,13 @@ pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &W
             activity = Activity::Idle;
         }
         if !input.bytes().is_empty() {
-            // The next request is here already; the other connections of this worker come first.
+            // The next request has already arrived; the other connections of this worker come first.
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// Writes the last reply of a connection and ends it.
+/// Writes the last response of a connection and closes it.
 async fn last<S: Service>(
     input: &mut Input,
     reply: &Reply,
@@ -92,7 +92,7 @@ fn stalled<S: Service>(error: &std::io::Error, worker: &Worker<S>) {
 /// Waits for the next head.
 async fn next(input: &mut Input, entry: &Entry, idle: Duration) -> Next {
     let mut search = Search::default();
-    // Until the first byte the time of an idle connection counts, from then on the time for a head.
+    // Until the first byte, the limit of an idle connection applies; after it, the time of a head.
     let mut begun = !input.bytes().is_empty();
     let mut deadline = Instant::now() + if begun { HEAD_TIMEOUT } else { idle };
     loop {

@@ -1,20 +1,20 @@
-//! File descriptors: how many the process may have, and how many of them are for connections.
+//! Divides the file descriptors of the process between connections and everything else.
 //!
-//! Each connection takes one. Without a bound below the limit of the process, connections would take those
-//! that the disk, Kafka and the operations listener need.
+//! Each connection takes one. Without a lower limit for connections, they would take the descriptors of the disk,
+//! Kafka and the operations listener.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors for the spool, Kafka's brokers, the operations listener, timers and standard streams.
 const RESERVED: u64 = 192;
-/// Descriptors of one worker thread: its event queue and its wake-up.
+/// Descriptors of one worker thread: its event queue and its waker.
 const PER_WORKER: u64 = 4;
-/// Fewer connections than this cannot serve a sender and its retries.
+/// The minimum number of connections: fewer cannot serve a sender and its retries.
 const LEAST_CONNECTIONS: u64 = 64;
-/// More connections than this are not taken, whatever the limit of the process: each takes memory.
+/// The maximum number of connections, for any limit of the process: each takes memory.
 const MOST_CONNECTIONS: u64 = 16_384;
 
-/// The process may open too few files.
+/// The limit of open files is too low.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the process may open {limit} files, and needs {needed} for {workers} workers: \
@@ -26,7 +26,7 @@ pub struct TooFew {
     workers: usize,
 }
 
-/// Raises the soft limit of open files to the hard one, and returns how many connections may be open.
+/// Raises the soft limit of open files to the hard limit, and returns the connection limit.
 ///
 /// # Errors
 /// The hard limit is too low for this number of workers.

@@ -1,7 +1,7 @@
-//! The head of a request: from bytes to what the service needs to know, or to what is wrong.
+//! Parses the head of a request.
 //!
-//! The request target may hold any visible byte and any byte above 0x7F: some senders do not encode them,
-//! and what they mean is still plain. Framing is read strictly (RFC 9112, sections 2 to 6).
+//! The request target may contain any visible byte and any byte above 0x7F: some senders do not encode them, and
+//! their meaning is still clear. Framing is parsed strictly (RFC 9112, sections 2 to 6).
 
 use std::ops::Range;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use actix_web::web::Bytes;
 
 use super::limits::{HEAD_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS};
 
-/// The method of a request, as far as it matters here.
+/// The method of a request, as far as the services distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// `GET`.
@@ -21,23 +21,23 @@ pub enum Method {
     Post,
     /// `OPTIONS`.
     Options,
-    /// Any other one.
+    /// Any other method.
     Other,
 }
 
-/// How the end of a body is found.
+/// The framing of a body, which determines its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// After so many bytes.
+    /// A number of bytes.
     Length(u64),
-    /// By the chunked coding.
+    /// The chunked coding.
     Chunked,
 }
 
-/// Why the received bytes are no HTTP request.
+/// Why the received bytes are not an HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    /// A TLS handshake arrived where TLS is not switched on.
+    /// A TLS handshake arrived on a port without TLS.
     #[error("request: this is a TLS handshake, and this port speaks plain HTTP; use http://, or set BRIDGE_TLS_CERT")]
     Tls,
     /// Another version of HTTP.
@@ -46,20 +46,20 @@ pub enum HeadError {
     /// The request line is not `METHOD target HTTP/1.1`.
     #[error("request line: {0}")]
     RequestLine(&'static str),
-    /// A header is wrong.
+    /// A header is not valid.
     #[error("header {0}: {1}")]
     Header(&'static str, &'static str),
     /// The head is too long.
     #[error("request: the head is over {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} headers")]
     TooLarge,
     /// The listener has no memory left for a head of this length.
-    #[error("request: no memory is left for a head of this length; send a shorter one")]
+    #[error("request: out of memory for a head of this length; send a shorter one")]
     Memory,
     /// The head did not arrive in time.
     #[error("request: the head was not complete after {} s", HEAD_TIMEOUT.as_secs())]
     Slow,
-    /// The connection ended inside the head.
-    #[error("request: the connection ended inside the head")]
+    /// The connection closed inside the head.
+    #[error("request: the connection closed inside the head")]
     Broken,
 }
 
@@ -80,10 +80,10 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the head at the start of the bytes, and says how long it is; `None` where it is not complete.
+    /// Parses the head at the start of the bytes, and returns it with its length. `None` if it is incomplete.
     ///
     /// # Errors
-    /// The bytes are no HTTP request.
+    /// The bytes are not an HTTP request.
     pub fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeadError> {
         let blank = Search::blank(bytes);
         let bytes = bytes.get(blank..).unwrap_or_default();
@@ -102,12 +102,12 @@ impl Head {
         self.raw.get(self.path.clone()).unwrap_or_default()
     }
 
-    /// What follows the first `?` of the target, as sent; empty without a `?`.
+    /// The part after the first `?` of the target, as sent; empty without a `?`.
     pub fn query(&self) -> &[u8] {
         self.raw.get(self.query.clone()).unwrap_or_default()
     }
 
-    /// The header `traceparent`, where it is there once.
+    /// The header `traceparent`, if the request has exactly one.
     pub fn traceparent(&self) -> Option<&str> {
         std::str::from_utf8(self.raw.get(self.traceparent.clone()?)?).ok()
     }
@@ -117,7 +117,7 @@ impl Head {
         self.peer
     }
 
-    /// When the head was complete.
+    /// The time at which the head was complete.
     pub fn received(&self) -> Instant {
         self.received
     }
@@ -133,25 +133,25 @@ impl Head {
     }
 }
 
-/// Looks for a head in bytes that arrive step by step.
+/// Searches the end of a head in bytes that arrive step by step.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    /// Bytes before this one hold no end of a head.
+    /// The bytes before this index do not contain the end of a head.
     scanned: usize,
-    /// The request line was complete and right.
+    /// The request line is complete and valid.
     line_is_right: bool,
 }
 
 impl Search {
-    /// How many empty lines stand before the head; RFC 9112, section 2.2 lets a server ignore them.
+    /// Returns the length of the empty lines before the head. RFC 9112, section 2.2 lets a server ignore them.
     pub(super) fn blank(buffer: &[u8]) -> usize {
         let blank = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         // A CR alone may be the first half of a line end.
         if buffer.get(..blank).is_some_and(|bytes| bytes.ends_with(b"\r")) { blank - 1 } else { blank }
     }
 
-    /// The length of the head at the start of the buffer, once it is there. The buffer starts with no empty
-    /// line ([`Search::blank`]).
+    /// Returns the length of the head at the start of the buffer, once it is complete. The buffer does not start with
+    /// an empty line ([`Search::blank`]).
     ///
     /// # Errors
     /// The bytes so far cannot become a head.
@@ -160,7 +160,7 @@ impl Search {
             [] | [b'\r'] => return Ok(None),
             [0x16, ..] => return Err(HeadError::Tls),
             [first, ..] if !is_token(*first) => {
-                return Err(HeadError::RequestLine("it does not begin with a method"));
+                return Err(HeadError::RequestLine("it does not start with a method"));
             }
             _ => {}
         }
@@ -189,10 +189,10 @@ impl Search {
     }
 }
 
-/// Reads a head that is complete.
+/// Parses a complete head.
 ///
 /// # Errors
-/// The first thing that is wrong with it.
+/// The first error of the head.
 pub(super) fn parse(raw: Bytes) -> Result<Head, HeadError> {
     if raw.len() > MAX_HEAD_BYTES {
         return Err(HeadError::TooLarge);
@@ -231,7 +231,7 @@ pub(super) fn parse(raw: Bytes) -> Result<Head, HeadError> {
     })
 }
 
-/// Where `part` lies in `whole`, of which it is a part.
+/// Returns the range of `part` in `whole`, of which it is a subslice.
 fn offset(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     start..start + part.len()
@@ -245,7 +245,7 @@ struct Line {
     http_11: bool,
 }
 
-/// `METHOD target HTTP/1.1`, with or without a CR at its end.
+/// Parses `METHOD target HTTP/1.1`, with or without a CR at the end.
 fn request_line(line: &[u8]) -> Result<Line, HeadError> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let first = memchr::memchr(b' ', line).ok_or(HeadError::RequestLine("it has no target"))?;
@@ -271,14 +271,14 @@ fn request_line(line: &[u8]) -> Result<Line, HeadError> {
     };
     let target = part(first + 1..last);
     if target.is_empty() || !target.iter().all(|byte| (0x21..=0x7e).contains(byte) || *byte >= 0x80) {
-        return Err(HeadError::RequestLine("the target holds a blank or a control character; encode it as %XX"));
+        return Err(HeadError::RequestLine("the target contains a space or a control character; encode it as %XX"));
     }
     let (path, query) = split(target);
     let shift = |range: Range<usize>| range.start + first + 1..range.end + first + 1;
     Ok(Line { method, path: shift(path), query: shift(query), http_11 })
 }
 
-/// Path and query of a target, which may be in absolute form (RFC 9112, section 3.2.2).
+/// Returns path and query of a target, which may be in absolute form (RFC 9112, section 3.2.2).
 fn split(target: &[u8]) -> (Range<usize>, Range<usize>) {
     let start = match target.windows(3).position(|three| three == b"://") {
         Some(scheme) if target.first() != Some(&b'/') && target.iter().take(scheme).all(u8::is_ascii_alphabetic) => {
@@ -293,7 +293,7 @@ fn split(target: &[u8]) -> (Range<usize>, Range<usize>) {
     }
 }
 
-/// What the headers say of the connection and the body.
+/// The values of the headers about the connection and the body.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one header")]
 struct Facts {
@@ -336,7 +336,7 @@ impl Facts {
             }
             17 if is("transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(HeadError::Header("Transfer-Encoding", "only `chunked`, once, can be read"));
+                    return Err(HeadError::Header("Transfer-Encoding", "only a single `chunked` is supported"));
                 }
                 self.chunked = true;
             }
@@ -345,7 +345,7 @@ impl Facts {
         Ok(())
     }
 
-    /// What must hold of all headers together; RFC 9112, sections 3.2 and 6.3.
+    /// Checks the headers together (RFC 9112, sections 3.2 and 6.3).
     fn check(&self, line: &Line) -> Result<(), HeadError> {
         if line.http_11 && !self.host {
             return Err(HeadError::Header("Host", "it is missing"));
@@ -354,10 +354,10 @@ impl Facts {
             return Err(HeadError::Header("Transfer-Encoding", "it contradicts Content-Length"));
         }
         if self.chunked && !line.http_11 {
-            return Err(HeadError::Header("Transfer-Encoding", "HTTP/1.0 does not have it"));
+            return Err(HeadError::Header("Transfer-Encoding", "HTTP/1.0 does not support it"));
         }
         if !line.http_11 && line.method == Method::Post && self.length.is_none() {
-            return Err(HeadError::Header("Content-Length", "a POST of HTTP/1.0 needs it"));
+            return Err(HeadError::Header("Content-Length", "a POST of HTTP/1.0 requires it"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Heads that are right, wrong, and incomplete.
+//! Valid, invalid and incomplete heads.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The bytes of a connection that were received and not used yet.
+//! The received and unused bytes of a connection.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::limits::{FREE_BYTES, REPLY_TIMEOUT, WRITE_TIMEOUT};
 use super::stream::Stream;
 
-/// Bytes taken from the socket at a time. An idle connection holds no buffer.
+/// Bytes read from the socket at a time. An idle connection holds no buffer.
 const READ_BYTES: usize = 8 * 1024;
 
 /// A connection's transport and its receive buffer.
@@ -22,7 +22,7 @@ pub(super) struct Input {
     stream: Stream,
     buffer: BytesMut,
     budget: Arc<Semaphore>,
-    /// What this connection holds above its free bytes, in permits of one byte.
+    /// The bytes that this connection holds above its free bytes, one permit each.
     held: Option<OwnedSemaphorePermit>,
 }
 
@@ -49,7 +49,7 @@ impl Input {
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
         let Self { stream, buffer, .. } = self;
         std::future::poll_fn(|cx| {
-            // On the stack and not in the future: ten thousand idle connections hold no buffers.
+            // The buffer is on the stack, not in the future: ten thousand idle connections hold no buffers.
             let mut scratch = [const { MaybeUninit::uninit() }; READ_BYTES];
             let mut scratch = ReadBuf::uninit(&mut scratch);
             Pin::new(&mut *stream).poll_read(cx, &mut scratch).map_ok(|()| {
@@ -60,7 +60,7 @@ impl Input {
         .await
     }
 
-    /// Makes sure that this connection may hold `total` bytes, if that is possible at once.
+    /// Reserves `total` bytes of the budget for this connection. Returns whether that was possible at once.
     pub(super) fn try_hold(&mut self, total: usize) -> bool {
         let missing = self.missing(total);
         missing == 0
@@ -70,8 +70,7 @@ impl Input {
             })
     }
 
-    /// Waits until this connection may hold `total` bytes, and makes room for them. The caller bounds the
-    /// time.
+    /// Waits until `total` bytes of the budget are reserved, and allocates the buffer. The caller limits the time.
     pub(super) async fn hold(&mut self, total: usize) {
         let missing = self.missing(total);
         if missing > 0
@@ -79,11 +78,11 @@ impl Input {
         {
             self.add(permit);
         }
-        // In one step: a buffer that grows by doubling takes up to twice its budget.
+        // One allocation: a buffer that grows by doubling would take up to twice its budget.
         self.buffer.reserve(total.saturating_sub(self.buffer.len()));
     }
 
-    /// Gives back what was held for the last request.
+    /// Returns the bytes of the last request to the budget.
     pub(super) fn release(&mut self) {
         self.held = None;
         if self.buffer.is_empty() && self.buffer.capacity() > FREE_BYTES {
@@ -103,10 +102,11 @@ impl Input {
         }
     }
 
-    /// Writes all of `bytes`. Each step must progress within a bound, and the whole within another.
+    /// Writes all of `bytes`. Each step must progress within [`WRITE_TIMEOUT`], and the whole within
+    /// [`REPLY_TIMEOUT`].
     ///
     /// # Errors
-    /// The peer left, or does not read (`TimedOut`).
+    /// The peer closed the connection, or does not read (`TimedOut`).
     pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let end = Instant::now() + REPLY_TIMEOUT;
         while !bytes.is_empty() {
@@ -120,10 +120,10 @@ impl Input {
         timeout(WRITE_TIMEOUT, self.stream.flush()).await.map_err(io::Error::from)?
     }
 
-    /// Ends the connection so that the peer can still read the last reply: closes our half, then discards
-    /// what the peer sends, for a bounded time and a bounded number of bytes.
+    /// Closes the connection so that the peer can still read the last response: closes our half, then discards the
+    /// peer's input, for at most `time` and `most` bytes.
     pub(super) async fn linger(&mut self, time: Duration, most: usize) {
-        // What is left of an unread body is of no use, and is not in the budget any more.
+        // The rest of an unread body is not needed, and no longer counts in the budget.
         let mut discarded = std::mem::take(&mut self.buffer).len();
         let work = async {
             if self.stream.shutdown().await.is_err() {

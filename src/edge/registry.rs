@@ -1,4 +1,4 @@
-//! The open connections of one worker, and which of them ends when there are too many.
+//! The open connections of one worker, and the choice of the one to close when there are too many.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,25 +6,25 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-/// What a connection is doing; the first in this order ends first.
+/// The activity of a connection. The first in this order closes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Activity {
-    /// Its last reply is written; only input is discarded.
+    /// The last response is written; only input is discarded.
     Lingering,
-    /// It has not sent an accepted request yet, and nothing of it is in progress.
+    /// No authentic request was sent yet, and none is in progress.
     Unproven,
-    /// It has sent an accepted request, and waits for the next one.
+    /// An authentic request was sent, and the next one has not begun.
     Idle,
-    /// A request is in progress. It never ends for another connection.
+    /// A request is in progress. The connection never closes for another one.
     Busy,
 }
 
-/// One connection, as its worker sees it.
+/// The state of one connection in the registry.
 #[derive(Debug)]
 pub(super) struct Entry {
     activity: Cell<Activity>,
     since: Cell<Instant>,
-    /// Notified when this connection has to end.
+    /// Notified when this connection must close.
     end: Notify,
 }
 
@@ -39,7 +39,7 @@ impl Entry {
         self.since.set(Instant::now());
     }
 
-    /// Resolves when this connection has to end.
+    /// Resolves when this connection must close.
     pub(super) async fn ended(&self) {
         self.end.notified().await;
     }
@@ -53,7 +53,7 @@ pub(super) struct Registry {
     closing: Cell<bool>,
 }
 
-/// Why a new connection is not taken.
+/// A new connection is refused: all others have a request in progress.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AllBusy;
 
@@ -62,7 +62,7 @@ impl Registry {
         Self { entries: RefCell::default(), most: most.max(1), closing: Cell::new(false) }
     }
 
-    /// Takes a connection in. Where there are too many, asks others to end, and says how many.
+    /// Adds a connection. At the limit, asks others to close. Returns how many were asked.
     ///
     /// # Errors
     /// All others are busy.
@@ -84,7 +84,7 @@ impl Registry {
         self.entries.borrow_mut().try_remove(key);
     }
 
-    /// Asks all connections without a request in progress to end, and the others to end after it.
+    /// Asks all connections without a request in progress to close, and the others to close after it.
     pub(super) fn close(&self) {
         self.closing.set(true);
         for (_, entry) in self.entries.borrow().iter().filter(|(_, entry)| entry.activity.get() != Activity::Busy) {
@@ -97,8 +97,8 @@ impl Registry {
     }
 }
 
-/// Asks the connections that have been of least use for longest to end. Of those that never sent an accepted
-/// request some are taken at once, so that a flood of connections does not search the list each time.
+/// Asks the first connections in the order of [`Activity`] and age to close. Several of those that never sent an
+/// authentic request are chosen at once, so that a flood of connections does not sort the list each time.
 fn evict(entries: &slab::Slab<Rc<Entry>>) -> usize {
     let mut found: Vec<(Activity, Instant, &Rc<Entry>)> = entries
         .iter()
@@ -110,7 +110,7 @@ fn evict(entries: &slab::Slab<Rc<Entry>>) -> usize {
     let unproven = found.iter().take(batch).take_while(|(activity, ..)| *activity < Activity::Idle).count();
     let chosen = unproven.max(1).min(found.len());
     for (.., entry) in found.into_iter().take(chosen) {
-        // It counts as busy from here on, so that it is not chosen twice.
+        // It counts as busy from now on, so that it is not chosen twice.
         entry.activity.set(Activity::Busy);
         entry.end.notify_one();
     }

@@ -1,9 +1,9 @@
-//! A reply, and its bytes on the wire.
+//! An HTTP response, and its bytes on the wire.
 
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 
-/// What one request is answered.
+/// The response to one request.
 #[derive(Debug, Clone)]
 pub struct Reply {
     status: StatusCode,
@@ -16,7 +16,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply with a body.
+    /// Creates a response with a body.
     pub fn new(status: StatusCode, content_type: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self {
             status,
@@ -29,35 +29,35 @@ impl Reply {
         }
     }
 
-    /// Another status than that of [`Reply::new`].
+    /// Replaces the status of [`Reply::new`].
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// The connection ends after this reply.
+    /// Closes the connection after this response.
     #[must_use]
     pub fn closing(mut self, close: bool) -> Self {
         self.close |= close;
         self
     }
 
-    /// The request was authentic: its connection is kept longer than those of strangers.
+    /// Marks the request as authentic: at the connection limit, its connection is kept longer than others.
     #[must_use]
     pub fn proven(mut self, proven: bool) -> Self {
         self.proven |= proven;
         self
     }
 
-    /// Names the methods that the path has.
+    /// Sets the header `Allow`.
     #[must_use]
     pub fn allowing(mut self, methods: &'static str) -> Self {
         self.allow = Some(methods);
         self
     }
 
-    /// Adds a header. The edge itself writes those of the connection, the length and the type.
+    /// Adds a header. The layer itself writes the headers of the connection, the length and the type.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -77,7 +77,7 @@ impl Reply {
         self.proven
     }
 
-    /// The bytes of the reply; without the body where the request was a `HEAD`.
+    /// Returns the bytes of the response, without the body if the request was a `HEAD`.
     pub(super) fn encode(&self, close: bool, http_11: bool, without_body: bool) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(160 + self.body.len());
         let mut put = |parts: &[&str]| parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));

@@ -1,4 +1,4 @@
-//! The threads of a listener: accepts connections, makes them speak TLS where that is wanted, serves them.
+//! The threads of a listener: they accept connections, perform TLS handshakes, and serve requests.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,32 +22,32 @@ use super::stream::Stream;
 use super::worker::Worker;
 use crate::tls;
 
-/// What the accept loop may hold per worker: the registry has the real bound, and ends older connections.
+/// The limit of the accept loop per worker. The registry has the effective limit, and closes older connections.
 const NO_BOUND: usize = 1 << 24;
 /// The first byte of a TLS handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// A listener to be served.
+/// The settings of a listener.
 pub struct Options {
     /// Shown in thread names and errors.
     pub name: &'static str,
-    /// Bound already.
+    /// The bound socket.
     pub listener: TcpListener,
-    /// With it, the listener speaks TLS and nothing else.
+    /// If set, the listener accepts only TLS.
     pub tls: Option<Arc<tls::Listener>>,
-    /// Its bounds.
+    /// The limits of the listener.
     pub limits: Limits,
-    /// What happens on it.
+    /// The counters of the listener.
     pub counters: Arc<Counters>,
 }
 
-/// A running listener; resolves when it has ended.
+/// A running listener. The future resolves when the listener has ended.
 pub type Server = actix_web::dev::Server;
 
-/// Starts the worker threads; `service` is called once on each of them.
+/// Starts the worker threads, and calls `service` once on each of them.
 ///
 /// # Errors
-/// The listener cannot be used, or TLS lacks what it needs.
+/// The socket cannot be used, or the TLS configuration is not valid.
 pub fn run<S: Service>(options: Options, service: impl Fn() -> S + Clone + Send + 'static) -> io::Result<Server> {
     let Options { name, listener, tls, limits, counters } = options;
     let config = tls.as_ref().map(|tls| tls.server_config().map_err(io::Error::other)).transpose()?;
@@ -86,7 +86,7 @@ pub fn run<S: Service>(options: Options, service: impl Fn() -> S + Clone + Send 
         .workers(limits.workers)
         .max_concurrent_connections(NO_BOUND)
         .shutdown_timeout(limits.stop_timeout.as_secs().max(1))
-        // The process decides when to stop, for all its components.
+        // `app` handles signals, for all components.
         .disable_signals()
         .listen(name, listener, factory)?
         .run())
@@ -114,7 +114,7 @@ async fn accepted<S: Service>(stream: TcpStream, worker: &Worker<S>) {
     worker.counters.open.fetch_add(1, Relaxed);
     worker.counters.evicted.fetch_add(evicted as u64, Relaxed);
     let _open = Open { worker, key };
-    // Without it the second of two small writes waits for the peer's acknowledgement (Nagle).
+    // With Nagle's algorithm, the second of two small writes would wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
     let stream = match &worker.tls {
         None => Stream::Plain(stream),
@@ -126,8 +126,8 @@ async fn accepted<S: Service>(stream: TcpStream, worker: &Worker<S>) {
     serve(Input::new(stream, Arc::clone(&worker.budget)), peer, worker, &entry).await;
 }
 
-/// Makes a connection speak TLS. A connection that ends before its first byte is no handshake: balancers
-/// and monitors connect only to see that the port is open.
+/// Performs the TLS handshake of a connection. A connection that closes before its first byte does not count as a
+/// handshake: balancers and monitors connect only to check that the port is open.
 async fn handshake(
     stream: TcpStream,
     acceptor: &TlsAcceptor,

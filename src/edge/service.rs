@@ -1,4 +1,4 @@
-//! What a listener calls for each request.
+//! Answers the requests of a listener.
 
 use std::future::Future;
 
@@ -6,11 +6,11 @@ use super::body::Body;
 use super::head::{Head, HeadError};
 use super::reply::Reply;
 
-/// What answers the requests of a listener. One instance serves one worker thread.
+/// Answers the requests of a listener. One instance serves one worker thread.
 pub trait Service: 'static {
-    /// Answers one request. Reads the body, or leaves it; a body that is left ends the connection.
+    /// Answers one request. It may read the body; an unread body closes the connection.
     fn call(&self, head: &Head, body: &mut Body<'_>) -> impl Future<Output = Reply>;
 
-    /// Answers bytes that are no HTTP request. The connection ends after it.
+    /// Answers bytes that are not an HTTP request. The connection closes after the response.
     fn bad_request(&self, error: &HeadError, peer: std::net::IpAddr) -> Reply;
 }

@@ -1,9 +1,9 @@
-//! Past the spool, into Kafka: for deliveries that come while the spool cannot be written, where
-//! `BRIDGE_SPOOL_FAILURE=publish`.
+//! Direct publish: publishes webhooks without the spool while the spool cannot be written
+//! (`BRIDGE_SPOOL_FAILURE=publish`).
 //!
-//! A thread of its own with a producer of its own: idempotent, without transactions, made with the
-//! first delivery and thrown away when none has come for a while. What it publishes has no sequence
-//! number and is never read back: *at least once*, and in order per account only among itself.
+//! A separate thread has a separate producer: idempotent, without transactions, created with the first webhook
+//! and discarded when it has been idle. Its records have no sequence number and are never reconciled: they are
+//! published *at least once*, and in order per account only among themselves.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -19,32 +19,33 @@ use crate::ingest::direct::{DirectPublish, DirectPublishError, DirectPublishing}
 use crate::ops::metrics::Metrics;
 use crate::pulse::Pulse;
 
-/// Bytes of records that may wait for Kafka in memory; beyond it a delivery is refused at once.
+/// Bytes of records that may wait for Kafka in memory; beyond that a webhook is refused at once.
 const WAITING_MAX_BYTES: usize = 32 << 20;
-/// The producer is thrown away when nothing was asked of it for so long.
+/// The producer is discarded after it has been idle for so long.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long to sleep while reports are awaited and nothing else is to be done.
+/// The pause between two polls while delivery reports are outstanding.
 const POLL: Duration = Duration::from_micros(500);
-/// How long the question may take whether Kafka is there, and how long its answer is good for.
+/// The timeout of a probe whether Kafka is reachable.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The time for which the result of a probe is reused.
 const PROBE_VALID: Duration = Duration::from_secs(1);
 /// A call to librdkafka that takes longer is stuck.
 const CALL_BOUND: Duration = Duration::from_secs(5);
-const DOING: &str = "publishing past the spool";
+const DOING: &str = "publishing directly";
 
-/// How to publish past the spool.
+/// The settings of direct publishing.
 pub struct Options {
-    /// Where records go.
+    /// The topic to publish to.
     pub topic: String,
     /// librdkafka's settings, without those that the publisher owns.
     pub config: ClientConfig,
-    /// How long a delivery may take to be acknowledged.
+    /// The time within which a webhook must be acknowledged.
     pub timeout: Duration,
-    /// Where it counts.
+    /// The metrics of the process.
     pub metrics: Arc<Metrics>,
 }
 
-/// A handle on the thread, which ends with the last one.
+/// A handle to the thread, which ends with the last handle.
 pub struct Bypass {
     options: Arc<Options>,
     thread: Mutex<Thread>,
@@ -52,7 +53,7 @@ pub struct Bypass {
 }
 
 impl fmt::Debug for Bypass {
-    // Not its options: librdkafka's settings hold secrets.
+    // The options are left out: librdkafka's settings contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bypass").field("room", &self.room).finish_non_exhaustive()
     }
@@ -80,17 +81,17 @@ enum Job {
 }
 
 impl Bypass {
-    /// Starts the thread; nothing is connected yet.
+    /// Starts the thread. It connects to Kafka with the first webhook.
     ///
     /// # Errors
-    /// The thread could not be started.
+    /// The system refuses a new thread.
     pub fn start(options: Options) -> std::io::Result<Self> {
         let options = Arc::new(options);
         let thread = Mutex::new(Thread::start(Arc::clone(&options))?);
         Ok(Self { options, thread, room: Arc::new(Semaphore::new(WAITING_MAX_BYTES)) })
     }
 
-    /// Hands a job to the thread; one that is stuck in librdkafka is given up, and another one takes over.
+    /// Passes a job to the thread. A thread that is stuck in librdkafka is abandoned and replaced.
     fn ask(&self, job: Job) -> bool {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(late) = thread.pulse.abandon_if_stuck() {
@@ -100,7 +101,7 @@ impl Bypass {
                 event = "component_stuck",
                 component = "bypass",
                 seconds,
-                "the producer past the spool is given up"
+                "the direct publisher is stuck in a call; its thread is replaced"
             );
             match Thread::start(Arc::clone(&self.options)) {
                 Ok(new) => *thread = new,
@@ -114,23 +115,23 @@ impl Bypass {
         let other = |text: &str| Trouble { kind: "other", doing: DOING, text: text.to_owned() };
         let bytes = u32::try_from(records.iter().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
-        let room = room.map_err(|_| other("too much is waiting for Kafka"))?;
+        let room = room.map_err(|_| other("too many records are waiting for Kafka"))?;
         let (reply, published) = oneshot::channel();
-        let gone = || other("the producer was given up");
+        let gone = || other("the producer was discarded");
         if !self.ask(Job::Publish(Delivery { records, reply, _space: room })) {
             return Err(gone());
         }
         published.await.map_err(|_| gone())?
     }
 
-    /// Whether Kafka could take a record now. Blocks for a moment.
+    /// Checks whether Kafka can accept records now. Blocks for at most twice [`PROBE_TIMEOUT`].
     ///
     /// # Errors
-    /// Why not.
+    /// Kafka cannot accept records, with the reason.
     pub fn probe(&self) -> Result<(), Trouble> {
         let (reply, answer) = channel();
         let asked = self.ask(Job::Probe(reply));
-        let late = || Trouble::timeout(DOING, "no answer to the question whether Kafka is there".to_owned());
+        let late = || Trouble::timeout(DOING, "Kafka did not respond".to_owned());
         if asked { answer.recv_timeout(PROBE_TIMEOUT * 2).unwrap_or_else(|_| Err(late())) } else { Err(late()) }
     }
 }
@@ -148,7 +149,7 @@ impl DirectPublish for Bypass {
 }
 
 fn work(options: &Options, inbox: &Receiver<Job>, pulse: &Pulse) {
-    // Without a producer there is nothing to do until somebody asks.
+    // Without a producer, the thread waits for the next job.
     while let Ok(first) = inbox.recv() {
         pulse.enter(CALL_BOUND);
         match Unspooled::connect(&options.config, &options.topic, options.timeout) {
@@ -161,17 +162,20 @@ fn work(options: &Options, inbox: &Receiver<Job>, pulse: &Pulse) {
     }
 }
 
-/// Works with one producer, until it can go on no longer or nothing is asked of it any more.
+/// Serves jobs with one producer, until the producer fails or is idle.
 fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>, pulse: &Pulse) {
     let mut probed: Option<(Instant, Result<(), Trouble>)> = None;
     let mut next = Some(first);
     let mut asked_at = Instant::now();
-    let mut told = false;
+    let mut logged = false;
     loop {
         match next.take() {
             Some(Job::Publish(delivery)) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!("the spool cannot be written: recalls are published to Kafka directly");
+                if !std::mem::replace(&mut logged, true) {
+                    tracing::warn!(
+                        event = "direct_publish_started",
+                        "the spool cannot be written; recalls are published to Kafka directly"
+                    );
                 }
                 producer.send(delivery);
             }
@@ -179,14 +183,17 @@ fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>, pulse: &Pul
                 if probed.as_ref().is_none_or(|(at, _)| at.elapsed() >= PROBE_VALID) {
                     probed = Some((Instant::now(), producer.probe(PROBE_TIMEOUT)));
                 }
-                // Who asked may have given up.
+                // The receiver may have timed out.
                 let _ = reply.send(probed.as_ref().map_or(Ok(()), |(_, result)| result.clone()));
             }
             None => {}
         }
-        let busy = producer.settle();
+        let busy = producer.serve_reports();
         if let Some(trouble) = producer.fatal() {
-            tracing::warn!(error = %trouble, "the producer past the spool is given up");
+            tracing::warn!(
+                event = "direct_producer_discarded", error = %trouble,
+                "the producer of direct publishing failed and is discarded"
+            );
             return;
         }
         let wait = if busy { POLL } else { IDLE.saturating_sub(asked_at.elapsed()) };
@@ -194,7 +201,7 @@ fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>, pulse: &Pul
             return;
         }
         let received = inbox.recv_timeout(wait);
-        // Also for what throws the producer away.
+        // Also covers the drop of the producer.
         pulse.enter(CALL_BOUND);
         match received {
             Ok(job) => {
@@ -208,7 +215,7 @@ fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>, pulse: &Pul
 }
 
 fn refuse(job: Job, trouble: Trouble) {
-    // Who asked may have given up.
+    // The receiver may have timed out.
     match job {
         Job::Publish(delivery) => drop(delivery.reply.send(Err(trouble))),
         Job::Probe(reply) => drop(reply.send(Err(trouble))),

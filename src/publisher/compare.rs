@@ -1,24 +1,24 @@
-//! Is what a reading has found what this spool holds under these numbers?
+//! Compares the recovered set with the events of the same numbers in the spool.
 
 use super::found::Found;
 use crate::spool::Seq;
 
-/// What the spool holds from a number on.
+/// The content of the spool from a number on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
-    /// These events, in sequence, the [`print()`](super::found::print) of each. None: the spool has not
-    /// given out this number, or not any more.
+    /// The content hash ([`print()`](super::found::print)) of each event, in sequence. Empty: the spool has never
+    /// assigned this number, or has deleted its event.
     Events(Vec<u32>),
-    /// A damaged row that ends before this number: there is nothing to compare with.
+    /// A corrupted row, which ends before this number and cannot be compared.
     Damaged(Seq),
 }
 
-/// Compares from `from` on; `held` is asked what the spool holds from a number on, below another.
-/// The first number under which the topic holds another recall than the spool, or a recall where the
-/// spool holds none, is [disowned](Found::disown).
+/// Compares from `from` on. `held` returns the content of the spool from one number up to another. The first
+/// number whose record in the topic differs from the spool's event, or has no event in the spool, is
+/// [disowned](Found::disown).
 ///
 /// # Errors
-/// Those of `held`.
+/// The errors of `held`.
 pub fn compare<E>(
     found: &mut Found,
     mut from: Seq,

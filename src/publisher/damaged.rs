@@ -1,4 +1,4 @@
-//! What is kept of a damaged row, and what the operator is told about it.
+//! Makes a quarantine entry of a corrupted row.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::ops::status::unix_ms;
 use crate::spool::{Damage, QuarantineEntry, Seq};
 
-/// The entry for a row of which the events from `from` on were not published, but for `found` of them;
-/// `name` tells `bridge_spool` and `bridge_seq` of an event.
+/// Returns the entry for a row whose events from `from` on were not published, except `found` of them.
+/// `name` returns `bridge_spool` and `bridge_seq` of an event.
 pub(super) fn entry(damage: Damage, from: Seq, found: u64, name: impl Fn(Seq) -> (Uuid, u64)) -> QuarantineEntry {
     let ((first_spool, first), (last_spool, last)) = (name(from), name(damage.until - 1));
     let of_another = if first_spool == last_spool { String::new() } else { format!(" of spool {last_spool}") };

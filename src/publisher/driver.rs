@@ -1,4 +1,4 @@
-//! Does what the machine says: one thread, blocking calls, every wait bounded.
+//! Executes the actions of the machine: one thread, blocking calls, every wait bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,23 +23,23 @@ use crate::pulse::{Abandoned, Pulse};
 use crate::record::Record;
 use crate::spool::{Advance, Batch, Identity, ReadLimit, Reader, Seq, Spool, SpoolError};
 
-/// Payload of one transaction, after which no further row is read.
+/// Once a transaction has this much payload, no further row is read for it.
 const TRANSACTION_BYTES: usize = 8 << 20;
-/// How long one wait for events may last before callbacks are served.
+/// The longest wait for events before callbacks are served.
 const IDLE_WAIT: Duration = Duration::from_millis(500);
-/// Failures in a row after which a stop no longer waits for Kafka.
+/// After this many consecutive failures, a stop no longer waits for Kafka.
 const STOP_FAILURES: u32 = 3;
-/// How often an idle publisher asks whether Kafka is still there.
+/// The time between two requests of an idle publisher that check whether Kafka is reachable.
 const IDLE_PROBE: Duration = Duration::from_secs(10);
-const FAILS: &str = "Kafka fails; recalls are still accepted and kept, and are published once it works again";
-/// How the spool says that an entry has no room.
+const FAILS: &str = "Kafka error; recalls are still accepted, and published after recovery";
+/// The spool's error text for an entry without room.
 const QUARANTINE_FULL: &str = "the quarantine is full";
-/// Longest time of a call to librdkafka without a sign of life; its own time-outs are 10 s.
+/// The longest time of a call to librdkafka without progress; librdkafka's own timeouts are 10 s.
 const CALL_BOUND: Duration = Duration::from_secs(20);
-/// Beyond a call's own time-out: it is stuck.
+/// A call that exceeds its own timeout by more is stuck.
 const CALL_MARGIN: Duration = Duration::from_secs(5);
-/// By how much the clocks of nodes and brokers may differ: what was appended up to an hour before the
-/// spool was created is read, too.
+/// The clocks of nodes and brokers may differ by this much: a reconciliation also reads records that were
+/// appended up to one hour before the spool was created.
 const CLOCK_MARGIN_MS: i64 = 60 * 60 * 1000;
 
 mod publishing;
@@ -52,7 +52,7 @@ pub(super) struct Driver {
     config: ClientConfig,
     transactional: bool,
     creation: Option<Creation>,
-    /// Records of this spool in Kafka are not older than this.
+    /// No record of this spool in Kafka is older. UNIX milliseconds.
     since_ms: Option<i64>,
     metrics: Arc<Metrics>,
     kafka: KafkaCell,
@@ -62,14 +62,14 @@ pub(super) struct Driver {
     producer: Option<Producer>,
     topic: Option<Topic>,
     probed_at: Instant,
-    /// The kind of the last failure, until something works again.
+    /// The kind of the last failure, until a step succeeds.
     failing: Option<&'static str>,
-    /// What was last said to go to quarantine, so that further attempts say nothing.
-    told: Option<Seq>,
+    /// The event whose quarantine was logged last: repeated attempts are not logged.
+    logged: Option<Seq>,
 }
 
-/// What failed and may be tried again is trouble; a writer that has ended, or a file that cannot be
-/// trusted, is the end.
+/// Splits the errors of the spool. The inner error may be retried. The outer error ends the publisher: the
+/// writer has exited, or the file is corrupted.
 fn kept<T>(result: Result<T, SpoolError>) -> Result<Result<T, Trouble>, PublisherError> {
     let trouble = |doing, text| Ok(Err(Trouble { kind: "other", doing, text }));
     match result {
@@ -89,8 +89,9 @@ impl From<Abandoned> for PublisherError {
     }
 }
 
-/// No record of this spool, or of a copy of it, is older: by its name, by the oldest row that it holds
-/// (the clock may have been ahead when the name was taken), and by the present clock, less a margin.
+/// Returns a time before every record of this spool and of its copies: the earliest of the time in its UUID,
+/// the time of its oldest row (the clock may have been ahead when the UUID was created), and now; minus
+/// [`CLOCK_MARGIN_MS`].
 fn since_ms(identities: &[Identity], watermark: Seq, reader: &Reader) -> Result<Option<i64>, SpoolError> {
     let Some(taken) = identities.first().and_then(Identity::taken_at_ms) else { return Ok(None) };
     let oldest = reader.accepted_at_ms(watermark)?.unwrap_or(taken);
@@ -98,7 +99,7 @@ fn since_ms(identities: &[Identity], watermark: Seq, reader: &Reader) -> Result<
 }
 
 impl Driver {
-    /// `unused`: no record of this spool can be anywhere, as long as it accepts nothing.
+    /// Creates a driver. `unused`: no record of this spool can exist until it accepts an event.
     pub(super) fn new(options: &Options, stop: Arc<AtomicBool>, unused: bool) -> Result<Self, PublisherError> {
         let reader = options.spool.reader()?;
         let topic_name: Arc<str> = options.topic.as_str().into();
@@ -127,16 +128,16 @@ impl Driver {
             topic: None,
             probed_at: Instant::now(),
             failing: None,
-            told: None,
+            logged: None,
         })
     }
 
-    /// Where it tells that it gets on.
+    /// The driver registers its current call here.
     pub(super) fn pulse(&self) -> Pulse {
         self.pulse.clone()
     }
 
-    /// Works until told to stop, and then until all is published that can be.
+    /// Runs until it is asked to stop, and then until the backlog is published, if Kafka allows it.
     pub(super) fn run(mut self) -> Result<(), PublisherError> {
         loop {
             let action = self.machine.next();
@@ -161,8 +162,8 @@ impl Driver {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// A stop waits for what can be published; once several attempts have failed, the rest is left
-    /// to the next start.
+    /// A stop waits until the backlog is published. After several failed attempts, the next start publishes the
+    /// rest.
     fn may_stop(&self, action: &Action) -> bool {
         let given_up = self.machine.failures() >= STOP_FAILURES;
         match action {
@@ -196,10 +197,11 @@ impl Driver {
                 self.metrics.identity_renewals.inc();
                 let identities = self.spool.identities();
                 tracing::error!(
+                    event = "spool_identity_renewed",
                     first_seq,
                     spool = identities.last().map(|identity| identity.uuid.to_string()),
-                    "the topic holds records under this spool's name that this spool did not publish: it was \
-                     restored from a copy, or truncated, or a copy of it is at work; it goes on under a new UUID"
+                    "the topic has records with this spool's UUID that this spool did not publish: it was restored \
+                     from a copy or truncated, or a copy of it is running; the spool continues with a new UUID"
                 );
                 Ok(Event::Renewed(identities))
             }
@@ -208,8 +210,8 @@ impl Driver {
         })
     }
 
-    /// A call to librdkafka, which ends within `bound`, or since its last sign of life; otherwise another thread
-    /// takes over, and this one ends when the call returns.
+    /// Makes a call to librdkafka. If it makes no progress for `bound`, another thread takes over, and this one ends
+    /// when the call returns.
     fn watched<T>(&mut self, bound: Duration, call: impl FnOnce(&mut Self) -> T) -> Result<T, PublisherError> {
         self.pulse.enter(bound);
         let result = call(self);
@@ -220,7 +222,7 @@ impl Driver {
     fn renew(&mut self, first_seq: Seq) -> Result<Result<(), Trouble>, PublisherError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
-            // A name that no copy takes; of the row nothing is published anyway.
+            // The UUID then differs from that of every copy. No event of a corrupted row is published.
             Err(SpoolError::Damaged(_)) => Batch::default(),
             result => match kept(result)? {
                 Ok(batch) => batch,
@@ -233,7 +235,7 @@ impl Driver {
     }
 
     fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, Trouble> {
-        // What the old producer has under way is fenced by the new one, not waited for.
+        // The new producer fences the requests of the old one, so nothing waits for them.
         self.producer = None;
         self.show(KafkaState::Connecting);
         let id = self.transactional.then(|| format!("recall-bridge.{spool}"));
@@ -250,13 +252,13 @@ impl Driver {
         let result = match (topic.offsets(since), self.creation) {
             (Err(trouble), Some(creation)) if trouble.kind == "unknown_topic" => {
                 topic::create(&self.config, &self.topic_name, creation)?;
-                tracing::info!(topic = %self.topic_name, ?creation, "topic created");
+                tracing::info!(event = "topic_created", topic = %self.topic_name, ?creation, "topic created");
                 topic.offsets(since)
             }
             (result, _) => result,
         };
         if result.is_err() {
-            // A client that lost its brokers may sit out its own backoff: take a new one.
+            // A client that lost its brokers may wait for its own backoff: use a new one.
             self.topic = None;
         }
         Ok(Event::Offsets(result?))
@@ -266,7 +268,12 @@ impl Driver {
         let found = self.machine.nothing_found(self.spool.progress().next_seq);
         self.show(KafkaState::ReadingBack);
         let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
-        tracing::info!(offsets, partitions = ranges.len(), "reading the topic back");
+        tracing::info!(
+            event = "reconcile_started",
+            offsets,
+            partitions = ranges.len(),
+            "reconciling with the topic; publishing waits"
+        );
         let (stop, pulse) = (Arc::clone(&self.stop), self.pulse.clone());
         let grace = Instant::now();
         let result = read_back(&self.config, &self.topic_name, ranges, found, self.slowness, || {
@@ -279,7 +286,7 @@ impl Driver {
         result
     }
 
-    /// What was found must be what this spool holds under these numbers.
+    /// Compares the recovered set with the events of the same numbers in the spool.
     fn compare(&mut self, mut found: Found) -> Result<Result<Event, Trouble>, PublisherError> {
         let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
         let reader = &mut self.reader;
@@ -300,11 +307,11 @@ impl Driver {
             Err(Err(error)) => return Err(error),
         }
         self.metrics.read_back_found.inc_by(found.count());
-        tracing::info!(found = found.count(), "the topic was read back");
+        tracing::info!(event = "reconcile_finished", found = found.count(), "reconciled with the topic");
         Ok(Ok(Event::ReadBack(found)))
     }
 
-    /// Passes the result on to the machine, and its progress to the spool.
+    /// Passes the result to the machine, and its progress to the spool.
     fn note(&mut self, event: Event) {
         if !matches!(event, Event::Idle) {
             self.probed_at = Instant::now();
@@ -312,7 +319,7 @@ impl Driver {
         if matches!(event, Event::Idle | Event::Committed { .. }) && self.failing.take().is_some() {
             self.show(KafkaState::Ready);
             self.metrics.kafka_needs_you.set(0);
-            tracing::info!("Kafka works again");
+            tracing::info!(event = "kafka_recovered", "Kafka works again");
         }
         let before = self.machine.watermark();
         self.machine.on(event);
@@ -323,13 +330,12 @@ impl Driver {
         }
     }
 
-    /// Shows a state; once something failed, only when something has worked again. Tells whether it
-    /// is a new one.
+    /// Shows a state in `/status`; after a failure, only once a step has succeeded. Returns whether the state is new.
     fn show(&self, state: KafkaState) -> bool {
         self.failing.is_none() && self.kafka.set(state) != state
     }
 
-    /// One line per change of state, not per attempt.
+    /// Counts, shows and logs a failure: one log line per change of the error, not per attempt.
     fn report(&mut self, trouble: &Trouble) {
         let needs_you = needs_you(trouble.kind);
         self.metrics.count_kafka_error(trouble.kind);
@@ -337,7 +343,7 @@ impl Driver {
         self.kafka.fail(trouble.kind, trouble.to_string(), needs_you);
         let kind = trouble.kind;
         if self.failing.replace(kind) == Some(kind) {
-            tracing::debug!(event = "kafka_still_fails", kind, error = %trouble, "Kafka still fails");
+            tracing::debug!(event = "kafka_still_fails", kind, error = %trouble, "Kafka error continues");
         } else if needs_you.is_some() {
             tracing::error!(event = "kafka_needs_you", kind, error = %trouble, needs_you, "{FAILS}");
         } else {
@@ -352,18 +358,22 @@ impl Driver {
             if left.is_zero() || self.stopping() {
                 return;
             }
-            // Events that come meanwhile do not end the wait; a stop does.
+            // New events do not end the wait; a stop does.
             self.spool.wait_for(Seq::MAX, left);
         }
     }
 
-    /// The positions stay what they are. The present ends of the topic are no better: a copy of the spool
-    /// may have published before them since the last transaction, and would never be noticed.
+    /// Ends without storing new offsets. The current ends of the topic would be wrong: a copy of the spool may have
+    /// published before them since the last transaction, and would then never be detected.
     fn finish(&self) {
         self.kafka.set(KafkaState::Stopped);
         let left = self.spool.progress().depth();
         if left > 0 {
-            tracing::warn!(left, "stopped with unpublished recalls in the spool; the next start publishes them");
+            tracing::warn!(
+                event = "backlog_left",
+                left,
+                "stopped with unpublished recalls in the spool; the next start publishes them"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What machine and driver tell each other.
+//! The messages between the machine and the driver.
 
 use std::time::Duration;
 
@@ -7,30 +7,29 @@ use uuid::Uuid;
 use super::found::Found;
 use crate::spool::{Identity, Positions, Seq};
 
-/// What the driver is to do.
+/// An action that the machine asks the driver to execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Wait; nothing is open.
+    /// Wait. No producer is connected.
     Backoff(Duration),
-    /// Throw the producer away, make a new one for this spool identity, and fence the old one
+    /// Discard the producer, create a new one for this spool identity, and fence the old one
     /// (`init_transactions`).
     Connect {
         /// The identity that names the transactions.
         spool: Uuid,
     },
-    /// Ask for the first and the next offset of every partition of the topic, uncommitted records
-    /// counted.
+    /// Get the first offset and the high watermark of every partition of the topic.
     ListOffsets,
-    /// Before the first transaction of this process: store the positions, durably.
+    /// Before the first transaction of this process: store the next offsets, durably.
     Begin {
-        /// Where the next reading begins.
+        /// The start of the next reconciliation.
         positions: Positions,
-        /// They leave out what is in the topic already, because nothing of this spool can be: which holds
-        /// only as long as it has accepted nothing. Otherwise a copy of it may have published.
+        /// The offsets skip the current content of the topic, because no record of this spool can be in it. This is
+        /// true only until the spool has accepted an event: after that, a copy of it may have published.
         unused: bool,
     },
-    /// Read these ranges in `read_committed`, once the last stable offset has passed their end,
-    /// and note every sequence number of this spool in
+    /// Reconcile: read these ranges in `read_committed`, after the last stable offset has passed their ends, and
+    /// add every sequence number of this spool to
     /// [`Machine::nothing_found`](super::machine::Machine::nothing_found).
     ReadBack(Vec<Range>),
     /// Take a new identity for the events from `first_seq` on.
@@ -38,95 +37,93 @@ pub enum Action {
         /// The first sequence number of the new identity.
         first_seq: Seq,
     },
-    /// Move this record to quarantine, and the watermark behind it.
+    /// Move this poison record to quarantine, and the published sequence past it.
     Quarantine {
-        /// Its sequence number, which is the watermark.
+        /// The sequence number of the record, which is the next to publish.
         seq: Seq,
-        /// Why Kafka refused it.
+        /// Why Kafka rejected it.
         reason: Refusal,
     },
     /// Publish events `from ..`, below `below`, at most `records` of them, in one transaction;
     /// skip those that [`Machine::is_published`](super::machine::Machine::is_published).
     Publish {
-        /// The first one.
+        /// The first sequence number.
         from: Seq,
         /// The end of this identity's range.
         below: Seq,
-        /// The most to take.
+        /// The maximum number of records.
         records: u64,
     },
 }
 
-/// What came of it.
+/// The result of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A backoff is over, or what [`Action::Begin`] names is stored.
+    /// The backoff is over, or the offsets of [`Action::Begin`] are stored.
     Done,
     /// The producer is connected and fenced.
     Connected,
-    /// The spool has accepted something before [`Action::Begin`] was done; nothing is stored.
+    /// The spool accepted an event before [`Action::Begin`] was executed; nothing is stored.
     Used,
     /// The offsets of every partition.
     Offsets(Vec<PartitionOffsets>),
-    /// All ranges were read.
+    /// All ranges were read; this is the recovered set.
     ReadBack(Found),
     /// The spool has these identities now.
     Renewed(Vec<Identity>),
-    /// What stood at the watermark is in quarantine.
+    /// The events before `until` are in quarantine.
     Quarantined {
-        /// The sequence number behind it.
+        /// The sequence number after the last of them.
         until: Seq,
     },
-    /// There was nothing to publish.
+    /// The backlog is empty.
     Idle,
-    /// All events below `until` are committed; `next` names the offset after the last record of
-    /// each partition that got one.
+    /// All events below `until` are committed.
     Committed {
         /// The sequence number after the last one of the transaction.
         until: Seq,
-        /// Offsets from delivery reports.
+        /// The offset after the last record of each partition that got one, from delivery reports.
         next: Positions,
     },
-    /// Kafka refused a record of a transaction for good.
+    /// Kafka rejected a record of a transaction permanently.
     Refused {
-        /// The first refused one.
+        /// The first rejected record.
         seq: Seq,
         /// Records in the transaction.
         records: u64,
-        /// What Kafka said.
+        /// Kafka's reason.
         reason: Refusal,
     },
-    /// Anything else: what became of a transaction, if one was open, is not known.
+    /// Any other error: the outcome of the transaction, if one was open, is unknown.
     Doubt {
-        /// Records that were to be sent, 0 if it did not come to that.
+        /// Records in the transaction; 0 if none was started.
         records: u64,
     },
 }
 
-/// Why Kafka refuses a record for good.
+/// Why Kafka rejected a record permanently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// One word.
+    /// The reason label of the quarantine entry.
     pub reason: &'static str,
-    /// A sentence.
+    /// Kafka's error text.
     pub detail: String,
 }
 
-/// The offsets of one partition: `low` is the first that is there, `high` the next to be written, and
-/// between them `start` the first that can be a record of this spool, by the time of its creation.
+/// The offsets of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionOffsets {
     /// The partition.
     pub partition: i32,
-    /// First offset still there.
+    /// The first offset that the partition still holds.
     pub low: i64,
-    /// High watermark.
+    /// The high watermark: the next offset to be written.
     pub high: i64,
-    /// What lies below it is older than the spool; `low` where that is not known.
+    /// Records below it are older than the spool; `low` if that is unknown.
     pub start: i64,
 }
 
-/// Offsets of one partition to read: `from` up to, not including, `to`.
+/// Offsets of one partition to read, `from..to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// The partition.

@@ -1,26 +1,25 @@
-//! The sequence numbers of this spool that a reading of the topic has found.
+//! The recovered set: the sequence numbers of this spool that a reconciliation found in the topic.
 
 use uuid::Uuid;
 
 use crate::seq_set::SeqSet;
 use crate::spool::{Identity, Seq};
 
-/// Which numbers at or above the watermark are in the topic.
+/// The sequence numbers in the topic that are not below the published sequence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     base: Seq,
-    /// From here on the spool has given out no number.
+    /// The spool has not assigned this number and the numbers above it.
     next_seq: Seq,
     identities: Vec<Identity>,
     seqs: SeqSet,
-    /// What was found under each number from `base` on.
+    /// The content hash of the record of each number from `base` on.
     prints: Vec<u32>,
-    /// The first number that the topic holds under this spool's name, and that this spool did not
-    /// publish.
+    /// The first number that the topic holds under this spool's UUID and that this spool did not publish.
     foreign_from: Option<Seq>,
 }
 
-/// Tells the content of one record from that of another.
+/// Returns the content hash of a record: CRC-32 over key and value.
 pub fn print(key: &[u8], value: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
@@ -29,19 +28,18 @@ pub fn print(key: &[u8], value: &[u8]) -> u32 {
 }
 
 impl Found {
-    /// Nothing found yet; numbers below `base` do not matter, those from `next_seq` on the spool has not
-    /// given out.
+    /// Returns an empty set. Numbers below `base` are ignored; the spool has not assigned `next_seq` yet.
     pub fn new(base: Seq, next_seq: Seq, identities: &[Identity]) -> Self {
         Self { base, seqs: SeqSet::new(base), next_seq, identities: identities.to_vec(), ..Self::default() }
     }
 
-    /// Notes a record by its `bridge_spool`, its `bridge_seq` and its [`print()`]; tells whether it
-    /// is of this spool.
+    /// Adds a record by its `bridge_spool`, its `bridge_seq` and its [`print()`]. Returns whether it belongs to this
+    /// spool.
     pub fn note(&mut self, spool: Uuid, bridge_seq: u64, print: u32) -> bool {
         let Some(at) = self.identities.iter().position(|identity| identity.uuid == spool) else { return false };
         let seq = (self.identities[at].first_seq - 1).saturating_add(bridge_seq);
         match self.identities.get(at + 1) {
-            // An identity that was given up: what goes beyond its range was the reason.
+            // A replaced identity: numbers beyond its range were the reason to replace it.
             Some(next) if seq >= next.first_seq => return true,
             None if seq >= self.next_seq => {
                 self.disown(self.next_seq);
@@ -59,9 +57,8 @@ impl Found {
         true
     }
 
-    /// Compares a number that this spool holds with what was found under it, if anything was: a
-    /// copy of the spool may have used the number first, for a recall of its own. Tells whether
-    /// they agree.
+    /// Compares an event of this spool with the recovered record of the same number, if there is one. A copy of the
+    /// spool may have used the number for another recall. Returns whether both agree.
     pub fn compare(&mut self, seq: Seq, print: u32) -> bool {
         let at = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok());
         let agree = !self.contains(seq) || at.and_then(|at| self.prints.get(at)) == Some(&print);
@@ -71,22 +68,22 @@ impl Found {
         agree
     }
 
-    /// Notes that what was found from this number on is not this spool's.
+    /// Marks the recovered records from this number on as those of another spool.
     pub fn disown(&mut self, from: Seq) {
         self.foreign_from = Some(self.foreign_from.map_or(from, |first| first.min(from)));
     }
 
-    /// Whether this number was found.
+    /// Whether the set has this number.
     pub fn contains(&self, seq: Seq) -> bool {
         self.seqs.contains(seq)
     }
 
-    /// The highest number found.
+    /// The highest number of the set.
     pub fn highest(&self) -> Option<Seq> {
         self.seqs.highest()
     }
 
-    /// How many of this spool's own were found.
+    /// The number of recovered records that this spool published itself.
     pub fn count(&self) -> u64 {
         match self.foreign_from {
             Some(from) => (self.base..from).filter(|seq| self.contains(*seq)).count() as u64,
@@ -94,9 +91,9 @@ impl Found {
         }
     }
 
-    /// From where on the topic holds numbers of this spool that this spool did not publish: it
-    /// never gave them out, or gave them to other recalls. It is older than the topic (restored
-    /// from a copy, or truncated), or a copy of it was at work.
+    /// The first number with this spool's UUID that this spool did not publish: it never assigned the number, or
+    /// assigned it to another recall. Then the spool is older than the topic (restored from a copy, or truncated),
+    /// or a copy of it has published.
     pub fn foreign_from(&self) -> Option<Seq> {
         self.foreign_from
     }

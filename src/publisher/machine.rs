@@ -1,8 +1,7 @@
-//! What to do next: the publisher as a pure state machine.
+//! The publisher as a pure state machine, which decides the next action.
 //!
-//! It holds no connection and reads no clock. A driver asks [`Machine::next`], does it, and tells
-//! the result with [`Machine::on`]. The driver of the process talks to Kafka; a test may simulate
-//! it.
+//! It holds no connection and reads no clock. A driver calls [`Machine::next`], executes the action, and reports
+//! the result with [`Machine::on`]. The driver of the process talks to Kafka; tests may simulate Kafka.
 
 use std::time::Duration;
 
@@ -12,15 +11,16 @@ pub use super::events::{Action, Event, PartitionOffsets, Range, Refusal};
 use super::found::Found;
 use crate::spool::{Identity, Positions, Seq};
 
-/// Records of one transaction at most.
+/// The maximum number of records of one transaction.
 pub const TRANSACTION_MAX_RECORDS: u64 = 10_000;
-/// After a failed transaction the next one is so many times smaller, down to one record: where the way to
-/// Kafka is slow, each attempt costs its whole time-out. Each success doubles it again.
+/// After a failed transaction, the next one has this fraction of its records, down to one: on a slow connection
+/// each attempt takes its whole timeout. Each success doubles the size again.
 const SHRINK: u64 = 8;
-/// Transactions that must succeed before a size that was refused is tried again.
+/// This many transactions must succeed before a larger size is tried again after a poison record.
 const REFUSED_SIZE_PATIENCE: u32 = 100;
-/// Waiting before attempt 2, 3, 4 … to reach Kafka again: doubled from the first to the second.
+/// The pause before the second attempt to reach Kafka again; each further attempt doubles it.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// The longest pause between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,29 +34,29 @@ enum Step {
     Publish,
 }
 
-/// The publisher's knowledge and its next step.
+/// The state of the publisher.
 #[derive(Debug)]
 pub struct Machine {
     step: Step,
-    /// Failures since Kafka was last reached.
+    /// Failures since the last successful step.
     failures: u32,
     watermark: Seq,
     identities: Vec<Identity>,
-    /// The identity the present producer is connected for.
+    /// The identity of the connected producer.
     connected: Option<Uuid>,
-    /// Whether [`Action::Begin`] was done, for this topic.
+    /// Whether [`Action::Begin`] was executed for this topic.
     begun: bool,
-    /// Whether no record of this spool can be anywhere, as long as it has not begun.
+    /// Whether no record of this spool can exist until it begins.
     unused: bool,
     positions: Positions,
-    /// Ends of the ranges last read: become positions once all that was found lies below the watermark.
+    /// The ends of the ranges read last. They become next offsets once the whole recovered set is published.
     read_through: Option<Positions>,
     found: Found,
-    /// Most records of the next transaction.
+    /// The maximum number of records of the next transaction.
     records: u64,
-    /// The largest size not refused, while the reason of a refusal is not found.
+    /// The size limit while the poison record of a rejected transaction is unknown.
     refused: Option<RefusedSize>,
-    /// A record that was refused alone: to be quarantined once the topic was read back.
+    /// A record that was rejected alone. It goes to quarantine after the next reconciliation.
     condemned: Option<(Seq, Refusal)>,
 }
 
@@ -67,8 +67,8 @@ struct RefusedSize {
 }
 
 impl Machine {
-    /// A machine for a spool as it was opened: `positions` are those stored for it; `unused` says that no
-    /// record of it can be anywhere.
+    /// Creates the machine of an opened spool. `positions` are its stored next offsets; `unused`: no record of it can
+    /// exist.
     pub fn new(unused: bool, watermark: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
         Self {
             step: Step::Connect,
@@ -87,7 +87,7 @@ impl Machine {
         }
     }
 
-    /// What to do now.
+    /// Returns the action to execute now.
     pub fn next(&self) -> Action {
         match &self.step {
             Step::Backoff => Action::Backoff(backoff(self.failures)),
@@ -130,12 +130,12 @@ impl Machine {
             Event::ReadBack(found) => self.take(found),
             Event::Renewed(identities) => {
                 self.identities = identities;
-                // Fenced under the name that publishes next, and read back once more.
+                // The publisher fences under the new identity, and reconciles again.
                 self.step = Step::Connect;
             }
             Event::Quarantined { until } => {
                 if self.condemned.take().is_some() {
-                    // The cause is found: full transactions again.
+                    // The poison record is found: transactions get their full size again.
                     self.refused = None;
                     self.records = TRANSACTION_MAX_RECORDS;
                 }
@@ -145,11 +145,12 @@ impl Machine {
             Event::Committed { until, next } => {
                 self.failures = 0;
                 if next.iter().any(|(at, next)| self.positions.get(at).is_some_and(|known| next < known)) {
-                    // The topic was made anew: no offset of the old one says anything about this one.
+                    // The topic was recreated: offsets of the old topic are not valid for this one.
                     self.positions.values_mut().for_each(|position| *position = 0);
                     self.read_through = None;
                 }
-                // What was found ahead may lie before these offsets, and must be found again after a crash.
+                // Recovered records that are still ahead may lie before these offsets. They must be found again after a
+                // crash.
                 if self.found.highest().is_none_or(|highest| highest < until) {
                     self.positions.extend(next);
                 }
@@ -162,7 +163,7 @@ impl Machine {
                 }
                 self.records = (records / 2).max(1);
                 self.refused = Some(RefusedSize { records: self.records, successes: 0 });
-                // Kafka was reached; halving bounds the attempts.
+                // Kafka is reachable; halving limits the number of attempts.
                 self.failures = 0;
                 self.fail();
             }
@@ -175,38 +176,38 @@ impl Machine {
         }
     }
 
-    /// The next sequence number to publish.
+    /// The published sequence: the next sequence number to publish.
     pub fn watermark(&self) -> Seq {
         self.watermark
     }
 
-    /// Offsets below which no record at or above the watermark is.
+    /// The next offsets: below them, no record is at or above the published sequence.
     pub fn positions(&self) -> &Positions {
         &self.positions
     }
 
-    /// Where a reading notes what it finds; from `next_seq` on the spool has given out no number.
+    /// Returns an empty recovered set for a reconciliation. The spool has not assigned `next_seq` yet.
     pub fn nothing_found(&self, next_seq: Seq) -> Found {
         Found::new(self.watermark, next_seq, &self.identities)
     }
 
-    /// Whether a record was found in the topic when it was last read.
+    /// Whether the last reconciliation found this number in the topic.
     pub fn is_published(&self, seq: Seq) -> bool {
         self.found.contains(seq)
     }
 
-    /// Whether the producer is connected and nothing is in doubt.
+    /// Whether the producer is connected and no outcome is unknown.
     pub fn is_ready(&self) -> bool {
         self.step == Step::Publish
     }
 
-    /// The name under which a sequence number is published: `bridge_spool` and `bridge_seq`.
+    /// Returns `bridge_spool` and `bridge_seq` of a sequence number.
     pub fn name(&self, seq: Seq) -> (Uuid, u64) {
         let (uuid, _, first) = self.identity_at(seq);
         (uuid, seq - first + 1)
     }
 
-    /// Failures since Kafka was last reached.
+    /// Failures since the last successful step.
     pub fn failures(&self) -> u32 {
         self.failures
     }
@@ -217,7 +218,7 @@ impl Machine {
         self.step = if self.failures == 1 { Step::Connect } else { Step::Backoff };
     }
 
-    /// The identity that publishes at the watermark, and the end of its range.
+    /// Returns the identity of the next event to publish, and the end of its range.
     fn identity(&self) -> (Uuid, Seq) {
         let (uuid, end, _) = self.identity_at(self.watermark);
         (uuid, end)
@@ -229,7 +230,7 @@ impl Machine {
         self.identities.get(at).map_or((Uuid::nil(), end, 1), |identity| (identity.uuid, end, identity.first_seq))
     }
 
-    /// Decides what must be read back.
+    /// Decides which ranges the reconciliation must read.
     fn plan(&mut self, offsets: &[PartitionOffsets]) {
         let ends: Positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
         if self.unused {
@@ -238,17 +239,16 @@ impl Machine {
             return;
         }
         if self.positions.iter().any(|(at, position)| ends.get(at).is_none_or(|end| position > end)) {
-            // The topic was made anew: no offset of the old one says anything about this one, also where it
-            // has grown beyond. What is stored must not outlive the next transaction.
+            // The topic was recreated: offsets of the old topic are not valid for this one, also for partitions that have
+            // grown beyond them. The stored offsets must be replaced before the next transaction.
             self.positions.clear();
             self.begun = false;
         }
         self.positions = offsets
             .iter()
             .map(|at| {
-                // Nothing stored (a copy of this spool may have published), or a partition that is new
-                // since then: from the time of the spool's creation on. Offsets that retention removed: from
-                // the earliest record on.
+                // Without a stored offset (a copy of this spool may have published, or the partition is new): from the time
+                // of the spool's creation on. If retention has removed the offset: from the first record on.
                 let stored = self.positions.get(&at.partition);
                 (at.partition, stored.map_or(at.start.max(at.low), |stored| at.low.max(*stored)))
             })
@@ -266,7 +266,7 @@ impl Machine {
         }
     }
 
-    /// Goes on with what was found in the topic.
+    /// Takes over the recovered set.
     fn take(&mut self, found: Found) {
         self.step = match (found.foreign_from(), self.begun) {
             (Some(first_seq), _) => Step::Renew(first_seq),
@@ -274,26 +274,26 @@ impl Machine {
             (None, true) => Step::Publish,
         };
         if found.foreign_from().is_some() {
-            // What asks for a new identity must be found again, if taking it fails.
+            // If taking the new identity fails, the next reconciliation must find its reason again.
             self.read_through = None;
         }
         self.found = found;
         if self.condemned.as_ref().is_some_and(|(seq, _)| *seq != self.watermark || self.found.contains(*seq)) {
             self.condemned = None;
         }
-        self.settle();
+        self.adopt_ends();
     }
 
     fn advance(&mut self, watermark: Seq) {
         self.watermark = watermark;
-        self.settle();
+        self.adopt_ends();
         if self.connected.is_some_and(|connected| connected != self.identity().0) {
             self.step = Step::Connect;
         }
     }
 
-    /// Once nothing that was found lies ahead, the next reading may start where the last one ended.
-    fn settle(&mut self) {
+    /// Moves the next offsets to the ends of the last reconciliation, once the whole recovered set is published.
+    fn adopt_ends(&mut self) {
         if self.found.highest().is_none_or(|highest| highest < self.watermark)
             && let Some(ends) = self.read_through.take()
         {
@@ -304,7 +304,7 @@ impl Machine {
         }
     }
 
-    /// Lets transactions grow again after a success.
+    /// Doubles the transaction size after a success, within its limits.
     fn grow(&mut self) {
         let mut most = TRANSACTION_MAX_RECORDS;
         if let Some(refused) = &mut self.refused {

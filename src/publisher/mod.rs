@@ -1,25 +1,26 @@
-//! From the spool into Kafka, exactly once and in order.
+//! Publishes events from the spool to Kafka, exactly once and in order.
 //!
-//! # Fence and read back
+//! # Fence and reconcile with the topic
 //!
-//! Every record carries its spool's UUID and its sequence number, so the topic itself says what
-//! has been published. Records go out in sequence, in Kafka transactions, one after the other.
-//! At the start, and after any error, the producer is thrown away and a new one of the same
-//! `transactional.id` is initialized: that resolves what was open and fences every request of the
-//! old one. Then the high watermark of every partition is taken, the topic is read in
-//! `read_committed` from the stored positions up to there, and what is missing is published.
-//! Whatever became of a transaction is thus read, never guessed. What is found under a number is
-//! compared with what the spool holds under it: another recall there is that of a copy of the
-//! spool, and the spool takes a new name from that number on. `docs/architecture.md` goes
-//! through the cases one by one.
+//! Every record carries its spool UUID and its sequence number, so the topic itself is the source of what
+//! was published. Records are published in sequence, in one Kafka transaction after the other. At the start,
+//! and after any error, the publisher discards its producer and initializes a new one with the same
+//! `transactional.id`: this ends an open transaction and fences every request of the old producer. Then it
+//! takes the high watermark of every partition, reads the topic in `read_committed` from the stored next
+//! offsets up to there, and publishes the missing records. So the publisher never guesses the outcome of a
+//! transaction. Each recovered record is compared with the event of the same number in the spool. If they
+//! differ, a copy of the spool published it, and the spool takes a new identity from that number on.
+//! `docs/architecture.md` explains each case.
 //!
-//! # Rooms
+//! # Modules
 //!
-//! [`machine`] decides what to do next, pure ([`events`] are what it and the driver tell each other); [`found`] holds
-//! what a reading found, [`mod@compare`] whether the spool holds the same; `driver` does it; `damaged` says what is kept of a row that the disk has damaged;
-//! `keeper` runs it, and replaces it where its [`pulse`](crate::pulse) says that it is stuck in librdkafka;
-//! [`kafka`] is all that touches librdkafka. [`bypass`] is the way past the spool, for when it cannot be
-//! written.
+//! - [`machine`] decides the next step and is pure. [`events`] has the types that it exchanges with the driver.
+//! - [`found`] is the recovered set; [`mod@compare`] compares it with the spool.
+//! - `driver` executes the steps. `damaged` makes quarantine entries of corrupted rows.
+//! - `keeper` runs the driver, and replaces it if its [`pulse`](crate::pulse) shows that it is stuck in
+//!   librdkafka.
+//! - [`kafka`] has all calls to librdkafka.
+//! - [`bypass`] publishes directly while the spool cannot be written.
 
 pub mod bypass;
 pub mod compare;
@@ -42,53 +43,50 @@ use crate::ops::status::KafkaCell;
 use crate::spool::{Seq, Spool, SpoolError};
 use kafka::topic::Creation;
 
-/// Its name among the components that are watched.
+/// The name of the component in logs and metrics.
 const COMPONENT: &str = "publisher";
 
-/// What the publisher works with.
+/// The settings and handles of the publisher.
 #[derive(Clone)]
 pub struct Options {
-    /// Where events come from.
+    /// The source of the events.
     pub spool: Spool,
-    /// Where records go.
+    /// The topic to publish to.
     pub topic: String,
     /// librdkafka's settings, without those that the publisher owns.
     pub config: ClientConfig,
     /// Transactions (`exactly_once`), or only an idempotent producer (`at_least_once`).
     pub transactional: bool,
-    /// Make the topic where it is missing.
+    /// How to create the topic if it does not exist; `None`: do not create it.
     pub creation: Option<Creation>,
-    /// Where it counts.
+    /// The metrics of the process.
     pub metrics: Arc<Metrics>,
-    /// Where it shows its state.
+    /// The state that `/status` shows.
     pub kafka: KafkaCell,
 }
 
-/// How far the publisher's threads give way to others, as nice(2).
-const NICE: i32 = 10;
-
-/// Why the publisher ended. No event is lost by it; the process ends and the next one goes on.
+/// Why the publisher exited. No event is lost: the process exits, and the next one continues.
 #[derive(Debug, thiserror::Error)]
 pub enum PublisherError {
     /// The spool failed.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// An event that the spool gave out is not there.
+    /// The spool assigned this number, but has no event for it.
     #[error("event {0} is missing from the spool")]
     Missing(Seq),
-    /// An event is not a record of this release or an earlier one.
-    #[error("event {0} in the spool is not a record")]
+    /// The event cannot be decoded as a record of this release or an earlier one.
+    #[error("event {0} in the spool cannot be decoded as a record")]
     Undecodable(Seq),
     /// The thread could not be started.
-    #[error("the publisher's thread could not be started: {0}")]
+    #[error("cannot start the publisher's thread: {0}")]
     Thread(std::io::Error),
     /// The thread panicked.
     #[error("the publisher's thread panicked")]
     Panicked,
-    /// Another thread does the work of this one.
-    #[error("the publisher's thread was given up")]
+    /// Another thread has taken over the work of this one.
+    #[error("the publisher's thread was abandoned")]
     Abandoned,
-    /// The Kafka client did not come back from its calls, so often.
+    /// The Kafka client was stuck in a call this many times.
     #[error("the Kafka client was stuck {0} times")]
     Stuck(u32),
 }
@@ -101,7 +99,7 @@ pub struct PublisherHandle {
     thread: JoinHandle<Result<(), PublisherError>>,
 }
 
-/// Starts the publisher's thread; `on_end` is called on it when it has ended, for whatever reason.
+/// Starts the publisher's thread. The thread calls `on_end` before it ends, also after an error or a panic.
 pub fn start(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<PublisherHandle, PublisherError> {
     let stop = Arc::new(AtomicBool::new(false));
     let spool = options.spool.clone();
@@ -120,28 +118,19 @@ pub fn start(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result
     Ok(PublisherHandle { stop, spool, thread })
 }
 
-/// Where processors are short, acknowledging goes first: the sender waits 2 s and does not repeat,
-/// Kafka has time. librdkafka's threads are started by this one and inherit it (Linux).
-fn give_way() {
-    let thread = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
-        tracing::debug!(%error, "the publisher keeps its priority");
-    }
-}
-
 impl PublisherHandle {
-    /// Tells it to publish what it can and end. Does not wait.
+    /// Asks the publisher to publish the backlog and end. Does not wait.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.spool.nudge();
     }
 
-    /// Whether it has ended.
+    /// Whether the thread has ended.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the thread.
     pub fn join(self) -> Result<(), PublisherError> {
         self.thread.join().unwrap_or(Err(PublisherError::Panicked))
     }

@@ -1,4 +1,4 @@
-//! From an event of `tracing` to a line: its fields within bounds, its class, its budget.
+//! Makes a line of an event of `tracing`: limits its fields, and takes its bytes from the budget of its class.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -11,11 +11,14 @@ use tracing_subscriber::layer::Context;
 
 use super::line::{FIELD_MAX_BYTES, Form, LINE_MAX_BYTES};
 use super::sink::{DropReason, Sink};
-use super::strangers::{Budget, is_by_strangers};
+use super::strangers::{Budget, is_by_strangers, is_own};
 use crate::escape;
 
-/// Behind a text that was cut.
+/// Appended to a text that was cut.
 const CUT: &str = "… (cut)";
+
+/// The event code of lines from libraries, which have none of their own.
+const LIBRARY_EVENT: &str = "library_log";
 
 /// The layer that makes lines of events.
 pub(super) struct Lines {
@@ -35,9 +38,12 @@ impl<S: Subscriber> Layer<S> for Lines {
         let metadata = event.metadata();
         let mut fields = Fields { map: Map::new(), target: None, left: LINE_MAX_BYTES };
         event.record(&mut fields);
-        let Fields { map, target, .. } = fields;
-        // What came through the `log` crate has its own target as a field.
+        let Fields { mut map, target, .. } = fields;
+        // Records of the `log` crate have their target as a field.
         let target = target.as_deref().unwrap_or(metadata.target());
+        if !map.contains_key("event") && !is_own(target) {
+            map.insert("event".to_owned(), LIBRARY_EVENT.into());
+        }
         let by_strangers = is_by_strangers(target);
         let line = self.form.line(*metadata.level(), target, map);
         if by_strangers && !self.budget.admit(line.len()) {
@@ -66,7 +72,7 @@ impl Fields {
             if name == "target" {
                 self.target = Some(bounded(value, FIELD_MAX_BYTES));
             }
-            // Module, file and line of the build say nothing to an operator.
+            // An operator does not need module, file and line of the build.
             return;
         }
         let text = bounded(value, FIELD_MAX_BYTES.min(self.left));
@@ -103,7 +109,7 @@ impl Visit for Fields {
     }
 }
 
-/// The text up to a bound in bytes, as they will be written; what is cut is not even formatted.
+/// Formats a value up to `bound` bytes as they will be written. The rest of the value is not even formatted.
 pub(super) fn bounded(value: fmt::Arguments<'_>, bound: usize) -> String {
     let mut text = Bounded { text: String::new(), left: bound };
     if text.write_fmt(value).is_err() {
@@ -118,7 +124,7 @@ struct Bounded {
 }
 
 impl fmt::Write for Bounded {
-    /// Fails where the text is full: formatting ends there.
+    /// Fails when the text is full: formatting ends there.
     fn write_str(&mut self, part: &str) -> fmt::Result {
         part.chars().try_for_each(|letter| {
             self.left = self.left.checked_sub(written_bytes(letter)).ok_or(fmt::Error)?;
@@ -128,7 +134,7 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Bytes of a character in a line, its escape counted.
+/// Bytes of a character in a line, including its escape.
 fn written_bytes(letter: char) -> usize {
     match letter {
         '"' | '\\' => 2,

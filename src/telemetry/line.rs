@@ -1,4 +1,4 @@
-//! The text of one line, as JSON or for people, within a bound.
+//! Formats one line as JSON or as text.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,19 +8,19 @@ use tracing::Level;
 use crate::config::LogFormat;
 use crate::escape;
 
-/// Bytes of one field; what is longer is cut, and says so.
+/// The maximum number of bytes of one field. A longer field is cut and marked.
 pub(super) const FIELD_MAX_BYTES: usize = 2 << 10;
-/// Bytes of all fields of a line.
+/// The maximum number of bytes of all fields of a line.
 pub(super) const LINE_MAX_BYTES: usize = 8 << 10;
 
-/// How lines are written.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// One JSON object.
     Json,
-    /// For people.
+    /// Text for people.
     Text {
-        /// With colours, for a terminal.
+        /// Whether to use colours, for a terminal.
         ansi: bool,
     },
 }
@@ -33,7 +33,7 @@ impl Form {
         }
     }
 
-    /// A whole line with its end. `fields` has `message` among them.
+    /// Returns a whole line with its line end. `fields` includes `message`.
     pub(super) fn line(self, level: Level, target: &str, fields: Map<String, Value>) -> Vec<u8> {
         let now = format!("{:.6}", Timestamp::now());
         let mut line = match self {
@@ -45,7 +45,7 @@ impl Form {
     }
 }
 
-/// What a person looks for first comes first.
+/// The most important fields come first.
 #[derive(Serialize)]
 struct JsonLine<'l> {
     timestamp: &'l str,
@@ -58,7 +58,7 @@ struct JsonLine<'l> {
 
 fn json(timestamp: &str, level: Level, target: &str, mut fields: Map<String, Value>) -> String {
     let message = fields.remove("message").unwrap_or_default();
-    // These names are the line's own: a field of that name would be there twice.
+    // The line has these fields itself; another field of the same name would be a duplicate.
     for own in ["timestamp", "level", "target"] {
         fields.remove(own);
     }

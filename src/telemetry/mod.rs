@@ -1,11 +1,11 @@
 //! Logging: one line per event on stderr, as JSON or as text. It never blocks and never panics.
 //!
-//! JSON lines have `timestamp` (RFC 3339, UTC), `level`, `target` and `message`; an event's fields
-//! are next to them. Records of the `log` crate (librdkafka's come through it) come out too.
+//! JSON lines have `timestamp` (RFC 3339, UTC), `level`, `target`, `message` and `event`, the event code. Other fields
+//! are next to them. Records of the `log` crate are logged too; librdkafka's come through it.
 //!
-//! The way of a line: `event` collects the fields, each cut to a bound; `strangers` decides whether
-//! a peer can cause the line, and takes its bytes from one budget then; `sink` puts it into
-//! a bounded buffer, from which one thread writes. What does not fit is dropped and counted.
+//! The path of a line: `event` collects the fields and cuts each to a limit. `strangers` decides whether a peer can
+//! cause the line, and then takes its bytes from one budget. `sink` adds it to a bounded buffer, from which one
+//! thread writes. Lines that do not fit are dropped and counted.
 
 mod event;
 mod line;
@@ -29,7 +29,7 @@ use self::sink::Sink;
 use self::strangers::Budget;
 use crate::config::LogFormat;
 
-/// How long the end of the process waits until the log is written.
+/// The time that the exit of the process waits for the log.
 const FLUSH: Duration = Duration::from_secs(1);
 
 static SINK: OnceLock<Arc<Sink>> = OnceLock::new();
@@ -37,21 +37,20 @@ static SINK: OnceLock<Arc<Sink>> = OnceLock::new();
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter is none that `tracing-subscriber` understands.
-    #[error("the log filter cannot be read: {0}")]
+    /// The filter is not valid for `tracing-subscriber`.
+    #[error("invalid log filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// The system has no thread left for the writer.
-    #[error("the thread that writes the log cannot be started: {0}")]
+    /// The system refuses a thread for the writer.
+    #[error("cannot start the thread that writes the log: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// Starts logging for the process, and makes panics lines of the log. A second call changes nothing:
-/// the first one stays.
+/// Starts logging for the process, and logs panics. A second call changes nothing.
 ///
-/// `filter` is `tracing-subscriber`'s, for example `info,librdkafka=debug`.
+/// `filter` is a filter of `tracing-subscriber`, for example `info,librdkafka=debug`.
 ///
 /// # Errors
-/// The filter cannot be read, or the writer's thread cannot be started.
+/// The filter is not valid, or the writer's thread cannot be started.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(filter)?;
     let form = Form::new(format, io::stderr().is_terminal());
@@ -62,12 +61,12 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
         Arc::clone(SINK.get_or_init(|| sink))
     };
     panics::install(Arc::clone(&sink), form);
-    // An error means that a subscriber is there already, as in a test binary.
+    // An error means that a subscriber exists already, as in a test binary.
     let _ = subscriber(filter, form, sink).try_init();
     Ok(())
 }
 
-/// Writes text as it is, in its turn between the lines of the log; `false` where there is no log.
+/// Writes text unchanged, in order with the lines of the log. Returns `false` if logging was not started.
 pub fn raw(text: &str) -> bool {
     SINK.get().is_some_and(|sink| {
         sink.push(text.as_bytes().to_vec(), false);
@@ -75,14 +74,14 @@ pub fn raw(text: &str) -> bool {
     })
 }
 
-/// Waits until all lines are written, for 1 s at most.
+/// Waits until all lines are written, for at most 1 s.
 pub fn flush() {
     if let Some(sink) = SINK.get() {
         sink.flush(FLUSH);
     }
 }
 
-/// Lines that were not written since the start of the process.
+/// The number of lines that were not written since the start of the process.
 pub fn dropped(reason: DropReason) -> u64 {
     SINK.get().map_or(0, |sink| sink.dropped(reason))
 }

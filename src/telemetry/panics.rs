@@ -1,4 +1,4 @@
-//! A panic as a line of the log: the standard hook writes to stderr itself, and could block there.
+//! Logs panics: the standard hook writes to stderr itself, and could block there.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
@@ -11,13 +11,13 @@ use super::event::bounded;
 use super::line::{FIELD_MAX_BYTES, Form};
 use super::sink::Sink;
 
-/// Makes panics lines of this sink, from now on.
+/// Writes panics to this sink from now on.
 pub(super) fn install(sink: Arc<Sink>, form: Form) {
-    // Tests of this crate want theirs as they are.
+    // Tests of this crate need the standard output of a panic.
     if cfg!(test) {
         return;
     }
-    // Not through `tracing`: the panic may come from there.
+    // Not through `tracing`, which may itself have panicked.
     std::panic::set_hook(Box::new(move |info| sink.push(form.line(Level::ERROR, "panic", fields(info)), false)));
 }
 
@@ -27,7 +27,7 @@ fn fields(info: &PanicHookInfo<'_>) -> Map<String, Value> {
     put("event", "panic".to_owned());
     let payload = info.payload();
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("a panic without a text");
+    let text = text.unwrap_or("panic without a message");
     put("message", bounded(format_args!("{text}"), FIELD_MAX_BYTES));
     put("thread", std::thread::current().name().unwrap_or("unnamed").to_owned());
     if let Some(location) = info.location() {

@@ -1,8 +1,8 @@
 //! The bounded buffer of lines, and the one thread that writes them.
 //!
-//! A thread that logs only adds to the buffer. Whatever stderr is (a pipe that is not read, a full disk, a
-//! closed or non-blocking descriptor), only the writer notices; it tries each line, and what could
-//! not be written is counted, and told when lines flow again.
+//! A thread that logs only adds a line to the buffer. Only the writer is affected by the state of stderr (a pipe
+//! that is not read, a full disk, a closed or non-blocking descriptor). It tries each line, counts the lost ones,
+//! and logs their number when stderr accepts lines again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,23 +17,23 @@ use tracing::Level;
 
 use super::line::Form;
 
-/// Bytes of lines that wait for the writer.
+/// The maximum number of bytes that wait for the writer.
 const MAX_BYTES: usize = 1 << 20;
-/// Lines that wait for the writer.
+/// The maximum number of lines that wait for the writer.
 const MAX_LINES: usize = 8192;
-/// How often the writer looks whether there are lost lines to tell.
+/// The time between two reports of lost lines.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// Between two attempts while a non-blocking descriptor is full.
+/// The pause between two attempts while a non-blocking descriptor is full.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
-/// After a line that could not be written.
+/// The pause after a line that could not be written.
 const FAULT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a line was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {
-    /// Strangers caused more lines than their budget has bytes.
+    /// Peers caused more lines than their budget allows.
     Budget,
-    /// The buffer was full: lines come faster than stderr takes them.
+    /// The buffer was full: lines arrive faster than stderr accepts them.
     Buffer,
     /// stderr could not be written.
     Write,
@@ -43,7 +43,7 @@ impl DropReason {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Budget, Self::Buffer, Self::Write];
 
-    /// The word in the metric and in the log.
+    /// The label in the metric and in the log.
     pub fn label(self) -> &'static str {
         match self {
             Self::Budget => "budget",
@@ -53,7 +53,7 @@ impl DropReason {
     }
 }
 
-/// Lines dropped for one reason: all, and how many of them a line has told.
+/// Lines dropped for one reason: all of them, and those already reported.
 #[derive(Debug, Default)]
 struct Count {
     all: AtomicU64,
@@ -64,11 +64,11 @@ struct Count {
 struct Queue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Whether the writer works on lines that are no longer in the queue.
+    /// Whether the writer is writing lines that are no longer in the queue.
     is_writing: bool,
 }
 
-/// See the module.
+/// The buffer; see the documentation of the module.
 #[derive(Debug)]
 pub(super) struct Sink {
     queue: Mutex<Queue>,
@@ -81,7 +81,7 @@ pub(super) struct Sink {
 impl Sink {
     /// A sink with a thread that writes to stderr.
     pub(super) fn to_stderr(form: Form) -> io::Result<Arc<Self>> {
-        // Not through the standard library's handle: its lock would be held while the write blocks.
+        // The standard library's handle would hold its lock while the write blocks.
         Self::start(form, io::stderr())
     }
 
@@ -104,7 +104,7 @@ impl Sink {
         }
     }
 
-    /// Adds a line where there is room. Lines that strangers cause may fill one half of the buffer.
+    /// Adds a line if there is room. Lines that peers cause may fill one half of the buffer.
     pub(super) fn push(&self, line: Vec<u8>, by_strangers: bool) {
         let share = if by_strangers { 2 } else { 1 };
         let mut queue = self.lock();
@@ -124,18 +124,18 @@ impl Sink {
         self.counts[reason as usize].all.fetch_add(1, Relaxed);
     }
 
-    /// Lines that were not written.
+    /// The number of lines that were not written.
     pub(super) fn dropped(&self, reason: DropReason) -> u64 {
         self.counts[reason as usize].all.load(Relaxed)
     }
 
-    /// Waits until everything is written or dropped, for so long at most.
+    /// Waits until all lines are written or dropped, for at most `within`.
     pub(super) fn flush(&self, within: Duration) {
         let is_busy = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
         drop(self.emptied.wait_timeout_while(self.lock(), within, is_busy));
     }
 
-    /// What waits, in their order.
+    /// The waiting lines, in order.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> String {
         self.lock().lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
@@ -157,7 +157,7 @@ impl Sink {
                     self.drop_line(DropReason::Write);
                 }
             }
-            // Only now: until it is written it takes room.
+            // A line counts in the buffer until it is written.
             self.done(bytes);
             if !written {
                 std::thread::sleep(FAULT_PAUSE);
@@ -168,12 +168,12 @@ impl Sink {
         }
     }
 
-    /// Waits for lines, or until it is time to look for lost ones.
+    /// Waits for lines, or until it is time to report lost ones.
     fn take(&self) -> (VecDeque<Vec<u8>>, usize) {
         let is_idle = |queue: &mut Queue| queue.lines.is_empty() && !self.has_untold();
         let mut queue = self.lock();
         if queue.lines.is_empty() {
-            // Lost lines are told after that time, though no other line comes.
+            // Lost lines are reported after that time, even if no other line arrives.
             queue = self.filled.wait_timeout(queue, TELL_EVERY).unwrap_or_else(PoisonError::into_inner).0;
         }
         while is_idle(&mut queue) {
@@ -195,7 +195,7 @@ impl Sink {
         self.counts.iter().any(|count| count.all.load(Relaxed) > count.told.load(Relaxed))
     }
 
-    /// Tells how many lines were lost.
+    /// Logs the number of lost lines.
     fn tell(&self, output: &mut Out<'_, impl AsFd>) {
         for reason in DropReason::ALL {
             let count = &self.counts[reason as usize];
@@ -225,7 +225,7 @@ struct Out<'a, F> {
 }
 
 impl<F: AsFd> Out<'_, F> {
-    /// Writes a line; `false`: it is lost, or the rest of it.
+    /// Writes a line. Returns `false` if the line, or its rest, is lost.
     fn write(&mut self, line: &[u8]) -> bool {
         if self.is_broken && !self.write_all(b"\n") {
             return false;
@@ -241,7 +241,7 @@ impl<F: AsFd> Out<'_, F> {
                 Ok(0) => return false,
                 Ok(written) => bytes = &bytes[written..],
                 Err(Errno::INTR) => {}
-                // As with a descriptor that blocks: only this thread waits.
+                // Only this thread waits, as with a blocking descriptor.
                 Err(Errno::AGAIN) => std::thread::sleep(FULL_PAUSE),
                 Err(_) => {
                     self.is_broken |= bytes.len() < whole;

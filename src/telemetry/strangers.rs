@@ -1,35 +1,38 @@
-//! Which lines a peer can cause that only reaches a port, and how many bytes of them are written.
+//! Limits the lines that an unauthenticated peer can cause.
 //!
-//! This is the one place that decides it. The budget is one for all of them, so that no kind of
-//! request, and no dependency at whatever level, can fill the disk or push out the lines about our own
-//! state.
+//! Only this module decides which lines these are. They share one budget, so that no kind of request, and no
+//! dependency at any log level, can fill the disk or displace the lines about the bridge's own state.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Bytes of such lines in a second, for as long as it lasts.
+/// Sustained bytes of such lines per second.
 const BYTES_PER_SECOND: u64 = 16 << 10;
-/// Bytes at once, after a time without any.
+/// Bytes of a burst after a quiet time.
 const BURST_BYTES: u64 = 64 << 10;
 
-/// The dependency whose lines are about our own state: only the broker that was configured causes
-/// them.
+/// The dependencies whose lines only the configured broker can cause.
 const OWN_DEPENDENCIES: [&str; 2] = ["librdkafka", "rdkafka"];
-/// The rooms of this crate whose lines are about requests and connections.
+/// The modules of this crate whose lines are about requests and connections.
 const EDGES: [&str; 4] = ["recall_bridge::ingest", "recall_bridge::edge", "recall_bridge::tls", "recall_bridge::ops"];
 
-/// Whether a stranger can cause a line of this target. A line of an edge about our own state names a
-/// target of another room.
+/// Whether a line of this target is one of the bridge itself.
+pub(super) fn is_own(target: &str) -> bool {
+    is_in(target, "recall_bridge")
+}
+
+/// Whether an unauthenticated peer can cause a line of this target. A line of these modules about the bridge's own
+/// state uses the target of another module.
 pub(super) fn is_by_strangers(target: &str) -> bool {
-    if is_in(target, "recall_bridge") {
+    if is_own(target) {
         return EDGES.iter().any(|edge| is_in(target, edge));
     }
     !OWN_DEPENDENCIES.iter().any(|own| is_in(target, own))
 }
 
-/// Whether a target is a room, or below it.
-fn is_in(target: &str, room: &str) -> bool {
-    target.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+/// Whether a target is a module, or below it.
+fn is_in(target: &str, module: &str) -> bool {
+    target.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// A token bucket of bytes.
@@ -49,7 +52,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes the bytes of a line where they are there.
+    /// Takes the bytes of a line from the budget. Returns whether they were available.
     pub(super) fn admit(&self, bytes: usize) -> bool {
         self.admit_at(bytes, Instant::now())
     }

@@ -57,7 +57,8 @@ fn what_librdkafkas_wrapper_logs_comes_out_with_its_own_target() {
     assert_eq!(line["level"], "ERROR");
     assert!(line["message"].as_str().unwrap().contains("all brokers down"));
     let names: Vec<_> = line.keys().collect();
-    assert_eq!(names, ["level", "message", "target", "timestamp"]);
+    assert_eq!(names, ["event", "level", "message", "target", "timestamp"]);
+    assert_eq!(line["event"], "library_log");
 }
 
 #[test]

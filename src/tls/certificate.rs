@@ -1,4 +1,4 @@
-//! Whose a certificate is, and when it is valid.
+//! The subject and the validity of a certificate.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::CertificateDer;
 use x509_cert::der::Decode as _;
 
-/// What an operator wants to know of a certificate.
+/// The fields of a certificate that an operator needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// The distinguished name of its owner.
@@ -18,7 +18,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// `None` where this is no certificate.
+    /// Reads a certificate; `None` if it is not valid DER of a certificate.
     pub(super) fn read(der: &CertificateDer<'_>) -> Option<Self> {
         let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
@@ -29,7 +29,7 @@ impl Certificate {
         })
     }
 
-    /// What is wrong with it at this moment, if anything.
+    /// Returns why the certificate is not valid at this time, if it is not.
     pub fn untimely(&self, now: SystemTime) -> Option<&'static str> {
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
@@ -42,7 +42,7 @@ impl Certificate {
         }
     }
 
-    /// When it expires, as RFC 3339.
+    /// Returns the end of its validity, as RFC 3339.
     pub fn expires(&self) -> String {
         jiff::Timestamp::from_second(self.not_after).map_or_else(|_| self.not_after.to_string(), |at| at.to_string())
     }

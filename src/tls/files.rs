@@ -1,4 +1,4 @@
-//! From PEM files to what a handshake needs, or to everything that is wrong with them.
+//! Reads and validates the PEM files of the webhook listener.
 
 use std::fmt;
 use std::fs::File;
@@ -18,34 +18,34 @@ use super::provider::provider;
 
 /// The variable that names the certificate.
 pub const CERT: &str = "BRIDGE_TLS_CERT";
-/// The variable that names its key.
+/// The variable that names the private key.
 pub const KEY: &str = "BRIDGE_TLS_KEY";
-/// The variable that names the authorities.
+/// The variable that names the CA certificates.
 pub const CLIENT_CA: &str = "BRIDGE_TLS_CLIENT_CA";
-/// A chain is a few kilobytes, a list of authorities some more; the bound keeps a wrong path
-/// (`/dev/zero`) from eating memory.
+/// A chain has a few kilobytes, a list of CAs some more. The limit protects the memory from a wrong path
+/// (`/dev/zero`).
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Where the PEM files are.
+/// The paths of the PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The certificate and the intermediate ones behind it.
+    /// The certificate, followed by its intermediate certificates.
     pub cert: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
-    /// The authorities one of which must have signed the peer's certificate.
+    /// The CA certificates. One of them must have issued the peer's certificate.
     pub client_ca: Option<PathBuf>,
 }
 
-/// What is wrong with one of the files. Holds nothing of its content.
+/// The error of one of the files. It contains nothing of the file's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}; {fix}")]
 pub struct TlsFault {
     /// The variable that names the file.
     pub name: &'static str,
-    /// What is wrong.
+    /// The file and its error.
     pub problem: String,
-    /// What to do about it.
+    /// The fix.
     pub fix: &'static str,
 }
 
@@ -55,7 +55,7 @@ impl TlsFault {
     }
 }
 
-/// What stood in the files, sound and fitting together.
+/// The validated content of the files.
 #[derive(Clone)]
 pub struct Material {
     pub(super) key: Arc<CertifiedKey>,
@@ -70,7 +70,7 @@ impl Material {
         &self.certificate
     }
 
-    /// The authorities of the peers' certificates; none where peers need none.
+    /// The CA certificates for client certificates; empty if clients need none.
     pub fn authorities(&self) -> &[Certificate] {
         &self.authorities
     }
@@ -86,11 +86,10 @@ impl fmt::Debug for Material {
 }
 
 impl Files {
-    /// Reads and checks all of them. A certificate that has expired is no fault: see
-    /// [`Certificate::untimely`].
+    /// Reads and validates all files. An expired certificate is not an error: see [`Certificate::untimely`].
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All errors of all files.
     pub fn read(&self) -> Result<Material, Vec<TlsFault>> {
         let chain = certificates(CERT, &self.cert);
         let key = private_key(&self.key);
@@ -121,16 +120,16 @@ impl Files {
         CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 let problem = format!("is not the key of the certificate in {}", self.cert.display());
-                TlsFault::new(KEY, &self.key, problem, "put certificate and key of the same pair there")
+                TlsFault::new(KEY, &self.key, problem, "name the certificate and the key of one pair")
             }
             Error::InvalidCertificate(_) => {
-                TlsFault::new(CERT, &self.cert, "holds a certificate that cannot be read", "have it issued anew")
+                TlsFault::new(CERT, &self.cert, "contains a certificate that cannot be parsed", "have it issued again")
             }
-            // Its text may quote nothing of a key: it is a word of rustls or of ring.
+            // The text of other errors is left out, because it must not quote any part of a key.
             _ => TlsFault::new(
                 KEY,
                 &self.key,
-                "holds a key of a kind that TLS cannot use here",
+                "contains a key of an unsupported kind",
                 "use an ECDSA (P-256, P-384), Ed25519 or RSA (2048 bits or more) key",
             ),
         })
@@ -145,8 +144,8 @@ impl Files {
             TlsFault::new(
                 CLIENT_CA,
                 path,
-                "holds a certificate that is none of an authority",
-                "name the certificates of the authorities that sign the peers' certificates",
+                "contains a certificate that is not a CA certificate",
+                "name the CA certificates that issue the client certificates",
             )
         };
         let mut roots = RootCertStore::empty();
@@ -158,15 +157,15 @@ impl Files {
     }
 }
 
-/// All certificates of a file; at least one.
+/// Reads all certificates of a file; at least one.
 fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'static>>, Vec<Certificate>), TlsFault> {
     let text = contents(name, path)?;
     let broken = || {
         TlsFault::new(
             name,
             path,
-            "is no PEM file of certificates",
-            "write it as PEM, each certificate from its BEGIN to its END line",
+            "is not a PEM file of certificates",
+            "write it as PEM, each certificate from its BEGIN line to its END line",
         )
     };
     let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(|_| broken())?;
@@ -174,7 +173,7 @@ fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'
         return Err(TlsFault::new(
             name,
             path,
-            "holds no certificate",
+            "contains no certificate",
             "put BEGIN CERTIFICATE to END CERTIFICATE into it",
         ));
     }
@@ -187,21 +186,21 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
     let has = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
     if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
         let fix =
-            "write it without a password (openssl pkey -in KEY -out PLAIN) into a file that only the bridge may read";
-        return Err(TlsFault::new(KEY, path, "holds an encrypted key, which cannot be used", fix));
+            "write it without a password (openssl pkey -in KEY -out PLAIN) into a file that only the bridge can read";
+        return Err(TlsFault::new(KEY, path, "contains an encrypted key, which is not supported", fix));
     }
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         pem::Error::NoItemsFound => {
-            TlsFault::new(KEY, path, "holds no private key", "put BEGIN PRIVATE KEY to END PRIVATE KEY into it")
+            TlsFault::new(KEY, path, "contains no private key", "put BEGIN PRIVATE KEY to END PRIVATE KEY into it")
         }
-        _ => TlsFault::new(KEY, path, "is no PEM file of a private key", "write it as PEM (PKCS#8, PKCS#1 or SEC1)"),
+        _ => TlsFault::new(KEY, path, "is not a PEM file of a private key", "write it as PEM (PKCS#8, PKCS#1 or SEC1)"),
     })
 }
 
 fn contents(name: &'static str, path: &Path) -> Result<Vec<u8>, TlsFault> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(|error| {
-        TlsFault::new(name, path, format_args!("cannot be read: {error}"), "name a file that this process may read")
+        TlsFault::new(name, path, format_args!("cannot be read: {error}"), "name a file that this process can read")
     })?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(TlsFault::new(name, path, "is larger than 1 MiB", "name a PEM file"));

@@ -1,4 +1,4 @@
-//! What new connections get, until it is replaced.
+//! The current certificate of the webhook listener, which can be replaced.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,22 +14,22 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, Sign
 use super::files::Material;
 use super::provider::provider;
 
-/// Log lines about failed handshakes: the first so many, then one of as many. A peer that can connect
-/// must not fill the disk.
+/// The first failed handshakes are logged, up to this number; after that, one of this number. A peer that can
+/// connect must not fill the disk with log lines.
 const FAILURES_LOGGED: u64 = 100;
 
-/// The present certificate, key and authorities.
+/// The current certificate, key and CA certificates, and the counters of handshakes.
 #[derive(Debug)]
 pub struct Listener {
     present: RwLock<Arc<Material>>,
-    /// Handshakes of which a first byte arrived.
+    /// Handshakes whose first byte has arrived.
     begun: AtomicU64,
     done: AtomicU64,
     failed: AtomicU64,
 }
 
 impl Listener {
-    /// Begins with this.
+    /// Starts with this material.
     pub fn new(material: Material) -> Arc<Self> {
         Arc::new(Self {
             present: RwLock::new(Arc::new(material)),
@@ -39,38 +39,37 @@ impl Listener {
         })
     }
 
-    /// Puts other material in place, from the next handshake on. Whether peers need a certificate is
-    /// settled once.
+    /// Replaces the material from the next handshake on. Whether clients need a certificate is fixed at the start.
     pub fn replace(&self, material: Material) {
         *self.present.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
     }
 
-    /// What the next handshake gets.
+    /// The material of the next handshake.
     pub fn present(&self) -> Arc<Material> {
         Arc::clone(&self.present.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Handshakes begun so far.
+    /// The number of started handshakes.
     pub fn begun(&self) -> u64 {
         self.begun.load(Relaxed)
     }
 
-    /// Handshakes that made a connection.
+    /// The number of successful handshakes.
     pub fn done(&self) -> u64 {
         self.done.load(Relaxed)
     }
 
-    /// Counts a handshake that made a connection.
+    /// Counts a successful handshake.
     pub fn note_done(&self) {
         self.done.fetch_add(1, Relaxed);
     }
 
-    /// Counts a handshake of which the first byte has arrived.
+    /// Counts a handshake whose first byte has arrived.
     pub fn note_begun(&self) {
         self.begun.fetch_add(1, Relaxed);
     }
 
-    /// Counts a handshake that made no connection, and logs why, within a bound.
+    /// Counts a failed handshake, and logs the reason within [`FAILURES_LOGGED`].
     pub fn note_failed(&self, peer: IpAddr, error: &std::io::Error) {
         let failed = self.failed.fetch_add(1, Relaxed) + 1;
         if failed > FAILURES_LOGGED && !failed.is_multiple_of(FAILURES_LOGGED) {
@@ -78,22 +77,22 @@ impl Listener {
         }
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         if let Some(Error::InvalidCertificate(_)) = inner {
-            tracing::warn!(event = "client_certificate_refused", %peer, %error, failed, "a peer's certificate was refused");
+            tracing::warn!(event = "client_certificate_refused", %peer, %error, failed, "client certificate refused");
         } else {
             tracing::warn!(event = "tls_handshake_failed", %peer, %error, failed, "TLS handshake failed");
         }
     }
 
-    /// Handshakes that made no connection.
+    /// The number of failed handshakes.
     pub fn failed(&self) -> u64 {
         self.failed.load(Relaxed)
     }
 
-    /// The configuration of a server that asks here in every handshake. Sessions are not resumed: a
-    /// resumed one would be one of earlier authorities.
+    /// Returns a server configuration that uses the current material in every handshake. Sessions are not resumed: a
+    /// resumed session would be based on earlier CAs.
     ///
     /// # Errors
-    /// The provider lacks what TLS needs.
+    /// The provider does not support TLS.
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, Error> {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
         let builder = if self.present().clients.is_some() {
@@ -109,11 +108,11 @@ impl Listener {
 
     fn clients(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let verifier = self.present().clients.clone();
-        verifier.ok_or_else(|| Error::General("no authorities for certificates of peers".to_owned()))
+        verifier.ok_or_else(|| Error::General("no CA certificates for client certificates".to_owned()))
     }
 }
 
-/// Our side of a handshake.
+/// Provides the server certificate.
 #[derive(Debug)]
 struct Own(Arc<Listener>);
 
@@ -123,12 +122,12 @@ impl ResolvesServerCert for Own {
     }
 }
 
-/// The peer's side, where it needs a certificate.
+/// Verifies client certificates.
 #[derive(Debug)]
 struct Clients(Arc<Listener>);
 
 impl ClientCertVerifier for Clients {
-    // None: a peer presents what it has, whichever authorities are in place by now.
+    // No hints: a client presents its certificate, whichever CAs are configured now.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

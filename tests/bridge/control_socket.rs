@@ -50,7 +50,7 @@ fn a_spool_whose_path_is_longer_than_a_sockets_address_works_too() {
     let mut bridge = setup.start();
     malformed(&bridge, "no");
     run(&setup, 0, &["quarantine", "drop", "1"]);
-    assert!(bridge.process.log_of("dropped from quarantine").len() == 1, "the running node did it");
+    assert!(bridge.process.log_of("entry_dropped").len() == 1, "the running node did it");
     bridge.process.signal(Signal::TERM);
     assert_eq!(bridge.process.wait_exit(PATIENCE), 0);
     assert!(!dir.join("control.sock").exists());
@@ -63,7 +63,7 @@ fn a_file_system_without_sockets_costs_the_changing_commands_and_nothing_else() 
     std::fs::create_dir_all(setup.spool_dir().join("control.sock/inside")).unwrap();
     let bridge = setup.start();
     assert!(
-        bridge.process.log_lines().iter().any(|line| line.contains("no control socket")),
+        bridge.process.log_lines().iter().any(|line| line.contains("control_socket_unavailable")),
         "{}",
         bridge.process.tail()
     );

@@ -61,6 +61,7 @@ mod io_campaign;
 mod io_errors;
 mod kept;
 mod lifecycle;
+mod log_events;
 mod logging;
 mod loopback;
 mod metric_catalogue;

@@ -97,7 +97,7 @@ fn a_record_that_kafka_refused_goes_out_as_it_was_once_the_cause_is_gone() {
     let said = run(bridge.setup(), 0, &["quarantine", "requeue", "2"]);
     let uuid = refused["bridge_spool"].as_str().unwrap();
     assert!(said.contains(&format!("requeued as bridge_seq 6 of {uuid}; was 4 of {uuid}")), "{said}");
-    let logged = bridge.process.wait_for_line("requeued from quarantine");
+    let logged = bridge.process.wait_for_line("entry_requeued");
     assert_eq!((&logged["was_seq"], &logged["bridge_seq"]), (&4.into(), &6.into()), "who misses 4 finds it");
     bridge.wait_published();
     assert_accounts(&bridge);

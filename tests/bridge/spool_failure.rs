@@ -92,7 +92,7 @@ fn where_that_is_wanted_it_publishes_past_the_spool_says_so_and_goes_back_to_it(
     assert_eq!(status, 200, "{answer}");
     assert!(answer["degraded"][0].as_str().unwrap().starts_with("spool broken"), "{answer}");
     assert_eq!(bridge.status()["degraded"], answer["degraded"]);
-    assert_eq!(bridge.process.log_of("the spool cannot be written: recalls are published to Kafka directly").len(), 1);
+    assert_eq!(bridge.process.log_of("direct_publish_started").len(), 1);
     expect_accounts(&bridge, 1.0, 39.0);
     assert_eq!((counted(&bridge, "accepted"), counted(&bridge, "accepted_unspooled")), (1.0, 20.0));
 

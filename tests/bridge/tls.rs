@@ -103,7 +103,7 @@ fn where_an_authority_for_clients_is_named_only_its_certificates_are_let_in() {
     assert!(is_served(&bridge, &as_peer(&vendor.issue("vendor", &[])), 4), "of the authority");
 
     let refused = eventually("both refusals are in the log", || {
-        let lines = bridge.process.log_of("a peer's certificate was refused");
+        let lines = bridge.process.log_of("client_certificate_refused");
         (lines.len() == 2).then_some(lines)
     });
     assert!(refused[0]["error"].as_str().unwrap().contains("UnknownIssuer"), "{refused:?}");

@@ -27,7 +27,7 @@ fn fill(broker: &Broker) {
 
 /// Offsets that were read back, by the log.
 fn offsets_read(bridge: &crate::bridge::Bridge) -> u64 {
-    bridge.process.log_of("reading the topic back").iter().map(|line| line["offsets"].as_u64().unwrap()).sum()
+    bridge.process.log_of("reconcile_started").iter().map(|line| line["offsets"].as_u64().unwrap()).sum()
 }
 
 #[test]

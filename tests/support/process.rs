@@ -83,24 +83,24 @@ impl Process {
         self.stdout.get()
     }
 
-    /// Log lines so far that are JSON and have this message.
-    pub fn log_of(&self, message: &str) -> Vec<Value> {
+    /// Log lines so far that are JSON and have this event code, or this message.
+    pub fn log_of(&self, event: &str) -> Vec<Value> {
         let lines = self.log_lines();
         let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        parsed.filter(|line| line["message"] == message).collect()
+        parsed.filter(|line| line["event"] == event || line["message"] == event).collect()
     }
 
-    /// The first log line with this message; panics with the log's tail where none comes, or the
-    /// process ends.
+    /// The first log line with this event code, or this message. Panics with the end of the log if none arrives, or
+    /// the process ends.
     #[track_caller]
-    pub fn wait_for_line(&self, message: &str) -> Value {
+    pub fn wait_for_line(&self, event: &str) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
             let over = self.stderr.reader.as_ref().is_none_or(JoinHandle::is_finished);
-            if let Some(line) = self.log_of(message).into_iter().next() {
+            if let Some(line) = self.log_of(event).into_iter().next() {
                 return line;
             }
-            assert!(!over && Instant::now() < until, "no log line {message:?}; the log's end:\n{}", self.tail());
+            assert!(!over && Instant::now() < until, "no log line {event:?}; the log's end:\n{}", self.tail());
             std::thread::sleep(POLL);
         }
     }

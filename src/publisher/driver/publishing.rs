@@ -1,4 +1,4 @@
-//! What the machine says about records: publish them, or move them out of the way.
+//! The driver's actions on records: publish them, or move them to quarantine.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,27 +30,30 @@ impl Driver {
             query: String::new(),
             body,
         };
-        if self.told.replace(seq) != Some(seq) {
+        if self.logged.replace(seq) != Some(seq) {
             let (reason, detail) = (entry.reason, &entry.detail);
-            tracing::error!(event = "record_refused", seq, reason, detail, "Kafka refused a record for good");
+            tracing::error!(
+                event = "record_refused",
+                seq,
+                reason,
+                detail,
+                "Kafka rejected a record permanently; the record goes to quarantine, publishing continues"
+            );
         }
         Ok(kept(self.spool.quarantine_record(seq, entry))?.map(|()| Event::Quarantined { until: seq + 1 }))
     }
 
-    /// Moves a damaged row out of the way of its successors. Nothing of it is published: which of its
-    /// events are still whole cannot be told.
+    /// Moves a corrupted row to quarantine, so that publishing continues with its successors. No event of the row is
+    /// published, because the checksum covers the row as a whole.
     fn set_aside(&mut self, from: Seq, damage: Damage) -> Result<Result<Event, Trouble>, PublisherError> {
         let until = damage.until;
         let found = (from..until).filter(|&seq| self.machine.is_published(seq)).count() as u64;
         if found == until - from {
-            tracing::warn!(%damage, "a damaged row of the spool is left out: Kafka has all of it");
+            tracing::warn!(event = "row_skipped", %damage, "corrupted row skipped: Kafka has all its records");
             return Ok(Ok(Event::Committed { until, next: Positions::new() }));
         }
-        if self.told.replace(from) != Some(from) {
-            tracing::error!(
-                event = "row_damaged", %damage,
-                "a row of the spool is damaged: it goes to quarantine, what follows goes on"
-            );
+        if self.logged.replace(from) != Some(from) {
+            tracing::error!(event = "row_damaged", %damage, "corrupted row quarantined; publishing continues");
         }
         let entry = damaged::entry(damage, from, found, |seq| self.machine.name(seq));
         Ok(kept(self.spool.quarantine_events(from..until, entry))?.map(|()| Event::Quarantined { until }))
@@ -63,7 +66,7 @@ impl Driver {
         records: u64,
     ) -> Result<Result<Event, Trouble>, PublisherError> {
         if self.show(KafkaState::Ready) {
-            tracing::info!("Kafka is ready");
+            tracing::info!(event = "kafka_ready", "Kafka is ready");
         }
         if !self.stopping() && !self.spool.wait_for(from, IDLE_WAIT) {
             return self.watched(CALL_BOUND, Self::idle);
@@ -134,7 +137,7 @@ impl Driver {
         }))
     }
 
-    /// Nothing to publish: serves callbacks, and asks now and then whether Kafka is there.
+    /// Serves callbacks while the backlog is empty, and checks from time to time whether Kafka is reachable.
     fn idle(&mut self) -> Result<Event, Trouble> {
         if let Some(producer) = &self.producer {
             producer.idle()?;

@@ -1,15 +1,15 @@
-//! What a client complained of while a call failed: often the cause behind a time-out.
+//! Errors that a client reports in callbacks while a call fails: often the cause of a timeout.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::errors::kind;
 
-/// One complaint of librdkafka.
+/// One error that librdkafka reported.
 #[derive(Debug, Clone)]
 pub(in crate::publisher) struct Complaint {
     /// A label value of `kafka_errors_total{kind}`.
     pub(in crate::publisher) kind: &'static str,
-    /// librdkafka's own sentence, on one line.
+    /// librdkafka's text, on one line.
     pub(in crate::publisher) reason: String,
     weight: u8,
 }
@@ -18,26 +18,26 @@ impl Complaint {
     pub(in crate::publisher) fn new(error: &KafkaError, reason: &str) -> Self {
         let code = error.rdkafka_error_code();
         let mut kind = code.map_or("other", kind);
-        // With TLS 1.3 a broker refuses a certificate after the handshake, and then the connection is
-        // only reported as broken, by this alert.
+        // With TLS 1.3, a broker rejects a certificate after the handshake. librdkafka then reports only a broken
+        // connection, with this alert.
         if kind == "transport" && reason.contains("SSL") && reason.contains("alert") {
             kind = "authentication";
         }
         let weight = match (kind, code) {
             ("authentication", _) => 2,
-            // It says less than what came before it.
+            // It follows from an earlier, more specific error.
             (_, Some(RDKafkaErrorCode::AllBrokersDown)) => 0,
             _ => 1,
         };
         let mut reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        // librdkafka has one sentence for all of it.
+        // librdkafka has one text for all these causes.
         if reason.contains("broker certificate could not be verified") {
             reason += "; it may also have expired, or name another host";
         }
         Self { kind, reason, weight }
     }
 
-    /// The broker gives no producer id. What passes by itself is no refusal.
+    /// The broker assigns no producer id. Temporary reasons are of the kind `transport`.
     pub(in crate::publisher) fn no_producer_id(reason: &str) -> Self {
         let passing = ["coordinator", "in progress", "available", "timed out", "retriable", "transport"];
         let lower = reason.to_lowercase();
@@ -46,7 +46,7 @@ impl Complaint {
         Self { kind, reason, weight: if kind == "unsupported" { 2 } else { 1 } }
     }
 
-    /// Whether this one says more than another that came before it.
+    /// Whether this error is at least as specific as an earlier one.
     pub(in crate::publisher) fn outweighs(&self, before: &Self) -> bool {
         self.weight >= before.weight
     }

@@ -1,4 +1,4 @@
-//! What librdkafka calls back with.
+//! The callbacks of librdkafka: delivery reports, errors, log lines, statistics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -18,18 +18,18 @@ use crate::spool::{Positions, Seq};
 /// The delivery reports of one transaction.
 #[derive(Debug, Default)]
 pub(in crate::publisher) struct Reports {
-    /// Records that the broker has.
+    /// The number of records that the broker acknowledged.
     pub(in crate::publisher) delivered: u64,
     /// The offset after the last record, by partition.
     pub(in crate::publisher) next: Positions,
-    /// The first record refused for good.
+    /// The first poison record.
     pub(in crate::publisher) refused: Option<(Seq, Refusal)>,
     /// The first error of another kind.
     pub(in crate::publisher) failed: Option<KafkaError>,
 }
 
 impl Reports {
-    /// Notes that a record will never be taken.
+    /// Notes a poison record; keeps the one with the lowest number.
     pub(in crate::publisher) fn refuse(&mut self, seq: Seq, code: RDKafkaErrorCode, error: &KafkaError) {
         if self.refused.as_ref().is_none_or(|(first, _)| seq < *first) {
             self.refused = Some((seq, Refusal { reason: refusal_reason(code), detail: error.to_string() }));
@@ -37,34 +37,34 @@ impl Reports {
     }
 }
 
-/// Takes delivery reports, errors and log lines of one client.
+/// Collects delivery reports, errors and log lines of one client.
 #[derive(Debug, Default)]
 pub(in crate::publisher) struct Context {
     reports: Mutex<Reports>,
     complaint: Mutex<Option<Complaint>>,
-    /// Log lines and errors so far.
+    /// The number of log lines and errors so far.
     heard: AtomicU64,
     has_producer_id: AtomicBool,
 }
 
 impl Context {
-    /// The reports since the last call.
+    /// Returns the reports since the last call.
     pub(in crate::publisher) fn take_reports(&self) -> Reports {
         std::mem::take(&mut self.reports.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a report told of a failure.
+    /// Whether a report contains an error.
     pub(in crate::publisher) fn has_failed(&self) -> bool {
         let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         reports.failed.is_some() || reports.refused.is_some()
     }
 
-    /// How much the client has said so far.
+    /// The number of log lines and errors so far.
     pub(in crate::publisher) fn heard(&self) -> u64 {
         self.heard.load(Relaxed)
     }
 
-    /// Whether the broker has given the producer an id, as the client's statistics tell.
+    /// Whether the broker has assigned a producer id, according to the client's statistics.
     pub(in crate::publisher) fn has_producer_id(&self) -> bool {
         self.has_producer_id.load(Relaxed)
     }
@@ -76,19 +76,19 @@ impl Context {
         }
     }
 
-    /// The complaint since the last call that says most.
+    /// Returns the most informative complaint since the last call.
     pub(in crate::publisher) fn take_complaint(&self) -> Option<Complaint> {
         self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl ClientContext for Context {
-    // The publisher logs one line per change of state; librdkafka's own lines, one or more per
-    // attempt, are for those who ask for them.
+    // The publisher logs one line per change of state. librdkafka logs one or more lines per attempt, so they appear
+    // only at the level `debug`.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.heard.fetch_add(1, Relaxed);
-        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
-        // It tries for ever, and says why nowhere else.
+        tracing::debug!(target: "librdkafka", event = "librdkafka_log", ?level, facility, "{message}");
+        // librdkafka retries forever, and reports the reason only in this log line.
         if facility == "GETPID" && message.contains("Failed to acquire") {
             self.hear(Complaint::no_producer_id(message));
         }
@@ -96,7 +96,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.heard.fetch_add(1, Relaxed);
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
+        tracing::debug!(target: "librdkafka", event = "librdkafka_error", %error, "{reason}");
         self.hear(Complaint::new(&error, reason));
     }
 
@@ -109,7 +109,7 @@ impl ClientContext for Context {
     }
 }
 
-/// What is read of librdkafka's statistics (its `STATISTICS.md`).
+/// The fields used of librdkafka's statistics (its `STATISTICS.md`).
 #[derive(Debug, serde::Deserialize)]
 struct Statistics {
     eos: Option<Eos>,

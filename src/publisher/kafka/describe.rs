@@ -1,4 +1,4 @@
-//! How a topic is set up, for `check-config`.
+//! Reads the settings of a topic, for `check-config`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use rdkafka::error::KafkaError;
 use super::context::Context;
 use super::errors::Trouble;
 
-const DOING: &str = "asking for the topic's settings";
+const DOING: &str = "reading the topic's settings";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The settings of a topic by their names, defaults of the broker included.
+/// The settings of a topic by their names, including the broker's defaults.
 pub type Settings = BTreeMap<String, String>;
 
-/// The replicas of the partition that has the fewest.
+/// Returns the number of replicas of the partition with the fewest.
 ///
 /// # Errors
-/// The broker cannot be reached, or does not tell.
+/// The broker is unreachable, or refuses the request.
 pub fn replicas(config: &ClientConfig, topic: &str) -> Result<usize, Trouble> {
-    let fault = |error: KafkaError| Trouble::new("asking for the topic", &error);
+    let fault = |error: KafkaError| Trouble::new("describing the topic", &error);
     let mut config = config.clone();
     config.set("allow.auto.create.topics", "false");
     let client: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(fault)?;
@@ -31,10 +31,10 @@ pub fn replicas(config: &ClientConfig, topic: &str) -> Result<usize, Trouble> {
     Ok(partitions.map(|partition| partition.replicas().len()).min().unwrap_or(0))
 }
 
-/// What the topic is set to.
+/// Returns the settings of the topic.
 ///
 /// # Errors
-/// The right `DescribeConfigs` on the topic is missing, or the broker knows no such question.
+/// The right `DescribeConfigs` on the topic is missing, or the broker does not support the request.
 pub fn settings(config: &ClientConfig, topic: &str) -> Result<Settings, Trouble> {
     let fault = |error: KafkaError| Trouble::new(DOING, &error);
     let other = |text: String| Trouble { kind: "other", doing: DOING, text };
@@ -43,11 +43,11 @@ pub fn settings(config: &ClientConfig, topic: &str) -> Result<Settings, Trouble>
     let resource = ResourceSpecifier::Topic(topic);
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
     let described = runtime.block_on(admin.describe_configs([&resource], &options)).map_err(fault)?;
-    let described = described.into_iter().next().ok_or_else(|| other("no answer".to_owned()))?;
+    let described = described.into_iter().next().ok_or_else(|| other("empty response".to_owned()))?;
     let described = described.map_err(|code| fault(KafkaError::AdminOp(code)))?;
-    // The client library passes a refusal on as an answer without settings.
+    // The client library returns a missing right as a response without settings.
     if described.entries.is_empty() {
-        let text = "the broker tells none".to_owned();
+        let text = "the broker returned no settings".to_owned();
         return Err(Trouble { kind: "authorization", doing: DOING, text });
     }
     Ok(described.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())

@@ -1,4 +1,4 @@
-//! What Kafka's errors mean for the bridge.
+//! Classifies Kafka's errors by their meaning for the bridge.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -18,7 +18,7 @@ pub const KINDS: [&str; 12] = [
     "quarantine_full",
 ];
 
-/// What a person has to change where no retry ends a failure of this kind; none where one may.
+/// Returns the change that an operator must make, for a kind of error that no retry fixes.
 pub fn needs_you(kind: &str) -> Option<&'static str> {
     match kind {
         "authentication" => Some("check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_… and KAFKA_SSL_… against the broker"),
@@ -28,52 +28,52 @@ pub fn needs_you(kind: &str) -> Option<&'static str> {
         ),
         "unknown_topic" => Some("create the topic, correct BRIDGE_TOPIC, or set BRIDGE_TOPIC_CREATE=true"),
         "compression" => Some(
-            "the broker does not take records as they are compressed: set KAFKA_COMPRESSION_TYPE=gzip, or \
+            "the broker rejects the compression of the records: set KAFKA_COMPRESSION_TYPE=gzip, or \
              KAFKA_COMPRESSION_TYPE=none",
         ),
         "unsupported" => Some(
-            "the broker must let the bridge have a producer id (InitProducerId: Apache Kafka from 0.11, \
-             transaction.max.timeout.ms at least 15000); where it has no transactions, set \
+            "the broker must assign a producer id (InitProducerId: Apache Kafka 0.11 or later, \
+             transaction.max.timeout.ms at least 15000); for a broker without transactions, set \
              BRIDGE_DELIVERY=at_least_once",
         ),
         "quarantine_full" => Some(
-            "a record that Kafka refuses has no room in quarantine, and all that follows waits: requeue or drop \
+            "a record that Kafka rejects has no room in quarantine, and the records after it wait: requeue or drop \
              entries, or raise BRIDGE_QUARANTINE_MAX_BYTES",
         ),
         _ => None,
     }
 }
 
-/// A failed step, as it is logged and shown in `/status`.
+/// A failed step of the publisher, as it is logged and shown in `/status`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{doing}: {text}{}", needs_you(kind).map_or(String::new(), |what| format!("; needs you: {what}")))]
 pub struct Trouble {
     /// One of [`KINDS`].
     pub kind: &'static str,
-    /// What was being done.
+    /// The step that failed, as a participle: "publishing".
     pub doing: &'static str,
-    /// What Kafka or librdkafka said.
+    /// The error text of Kafka or librdkafka.
     pub text: String,
 }
 
 impl Trouble {
-    /// From an error of the client library.
+    /// Classifies an error of the client library.
     pub fn new(doing: &'static str, error: &KafkaError) -> Self {
         let kind = error.rdkafka_error_code().map_or("other", kind);
-        // Answered to records, it is about how they are packed.
+        // As a response to records, this error is about their compression.
         let kind = if doing == PUBLISHING && is_about_packing(error) { "compression" } else { kind };
         let fatal = matches!(error, KafkaError::Transaction(inner) if inner.is_fatal());
         let kind = if fatal && kind == "other" { "fatal" } else { kind };
         Self { kind, doing, text: error.to_string() }
     }
 
-    /// A wait that reached its bound.
+    /// A wait that timed out.
     pub fn timeout(doing: &'static str, text: String) -> Self {
         Self { kind: "timeout", doing, text }
     }
 }
 
-/// What is being done while records are on their way.
+/// The step of sending records.
 pub(super) const PUBLISHING: &str = "publishing";
 
 fn is_about_packing(error: &KafkaError) -> bool {
@@ -84,7 +84,7 @@ fn is_about_packing(error: &KafkaError) -> bool {
     )
 }
 
-/// The kind of an error code.
+/// Returns the kind of an error code, one of [`KINDS`].
 pub fn kind(code: RDKafkaErrorCode) -> &'static str {
     use RDKafkaErrorCode as E;
     match code {
@@ -124,7 +124,7 @@ pub fn kind(code: RDKafkaErrorCode) -> &'static str {
     }
 }
 
-/// Whether the broker, or the client on its behalf, will never take this record.
+/// Whether the broker, or the client on its behalf, rejects this record permanently.
 pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
     matches!(
@@ -138,7 +138,7 @@ pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// The reason under which a refused record is kept.
+/// Returns the quarantine reason of a poison record.
 pub fn refusal_reason(code: RDKafkaErrorCode) -> &'static str {
     use RDKafkaErrorCode as E;
     match code {

@@ -1,4 +1,4 @@
-//! The thin side: every call to librdkafka.
+//! All calls to librdkafka.
 
 mod complaint;
 pub(super) mod context;
@@ -14,13 +14,13 @@ pub(super) mod verify_reason;
 
 use std::time::{Duration, Instant};
 
-/// For what a client complained of while a call failed: log lines and errors wait in one queue, and
-/// polling without waiting takes only the first of them.
+/// The wait of one poll for a client's errors after a failed call: log lines and errors share one queue, and a poll
+/// without a wait takes only the first of them.
 const COMPLAINTS: Duration = Duration::from_millis(5);
-/// With `KAFKA_DEBUG` many thousands of lines, each to be written, may stand before the one that matters.
+/// The total time for this. With `KAFKA_DEBUG`, many thousands of lines may precede the relevant error.
 const COMPLAINTS_MAX: Duration = Duration::from_secs(10);
 
-/// Polls until nothing more is said.
+/// Polls until the client reports no more lines and errors.
 fn hear_complaints(context: &context::Context, poll: impl Fn(Duration)) {
     let started = Instant::now();
     loop {

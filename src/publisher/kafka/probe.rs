@@ -1,4 +1,4 @@
-//! Questions to a broker outside of publishing, for `check-config`.
+//! Checks of a broker without publishing, for `check-config`.
 
 use rdkafka::ClientConfig;
 use uuid::Uuid;
@@ -9,18 +9,18 @@ use super::slowness::Slowness;
 use super::topic::Topic;
 use super::verify_reason;
 
-/// The number of brokers that there are.
+/// Returns the number of brokers.
 ///
 /// # Errors
-/// None of them can be reached, or lets nobody in by these credentials.
+/// No broker is reachable, or the credentials are rejected.
 pub fn brokers(config: &ClientConfig) -> Result<usize, Trouble> {
     Topic::new(config, "")?.brokers().map_err(|trouble| verify_reason::explain(config, trouble))
 }
 
-/// The number of partitions of a topic; none where it is not there.
+/// Returns the number of partitions of a topic; `None` if the topic does not exist.
 ///
 /// # Errors
-/// The broker cannot be reached or refuses to tell.
+/// The broker is unreachable or refuses the request.
 pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, Trouble> {
     match Topic::new(config, topic)?.offsets(None) {
         Ok(offsets) => Ok(Some(offsets.len())),
@@ -29,11 +29,11 @@ pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, T
     }
 }
 
-/// Whether the broker takes the producer that `serve` uses: under the bridge's prefix with transactions,
-/// without them with a producer id of its own. Nothing is written.
+/// Checks that the broker accepts the producer that `serve` uses: with transactions under the bridge's prefix,
+/// otherwise with a producer id. Writes nothing.
 ///
 /// # Errors
-/// It does not; the trouble says what to change.
+/// The broker does not accept it; the error names the setting to change.
 pub fn producer(config: &ClientConfig, topic: &str, transactional: bool) -> Result<(), Trouble> {
     let id = transactional.then(|| format!("recall-bridge.{}", Uuid::nil()));
     Producer::connect(config, topic, id.as_deref(), Slowness::default()).map(drop)

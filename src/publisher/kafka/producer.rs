@@ -1,4 +1,4 @@
-//! One producer: connected and fenced once, then one transaction after the other.
+//! The producer: it is connected and fenced once, then publishes one transaction after the other.
 
 use std::time::{Duration, Instant};
 
@@ -15,25 +15,25 @@ use super::slowness::Slowness;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, Record};
 use crate::spool::Seq;
 
-/// A commit is given this long even where publishing took nearly all of the time.
+/// The minimum timeout of a commit, even if publishing took nearly all of the time.
 const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-/// librdkafka meets `CONCURRENT_TRANSACTIONS` while the markers of the last commit are being
-/// written, and then waits 20 ms: starting a little later is faster.
+/// While the markers of the last commit are being written, librdkafka gets `CONCURRENT_TRANSACTIONS` and then waits
+/// 20 ms. Starting a little later is faster.
 const AFTER_COMMIT: Duration = Duration::from_millis(2);
-/// How long to sleep while no delivery report is there. Flushing would wait in slices of 100 ms,
-/// and the client's `poll` spins through the last millisecond of any wait.
+/// The pause between two polls for delivery reports. Flushing would wait in steps of 100 ms, and the client's `poll`
+/// spins through the last millisecond of any wait.
 const POLL: Duration = Duration::from_micros(500);
 
 const CONNECTING: &str = "connecting to Kafka";
-/// How often a producer without transactions tells its state, until it has its id.
+/// The interval of statistics of a producer without transactions, until it has its id.
 const STATISTICS: Duration = Duration::from_millis(100);
 
-/// How a transaction ended, when it did not commit.
+/// Why a transaction did not commit.
 #[derive(Debug)]
 pub(in crate::publisher) enum Failure {
-    /// A record was refused for good.
+    /// Kafka rejected a record permanently.
     Refused(Box<Reports>),
-    /// What became of it is not known.
+    /// The outcome is unknown.
     Doubt(Trouble),
 }
 
@@ -46,8 +46,8 @@ pub(in crate::publisher) struct Producer {
 }
 
 impl Producer {
-    /// Makes a producer. With a `transactional_id`, waits until whatever an earlier producer of
-    /// that name left open is resolved, and its requests are fenced.
+    /// Creates a producer. With a `transactional_id`, waits until the open transaction of an earlier producer with that
+    /// id has ended and its requests are fenced.
     pub(in crate::publisher) fn connect(
         config: &ClientConfig,
         topic: &str,
@@ -66,10 +66,10 @@ impl Producer {
             config
                 .set("transactional.id", id)
                 .set("transaction.timeout.ms", millis(slowness.transaction_timeout()))
-                // librdkafka refuses a longer one beside a transaction's.
+                // librdkafka requires this timeout to be shorter than that of a transaction.
                 .set("socket.timeout.ms", millis(slowness.connect_timeout()));
         } else {
-            // The only way to learn whether the broker gave a producer id.
+            // Only the statistics show whether the broker has assigned a producer id.
             config.set("statistics.interval.ms", millis(STATISTICS));
         }
         let client: BaseProducer<Context> =
@@ -91,7 +91,8 @@ impl Producer {
         Ok(producer)
     }
 
-    /// Without transactions, nothing says that the broker refuses a producer id: records only wait.
+    /// Waits for the producer id. Without transactions, librdkafka reports no error if the broker refuses one: the
+    /// records only wait.
     fn wait_for_id(&self, timeout: Duration) -> Result<(), Trouble> {
         let until = Instant::now() + timeout;
         while !self.client.context().has_producer_id() {
@@ -109,7 +110,7 @@ impl Producer {
         Ok(())
     }
 
-    /// Publishes records in one transaction; returns the reports of all of them once it committed.
+    /// Publishes records in one transaction. Returns their delivery reports after the commit.
     pub(in crate::publisher) fn publish<'a>(
         &mut self,
         records: impl Iterator<Item = (Seq, (Uuid, u64), Record<'a>)>,
@@ -130,7 +131,7 @@ impl Producer {
         }
         while self.client.in_flight_count() > 0 && !self.client.context().has_failed() {
             if Instant::now() >= until {
-                let text = format!("{} of {sent} records were not answered in time", self.client.in_flight_count());
+                let text = format!("{} of {sent} records were not acknowledged in time", self.client.in_flight_count());
                 return Err(Failure::Doubt(Trouble::timeout(DOING, text)));
             }
             self.serve();
@@ -162,7 +163,7 @@ impl Producer {
         record: &Record<'_>,
         until: Instant,
     ) -> Result<(), Failure> {
-        const DOING: &str = "handing a record to librdkafka";
+        const DOING: &str = "passing a record to librdkafka";
         let mut uuid = Uuid::encode_buffer();
         let uuid: &[u8] = spool.hyphenated().encode_lower(&mut uuid).as_bytes();
         let bridge_seq = bridge_seq.to_string();
@@ -170,7 +171,7 @@ impl Producer {
         for (key, value) in record.headers().chain([(BRIDGE_SPOOL, uuid), (BRIDGE_SEQ, bridge_seq.as_bytes())]) {
             headers = headers.insert(Header { key, value: Some(value) });
         }
-        // The bridge runs on 64-bit machines; the number only comes back in the report.
+        // The bridge runs on 64-bit machines. librdkafka only returns this number in the delivery report.
         let opaque = usize::try_from(seq).unwrap_or(usize::MAX);
         let mut message = BaseRecord::with_opaque_to(&self.topic, opaque)
             .key(record.key)
@@ -197,7 +198,7 @@ impl Producer {
         }
     }
 
-    /// Takes the delivery reports that are there; sleeps a little where there are none.
+    /// Serves pending delivery reports; sleeps for [`POLL`] if there are none.
     fn serve(&self) {
         let before = self.client.in_flight_count();
         self.client.poll(Duration::ZERO);
@@ -206,7 +207,7 @@ impl Producer {
         }
     }
 
-    /// Serves callbacks while nothing is to be done; tells of a producer that can go on no longer.
+    /// Serves callbacks while the backlog is empty. Returns the fatal error of the producer, if it has one.
     pub(in crate::publisher) fn idle(&self) -> Result<(), Trouble> {
         self.client.poll(Duration::ZERO);
         match self.client.client().fatal_error() {
@@ -224,7 +225,7 @@ impl Producer {
     }
 }
 
-/// A time-out is explained by what the client complained of meanwhile.
+/// Replaces the text of a timeout by the error that the client reported meanwhile, which is usually its cause.
 pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Context) -> Trouble {
     let mut trouble = Trouble::new(doing, error);
     if let Some(complaint) = context.take_complaint()
@@ -232,7 +233,7 @@ pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Conte
     {
         trouble.kind = complaint.kind;
         trouble.text = match complaint.kind {
-            // What failed by it says nothing beside it.
+            // The failed step adds nothing to this reason.
             "authentication" => complaint.reason,
             _ => format!("{} ({})", trouble.text, complaint.reason),
         };

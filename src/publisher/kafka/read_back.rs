@@ -1,4 +1,4 @@
-//! Reading the topic back: which sequence numbers of this spool does it hold?
+//! Reconciles with the topic: collects the sequence numbers of this spool that the topic holds.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,24 +18,22 @@ use crate::publisher::found::{Found, print};
 use crate::publisher::machine::Range;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL};
 
-const DOING: &str = "reading the topic back";
+const DOING: &str = "reconciling with the topic";
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for transactions of other nodes: theirs time out within 15 s, those of other
-/// producers within the broker's `transaction.max.timeout.ms` (15 min unless set); after this
-/// long the attempt starts anew.
+/// The longest wait for transactions of other producers. Those of other nodes time out within 15 s, others within
+/// the broker's `transaction.max.timeout.ms` (15 min by default). After this time, the attempt starts again.
 const STABLE_TIMEOUT: Duration = Duration::from_secs(120);
 const STABLE_POLL: Duration = Duration::from_millis(25);
-/// Longest time without a record or the end of a partition.
+/// The longest time without a record or the end of a partition.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Reads `ranges` in `read_committed` and notes what it finds. The ends are high watermarks taken
-/// after the fence; `stop` is asked between steps.
+/// Reads `ranges` in `read_committed` and returns the recovered set. The ends of the ranges are high watermarks
+/// taken after the fence. `stop` is called between steps.
 ///
-/// A range ends with a record at its end, or with the end of the partition, because markers and
-/// aborted records are not delivered. A partition that has just got a new leader may show an
-/// earlier end for a moment (KIP-207), so an end is believed only when a second reading from
-/// there, begun after the stable offset was asked for again, finds it too.
+/// A range ends with a record at its end, or with the end of the partition, because markers and aborted records
+/// are not delivered. A partition with a new leader may show an earlier end for a moment (KIP-207). So an end is
+/// accepted only if a second reading from there, after another query of the stable offset, finds it too.
 pub(in crate::publisher) fn read_back(
     config: &ClientConfig,
     topic: &str,
@@ -46,8 +44,8 @@ pub(in crate::publisher) fn read_back(
 ) -> Result<Found, Trouble> {
     let mut ranges = ranges.to_vec();
     for _ in 0..2 {
-        // A client of its own for each pass: librdkafka 2.12 ends the process where one is closed while it
-        // still stops fetching a partition that it was assigned a second time (its issue 5573).
+        // A new client for each pass: librdkafka 2.12 aborts the process when a client is closed while it stops
+        // fetching a partition that it was assigned a second time (its issue 5573).
         let consumer = connect(config, slowness)?;
         wait_until_stable(&consumer, topic, &ranges, &stop)?;
         ranges = read(&consumer, topic, &ranges, &mut found, slowness.times(PROGRESS_TIMEOUT), &stop)?;
@@ -61,27 +59,27 @@ pub(in crate::publisher) fn read_back(
 fn connect(config: &ClientConfig, slowness: Slowness) -> Result<BaseConsumer<Context>, Trouble> {
     let mut config = config.clone();
     if slowness.is_slow() {
-        // One answer after the other that comes in time, instead of one that holds all and does not. A broker
-        // sends a whole batch where that is larger.
+        // Many small responses arrive in time where one large response does not. A broker sends a whole batch, even if
+        // that is larger.
         config.set("fetch.max.bytes", "1000000").set("fetch.message.max.bytes", "65536");
         config.set("message.max.bytes", "1000000").set("socket.timeout.ms", "240000");
     }
     config
         .set("isolation.level", "read_committed")
-        // librdkafka wants a name to assign partitions by hand; nothing joins or commits.
+        // librdkafka requires a group id to assign partitions; the client joins no group and commits nothing.
         .set("group.id", "recall-bridge")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
         .set("enable.partition.eof", "true")
-        // The end of a partition is told with an empty answer: do not let the broker hold it back.
+        // An empty response reports the end of a partition: the broker must not delay it.
         .set("fetch.wait.max.ms", "10")
         .set("queued.max.messages.kbytes", "16384")
         .create_with_context(Context::default())
         .map_err(|error| Trouble::new(DOING, &error))
 }
 
-/// Reads every range once; returns what is left of those that the end of their partition ended.
+/// Reads every range once. Returns the rest of each range that ended at the end of its partition.
 fn read(
     consumer: &BaseConsumer<Context>,
     topic: &str,
@@ -106,7 +104,7 @@ fn read(
         }
         match consumer.poll(POLL) {
             None if progress.elapsed() > patience => {
-                let text = format!("nothing came for {} s", patience.as_secs());
+                let text = format!("no record arrived for {} s", patience.as_secs());
                 return Err(Trouble::timeout(DOING, text));
             }
             None => continue,
@@ -123,7 +121,7 @@ fn read(
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => left.extend(open.remove(&partition)),
-            // librdkafka looks for a coordinator though none is needed: no group is joined.
+            // librdkafka asks for a group coordinator, although the client joins no group.
             Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
                 continue;
             }
@@ -134,8 +132,8 @@ fn read(
     Ok(left)
 }
 
-/// Another node's open transaction holds the last stable offset back, and with it what a
-/// `read_committed` reader may see: waits until it has passed every range.
+/// Waits until the last stable offset has passed every range. Until then, an open transaction of another producer
+/// hides records from a `read_committed` reader.
 fn wait_until_stable(
     consumer: &BaseConsumer<Context>,
     topic: &str,
@@ -145,7 +143,7 @@ fn wait_until_stable(
     let until = Instant::now() + STABLE_TIMEOUT;
     for range in ranges {
         loop {
-            // In `read_committed` the upper end is the last stable offset.
+            // In `read_committed`, the upper end is the last stable offset.
             let (_, stable) = consumer
                 .fetch_watermarks(topic, range.partition, TIMEOUT)
                 .map_err(|error| explained(DOING, &error, consumer.context()))?;
@@ -156,7 +154,7 @@ fn wait_until_stable(
                 return Err(stopped());
             }
             if Instant::now() >= until {
-                let text = format!("an open transaction holds partition {} back at {stable}", range.partition);
+                let text = format!("an open transaction holds back partition {} at offset {stable}", range.partition);
                 return Err(Trouble::timeout(DOING, text));
             }
             std::thread::sleep(STABLE_POLL);
@@ -169,7 +167,7 @@ fn stopped() -> Trouble {
     Trouble { kind: "other", doing: DOING, text: "the bridge is stopping".to_owned() }
 }
 
-/// `bridge_spool` and `bridge_seq` of a record, where it has both.
+/// Returns `bridge_spool` and `bridge_seq` of a record, if it has both.
 fn name_of(message: &rdkafka::message::BorrowedMessage<'_>) -> Option<(Uuid, u64)> {
     let headers = message.headers()?;
     let (mut spool, mut seq) = (None, None);
@@ -192,14 +190,14 @@ mod tests {
 
     use super::*;
 
-    /// librdkafka ends the process where partitions are given up that are still being given up.
+    /// librdkafka aborts the process if partitions are unassigned twice at the same time.
     #[test]
     fn a_reading_that_is_given_up_at_any_step_ends_nothing_but_itself() {
         let kafka = MockCluster::new(1).expect("a mock cluster");
         kafka.create_topic("recalls", 6, 1).expect("a topic");
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", kafka.bootstrap_servers());
-        // Nothing to read: the end of each partition ends the first pass, and there is a second one.
+        // Empty ranges: the end of each partition ends the first pass, and a second one follows.
         let ranges: Vec<Range> = (0..6).map(|partition| Range { partition, from: 0, to: 0 }).collect();
         let mut given_up = 0;
         for steps in (0..20).cycle().take(100) {

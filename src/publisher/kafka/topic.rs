@@ -1,4 +1,4 @@
-//! The topic: its partitions, their offsets, and its creation where that is wanted.
+//! The topic: its partitions, their offsets, and its creation.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use crate::publisher::machine::PartitionOffsets;
 use crate::spool::Positions;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const OFFSETS: &str = "asking for offsets";
+const OFFSETS: &str = "listing offsets";
 
-/// How to make the topic where it is missing.
+/// How to create a missing topic.
 #[derive(Debug, Clone, Copy)]
 pub struct Creation {
-    /// Its partitions.
+    /// The number of partitions.
     pub partitions: i32,
-    /// Its replicas.
+    /// The number of replicas of each partition.
     pub replication: i32,
 }
 
-/// Asks about the topic. Sees uncommitted records, as the high watermark does.
+/// A client for questions about the topic. Like the high watermark, it includes uncommitted records.
 pub(in crate::publisher) struct Topic {
     client: BaseConsumer<Context>,
     name: String,
@@ -36,8 +36,8 @@ impl Topic {
     pub(in crate::publisher) fn new(config: &ClientConfig, name: &str) -> Result<Self, Trouble> {
         let client = config
             .clone()
-            // `ListOffsets` follows this setting, in producers too: with `read_committed` it would
-            // answer with the last stable offset instead of the high watermark.
+            // `ListOffsets` depends on this setting, also in producers: with `read_committed` it would return the last
+            // stable offset instead of the high watermark.
             .set("isolation.level", "read_uncommitted")
             .set("allow.auto.create.topics", "false")
             .create_with_context(Context::default())
@@ -45,7 +45,7 @@ impl Topic {
         Ok(Self { client, name: name.to_owned() })
     }
 
-    /// The offsets of every partition; `start` is that of the first record not older than `since_ms`.
+    /// Returns the offsets of every partition; `start` is that of the first record not older than `since_ms`.
     pub(in crate::publisher) fn offsets(&self, since_ms: Option<i64>) -> Result<Vec<PartitionOffsets>, Trouble> {
         let offsets = self.partitions()?.into_iter().map(|partition| {
             let (low, high) = self
@@ -55,7 +55,7 @@ impl Topic {
             Ok(PartitionOffsets { partition, low, high, start: low })
         });
         let mut offsets = offsets.collect::<Result<Vec<_>, _>>()?;
-        // After the ends: what is appended meanwhile lies behind them.
+        // The search follows the query of the ends: records appended meanwhile are after the ends.
         if let Some(since_ms) = since_ms {
             self.find_starts(&mut offsets, since_ms)?;
         }
@@ -64,8 +64,8 @@ impl Topic {
 
     fn find_starts(&self, offsets: &mut [PartitionOffsets], since_ms: i64) -> Result<(), Trouble> {
         let since = self.at_time(offsets, since_ms)?;
-        // "No such record" is also the answer of a broker that cannot search by time. One that can finds the
-        // first record of all, if there is any.
+        // A broker that cannot search by time also reports "no such record". A broker that can search finds the first
+        // record of the partition at time 0, if there is one.
         let any = self.at_time(offsets, 0)?;
         for at in offsets {
             at.start = match (since.get(&at.partition), any.get(&at.partition)) {
@@ -77,8 +77,7 @@ impl Topic {
         Ok(())
     }
 
-    /// The first offset of each partition whose record is not older than `ms`; none where there is no such
-    /// record.
+    /// Returns the offset of the first record of each partition that is not older than `ms`, if there is one.
     fn at_time(&self, offsets: &[PartitionOffsets], ms: i64) -> Result<Positions, Trouble> {
         let fault = |error: &KafkaError| explained(OFFSETS, error, self.client.context());
         let mut times = TopicPartitionList::with_capacity(offsets.len());
@@ -96,25 +95,25 @@ impl Topic {
         Ok(starts)
     }
 
-    /// How many brokers there are.
+    /// Returns the number of brokers.
     pub(in crate::publisher) fn brokers(&self) -> Result<usize, Trouble> {
         let result = self.client.fetch_metadata(None, TIMEOUT);
         super::hear_complaints(self.client.context(), |time| drop(self.client.poll(time)));
-        let metadata = result.map_err(|error| explained("asking for the brokers", &error, self.client.context()))?;
+        let metadata = result.map_err(|error| explained("listing the brokers", &error, self.client.context()))?;
         Ok(metadata.brokers().len())
     }
 
-    /// The partitions; an error where the topic is missing or a partition has no leader.
+    /// Returns the partitions. A missing topic is an error, and so is a partition without a leader.
     pub(in crate::publisher) fn partitions(&self) -> Result<Vec<i32>, Trouble> {
-        const DOING: &str = "asking for the topic";
+        const DOING: &str = "describing the topic";
         let result = self.client.fetch_metadata(Some(&self.name), TIMEOUT);
-        // Serves what explains a time-out.
+        // Collects the errors that explain a timeout.
         super::hear_complaints(self.client.context(), |time| drop(self.client.poll(time)));
         let metadata = result.map_err(|error| explained(DOING, &error, self.client.context()))?;
         let missing = || Trouble {
             kind: "unknown_topic",
             doing: DOING,
-            text: format!("there is no topic {}; create it, or set BRIDGE_TOPIC_CREATE=true", self.name),
+            text: format!("topic {} does not exist; create it, or set BRIDGE_TOPIC_CREATE=true", self.name),
         };
         let topic = metadata.topics().first().ok_or_else(missing)?;
         if let Some(code) = topic.error() {
@@ -131,12 +130,12 @@ impl Topic {
     }
 }
 
-/// Creates the topic; one that another node has created meanwhile is as good.
+/// Creates the topic. If another node has created it meanwhile, this succeeds too.
 pub(in crate::publisher) fn create(config: &ClientConfig, name: &str, how: Creation) -> Result<(), Trouble> {
     const DOING: &str = "creating the topic";
     let fault = |error: KafkaError| Trouble::new(DOING, &error);
     let admin: AdminClient<Context> = config.create_with_context(Context::default()).map_err(fault)?;
-    // Appended time: a recall published late must not be past its retention on arrival.
+    // Append time: a recall published late must not exceed its retention on arrival.
     let topic = NewTopic::new(name, how.partitions, TopicReplication::Fixed(how.replication))
         .set("cleanup.policy", "delete")
         .set("message.timestamp.type", "LogAppendTime");

@@ -1,4 +1,4 @@
-//! The producer of records that the spool does not hold: idempotent, no transactions.
+//! The producer of direct publishing: idempotent, without transactions.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,9 +18,9 @@ use super::context::Context;
 use super::errors::{Trouble, kind};
 use crate::record::{BRIDGE_UNSPOOLED, Record};
 
-const DOING: &str = "publishing past the spool";
+const DOING: &str = "publishing directly";
 
-/// Takes the reports of each delivery by its number.
+/// Collects the delivery reports of each webhook by its number.
 #[derive(Debug, Default)]
 struct Desk {
     context: Context,
@@ -46,13 +46,13 @@ impl ProducerContext for Desk {
     }
 }
 
-/// A delivery whose reports are awaited.
+/// A webhook with outstanding delivery reports.
 struct UnderWay {
     delivery: Delivery,
     reports_left: usize,
 }
 
-/// One delivery.
+/// The records of one webhook.
 #[derive(Debug)]
 pub(in crate::publisher) struct Delivery {
     /// Encoded records.
@@ -70,7 +70,7 @@ pub(in crate::publisher) struct Unspooled {
 }
 
 impl Unspooled {
-    /// Makes a producer; it connects by itself.
+    /// Creates a producer. It connects in the background.
     pub(in crate::publisher) fn connect(
         config: &ClientConfig,
         topic: &str,
@@ -81,7 +81,7 @@ impl Unspooled {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
-            // A delivery waits for it.
+            // The webhook waits for its records.
             .set("linger.ms", "0")
             .set("message.timeout.ms", timeout.as_millis().to_string())
             .create_with_context(Desk::default())
@@ -89,7 +89,7 @@ impl Unspooled {
         Ok(Self { client, topic: topic.to_owned(), under_way: HashMap::new(), next: 0 })
     }
 
-    /// Hands the records of a delivery over. It is answered when all of them are reported.
+    /// Passes the records of a webhook to librdkafka. The webhook gets its result when all of them are reported.
     pub(in crate::publisher) fn send(&mut self, delivery: Delivery) {
         if delivery.reply.is_closed() {
             return;
@@ -121,8 +121,8 @@ impl Unspooled {
         self.client.send(message).map_err(|(error, _)| Trouble::new(DOING, &error))
     }
 
-    /// Answers what is reported; tells whether reports are awaited.
-    pub(in crate::publisher) fn settle(&mut self) -> bool {
+    /// Sends the results of completed webhooks. Returns whether reports are outstanding.
+    pub(in crate::publisher) fn serve_reports(&mut self) -> bool {
         loop {
             self.client.poll(Duration::ZERO);
             let desk = self.client.context();
@@ -143,17 +143,17 @@ impl Unspooled {
             return;
         }
         if let Some(UnderWay { delivery, .. }) = self.under_way.remove(&number) {
-            // One failed record fails the delivery: it may be answered at once.
+            // One failed record fails the webhook, so it gets its result at once.
             let result =
                 result.map_err(|error| super::producer::explained(DOING, &error, &self.client.context().context));
-            // Who waited may have given up.
+            // The receiver may have timed out.
             let _ = delivery.reply.send(result);
         }
     }
 
-    /// Whether the topic is there and has a leader for every partition.
+    /// Checks that the topic exists and has a leader for every partition.
     pub(in crate::publisher) fn probe(&self, timeout: Duration) -> Result<(), Trouble> {
-        const DOING: &str = "asking whether Kafka is there";
+        const DOING: &str = "checking whether Kafka is reachable";
         let metadata = self.client.client().fetch_metadata(Some(&self.topic), timeout);
         let metadata =
             metadata.map_err(|error| super::producer::explained(DOING, &error, &self.client.context().context))?;
@@ -168,7 +168,7 @@ impl Unspooled {
         }
     }
 
-    /// Why this producer can go on no longer.
+    /// Returns the fatal error of this producer, if it has one.
     pub(in crate::publisher) fn fatal(&self) -> Option<Trouble> {
         let (code, text) = self.client.client().fatal_error()?;
         Some(Trouble { kind: kind(code), doing: DOING, text })

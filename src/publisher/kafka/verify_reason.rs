@@ -1,8 +1,8 @@
-//! Why OpenSSL does not trust the broker's certificate.
+//! Finds the reason why OpenSSL does not trust the broker's certificate.
 //!
-//! librdkafka has one sentence for every cause. So the handshake is done once more, by the OpenSSL that is
-//! built into librdkafka, with the same authorities, and the result of its verification is read
-//! (`SSL_get_verify_result(3)`). Nothing is sent but the handshake.
+//! librdkafka has one error text for every cause. So this module repeats the handshake with the OpenSSL that is
+//! built into librdkafka and with the same CAs, and reads the result of the verification
+//! (`SSL_get_verify_result(3)`). It sends only the handshake.
 
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::Path;
@@ -16,9 +16,9 @@ use rdkafka::ClientConfig;
 use super::errors::Trouble;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// How librdkafka says that a certificate was not trusted.
+/// librdkafka's error text for an untrusted certificate.
 const NOT_VERIFIED: &str = "broker certificate could not be verified";
-/// Where librdkafka's `ssl.ca.location=probe` looks for the authorities of the system.
+/// The files in which librdkafka's `ssl.ca.location=probe` looks for the system's CAs.
 const SYSTEM: [&str; 9] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/certs/ca-bundle.crt",
@@ -31,7 +31,7 @@ const SYSTEM: [&str; 9] = [
     "/etc/certs/ca-certificates.crt",
 ];
 
-/// Adds the reason to a trouble that is about the broker's certificate; any other one stays as it is.
+/// Adds the reason to an error about the broker's certificate. Returns any other error unchanged.
 pub(in crate::publisher) fn explain(config: &ClientConfig, mut trouble: Trouble) -> Trouble {
     if trouble.text.contains(NOT_VERIFIED)
         && let Some((host, port)) = broker(&trouble.text)
@@ -42,7 +42,7 @@ pub(in crate::publisher) fn explain(config: &ClientConfig, mut trouble: Trouble)
     trouble
 }
 
-/// The broker that librdkafka names before its sentence: `ssl://HOST:PORT/ID: …`.
+/// Returns the broker that librdkafka's error text starts with: `ssl://HOST:PORT/ID: …`.
 fn broker(text: &str) -> Option<(&str, u16)> {
     let (_, rest) = text.split_once("ssl://")?;
     let (host, rest) = match rest.strip_prefix('[') {
@@ -53,7 +53,7 @@ fn broker(text: &str) -> Option<(&str, u16)> {
     Some((host, rest[..digits].parse().ok()?))
 }
 
-/// OpenSSL's code and sentence; none where the certificate is trusted now, or nothing answers.
+/// Returns OpenSSL's code and text. `None` if the certificate is trusted now, or the broker does not respond.
 fn verify(config: &ClientConfig, host: &str, port: u16) -> Option<(i32, &'static str)> {
     let address = (host, port).to_socket_addrs().ok()?.next()?;
     let stream = TcpStream::connect_timeout(&address, TIMEOUT).ok()?;
@@ -70,7 +70,7 @@ fn verify(config: &ClientConfig, host: &str, port: u16) -> Option<(i32, &'static
     (result.as_raw() != 0).then(|| (result.as_raw(), result.error_string()))
 }
 
-/// The authorities that librdkafka is told to trust.
+/// Loads the CAs that librdkafka is configured to trust.
 fn trust(config: &ClientConfig, connector: &mut SslConnectorBuilder) -> Result<(), ErrorStack> {
     if let Some(pem) = config.get("ssl.ca.pem") {
         for certificate in X509::stack_from_pem(pem.as_bytes())? {
@@ -87,13 +87,13 @@ fn trust(config: &ClientConfig, connector: &mut SslConnectorBuilder) -> Result<(
     }
 }
 
-/// By the numbers of `X509_V_ERR_…` in OpenSSL's `x509_vfy.h`.
+/// Returns the fix for a code `X509_V_ERR_…` of OpenSSL's `x509_vfy.h`.
 fn advice(code: i32) -> &'static str {
     match code {
         9 | 10 => "renew the broker's certificate (or correct this machine's clock)",
-        62..=64 => "name the broker in KAFKA_BOOTSTRAP_SERVERS and in its advertised.listeners as its certificate does",
-        2 | 21 => "KAFKA_SSL_CA_LOCATION must hold the root certificate of the authority, not only an intermediate one",
-        7 | 18..=20 => "KAFKA_SSL_CA_LOCATION must hold the root certificate of the authority that the broker's is of",
+        62..=64 => "use the host name of its certificate in KAFKA_BOOTSTRAP_SERVERS and in its advertised.listeners",
+        2 | 21 => "KAFKA_SSL_CA_LOCATION must contain the root certificate of the CA, not only an intermediate one",
+        7 | 18..=20 => "KAFKA_SSL_CA_LOCATION must contain the root certificate of the CA that issued it",
         _ => "see KAFKA_SSL_CA_LOCATION and the broker's certificate",
     }
 }
