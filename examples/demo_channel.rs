@@ -20,7 +20,8 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, thread};
 
 use anyhow::Context as _;
-use recall_bridge::webhook::{Apps, RECALL_COMMAND};
+use recall_bridge::events::RECALL_COMMAND;
+use recall_bridge::webhook::Apps;
 use serde_json::json;
 
 /// For so long it is waited until a recalled message is gone.

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::config::{Config, Delivery};
 use crate::control::Control;
 use crate::edge::{self, Limits, descriptors};
+use crate::events;
 use crate::ingest::{self, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
 use crate::ops::panel::Panel;
@@ -97,7 +98,11 @@ impl App {
         exit_sender: mpsc::UnboundedSender<&'static str>,
         exits: mpsc::UnboundedReceiver<&'static str>,
     ) -> Result<Self, AppError> {
-        let metrics = Arc::new(Metrics::new(Labels { outcomes: &Outcome::labels(), kafka_errors: &KINDS })?);
+        let metrics = Arc::new(Metrics::new(Labels {
+            outcomes: &Outcome::labels(),
+            commands: &events::unpublished(),
+            kafka_errors: &KINDS,
+        })?);
         let (spool, writer) = open_spool(config, &metrics, &exit_sender).await?;
         let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
 

@@ -77,6 +77,7 @@ pub mod config;
 pub mod control;
 pub mod edge;
 pub mod escape;
+pub mod events;
 pub mod ingest;
 pub mod ops;
 pub mod priority;

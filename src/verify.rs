@@ -1,7 +1,6 @@
 //! The consumer's proof: is a topic what the bridge promises?
 
 mod partitions;
-mod shape;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -83,7 +82,7 @@ impl Verifier {
     fn check(&mut self, record: &Value) -> Result<(), String> {
         // A record that is not as it should be is there all the same: its number is not missing.
         let numbered = self.number(record);
-        shape::check(record)?;
+        crate::events::check(record)?;
         numbered
     }
 
@@ -185,12 +184,12 @@ impl fmt::Display for Report {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::record::{EVENT_TYPE, event_id};
+    use crate::events::recall::{EVENT_TYPE, event_id};
     use serde_json::json;
 
-    pub(super) fn record(seq: u64, account: &str, partition: i32) -> Value {
+    pub(crate) fn record(seq: u64, account: &str, partition: i32) -> Value {
         let id = event_id(1, account, "k").to_string();
         json!({
             "partition": partition, "offset": seq, "key": account,

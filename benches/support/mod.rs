@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
-use recall_bridge::webhook::{RECALL_COMMAND, Token};
+use recall_bridge::events::RECALL_COMMAND;
+use recall_bridge::webhook::Token;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

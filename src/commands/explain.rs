@@ -10,10 +10,10 @@ use super::CommandError;
 use super::output::Output;
 use crate::config::Config;
 use crate::escape::{json_text, plain};
+use crate::events::Origin;
 use crate::ingest::Outcome;
 use crate::ingest::checks::{Verdict, check};
 use crate::ops::status::unix_ms;
-use crate::record;
 
 /// The request to explain.
 #[derive(Debug, clap::Args)]
@@ -81,15 +81,9 @@ fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<
         Verdict::Quarantine { outcome, info, .. } => {
             answer(outcome, &format!("{info}; kept in quarantine"), skew, None)
         }
-        Verdict::Recall(verified, recall) => {
-            let account = recall.official_account();
-            let records: Vec<_> = recall
-                .msg_keys()
-                .map(|msg_key| {
-                    let id = record::event_id(verified.sdk_app_id(), account, msg_key);
-                    json!({ "official_account": account, "msg_key": msg_key, "event_id": id })
-                })
-                .collect();
+        Verdict::Publish(verified, messages) => {
+            let origin = Origin::new(&verified, now * 1000, None);
+            let records: Vec<_> = (0..messages.count()).map(|index| messages.describe(index, &origin)).collect();
             answer(Outcome::Accepted, "every check holds", skew, Some(records.into()))
         }
     }

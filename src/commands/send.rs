@@ -17,8 +17,10 @@ use super::http_client::{self, Tls};
 use super::output::Output;
 use crate::config::{Config, read_secret_file};
 use crate::escape::plain;
+use crate::events::recall::RecallKind;
+use crate::events::{EventKind as _, RECALL_COMMAND};
 use crate::ops::status::unix_ms;
-use crate::webhook::{RECALL_COMMAND, Token};
+use crate::webhook::Token;
 
 /// The sender gives up after this long, as the vendor does.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -271,16 +273,9 @@ impl Webhook {
     }
 }
 
-/// The body of a recall, as documented by the vendor.
+/// The body of a recall.
 fn body(account: &str, msg_keys: &[String]) -> String {
-    let list: Vec<_> = msg_keys.iter().map(|key| serde_json::json!({ "MsgKey": key })).collect();
-    serde_json::json!({
-        "CallbackCommand": RECALL_COMMAND,
-        "Official_Account": account,
-        "WithdrawMsgList": list,
-        "EventTime": unix_ms(SystemTime::now()),
-    })
-    .to_string()
+    RecallKind.sample_body(account, msg_keys, unix_ms(SystemTime::now())).to_string()
 }
 
 fn webhook_url(text: &str) -> Result<reqwest::Url, String> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::config::Config;
 use super::faults::{Fault, Faults};
 use super::names::{self, Kind};
 use super::read::read;
+use super::settings::Config;
 use super::values::Reader;
 use super::variables::{BRIDGE, Raw};
 

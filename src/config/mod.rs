@@ -5,7 +5,6 @@
 //! [`Config::load`] reports every fault in one go, and never shows a secret.
 
 mod choices;
-mod config;
 mod faults;
 mod kafka;
 mod kafka_names;
@@ -15,6 +14,7 @@ mod names;
 mod ops;
 mod read;
 mod secret;
+mod settings;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -23,11 +23,11 @@ mod values;
 mod variables;
 
 pub use choices::{AckAfter, Delivery, LogFormat, SpoolFailure};
-pub use config::Config;
 pub use faults::{Fault, Faults};
 pub use kafka::KafkaProperties;
 pub use ops::ops_listen_from_env;
 pub use secret::{Secret, read_secret_file};
+pub use settings::Config;
 pub use spool::SpoolConfig;
 pub use tls::Tls;
 pub use variables::{MAX_DEDUP_WINDOW, Setting, VARIABLES, Values, Variable};

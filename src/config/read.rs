@@ -5,15 +5,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::choices::{AckAfter, Delivery, LogFormat, SpoolFailure};
-use super::config::Config;
 use super::faults::{Fault, Faults};
 use super::kafka::KafkaProperties;
 use super::kafka_names::{FROM_FILE, variable};
 use super::secret::{HIDDEN, direct_or_file};
+use super::settings::Config;
 use super::spool::read_spool;
 use super::tls::read_tls;
 use super::values::{Reader, log_filter, topic, url_path};
-use super::variables::*;
+use super::variables::{
+    ACK_AFTER, ACK_TIMEOUT_MS, ALLOW_UNSIGNED, APPS, APPS_FILE, DEDUP_WINDOW_SECONDS, DELIVERY, DRAIN_SECONDS,
+    KEEP_ALIVE_SECONDS, LISTEN, LOG, LOG_FORMAT, MAX_BODY_BYTES, OPS_LISTEN, REQUEST_TIME_WINDOW_SECONDS,
+    SHUTDOWN_GRACE_SECONDS, SPOOL_FAILURE, TOPIC, TOPIC_CREATE, TOPIC_PARTITIONS, TOPIC_REPLICATION, WEBHOOK_PATH,
+    WORKERS,
+};
 use crate::webhook::Apps;
 
 /// Reads everything. `None` only if there are faults; a bad value is then replaced by its default.

@@ -4,9 +4,10 @@
 //! They come in two steps, because only who has a valid Sign is worth a body: [`check_head`] looks at the
 //! query, [`check_body`] at the rest.
 
-use super::Outcome;
+use super::outcome::Outcome;
+use crate::events::{self, EventKind, Messages};
 use crate::spool::NEAR_MISS;
-use crate::webhook::{self, Apps, Body, EXPIRED_SECONDS, Recall, Refusal, Verified};
+use crate::webhook::{self, Apps, EXPIRED_SECONDS, Refusal, Verified};
 
 /// What the query says of a delivery.
 #[derive(Debug)]
@@ -38,11 +39,17 @@ impl<'q> HeadVerdict<'q> {
 #[derive(Debug)]
 pub struct Head<'q> {
     verified: Verified<'q>,
-    /// Why it is only to be kept, whatever the body says.
-    kept: Option<Kept>,
+    next: Next,
 }
 
-/// Why a delivery is kept and not published.
+/// What happens to a webhook when its body is known.
+#[derive(Debug)]
+enum Next {
+    Publish(&'static dyn EventKind),
+    Keep(Kept),
+}
+
+/// Why a webhook is kept and not published.
 #[derive(Debug)]
 struct Kept {
     outcome: Outcome,
@@ -54,7 +61,7 @@ struct Kept {
 #[derive(Debug)]
 pub enum Verdict<'q, 'b> {
     /// To be made durable, then [`Outcome::Accepted`].
-    Recall(Verified<'q>, Recall<'b>),
+    Publish(Verified<'q>, Box<dyn Messages + 'b>),
     /// Nothing to be kept: answered at once.
     Answer {
         /// How it ends.
@@ -82,7 +89,7 @@ impl<'q> Verdict<'q, '_> {
     /// The proof, where the delivery is authentic.
     pub fn verified(&self) -> Option<&Verified<'q>> {
         match self {
-            Self::Recall(verified, _) | Self::Quarantine { verified, .. } => Some(verified),
+            Self::Publish(verified, _) | Self::Quarantine { verified, .. } => Some(verified),
             Self::Answer { verified, .. } => verified.as_ref(),
         }
     }
@@ -93,9 +100,9 @@ pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, windo
     let refused =
         |outcome, refusal: &Refusal<'_>| HeadVerdict::Answer { outcome, info: refusal.to_string(), verified: None };
     let kept = |verified, outcome: Outcome, reason, info| {
-        HeadVerdict::Body(Head { verified, kept: Some(Kept { outcome, reason, info }) })
+        HeadVerdict::Body(Head { verified, next: Next::Keep(Kept { outcome, reason, info }) })
     };
-    let verified = match webhook::verify(query, apps, now_unix_seconds, window_seconds) {
+    let verified = match webhook::verify(query, apps, now_unix_seconds, window_seconds, events::is_published) {
         Ok(verified) => verified,
         Err(refusal @ Refusal::BadQuery(_)) => return refused(Outcome::BadQuery, &refusal),
         Err(refusal @ Refusal::UnknownApp { .. }) => return refused(Outcome::UnknownApp, &refusal),
@@ -109,11 +116,10 @@ pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, windo
             return kept(verified, outcome, outcome.label(), info);
         }
     };
-    if verified.is_recall() {
-        HeadVerdict::Body(Head { verified, kept: None })
-    } else if webhook::is_near_miss(verified.command()) {
-        let info =
-            format!("CallbackCommand: not a published command, though it looks like {}", webhook::RECALL_COMMAND);
+    if let Some(kind) = events::find(verified.command()) {
+        HeadVerdict::Body(Head { verified, next: Next::Publish(kind) })
+    } else if let Some(published) = events::near_miss(verified.command()) {
+        let info = format!("CallbackCommand: not a published command, but similar to {published}");
         kept(verified, Outcome::Ignored, NEAR_MISS, info)
     } else {
         HeadVerdict::Answer { outcome: Outcome::Ignored, info: String::new(), verified: Some(verified) }
@@ -122,16 +128,17 @@ pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, windo
 
 /// Checks the body of a delivery whose head is right.
 pub fn check_body<'q, 'b>(head: Head<'q>, body: &'b [u8]) -> Verdict<'q, 'b> {
-    let Head { verified, kept } = head;
-    if let Some(Kept { outcome, reason, info }) = kept {
-        return Verdict::Quarantine { outcome, reason, info, verified };
-    }
-    match webhook::parse(&verified, body) {
-        Ok(Body::Recall(recall)) => Verdict::Recall(verified, recall),
-        Ok(Body::Empty) => Verdict::Answer { outcome: Outcome::Empty, info: String::new(), verified: Some(verified) },
-        Err(fault) => {
+    let Head { verified, next } = head;
+    let kind = match next {
+        Next::Publish(kind) => kind,
+        Next::Keep(Kept { outcome, reason, info }) => return Verdict::Quarantine { outcome, reason, info, verified },
+    };
+    match kind.parse(&verified, body) {
+        Ok(Some(messages)) => Verdict::Publish(verified, messages),
+        Ok(None) => Verdict::Answer { outcome: Outcome::Empty, info: String::new(), verified: Some(verified) },
+        Err(error) => {
             let outcome = Outcome::Malformed;
-            Verdict::Quarantine { outcome, reason: outcome.label(), info: fault.to_string(), verified }
+            Verdict::Quarantine { outcome, reason: outcome.label(), info: error.to_string(), verified }
         }
     }
 }

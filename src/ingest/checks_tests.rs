@@ -1,10 +1,11 @@
 use super::*;
-use crate::record::{Event, Record};
+use crate::events::Origin;
+use crate::record::Record;
 use crate::webhook::Token;
 use proptest::prelude::*;
 
 const NOW: i64 = 1_669_872_112;
-const RECALL: &str = webhook::RECALL_COMMAND;
+const RECALL: &str = crate::events::RECALL_COMMAND;
 const BODY: &[u8] = br#"{"Official_Account":"a","WithdrawMsgList":[{"MsgKey":"k"}]}"#;
 
 fn apps() -> Apps {
@@ -19,7 +20,7 @@ fn signed(command: &str, request_time: i64) -> String {
 /// The outcome, and the reason under which it is kept.
 fn judge(query: &str, body: &[u8]) -> (Outcome, Option<&'static str>) {
     match check(query.as_bytes(), body, &apps(), NOW, 60) {
-        Verdict::Recall(..) => (Outcome::Accepted, None),
+        Verdict::Publish(..) => (Outcome::Accepted, None),
         Verdict::Answer { outcome, .. } => (outcome, None),
         Verdict::Quarantine { outcome, reason, .. } => (outcome, Some(reason)),
     }
@@ -89,23 +90,19 @@ proptest! {
         let query = format!("{}{address}", signed(RECALL, NOW));
         let apps = apps();
         let verdict = check(query.as_bytes(), body.as_bytes(), &apps, NOW, 60);
-        let Verdict::Recall(verified, recall) = verdict else { panic!("{verdict:?}") };
+        let Verdict::Publish(verified, messages) = verdict else { panic!("{verdict:?}") };
         let mut distinct = keys.clone();
         let mut seen = std::collections::BTreeSet::new();
         distinct.retain(|key| seen.insert(key.clone()));
-        prop_assert!(recall.msg_keys().eq(distinct.iter().map(String::as_str)));
-        for msg_key in recall.msg_keys() {
-            let event = Event {
-                sdk_app_id: verified.sdk_app_id(), official_account: recall.official_account(), msg_key,
-                recalled_at_ms: None, received_at_ms: NOW * 1000, opt_platform: None,
-                client_ip: verified.client_ip(), traceparent: None,
-            };
+        prop_assert_eq!(messages.count(), distinct.len());
+        let origin = Origin::new(&verified, NOW * 1000, None);
+        for (index, msg_key) in distinct.iter().enumerate() {
             let mut bytes = Vec::new();
-            event.encode(&mut bytes);
+            messages.encode(index, &origin, &mut bytes);
             let record = Record::decode(&bytes).unwrap();
             let value: serde_json::Value = serde_json::from_slice(record.value).unwrap();
             prop_assert_eq!(record.key, account.as_bytes());
-            prop_assert_eq!((&value["official_account"], &value["msg_key"]), (&account.clone().into(), &msg_key.into()));
+            prop_assert_eq!((&value["official_account"], &value["msg_key"]), (&account.clone().into(), &msg_key.clone().into()));
             prop_assert_eq!(value["client_ip"].as_str(), client_ip.as_deref());
             let subject = record.headers().find(|(name, _)| *name == "ce_subject").unwrap().1;
             prop_assert_eq!(subject, msg_key.as_bytes());

@@ -8,7 +8,7 @@ use super::answer::{Answer, not_durable};
 use super::direct::DirectPublish;
 use super::outcome::Outcome;
 use super::shared::Shared;
-use crate::record::Event;
+use crate::events::{Messages, Origin};
 use crate::spool::{AppendError, Appender, Durable, Published};
 
 /// Reserved for sending the response, at most.
@@ -25,18 +25,18 @@ pub(super) struct Storage {
 impl Storage {
     /// Appends the events of a webhook to the spool. If the spool cannot be written and direct publishing is
     /// configured, publishes them directly. `started` is when the webhook began to arrive; the caller limits the time.
-    pub(super) async fn store<'a>(
+    pub(super) async fn store(
         &self,
         shared: &Shared,
         started: Instant,
-        events: impl Iterator<Item = Event<'a>> + Clone,
+        messages: &dyn Messages,
+        origin: &Origin<'_>,
     ) -> Answer {
-        let own = events.clone();
-        let append = self.appender.append(move |writer| {
-            for event in own {
+        let append = self.appender.append(|writer| {
+            for index in 0..messages.count() {
                 writer.event(|out| {
-                    event.encode(out);
-                    Some(event.identity())
+                    messages.encode(index, origin, out);
+                    Some(messages.content_hash(index, origin))
                 });
             }
         });
@@ -55,7 +55,7 @@ impl Storage {
                 Ok(Err(AppendError::Failed(_) | AppendError::Overloaded { .. })) | Err(_) => {}
             }
         }
-        publish(shared, direct.as_ref(), events).await
+        publish(shared, direct.as_ref(), messages, origin).await
     }
 
     /// The webhook is durable: answers at once, or when its records are in Kafka.
@@ -71,13 +71,13 @@ impl Storage {
     }
 }
 
-async fn publish<'a>(shared: &Shared, direct: &dyn DirectPublish, events: impl Iterator<Item = Event<'a>>) -> Answer {
-    let encode = |event: Event<'_>| {
+async fn publish(shared: &Shared, direct: &dyn DirectPublish, messages: &dyn Messages, origin: &Origin<'_>) -> Answer {
+    let encode = |index| {
         let mut record = Vec::new();
-        event.encode(&mut record);
+        messages.encode(index, origin, &mut record);
         record
     };
-    let records: Vec<Vec<u8>> = events.map(encode).collect();
+    let records: Vec<Vec<u8>> = (0..messages.count()).map(encode).collect();
     let count = records.len() as u64;
     match direct.publish(records).await {
         Ok(()) => {

@@ -15,8 +15,8 @@ use super::outcome::Outcome;
 use super::path;
 use super::shared::Shared;
 use crate::edge::{Body, BodyError, Head, HeadError, Method, Reply, Service};
+use crate::events::Origin;
 use crate::ops::status::unix_ms;
-use crate::record::Event;
 use crate::spool::QuarantineEntry;
 use crate::webhook::{self, Verified};
 
@@ -164,8 +164,8 @@ impl Worker {
         started: Instant,
         received_at_ms: i64,
     ) -> Answer {
-        let (verified, recall) = match check_body(right, body) {
-            Verdict::Recall(verified, recall) => (verified, recall),
+        let (verified, messages) = match check_body(right, body) {
+            Verdict::Publish(verified, messages) => (verified, messages),
             Verdict::Answer { outcome, info, .. } => return Answer { outcome, info },
             Verdict::Quarantine { outcome, reason, info, .. } => {
                 let entry = QuarantineEntry {
@@ -178,19 +178,9 @@ impl Worker {
                 return self.quarantine(outcome, entry).await;
             }
         };
-        let shared = &*self.shared;
         let traceparent = head.traceparent().and_then(webhook::traceparent);
-        let events = recall.msg_keys().map(|msg_key| Event {
-            sdk_app_id: verified.sdk_app_id(),
-            official_account: recall.official_account(),
-            msg_key,
-            recalled_at_ms: recall.event_time_ms(),
-            received_at_ms,
-            opt_platform: verified.opt_platform(),
-            client_ip: verified.client_ip(),
-            traceparent,
-        });
-        self.storage.store(shared, started, events).await
+        let origin = Origin::new(&verified, received_at_ms, traceparent);
+        self.storage.store(&self.shared, started, messages.as_ref(), &origin).await
     }
 
     async fn quarantine(&self, outcome: Outcome, entry: QuarantineEntry) -> Answer {

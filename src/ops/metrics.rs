@@ -14,29 +14,6 @@ use prometheus::{Encoder as _, Histogram, IntCounter, IntCounterVec, IntGauge, R
 use register::{counters, histogram, options, register};
 use snapshot::Snapshot;
 
-/// Other callback commands counted under their own name; further ones under `other`.
-const IGNORED_COMMANDS: [&str; 20] = [
-    "OfficialAccount.CallbackBeforeCreateOfficialAccount",
-    "OfficialAccount.CallbackAfterCreateOfficialAccount",
-    "OfficialAccount.CallbackAfterOfficialAccountInfoChanged",
-    "OfficialAccount.CallbackAfterOfficialAccountDestroyed",
-    "OfficialAccount.CallbackBeforeAddSubscriber",
-    "OfficialAccount.CallbackAfterAddSubscriber",
-    "OfficialAccount.CallbackAfterDeleteSubscriber",
-    "OfficialAccount.CallbackAfterOfficialAccountFull",
-    "OfficialAccount.CallbackBeforeSendMsg",
-    "OfficialAccount.CallbackAfterSendMsg",
-    "C2C.CallbackBeforeSendMsg",
-    "C2C.CallbackAfterSendMsg",
-    "C2C.CallbackAfterMsgReport",
-    "C2C.CallbackAfterMsgWithDraw",
-    "Group.CallbackBeforeSendMsg",
-    "Group.CallbackAfterSendMsg",
-    "Group.CallbackAfterRecallMsg",
-    "State.StateChange",
-    "Sns.CallbackFriendAdd",
-    "Profile.CallbackPortraitSet",
-];
 const OTHER: &str = "other";
 /// Commands that look like one that is published, and are kept in quarantine.
 const NEAR_MISS: &str = "near_miss";
@@ -48,6 +25,8 @@ pub const COMPONENTS: [&str; 4] = ["publisher", "spool_writer", "control", "bypa
 pub struct Labels<'a> {
     /// Of `webhooks_total{outcome}`.
     pub outcomes: &'a [&'static str],
+    /// Of `ignored_commands_total{command}`: the vendor's commands of this family.
+    pub commands: &'a [&'static str],
     /// Of `kafka_errors_total{kind}`.
     pub kafka_errors: &'a [&'static str],
 }
@@ -81,6 +60,8 @@ pub struct Metrics {
     registry: Registry,
     webhooks: Vec<(&'static str, IntCounter)>,
     ignored_commands: IntCounterVec,
+    /// Commands with their own label value.
+    commands: Vec<&'static str>,
     /// Seconds from the head of a request to its answer.
     pub ack_seconds: Histogram,
     /// Seconds from receipt to the commit in Kafka.
@@ -122,7 +103,7 @@ impl Metrics {
             counters(r, "ignored_commands_total", "Deliveries of other callback commands.", "command")?;
         let transactions = counters(r, "kafka_transactions_total", "Kafka transactions by result.", "result")?;
         let kafka_errors = counters(r, "kafka_errors_total", "Failed steps of the publisher by kind.", "kind")?;
-        for command in IGNORED_COMMANDS.iter().chain([&OTHER, &NEAR_MISS]) {
+        for command in labels.commands.iter().chain([&OTHER, &NEAR_MISS]) {
             ignored_commands.with_label_values(&[command]);
         }
         let stuck = counters(
@@ -151,6 +132,7 @@ impl Metrics {
         Ok(Self {
             webhooks: labels.outcomes.iter().map(|&label| (label, outcomes.with_label_values(&[label]))).collect(),
             ignored_commands,
+            commands: labels.commands.to_vec(),
             ack_seconds: histogram(r, "ack_seconds", "Seconds from the head of a request to its answer.", &ms)?,
             publish_lag_seconds: histogram(
                 r,
@@ -224,7 +206,7 @@ impl Metrics {
 
     /// Counts a delivery of another callback command.
     pub fn count_ignored_command(&self, command: &str) {
-        let label = IGNORED_COMMANDS.iter().find(|known| **known == command).unwrap_or(&OTHER);
+        let label = self.commands.iter().find(|known| **known == command).unwrap_or(&OTHER);
         self.ignored_commands.with_label_values(&[label]).inc();
     }
 

@@ -1,8 +1,8 @@
 //! What an entry of the quarantine holds.
 
+use crate::events;
 use crate::record::Record;
 use crate::spool::{EXPIRED, MALFORMED, NEAR_MISS, STALE, StoredEntry};
-use crate::webhook;
 
 /// The reason of bytes of the spool's file that were found damaged.
 pub const DAMAGED: &str = "damaged";
@@ -35,7 +35,7 @@ pub fn kind(entry: &StoredEntry) -> Kind {
 /// The account that an entry is about, where that can be told.
 pub fn account(entry: &StoredEntry) -> Option<String> {
     match kind(entry) {
-        Kind::Delivery => webhook::account(&entry.body).map(std::borrow::Cow::into_owned),
+        Kind::Delivery => events::account(&entry.body).map(std::borrow::Cow::into_owned),
         Kind::Record => String::from_utf8(Record::decode(&entry.body).ok()?.key.to_vec()).ok(),
         Kind::Damaged | Kind::Other => None,
     }

@@ -1,8 +1,9 @@
 //! From an entry to the records that it should have become.
 
-use crate::record::{Event, Record, restamp};
+use crate::events::{self, EventKind, Origin, RecallError};
+use crate::record::{Record, restamp};
 use crate::spool::{NEAR_MISS, StoredEntry};
-use crate::webhook::{self, Body, BodyFault, QueryFault, RECALL_COMMAND};
+use crate::webhook::{self, QueryFault};
 
 use super::kind::{Kind, kind};
 
@@ -11,12 +12,12 @@ use super::kind::{Kind, kind};
 pub enum Unfit {
     /// Still no valid recall.
     #[error("it is no valid recall: {0}")]
-    Malformed(#[from] BodyFault),
+    Malformed(#[from] RecallError),
     /// The query is none that was ever verified.
     #[error("its query is not that of a webhook: {0}")]
     Query(#[from] QueryFault),
     /// A webhook that the bridge would have ignored in time, too.
-    #[error("it is a webhook of {0}, not of {RECALL_COMMAND}")]
+    #[error("it is a webhook of {0}, which is not published")]
     OtherCommand(String),
     /// `WithdrawMsgList` is `[]`.
     #[error("it recalls nothing: WithdrawMsgList is empty")]
@@ -58,27 +59,22 @@ pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, Unfit> {
 /// The records of a delivery, as if it had come in time.
 fn encode(entry: &StoredEntry) -> Result<Vec<Vec<u8>>, Unfit> {
     let verified = webhook::verified_before(&entry.query)?;
-    // Who requeues a near miss says that it is a recall.
-    if !verified.is_recall() && entry.reason != NEAR_MISS {
-        return Err(Unfit::OtherCommand(verified.command().to_owned()));
-    }
-    let Body::Recall(recall) = webhook::parse(&verified, &entry.body)? else { return Err(Unfit::Empty) };
-    let encoded = recall.msg_keys().map(|msg_key| {
+    let kind =
+        kind_of(verified.command(), &entry.reason).ok_or_else(|| Unfit::OtherCommand(verified.command().to_owned()))?;
+    let messages = kind.parse(&verified, &entry.body)?.ok_or(Unfit::Empty)?;
+    let origin = Origin::new(&verified, entry.at_ms, None);
+    let encoded = (0..messages.count()).map(|index| {
         let mut bytes = Vec::new();
-        let event = Event {
-            sdk_app_id: verified.sdk_app_id(),
-            official_account: recall.official_account(),
-            msg_key,
-            recalled_at_ms: recall.event_time_ms(),
-            received_at_ms: entry.at_ms,
-            opt_platform: verified.opt_platform(),
-            client_ip: verified.client_ip(),
-            traceparent: None,
-        };
-        event.encode(&mut bytes);
+        messages.encode(index, &origin, &mut bytes);
         bytes
     });
     Ok(encoded.collect())
+}
+
+/// The kind of a command. A near miss that is requeued is an event of the published command that it is similar to.
+fn kind_of(command: &str, reason: &str) -> Option<&'static dyn EventKind> {
+    let similar = || events::near_miss(command).filter(|_| reason == NEAR_MISS).and_then(events::find);
+    events::find(command).or_else(similar)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub const SPEC_VERSION: &str = "ce_specversion";
 pub const ID: &str = "ce_id";
 /// `/tencent-chat/apps/{sdk_app_id}`.
 pub const SOURCE: &str = "ce_source";
-/// [`EVENT_TYPE`](EVENT_TYPE).
+/// The type of the event.
 pub const TYPE: &str = "ce_type";
 /// The `msg_key` of the value.
 pub const SUBJECT: &str = "ce_subject";
@@ -17,8 +17,6 @@ pub const CONTENT_TYPE: &str = "content-type";
 /// W3C Trace Context, where the request had one.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// The `ce_type` of every record.
-pub const EVENT_TYPE: &str = "tencent.chat.official_account.message_recalled.v1";
 /// The header that holds the spool's UUID.
 pub const BRIDGE_SPOOL: &str = "bridge_spool";
 /// The header, `1`, of a record that was published past the spool: it has neither of the other two.

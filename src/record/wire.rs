@@ -23,7 +23,7 @@ pub struct Record<'b> {
 }
 
 impl<'b> Record<'b> {
-    /// Reads what [`Event::encode`](super::Event::encode) wrote.
+    /// Reads an encoded record.
     ///
     /// # Errors
     /// Anything else; never a panic.
@@ -66,13 +66,13 @@ pub fn restamp(record: &mut [u8], timestamp_ms: i64) -> Result<(), DecodeError> 
 }
 
 /// Starts a record.
-pub(super) fn begin(out: &mut Vec<u8>, timestamp_ms: i64) {
+pub(crate) fn begin(out: &mut Vec<u8>, timestamp_ms: i64) {
     out.push(VERSION);
     out.extend_from_slice(&timestamp_ms.to_le_bytes());
 }
 
 /// Appends a field: its length, then what `write` appends.
-pub(super) fn field(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn field(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; size_of::<u32>()]);
     let body = out.len();
@@ -89,8 +89,8 @@ fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Event;
     use super::*;
+    use crate::events::recall::Event;
     use proptest::prelude::*;
 
     proptest! {

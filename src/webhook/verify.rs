@@ -31,11 +31,6 @@ impl Verified<'_> {
         &self.command
     }
 
-    /// Whether the command is a recall, so that the body is worth parsing.
-    pub fn is_recall(&self) -> bool {
-        self.command == super::RECALL_COMMAND
-    }
-
     /// The `ClientIP`, as sent.
     pub fn client_ip(&self) -> Option<&str> {
         self.client_ip.as_deref()
@@ -128,7 +123,7 @@ pub const EXPIRED_SECONDS: u64 = 86_400;
 ///
 /// A `RequestTime` is within the window when it is at most `window_seconds` before or after
 /// `now_unix_seconds`. An app without tokens gets neither `Sign` nor `RequestTime` looked at, and
-/// nothing is kept or refused for the time of a command that is not published.
+/// nothing is kept or refused for the time of a command for which `is_published` is false.
 ///
 /// # Errors
 ///
@@ -138,6 +133,7 @@ pub fn verify<'q>(
     apps: &Apps,
     now_unix_seconds: i64,
     window_seconds: u64,
+    is_published: impl Fn(&str) -> bool,
 ) -> Result<Verified<'q>, Refusal<'q>> {
     let query = Query::parse(query)?;
     let sdk_app_id = query.sdk_app_id;
@@ -158,7 +154,7 @@ pub fn verify<'q>(
     let skew_seconds = now_unix_seconds.saturating_sub(*seconds.as_ref().unwrap_or(&i64::MAX));
     verified.skew_seconds = Some(skew_seconds);
     let away = skew_seconds.unsigned_abs();
-    if !verified.is_recall() || (seconds.is_ok() && away <= window_seconds) {
+    if !is_published(&verified.command) || (seconds.is_ok() && away <= window_seconds) {
         Ok(verified)
     } else if seconds.is_ok() && away <= EXPIRED_SECONDS {
         Err(Refusal::Stale { verified, skew_seconds })

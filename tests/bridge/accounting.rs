@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::ScopedJoinHandle;
 
+use recall_bridge::events::RECALL_COMMAND;
 use recall_bridge::ingest::Outcome;
 use recall_bridge::publisher::kafka::errors::KINDS;
 use recall_bridge::version::{COMMIT, VERSION};
-use recall_bridge::webhook::RECALL_COMMAND;
 
 use crate::bridge::{APP, Bridge, TOKEN, eventually};
 use crate::mock::Kafka;

@@ -58,7 +58,7 @@ pub fn entries(setup: &Setup) -> Vec<(i64, String)> {
 
 /// Delivers a recall an hour late; tells the answer's code.
 pub fn stale(bridge: &Bridge, account: &str, msg_keys: &[&str]) -> u64 {
-    let query = query_at(APP, TOKEN, recall_bridge::webhook::RECALL_COMMAND, unix_now() - 3600);
+    let query = query_at(APP, TOKEN, recall_bridge::events::RECALL_COMMAND, unix_now() - 3600);
     Sender::new(&bridge.url(), APP, TOKEN).post(&query, recall_body(account, msg_keys)).code()
 }
 

@@ -5,7 +5,7 @@ use crate::cli::{entries, json, run};
 use crate::mock::Kafka;
 use crate::sender::{Answer, Sender, query_at, recall_body, unix_now};
 use crate::topic::Record;
-use recall_bridge::webhook::{OTHER_COMMANDS, RECALL_COMMAND};
+use recall_bridge::events::{OTHER_COMMANDS, RECALL_COMMAND};
 
 const DAY: i64 = 86_400;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 
-use recall_bridge::webhook::RECALL_COMMAND;
+use recall_bridge::events::RECALL_COMMAND;
 use reqwest::Method;
 use rusqlite::{Connection, OpenFlags};
 

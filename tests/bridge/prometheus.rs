@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use recall_bridge::webhook::RECALL_COMMAND;
+use recall_bridge::events::RECALL_COMMAND;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 use std::process::Output;
 
-use recall_bridge::webhook::{RECALL_COMMAND, Token};
+use recall_bridge::events::RECALL_COMMAND;
+use recall_bridge::webhook::Token;
 use rustix::process::Signal;
 
 use crate::bridge::{APP, PATIENCE, Setup, eventually};

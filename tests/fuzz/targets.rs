@@ -7,9 +7,11 @@
 use recall_bridge::config::Config;
 use recall_bridge::edge::Head;
 use recall_bridge::escape;
-use recall_bridge::record::{Event, Record, restamp};
+use recall_bridge::events::recall::limits::RECORDS_MAX_BYTES;
+use recall_bridge::events::{self, Origin};
+use recall_bridge::record::{Record, restamp};
 use recall_bridge::seq_set::SeqSet;
-use recall_bridge::webhook::{self, Apps, Body, RECORDS_MAX_BYTES, Refusal, Verified};
+use recall_bridge::webhook::{self, Apps, Refusal, Verified};
 use recall_bridge::{control, spool};
 
 /// A function that is fuzzed.
@@ -57,13 +59,13 @@ pub fn query(data: &[u8]) {
         assert_eq!((again.sdk_app_id(), again.command()), (verified.sdk_app_id(), verified.command()));
         assert_eq!((again.client_ip(), again.opt_platform()), (verified.client_ip(), verified.opt_platform()));
     };
-    match webhook::verify(data, &apps(), NOW, 60) {
+    match webhook::verify(data, &apps(), NOW, 60, events::is_published) {
         Ok(verified) => {
             same(&verified);
             assert!(verified.sdk_app_id() == 2 || contains(data, b"Sign") || contains(data, b"%"));
         }
         Err(Refusal::Stale { verified, .. } | Refusal::Expired { verified }) => {
-            assert!(verified.is_recall());
+            assert!(events::is_published(verified.command()));
             same(&verified);
         }
         Err(refusal) => assert!(refusal.to_string().len() < 300),
@@ -77,36 +79,29 @@ fn contains(data: &[u8], what: &[u8]) -> bool {
 /// A body: what is accepted comes out of the encoded record byte for byte, and stays within its bound.
 pub fn delivery(data: &[u8]) {
     let apps = apps();
-    let verified = webhook::verify(QUERY, &apps, NOW, 60).expect("unsigned");
-    let _ = webhook::account(data);
-    let recall = match webhook::parse(&verified, data) {
-        Ok(Body::Recall(recall)) => recall,
-        Ok(Body::Empty) => return,
-        Err(fault) => return assert!(fault.to_string().len() < 600),
+    let verified = webhook::verify(QUERY, &apps, NOW, 60, events::is_published).expect("unsigned");
+    let account = events::account(data);
+    let kind = events::find(verified.command()).expect("a published command");
+    let messages = match kind.parse(&verified, data) {
+        Ok(Some(messages)) => messages,
+        Ok(None) => return,
+        Err(error) => return assert!(error.to_string().len() < 600),
     };
+    let origin = Origin::new(&verified, NOW * 1000, None);
     let mut total = 0;
-    for msg_key in recall.msg_keys() {
-        let event = Event {
-            sdk_app_id: verified.sdk_app_id(),
-            official_account: recall.official_account(),
-            msg_key,
-            recalled_at_ms: recall.event_time_ms(),
-            received_at_ms: NOW * 1000,
-            opt_platform: verified.opt_platform(),
-            client_ip: verified.client_ip(),
-            traceparent: None,
-        };
+    for index in 0..messages.count() {
         let mut bytes = Vec::new();
-        event.encode(&mut bytes);
+        messages.encode(index, &origin, &mut bytes);
         total += bytes.len();
+        let described = messages.describe(index, &origin);
         let record = Record::decode(&bytes).expect("what was encoded");
         let value: serde_json::Value = serde_json::from_slice(record.value).expect("JSON");
-        assert_eq!(record.key, recall.official_account().as_bytes());
-        assert_eq!(
-            (value["official_account"].as_str(), value["msg_key"].as_str()),
-            (Some(recall.official_account()), Some(msg_key))
-        );
-        assert!(record.headers().any(|(name, text)| name == "ce_subject" && text == msg_key.as_bytes()));
+        assert_eq!(Some(record.key), account.as_deref().map(str::as_bytes));
+        for field in ["official_account", "msg_key", "event_id"] {
+            assert_eq!(value[field], described[field]);
+        }
+        let subject = value["msg_key"].as_str().expect("text").as_bytes();
+        assert!(record.headers().any(|(name, text)| name == "ce_subject" && text == subject));
     }
     assert!(total > 0 && total <= RECORDS_MAX_BYTES);
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use recall_bridge::record::Event;
+use recall_bridge::events::recall::Event;
 use recall_bridge::spool::{Appender, Options, Spool};
 use serde_json::Value;
 
@@ -118,7 +118,7 @@ fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
         dir: dir.to_owned(),
         max_bytes: 1 << 30,
         quarantine_max_bytes: 1 << 20,
-        repeat_window: std::time::Duration::ZERO,
+        dedup_window: std::time::Duration::ZERO,
         on_commit: Box::new(|_, _| ()),
     };
     let (spool, writer) = Spool::open(options, || ()).unwrap();
@@ -136,7 +136,7 @@ fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let encode = |out: &mut Vec<u8>| {
             event.encode(out);
-            Some(event.identity())
+            Some(event.content_hash())
         };
         Appender::new(&spool).append(|writer| writer.event(encode)).await.unwrap();
     });
@@ -219,7 +219,7 @@ fn records_whose_time_the_topic_refuses_harm_no_other_and_are_taken_with_the_tim
 
 /// Delivers a recall that comes an hour late.
 fn late(bridge: &Bridge, account: &str, key: &str) {
-    let query = query_at(APP, TOKEN, recall_bridge::webhook::RECALL_COMMAND, unix_now() - 3600);
+    let query = query_at(APP, TOKEN, recall_bridge::events::RECALL_COMMAND, unix_now() - 3600);
     let answer = Sender::new(&bridge.url(), APP, TOKEN).post(&query, recall_body(account, &[key]));
     assert_eq!(answer.code(), 120_008, "{answer:?}");
 }

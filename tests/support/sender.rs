@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use recall_bridge::webhook::{RECALL_COMMAND, Token};
+use recall_bridge::events::RECALL_COMMAND;
+use recall_bridge::webhook::Token;
 use serde_json::{Value, json};
 
 /// What came back.

@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use recall_bridge::events::RECALL_COMMAND;
 use recall_bridge::ingest::Outcome;
-use recall_bridge::webhook::RECALL_COMMAND;
 use serde::Deserialize;
 
 use crate::bridge::{APP, TOKEN};

@@ -1,7 +1,8 @@
 //! Names of accounts and recalls, and how a record becomes one of them again.
 
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use recall_bridge::record::{BRIDGE_SEQ, BRIDGE_SPOOL, event_id};
+use recall_bridge::events::recall::event_id;
+use recall_bridge::record::{BRIDGE_SEQ, BRIDGE_SPOOL};
 use serde::Deserialize;
 
 use crate::bridge::APP;

@@ -7,9 +7,9 @@ use rdkafka::ClientConfig;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::events;
 use crate::publisher::kafka::describe::{self, Settings};
 use crate::publisher::kafka::errors::Trouble;
-use crate::record;
 
 #[cfg(test)]
 #[path = "topic_tests.rs"]
@@ -104,7 +104,7 @@ pub(super) fn look_ahead(config: &Config, brokers: usize) -> Vec<Warning> {
 fn largest_record(config: &Config) -> u64 {
     // At most 16 MiB.
     let body = u64::try_from(config.max_body_bytes).unwrap_or(u64::from(u32::MAX));
-    body * record::BODY_FACTOR + record::BESIDE_BODY_MAX_BYTES
+    events::record_bytes_max(body)
 }
 
 struct Topic<'a> {

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::record::{EVENT_TYPE, event_id, header};
+use super::record::{EVENT_TYPE, event_id};
+use crate::record::header;
 
 /// The version of the value that this release writes and knows.
 const SCHEMA_VERSION: u64 = 1;
@@ -71,8 +72,8 @@ fn time(field: &str, text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::record;
     use super::*;
+    use crate::verify::tests::record;
     use serde_json::json;
 
     #[test]

@@ -1,10 +1,6 @@
-//! The callback commands of the vendor's official-account family, and which unknown ones look like ours.
+//! The callback commands of the vendor, and unknown ones that are similar to a published one.
 //!
 //! Source: Tencent Cloud Chat webhook documentation, "webhooks related to the official channel".
-
-/// The `CallbackCommand` of a recall. Any other authentic command is not ours to handle: the vendor's
-/// console has one webhook URL for all of them.
-pub const RECALL_COMMAND: &str = "OfficialAccount.CallbackAfterMsgWithDraw";
 
 /// The other documented commands of the family.
 pub const OTHER_COMMANDS: [&str; 10] = [
@@ -20,28 +16,54 @@ pub const OTHER_COMMANDS: [&str; 10] = [
     "OfficialAccount.CallbackAfterSendMsg",
 ];
 
-/// The families of the vendor's other commands, folded: `C2C.CallbackAfterMsgWithDraw` is one of them, and is
-/// no misspelt recall of ours.
+/// Frequent commands of the vendor's other families: each has its own label value in the metrics.
+const COMMANDS_OF_OTHER_FAMILIES: [&str; 10] = [
+    "C2C.CallbackBeforeSendMsg",
+    "C2C.CallbackAfterSendMsg",
+    "C2C.CallbackAfterMsgReport",
+    "C2C.CallbackAfterMsgWithDraw",
+    "Group.CallbackBeforeSendMsg",
+    "Group.CallbackAfterSendMsg",
+    "Group.CallbackAfterRecallMsg",
+    "State.StateChange",
+    "Sns.CallbackFriendAdd",
+    "Profile.CallbackPortraitSet",
+];
+
+/// The families of the vendor's other commands, folded. `C2C.CallbackAfterMsgWithDraw` is one of them, and not a
+/// misspelled command of this family.
 const OTHER_FAMILIES: [&str; 6] = ["c2c", "group", "state", "sns", "profile", "bot"];
-/// Letters that may be missing, added or wrong in a near miss.
+/// Maximum number of letters that are missing, added or wrong in a near miss.
 const TYPOS_MAX: usize = 3;
-/// Longer ones are not compared.
+/// Longer commands are not compared.
 const COMMAND_MAX_BYTES: usize = 256;
 
-/// Whether an undocumented command looks like [`RECALL_COMMAND`]: in another case, without its family or
-/// in an unknown one, with other separators, or with up to three typos. The vendor may have renamed it, and
-/// then recalls would be answered with OK and lost.
-pub fn is_near_miss(command: &str) -> bool {
-    if command.len() > COMMAND_MAX_BYTES || command == RECALL_COMMAND || OTHER_COMMANDS.contains(&command) {
-        return false;
+/// Commands that are not published, each with its own label value in the metrics.
+pub fn unpublished() -> Vec<&'static str> {
+    OTHER_COMMANDS.iter().chain(&COMMANDS_OF_OTHER_FAMILIES).copied().collect()
+}
+
+/// The published command that an undocumented one is similar to: with another case, without its family or in an unknown
+/// one, with other separators, or with up to three typing errors.
+pub(super) fn near_miss(
+    command: &str,
+    mut published: impl Iterator<Item = &'static str> + Clone,
+) -> Option<&'static str> {
+    let is_documented = OTHER_COMMANDS.contains(&command) || published.clone().any(|ours| ours == command);
+    if command.len() > COMMAND_MAX_BYTES || is_documented {
+        return None;
     }
+    published.find(|ours| is_similar(command, ours))
+}
+
+fn is_similar(command: &str, published: &str) -> bool {
     let (family, name) = command.rsplit_once('.').unwrap_or(("", command));
     let near = |command: &str, ours: &str| {
         let (command, ours) = (fold(command), fold(ours));
         command.len().abs_diff(ours.len()) <= TYPOS_MAX * 4 && strsim::levenshtein(&command, &ours) <= TYPOS_MAX
     };
-    let our_name = RECALL_COMMAND.rsplit_once('.').map_or(RECALL_COMMAND, |(_, name)| name);
-    near(command, RECALL_COMMAND) || (near(name, our_name) && !OTHER_FAMILIES.contains(&fold(family).as_str()))
+    let our_name = published.rsplit_once('.').map_or(published, |(_, name)| name);
+    near(command, published) || (near(name, our_name) && !OTHER_FAMILIES.contains(&fold(family).as_str()))
 }
 
 /// Letters and digits, in lower case.
@@ -51,7 +73,8 @@ fn fold(command: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::OTHER_COMMANDS;
+    use crate::events::{RECALL_COMMAND, near_miss};
 
     #[test]
     fn what_looks_like_a_recall_is_a_near_miss() {
@@ -73,7 +96,7 @@ mod tests {
             "OfficialAccount.CallbackAfterMsgWithDraw\0",
             "OfficialAccount.CallbackAfterMsgWithDr\u{430}w",
         ] {
-            assert!(is_near_miss(command), "{command:?}");
+            assert_eq!(near_miss(command), Some(RECALL_COMMAND), "{command:?}");
         }
     }
 
@@ -92,8 +115,8 @@ mod tests {
             "State.StateChange",
         ];
         for command in OTHER_COMMANDS.iter().chain(&others) {
-            assert!(!is_near_miss(command), "{command:?}");
+            assert_eq!(near_miss(command), None, "{command:?}");
         }
-        assert!(!is_near_miss(&RECALL_COMMAND.repeat(7)));
+        assert_eq!(near_miss(&RECALL_COMMAND.repeat(7)), None);
     }
 }

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{Apps, Body, Refusal, parse, verify};
+use super::{Origin, find, is_published};
+use crate::record::Record;
+use crate::webhook::{Apps, Refusal, verify};
 
 #[derive(Deserialize)]
 struct Vector {
@@ -36,7 +38,7 @@ fn every_request_has_its_outcome() {
 }
 
 fn walk(vector: &Vector, apps: &Apps) -> (&'static str, Option<Vec<Expected>>) {
-    let verified = match verify(vector.query.as_bytes(), apps, vector.now, 60) {
+    let verified = match verify(vector.query.as_bytes(), apps, vector.now, 60, is_published) {
         Ok(verified) => verified,
         Err(Refusal::BadQuery(_)) => return ("bad_query", None),
         Err(Refusal::UnknownApp { .. }) => return ("unknown_app", None),
@@ -44,20 +46,25 @@ fn walk(vector: &Vector, apps: &Apps) -> (&'static str, Option<Vec<Expected>>) {
         Err(Refusal::Stale { .. }) => return ("stale", None),
         Err(Refusal::Expired { .. }) => return ("expired", None),
     };
-    if !verified.is_recall() {
-        return ("ignored", None);
-    }
-    let recall = match parse(&verified, vector.body.as_bytes()) {
-        Ok(Body::Recall(recall)) => recall,
-        Ok(Body::Empty) => return ("empty", None),
+    let Some(kind) = find(verified.command()) else { return ("ignored", None) };
+    let messages = match kind.parse(&verified, vector.body.as_bytes()) {
+        Ok(Some(messages)) => messages,
+        Ok(None) => return ("empty", None),
         Err(_) => return ("malformed", None),
     };
-    let time = |ms: i64| format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap());
-    let records = recall.msg_keys().map(|msg_key| Expected {
-        key: recall.official_account().to_owned(),
-        msg_key: msg_key.to_owned(),
-        recalled_at: recall.event_time_ms().map(time),
-        message_sent_at: crate::record::message_sent_at(msg_key).map(|at| format!("{at:.0}")),
-    });
-    ("accepted", Some(records.collect()))
+    let origin = Origin::new(&verified, 0, None);
+    let record = |index| {
+        let mut bytes = Vec::new();
+        messages.encode(index, &origin, &mut bytes);
+        let record = Record::decode(&bytes).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(record.value).unwrap();
+        let text = |field: &str| value[field].as_str().map(str::to_owned);
+        Expected {
+            key: String::from_utf8(record.key.to_vec()).unwrap(),
+            msg_key: text("msg_key").unwrap(),
+            recalled_at: text("recalled_at"),
+            message_sent_at: text("message_sent_at"),
+        }
+    };
+    ("accepted", Some((0..messages.count()).map(record).collect()))
 }

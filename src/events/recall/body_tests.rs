@@ -1,22 +1,22 @@
-use super::super::{Apps, verify};
 use super::*;
+use crate::webhook::{Apps, verify};
 use proptest::prelude::*;
 
 const QUERY: &str = "SdkAppid=1&CallbackCommand=OfficialAccount.CallbackAfterMsgWithDraw";
 
-fn read(body: &[u8]) -> Result<Body<'_>, BodyFault> {
+fn read(body: &[u8]) -> Result<Option<Recall<'_>>, RecallError> {
     let apps = Apps::parse("1", true).unwrap();
-    parse(&verify(QUERY.as_bytes(), &apps, 0, 60).unwrap(), body)
+    parse(&verify(QUERY.as_bytes(), &apps, 0, 60, |_| true).unwrap(), body)
 }
 
 fn recall(body: &str) -> (String, Vec<String>, Option<i64>) {
     match read(body.as_bytes()).unwrap() {
-        Body::Recall(recall) => (
+        Some(recall) => (
             recall.official_account().to_owned(),
             recall.msg_keys().map(str::to_owned).collect(),
             recall.event_time_ms(),
         ),
-        Body::Empty => panic!("empty: {body}"),
+        None => panic!("empty: {body}"),
     }
 }
 
@@ -67,7 +67,7 @@ fn an_event_time_is_taken_where_it_can_be_a_time_and_never_refused() {
 fn what_is_not_asked_for_need_not_be_text() {
     let body = b"{\"\\ud800\":1,\"\xff\":\"\xff\",\"Official_Account\":\"a\",\"EventTime\":\"\xff\",\
         \"WithdrawMsgList\":[{\"\\udc00\":1,\"\xfe\":\"\xfe\",\"MsgKey\":\"k\"}],\"\xff\":2}";
-    let Body::Recall(recall) = read(body).unwrap() else { panic!("empty") };
+    let Some(recall) = read(body).unwrap() else { panic!("empty") };
     assert_eq!((recall.official_account(), recall.event_time_ms()), ("a", None));
     assert_eq!(recall.msg_keys().collect::<Vec<_>>(), ["k"]);
     for broken in [
@@ -75,7 +75,7 @@ fn what_is_not_asked_for_need_not_be_text() {
         br#"{"Official_Account":"\ud800","WithdrawMsgList":[]}"#,
         br#"{"Official_Account":"a","WithdrawMsgList":[{"MsgKey":"\ud800"}]}"#,
     ] {
-        assert!(matches!(read(broken), Err(BodyFault::Json(_))), "{}", broken.escape_ascii());
+        assert!(matches!(read(broken), Err(RecallError::Json(_))), "{}", broken.escape_ascii());
     }
 }
 
@@ -130,7 +130,7 @@ fn the_account_is_found_in_what_is_no_valid_recall_too() {
 
 #[test]
 fn an_empty_list_is_empty() {
-    assert_eq!(read(br#"{"Official_Account":"a","WithdrawMsgList":[]}"#), Ok(Body::Empty));
+    assert_eq!(read(br#"{"Official_Account":"a","WithdrawMsgList":[]}"#), Ok(None));
 }
 
 proptest! {
@@ -197,7 +197,7 @@ proptest! {
         let counted = records_bytes(&account, keys.iter().map(String::as_str), &[beside.as_deref(); 2]);
         let mut encoded = Vec::new();
         for msg_key in &keys {
-            let event = crate::record::Event {
+            let event = crate::events::recall::Event {
                 sdk_app_id: u64::MAX,
                 official_account: &account,
                 msg_key,

@@ -12,6 +12,12 @@ pub const ACCOUNT_MAX_BYTES: usize = 1024;
 pub const MSG_KEY_MAX_BYTES: usize = 32_768;
 /// Bytes of all encoded records of one delivery: 1,000 keys of 40 bytes under an account of 48 fit.
 pub const RECORDS_MAX_BYTES: usize = 1 << 20;
+/// How often a byte of a delivery's body can be in a record: account and `MsgKey` are in the value, the
+/// one is the key, too, the other `ce_subject`. Escaped in the value, neither is longer than in the body.
+pub const BODY_FACTOR: u64 = 2;
+/// What a record holds beside that: its other fields, headers and their names, Kafka's framing of record
+/// and batch, and what the query says, of the documented kind.
+pub const BESIDE_BODY_MAX_BYTES: u64 = 2048;
 /// What an encoded record holds beside account, `MsgKey`, platform and address, at most: names of fields and
 /// headers, lengths, times, ids, `traceparent`.
 const BESIDE_BYTES: usize = 768;

@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::body_loose::Loose;
-use super::bounds::MSG_KEYS_MAX;
+use super::limits::MSG_KEYS_MAX;
+use crate::events::loose::Loose;
 
 /// What a body says, each field at most once.
 pub(super) struct Fields<'b> {

@@ -8,12 +8,13 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::header::{self, EVENT_TYPE};
-use super::wire;
+use crate::record::{header, wire};
 
 /// `UUIDv5(NAMESPACE_URL, "urn:recall-bridge:event")`, RFC 9562 section 5.5.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1550_42e4_d14e_51a0_9d89_925f_3601_4ef8);
 const SCHEMA_VERSION: u32 = 1;
+/// The `ce_type` of the records.
+pub const EVENT_TYPE: &str = "tencent.chat.official_account.message_recalled.v1";
 
 /// One recalled message.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +84,7 @@ impl Event<'_> {
     /// What tells this recall from every other one: the first 128 bits of SHA-256 over app, length of the
     /// account, account, and key. The published `event_id` does not: account `x` with key `y/z` has the
     /// same one as account `x/y` with key `z`, and who took the second for a repeat would lose it.
-    pub fn identity(&self) -> [u8; 16] {
+    pub fn content_hash(&self) -> [u8; 16] {
         let account = self.official_account.as_bytes();
         let hash = Sha256::new()
             .chain_update(self.sdk_app_id.to_be_bytes())
@@ -91,9 +92,9 @@ impl Event<'_> {
             .chain_update(account)
             .chain_update(self.msg_key)
             .finalize();
-        let mut identity = [0; 16];
-        identity.copy_from_slice(&hash[..16]);
-        identity
+        let mut first = [0; 16];
+        first.copy_from_slice(&hash[..16]);
+        first
     }
 }
 
@@ -168,8 +169,9 @@ impl Serialize for Millis {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BESIDE_BODY_MAX_BYTES, BODY_FACTOR, Record};
+    use super::super::limits::{BESIDE_BODY_MAX_BYTES, BODY_FACTOR};
     use super::*;
+    use crate::record::Record;
     use proptest::prelude::*;
 
     fn sample() -> Event<'static> {
@@ -233,10 +235,10 @@ mod tests {
             event(11, "x", "y/z"),
         ];
         assert_eq!(event_id(1, "x", "y/z"), event_id(1, "x/y", "z"));
-        let identities: std::collections::BTreeSet<_> = all.iter().map(Event::identity).collect();
+        let identities: std::collections::BTreeSet<_> = all.iter().map(Event::content_hash).collect();
         assert_eq!(identities.len(), all.len());
         let repeated = Event { received_at_ms: 7, client_ip: None, traceparent: Some("t"), ..all[0] };
-        assert_eq!(repeated.identity(), all[0].identity());
+        assert_eq!(repeated.content_hash(), all[0].content_hash());
     }
 
     proptest! {

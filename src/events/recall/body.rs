@@ -6,23 +6,14 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::Verified;
-use super::body_fields::{self, Fields};
-use super::bounds::{ACCOUNT_MAX_BYTES, MSG_KEY_MAX_BYTES, MSG_KEYS_MAX, RECORDS_MAX_BYTES, records_bytes};
+use super::fields::{self, Fields};
+use super::limits::{ACCOUNT_MAX_BYTES, MSG_KEY_MAX_BYTES, MSG_KEYS_MAX, RECORDS_MAX_BYTES, records_bytes};
+use crate::webhook::Verified;
 
 /// How much of serde's text is told: it quotes what it did not expect, however long that is.
 const JSON_FAULT_MAX_CHARS: usize = 120;
 /// Some senders put it before JSON; RFC 8259 lets a receiver ignore it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// What a valid body says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body<'b> {
-    /// `WithdrawMsgList` is `[]`: nothing was recalled.
-    Empty,
-    /// Messages were recalled.
-    Recall(Recall<'b>),
-}
 
 /// Messages of one official account that were recalled together. Only [`parse`] builds one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +34,11 @@ impl Recall<'_> {
         self.msg_keys.iter().map(AsRef::as_ref)
     }
 
+    /// A `MsgKey` by index; empty where there is none.
+    pub(super) fn msg_key(&self, index: usize) -> &str {
+        self.msg_keys.get(index).map_or("", AsRef::as_ref)
+    }
+
     /// `EventTime`, in UNIX milliseconds, where it is there and can be a time.
     pub fn event_time_ms(&self) -> Option<i64> {
         self.event_time_ms
@@ -51,7 +47,7 @@ impl Recall<'_> {
 
 /// Why an authentic body is no valid recall.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BodyFault {
+pub enum RecallError {
     /// Not JSON, or a field of another type.
     #[error(
         "body: {0}; expected {{\"CallbackCommand\":…,\"Official_Account\":\"…\",\"WithdrawMsgList\":[{{\"MsgKey\":\"…\"}}],\"EventTime\":ms}}"
@@ -88,45 +84,45 @@ pub enum BodyFault {
 ///
 /// # Errors
 /// The first fault, which names the field, or the first bound that is not kept.
-pub fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Body<'b>, BodyFault> {
+pub(super) fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Option<Recall<'b>>, RecallError> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let raw: Fields<'b> = body_fields::read(body)
-        .map_err(|error| BodyFault::Json(error.to_string().chars().take(JSON_FAULT_MAX_CHARS).collect()))?;
+    let raw: Fields<'b> = fields::read(body)
+        .map_err(|error| RecallError::Json(error.to_string().chars().take(JSON_FAULT_MAX_CHARS).collect()))?;
     if raw.command.is_some_and(|command| command != verified.command()) {
-        return Err(BodyFault::OtherCommand);
+        return Err(RecallError::OtherCommand);
     }
-    let official_account = raw.official_account.ok_or(BodyFault::Account("missing"))?;
+    let official_account = raw.official_account.ok_or(RecallError::Account("missing"))?;
     if official_account.is_empty() {
-        return Err(BodyFault::Account("empty"));
+        return Err(RecallError::Account("empty"));
     }
     if official_account.len() > ACCOUNT_MAX_BYTES {
-        return Err(BodyFault::LongAccount(official_account.len()));
+        return Err(RecallError::LongAccount(official_account.len()));
     }
-    let list = raw.list.ok_or(BodyFault::NoList)?;
+    let list = raw.list.ok_or(RecallError::NoList)?;
     if list.is_empty() {
-        return Ok(Body::Empty);
+        return Ok(None);
     }
     if list.len() > MSG_KEYS_MAX {
-        return Err(BodyFault::ManyKeys);
+        return Err(RecallError::ManyKeys);
     }
     if let Some(index) = list.iter().position(|msg_key| msg_key.is_empty()) {
-        return Err(BodyFault::EmptyKey(index));
+        return Err(RecallError::EmptyKey(index));
     }
     if let Some(index) = list.iter().position(|msg_key| msg_key.len() > MSG_KEY_MAX_BYTES) {
-        return Err(BodyFault::LongKey(index));
+        return Err(RecallError::LongKey(index));
     }
     let msg_keys = distinct(list);
     let beside = [verified.client_ip(), verified.opt_platform()];
     let bytes = records_bytes(&official_account, msg_keys.iter().map(AsRef::as_ref), &beside);
     if bytes > RECORDS_MAX_BYTES {
-        return Err(BodyFault::LargeRecords(bytes));
+        return Err(RecallError::LargeRecords(bytes));
     }
-    Ok(Body::Recall(Recall { official_account, msg_keys, event_time_ms: raw.event_time_ms }))
+    Ok(Some(Recall { official_account, msg_keys, event_time_ms: raw.event_time_ms }))
 }
 
 /// The account that a body names, where that can be read: also of one that is no valid recall.
-pub fn account(body: &[u8]) -> Option<Cow<'_, str>> {
-    body_fields::account(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))
+pub(super) fn account(body: &[u8]) -> Option<Cow<'_, str>> {
+    fields::account(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))
 }
 
 fn distinct(mut keys: Vec<Cow<'_, str>>) -> Vec<Cow<'_, str>> {

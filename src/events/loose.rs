@@ -1,4 +1,4 @@
-//! A field that is taken where it can be understood, and is never a reason to refuse.
+//! A JSON value of any type, for optional fields: a value of a wrong type counts as missing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 const TIMES_MS: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999;
 
 /// Whatever JSON there is. Takes no memory for what is neither text nor a number.
-pub(super) enum Loose<'b> {
+pub(in crate::events) enum Loose<'b> {
     Integer(i64),
     Float(f64),
     Text(Cow<'b, str>),
@@ -18,7 +18,7 @@ pub(super) enum Loose<'b> {
 }
 
 impl<'b> Loose<'b> {
-    pub(super) fn text(self) -> Option<Cow<'b, str>> {
+    pub(in crate::events) fn text(self) -> Option<Cow<'b, str>> {
         match self {
             Self::Text(text) => Some(text),
             Self::Integer(_) | Self::Float(_) | Self::Other => None,
@@ -26,7 +26,7 @@ impl<'b> Loose<'b> {
     }
 
     /// `EventTime`, in UNIX milliseconds: documented as an integer, seen as a string of digits.
-    pub(super) fn time_ms(self) -> Option<i64> {
+    pub(in crate::events) fn time_ms(self) -> Option<i64> {
         let ms = match self {
             Self::Integer(ms) => ms,
             Self::Float(number) => whole(number)?,
