@@ -42,13 +42,13 @@ fn bytes_that_are_no_request_are_named_before_the_head_is_complete() {
         (b"GET /\r\n", HeadError::RequestLine("it has no version of HTTP")),
         (
             b"GET / a HTTP/1.1\r\n",
-            HeadError::RequestLine("the target holds a blank or a control character; encode it as %XX"),
+            HeadError::RequestLine("the target contains a space or a control character; encode it as %XX"),
         ),
         (
             b"GET /\x7f HTTP/1.1\r\n",
-            HeadError::RequestLine("the target holds a blank or a control character; encode it as %XX"),
+            HeadError::RequestLine("the target contains a space or a control character; encode it as %XX"),
         ),
-        (b"\0\x01", HeadError::RequestLine("it does not begin with a method")),
+        (b"\0\x01", HeadError::RequestLine("it does not start with a method")),
         (b"GET / FTP/1.1\r\n", HeadError::RequestLine("it does not end with a version of HTTP")),
     ] {
         assert_eq!(read(bytes).map(|_| ()), Err(error), "{}", bytes.escape_ascii());

@@ -1,5 +1,5 @@
-//! TLS of the webhook listener: what stands in the files, checked as a whole, and what new connections
-//! get of it, which can be replaced while old ones go on. Knows no HTTP.
+//! TLS of the webhook listener: it validates the files as a whole, and can replace the certificate for new connections
+//! while existing ones continue. Knows no HTTP.
 
 mod certificate;
 mod files;
@@ -13,7 +13,7 @@ pub use certificate::Certificate;
 pub use files::{CERT, CLIENT_CA, Files, KEY, Material, TlsFault};
 pub use listener::Listener;
 
-/// The cryptography, for both ends of a connection. `ring` builds with a C compiler alone.
+/// Returns the cryptography provider, for both ends of a connection. `ring` needs only a C compiler to build.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
