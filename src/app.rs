@@ -21,7 +21,7 @@ use crate::ingest::{self, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
 use crate::ops::panel::Panel;
 use crate::ops::sampler::{Probe, Sampler};
-use crate::ops::server::Front;
+use crate::ops::server::OpsService;
 use crate::ops::status::KafkaCell;
 use crate::publisher::kafka::errors::KINDS;
 use crate::publisher::kafka::topic::Creation;
@@ -52,7 +52,7 @@ pub enum AppError {
     },
     /// The limit of open files is too low.
     #[error(transparent)]
-    Descriptors(#[from] descriptors::TooFew),
+    Descriptors(#[from] descriptors::DescriptorLimitError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -121,13 +121,21 @@ impl App {
         let webhook_listener = bind("BRIDGE_LISTEN", config.listen)?;
         let ops_listener = bind("BRIDGE_OPS_LISTEN", config.ops_listen)?;
         let (exit_sender, exits) = mpsc::unbounded_channel();
-        let front = Front::default();
+        let ops_service = OpsService::default();
         let ops_address = ops_listener.local_addr().map_err(AppError::Server)?;
-        let ops = crate::ops::server::run(ops_listener, &front).map_err(AppError::Server)?;
+        let ops = crate::ops::server::run(ops_listener, &ops_service).map_err(AppError::Server)?;
         let handle = ops.handle();
         watch("operations listener", ops, &exit_sender);
-        let started =
-            Self::start_behind(config, connections, webhook_listener, ops_address, &handle, &front, exit_sender, exits);
+        let started = Self::start_behind(
+            config,
+            connections,
+            webhook_listener,
+            ops_address,
+            &handle,
+            &ops_service,
+            exit_sender,
+            exits,
+        );
         match started.await {
             Ok(app) => Ok(app),
             Err(error) => {
@@ -145,7 +153,7 @@ impl App {
         webhook_listener: TcpListener,
         ops_address: SocketAddr,
         ops: &ServerHandle,
-        front: &Front,
+        ops_service: &OpsService,
         exit_sender: mpsc::UnboundedSender<&'static str>,
         exits: mpsc::UnboundedReceiver<&'static str>,
     ) -> Result<Self, AppError> {
@@ -191,7 +199,7 @@ impl App {
         let webhook = ingest::run(listener, &shared).map_err(AppError::Server)?;
         let draining = Arc::clone(&shared);
         let watched = Arc::clone(&metrics);
-        front.show(Panel {
+        ops_service.show(Panel {
             spool: spool.clone(),
             sampler: Arc::clone(&sampler),
             kafka,

@@ -25,14 +25,14 @@ const RANGES_SHOWN: usize = 10;
 pub struct Verifier {
     records: u64,
     unspooled: u64,
-    spools: BTreeMap<String, Spool>,
+    spools: BTreeMap<String, SpoolRecords>,
     accounts: Accounts,
     faults: u64,
     shown: Vec<String>,
 }
 
 #[derive(Debug, Default)]
-struct Spool {
+struct SpoolRecords {
     /// The index of the spool in the order of its first record.
     ordinal: usize,
     seqs: SeqSet,
@@ -101,7 +101,8 @@ impl Verifier {
         let seq: u64 = header(BRIDGE_SEQ).and_then(|text| text.parse().ok()).ok_or("no bridge_seq")?;
         let partition = record["partition"].as_i64().and_then(|partition| u32::try_from(partition).ok());
         let ordinal = self.spools.len();
-        let spool = self.spools.entry(uuid.to_owned()).or_insert_with(|| Spool { ordinal, ..Spool::default() });
+        let spool =
+            self.spools.entry(uuid.to_owned()).or_insert_with(|| SpoolRecords { ordinal, ..SpoolRecords::default() });
         let ordinal = spool.ordinal;
         if !spool.seqs.insert(seq) {
             spool.duplicates += 1;

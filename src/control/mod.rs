@@ -21,7 +21,7 @@ pub const REQUEST_MAX_IDS: usize = 256;
 /// Bytes of a request: enough for all its entries.
 const REQUEST_MAX_BYTES: usize = 16 << 10;
 /// Bytes of a response: enough for a reason per entry.
-const ANSWER_MAX_BYTES: u64 = 4 << 20;
+const RESPONSE_MAX_BYTES: u64 = 4 << 20;
 
 /// A change that a command asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ struct Request {
 /// The response to a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+enum ControlResponse {
     /// The result for each entry.
     Changed(Vec<Changed>),
     /// The request could not be executed completely.

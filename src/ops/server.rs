@@ -23,9 +23,9 @@ const JSON: &str = "application/json";
 
 /// The content of the listener, once the components have started.
 #[derive(Clone, Default)]
-pub struct Front(Arc<OnceLock<Panel>>);
+pub struct OpsService(Arc<OnceLock<Panel>>);
 
-impl Front {
+impl OpsService {
     /// Sets the content. Before this call, the listener reports that the process is starting.
     pub fn show(&self, panel: Panel) {
         let _ = self.0.set(panel);
@@ -36,18 +36,18 @@ impl Front {
 ///
 /// # Errors
 /// The socket cannot be used.
-pub fn run(listener: TcpListener, front: &Front) -> std::io::Result<Server> {
-    let front = front.clone();
+pub fn run(listener: TcpListener, service: &OpsService) -> std::io::Result<Server> {
+    let service = service.clone();
     let limits =
         edge::Limits { workers: 1, connections: CONNECTIONS, keep_alive: KEEP_ALIVE, stop_timeout: STOP_TIMEOUT };
     let options = edge::Options { name: "operations", listener, tls: None, limits, counters: Arc::default() };
     edge::run(options, move || {
         crate::priority::give_way("operations");
-        front.clone()
+        service.clone()
     })
 }
 
-impl Service for Front {
+impl Service for OpsService {
     async fn call(&self, head: &Head, _: &mut Body<'_>) -> Reply {
         let path = head.path();
         if !matches!(path, b"/livez" | b"/readyz" | b"/status" | b"/metrics") {

@@ -14,12 +14,12 @@ const MOST_PARTITIONS: u32 = 200_000;
 pub(super) struct Accounts {
     /// The number of partitions of the topic; at least those with records.
     count: u32,
-    accounts: BTreeMap<String, Vec<Stay>>,
+    accounts: BTreeMap<String, Vec<Placement>>,
 }
 
 /// The sequence numbers of one spool for one account on one partition.
 #[derive(Debug)]
-struct Stay {
+struct Placement {
     /// The index of the spool.
     spool: usize,
     partition: u32,
@@ -36,49 +36,53 @@ impl Accounts {
     /// Adds a record. On one partition, the numbers of a spool for an account must rise.
     pub(super) fn note(&mut self, account: &str, spool: usize, partition: u32, seq: u64) -> Result<(), String> {
         self.count = self.count.max(partition.saturating_add(1));
-        let stays = match self.accounts.get_mut(account) {
-            Some(stays) => stays,
+        let placements = match self.accounts.get_mut(account) {
+            Some(placements) => placements,
             None => self.accounts.entry(account.to_owned()).or_default(),
         };
-        let Some(stay) = stays.iter_mut().find(|stay| stay.partition == partition && stay.spool == spool) else {
-            stays.push(Stay { spool, partition, first: seq, last: seq });
+        let Some(placement) =
+            placements.iter_mut().find(|placement| placement.partition == partition && placement.spool == spool)
+        else {
+            placements.push(Placement { spool, partition, first: seq, last: seq });
             return Ok(());
         };
-        let last = stay.last;
-        stay.last = last.max(seq);
-        stay.first = stay.first.min(seq);
+        let last = placement.last;
+        placement.last = last.max(seq);
+        placement.first = placement.first.min(seq);
         if last > seq { Err(format!("bridge_seq {seq} of {account} comes after {last}")) } else { Ok(()) }
     }
 
     /// Returns the errors of accounts on several partitions.
     pub(super) fn faults(self) -> impl Iterator<Item = String> {
         let count = self.count;
-        self.accounts.into_iter().filter_map(move |(account, stays)| {
-            let first = stays.first()?.partition;
-            if stays.iter().all(|stay| stay.partition == first) {
+        self.accounts.into_iter().filter_map(move |(account, placements)| {
+            let first = placements.first()?.partition;
+            if placements.iter().all(|placement| placement.partition == first) {
                 return None;
             }
-            fault(&account, stays, count)
+            fault(&account, placements, count)
         })
     }
 }
 
-fn fault(account: &str, mut stays: Vec<Stay>, count: u32) -> Option<String> {
+fn fault(account: &str, mut placements: Vec<Placement>, count: u32) -> Option<String> {
     let hash = murmur2(account.as_bytes()) & 0x7fff_ffff;
     let most = count.min(MOST_PARTITIONS);
     let grown = |partition: u32, from: u32| (from..=most).find(|n| hash % n == partition);
-    if let Some(stay) = stays.iter().find(|stay| grown(stay.partition, 1).is_none()) {
-        let Stay { partition, first, .. } = stay;
+    if let Some(placement) = placements.iter().find(|placement| grown(placement.partition, 1).is_none()) {
+        let Placement { partition, first, .. } = placement;
         return Some(format!(
             "{account} is also on partition {partition} (bridge_seq {first}), which is wrong for its key with any \
              number of partitions up to {count}"
         ));
     }
-    stays.sort_by_key(|stay| stay.spool);
-    stays.chunk_by(|a, b| a.spool == b.spool).find_map(|of_spool| {
+    placements.sort_by_key(|placement| placement.spool);
+    placements.chunk_by(|a, b| a.spool == b.spool).find_map(|of_spool| {
         // The known path of the account: its first and its last number on each partition.
-        let mut way: Vec<(u64, u32)> =
-            of_spool.iter().flat_map(|stay| [(stay.first, stay.partition), (stay.last, stay.partition)]).collect();
+        let mut way: Vec<(u64, u32)> = of_spool
+            .iter()
+            .flat_map(|placement| [(placement.first, placement.partition), (placement.last, placement.partition)])
+            .collect();
         way.sort_unstable();
         let mut partitions = 1;
         way.into_iter().find_map(|(seq, partition)| match grown(partition, partitions) {
