@@ -1,19 +1,19 @@
 -- The archive that mark_archive.py marks. Safe to run again.
 --
--- A message and its recall come by different ways, so either may come first. There is one row per
--- message, and whoever comes first makes it: no recall is lost because its message was late. So the
--- archive's own writer must insert like this, and leave recalled_at alone:
+-- A message and its recall take different ways, so either may arrive first. There is one row per message, and the
+-- first of the two creates it, so a late message loses no recall. The archive's own writer must insert like this,
+-- and never set recalled_at:
 --
 --   INSERT INTO messages (sdk_app_id, official_account, msg_key, body) VALUES (…)
 --   ON CONFLICT (sdk_app_id, official_account, msg_key) DO UPDATE SET body = excluded.body;
 --
--- A plain INSERT of a message whose recall came first fails on the primary key: it shows at once.
+-- A plain INSERT of a message whose recall arrived first fails on the primary key, so the mistake shows at once.
 
 CREATE TABLE IF NOT EXISTS messages (
     sdk_app_id       numeric(20) NOT NULL,
     official_account text        NOT NULL,
     msg_key          text        NOT NULL,
-    -- Null where only the recall has come so far.
+    -- Null if only the recall has arrived.
     body             jsonb,
     -- Null: not recalled.
     recalled_at      timestamptz,

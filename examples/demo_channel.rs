@@ -1,5 +1,5 @@
-//! An official channel in small, for `docker compose --profile demo up`: keeps messages in a Redis
-//! cache, recalls some of them, and measures how long each stays visible after that.
+//! A small official channel, for `docker compose --profile demo up`: it stores messages in a Redis cache, recalls
+//! some of them, and measures how long each stays visible afterwards.
 //!
 //! ```sh
 //! BRIDGE_APPS=1400000001:a-token BRIDGE_URL=http://127.0.0.1:8080/ cargo run --example demo_channel
@@ -9,8 +9,8 @@
 //! |---|---|---|
 //! | `BRIDGE_APPS` | required | as of the bridge; the first app is the sender |
 //! | `BRIDGE_URL` | `http://127.0.0.1:8080/` | |
-//! | `REDIS_URL` | `redis://127.0.0.1:6379/` | what a consumer purges |
-//! | `COUNT` | without end | recalls; then it ends, with a failure if a recalled message is still there |
+//! | `REDIS_URL` | `redis://127.0.0.1:6379/` | the cache that the consumer purges |
+//! | `COUNT` | unlimited | number of recalls; then it exits, with an error if a recalled message is still visible |
 //! | `PAUSE_MS` | `1000` | after each recall |
 
 use std::io::{Read as _, Write as _};
@@ -24,12 +24,12 @@ use recall_bridge::events::RECALL_COMMAND;
 use recall_bridge::webhook::Apps;
 use serde_json::json;
 
-/// For so long it is waited until a recalled message is gone.
+/// The longest wait until a recalled message is purged.
 const VISIBLE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(2);
 /// The sender gives up after this long.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// As long as a cache would keep a message.
+/// The lifetime of a cached message.
 const KEPT_SECONDS: u64 = 3600;
 const ACCOUNTS: [&str; 3] = ["#TOA#_news", "@TOA#_weather", "#TOA#_shop"];
 
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
     for number in 0..count {
         let account = accounts.next().context("no account")?;
         let sent = now()?;
-        // Two messages are published; the first one is taken back.
+        // Two messages are published; the first one is recalled.
         let (recalled, kept) = (format!("{number}_0_{sent}"), format!("{number}_1_{sent}"));
         for message in [&recalled, &kept] {
             let key = format!("message:{account}:{message}");
@@ -70,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long a recalled message was still there; `None` where it does not go.
+/// Returns how long a recalled message stayed visible; `None` if it was not purged.
 fn purged_after(cache: &mut redis::Connection, key: &str) -> redis::RedisResult<Option<Duration>> {
     let started = Instant::now();
     while started.elapsed() < VISIBLE {
@@ -93,7 +93,7 @@ fn now() -> anyhow::Result<u64> {
     Ok(SystemTime::UNIX_EPOCH.elapsed()?.as_secs())
 }
 
-/// Posts the webhook that the vendor would post; fails where it is not acknowledged.
+/// Posts the same webhook as the vendor; fails if it is not acknowledged.
 fn recall(url: &str, apps: &Apps, account: &str, msg_key: &str) -> anyhow::Result<()> {
     let app = apps.ids().next().context("BRIDGE_APPS names no app")?;
     let mut query = format!("SdkAppid={app}&CallbackCommand={RECALL_COMMAND}&contenttype=json&OptPlatform=RESTAPI");
@@ -105,7 +105,7 @@ fn recall(url: &str, apps: &Apps, account: &str, msg_key: &str) -> anyhow::Resul
     let body = json!({ "CallbackCommand": RECALL_COMMAND, "Official_Account": account, "WithdrawMsgList": list });
     let body = body.to_string();
     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).context("BRIDGE_URL")?;
-    let mut stream = TcpStream::connect(host).context("the bridge does not answer")?;
+    let mut stream = TcpStream::connect(host).context("cannot connect to the bridge")?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     write!(
         stream,

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Marks recalled messages in a PostgreSQL archive: a whole consumer in one file, to copy.
+"""Marks recalled messages in a PostgreSQL archive. A complete consumer in one file, to copy.
 
     pip install -r examples/requirements.txt
     psql "$DATABASE_URL" -f examples/archive.sql
     KAFKA_BOOTSTRAP_SERVERS=localhost:9094 DATABASE_URL=postgresql:///archive python examples/mark_archive.py
 
-For each record it sets `recalled_at` of the message's row, and makes the row where the message has
-not come yet (see archive.sql). The database commits first, Kafka's offset follows: whatever dies in
-between, the rows are marked again, which changes nothing. While PostgreSQL is away it holds what it
-has read, reads no more, and tries again; it stays in its group meanwhile.
+For each record it sets `recalled_at` of the message's row, and creates the row if the message has not arrived yet
+(see archive.sql). The database commits first, then Kafka's offset: after a crash in between, the rows are marked
+again, which changes nothing. While PostgreSQL is unavailable, it keeps the records that it has read, reads no more,
+retries, and stays in its group.
 
 KAFKA_BOOTSTRAP_SERVERS  required; any other KAFKA_X_Y is librdkafka's property x.y
 RECALL_TOPIC             official-account.recalls
@@ -29,15 +29,15 @@ from confluent_kafka import Consumer, KafkaException
 
 TOPIC = os.environ.get("RECALL_TOPIC", "official-account.recalls")
 DATABASE = os.environ.get("DATABASE_URL", "postgresql:///archive")
-# Records that are marked in one transaction, and then committed together.
+# The number of records that are marked in one transaction and then committed together.
 BATCH_RECORDS = 500
-# Seconds to wait for a record; so often it looks whether it is to stop.
+# The longest wait for a record in seconds, after which the consumer checks whether it must stop.
 POLL = 0.1
-# Seconds between two attempts while PostgreSQL is away: at first, and at most.
+# The first and the longest pause in seconds between two attempts while PostgreSQL is unavailable.
 RETRY_FIRST, RETRY_MOST = 0.1, 5
-# Bounds far below max.poll.interval.ms (5 minutes), after which Kafka would give the partitions to
-# another consumer. lock_timeout is below PostgreSQL's deadlock_timeout (1 s): where this and the
-# archive's writer wait for each other, it is this one that gives up, and tries again.
+# Timeouts far below max.poll.interval.ms (5 minutes), after which Kafka would assign the partitions to another
+# consumer. lock_timeout is below PostgreSQL's deadlock_timeout (1 s): in a deadlock with the archive's writer, this
+# consumer gives up and retries.
 CONNECTION = {
     "connect_timeout": 5,
     "options": "-c lock_timeout=500ms -c statement_timeout=20s",
@@ -47,7 +47,7 @@ CONNECTION = {
     "tcp_user_timeout": 30_000,
 }
 
-# The first recall of a message decides; coalesce keeps it, however often records come again.
+# The first recall of a message determines recalled_at; coalesce keeps it when records are repeated.
 MARK = """
 INSERT INTO messages (sdk_app_id, official_account, msg_key, recalled_at, recall_event_id)
 VALUES (%(sdk_app_id)s, %(official_account)s, %(msg_key)s, %(at)s, %(event_id)s)
@@ -58,20 +58,19 @@ SET recalled_at = coalesce(messages.recalled_at, excluded.recalled_at),
 
 
 def is_foreign(name, value):
-    """Whether Kubernetes put a variable there, for a Service called kafka, or whether it is meant for
-    Kafka's own scripts. None of them is a property of librdkafka."""
+    """Whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts.
+    Neither is a property of librdkafka."""
     service = r"_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
     scripts = r"_HOME|_CLASSPATH|_CLUSTER_ID|_VERSION|_(LOG|BASE|CONF|CONFIG|DATA)_DIRS?"
     prefixed = r"_(JMX|LOG4J|GC|JVM|HEAP|CONNECT|MIRROR_MAKER|CFG)_.*"
     if name == "KAFKA_DEBUG":
-        # For librdkafka it is a list of what to tell about.
+        # For librdkafka it is a list of debug contexts.
         return value.lower() in ("y", "yes", "true", "on", "1", "n", "no", "false", "off", "0")
     return re.fullmatch(rf"KAFKA(.*({service}|_OPTS)|{scripts}|{prefixed})", name) is not None
 
 
 def shown(text):
-    """Untrusted text, without what a terminal obeys (control characters) and what
-    deceives a reader (characters without width, or that change the direction)."""
+    """Escapes untrusted text: control characters, and zero-width or bidirectional characters."""
     unsafe = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return "".join(f"\\u{{{ord(c):x}}}" if unicodedata.category(c) in unsafe else c for c in text)
 
@@ -89,35 +88,35 @@ def kafka_settings():
         sys.exit("mark-archive: KAFKA_BOOTSTRAP_SERVERS is missing")
     return settings | {
         "group.id": os.environ.get("GROUP_ID", "mark-archive"),
-        # Records of aborted transactions are none.
+        # Without records of aborted transactions.
         "isolation.level": "read_committed",
-        # Only what is marked is committed.
+        # Only marked records are committed.
         "enable.auto.commit": False,
-        # A new group marks what was recalled before it came.
+        # A new group also marks the recalls from before its start.
         "auto.offset.reset": "earliest",
     }
 
 
 def skip(partition, offset, fault):
-    """A record that cannot be understood, or that the database refuses for good, is no recall that
-    could be marked now or later, and to stop at it would keep every later recall visible. So it is
-    reported, with the place where it can be looked at, and passed over. Alert on this line."""
+    """Skips a record that cannot be parsed, or that the database rejects permanently. It can never be marked, and
+    stopping at it would keep every later recall visible. So it is reported with partition and offset. Alert on this
+    line."""
     log(f"SKIPPED record {partition}@{offset}: {fault!r}")
 
 
 def understand(message):
-    """The values for MARK, or None."""
+    """Returns the values for MARK, or None."""
     try:
         recall = json.loads(message.value())
-        if recall["schema_version"] != 1:  # Raised only when a field changes its meaning or goes away.
+        if recall["schema_version"] != 1:  # It rises only when a field changes its meaning or is removed.
             raise ValueError(f"schema_version is {recall['schema_version']}")
         values = {field: recall[field] for field in ("sdk_app_id", "official_account", "msg_key", "event_id")}
-        # When it was recalled is not always known; when it was received is.
+        # The time of the recall is not always known; the time of receipt is.
         values["at"] = recall["recalled_at"] or recall["received_at"]
         for field, value in values.items():
             if type(value) is not (int if field == "sdk_app_id" else str):
                 raise ValueError(f"{field} is {value!r}")
-            str(value).encode()  # What is no Unicode text is a fault, too.
+            str(value).encode()  # Text that is not valid Unicode is an error, too.
         return values
     except (ValueError, KeyError, TypeError) as fault:
         skip(message.partition(), message.offset(), fault)
@@ -129,7 +128,7 @@ class Archive:
         self.connection = None
 
     def mark(self, pending):
-        """One transaction for all; where the data itself is refused, one for each."""
+        """Uses one transaction for all records; if the data itself is rejected, one for each."""
         records = [record for record in pending if record[2] is not None]
         if not records:
             return
@@ -141,7 +140,7 @@ class Archive:
             for record in records:
                 try:
                     self.commit([record])
-                # What no repetition mends: text that PostgreSQL cannot hold (a NUL), a time out of range.
+                # A retry cannot fix this: text that PostgreSQL cannot store (a NUL), a time out of range.
                 except psycopg.DataError as fault:
                     skip(record[0], record[1], fault)
 
@@ -153,13 +152,13 @@ class Archive:
 
 
 def commit(consumer, committed):
-    """Commits where the consumer stands, once all that was read is marked. That is not the record behind
-    the last one: each transaction ends with a marker, and behind the record alone a consumer that has
-    read everything would lag by 1 for ever. Where this fails, the next commit says it too; until then, at
-    worst, rows are marked again."""
+    """Commits the consumer's position after all read records are marked. The position is not the last record's
+    offset plus 1: each transaction ends with a marker, and with the latter offset, a consumer that has read
+    everything would have a lag of 1 forever. If the commit fails, the next one repeats it; until then, at worst,
+    rows are marked again."""
     try:
         positions = consumer.position(consumer.assignment())
-        # Negative: nothing was read from it yet.
+        # Negative: no record of the partition was read yet.
         moved = [at for at in positions if at.offset >= 0 and committed.get(at.partition) != at.offset]
         if moved:
             consumer.commit(offsets=moved, asynchronous=False)
@@ -169,18 +168,18 @@ def commit(consumer, committed):
 
 
 def run(consumer, archive, stopping, revoked):
-    """Reads, marks, commits, until it is told to stop. What is pending then is not committed, and
-    is read again after the next start."""
+    """Reads, marks and commits until it must stop. Pending records are then not committed, and are read again after
+    the next start."""
     pending = []  # (partition, offset, values or None)
     committed = {}  # The offset of each partition.
-    again_at, delay = None, RETRY_FIRST  # While PostgreSQL is away: when to try again.
+    again_at, delay = None, RETRY_FIRST  # The time of the next attempt while PostgreSQL is unavailable.
     while not stopping:
         if again_at is not None:
-            consumer.pause(consumer.assignment())  # Each time: partitions may have come meanwhile.
-        # Whoever does not poll is taken for dead, so this goes on while PostgreSQL is away.
+            consumer.pause(consumer.assignment())  # Repeated, because new partitions may have been assigned.
+        # Kafka removes a consumer that does not poll, so polling continues while PostgreSQL is unavailable.
         message = consumer.poll(POLL if not pending or again_at is not None else 0)
-        # What others read now, they will mark. Done before the record that has just come is added:
-        # it was read after the partitions had changed hands.
+        # Records of revoked partitions are dropped: their new consumers will mark them. This happens before the new
+        # record is added, because it was read after the assignment had changed.
         pending = [record for record in pending if record[0] not in revoked]
         for partition in revoked:
             committed.pop(partition, None)
@@ -188,7 +187,7 @@ def run(consumer, archive, stopping, revoked):
         if message is not None and message.error():
             if message.error().fatal():
                 raise KafkaException(message.error())
-            log(f"Kafka: {message.error()}")  # It connects again by itself.
+            log(f"Kafka: {message.error()}")  # The client reconnects by itself.
         elif message is not None:
             pending.append((message.partition(), message.offset(), understand(message)))
             if len(pending) < BATCH_RECORDS and again_at is None:
@@ -219,7 +218,7 @@ def main():
     try:
         run(consumer, Archive(), stopping, revoked)
     finally:
-        consumer.close()  # Leaves the group, so that the partitions go to the others at once.
+        consumer.close()  # Leaves the group, so Kafka assigns its partitions to others at once.
     log("stopped")
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Purges recalled messages from Redis: a whole consumer in one file, to copy.
+"""Purges recalled messages from Redis. A complete consumer in one file, to copy.
 
     pip install -r examples/requirements.txt
     KAFKA_BOOTSTRAP_SERVERS=localhost:9094 REDIS_URL=redis://127.0.0.1:6379/ python examples/purge_redis.py
 
-For each record it removes the key `message:{official_account}:{msg_key}`. The offset is committed
-after that, never before: whatever dies in between, the purge is repeated, which does no harm.
-While Redis is away it holds what it has read, reads no more, and tries again; it stays in its
-group meanwhile. Start it as often as the topic has partitions to share the work.
+For each record it removes the key `message:{official_account}:{msg_key}`. It commits the offset afterwards: after a
+crash in between, the purge is repeated, which is harmless. While Redis is unavailable, it keeps the records that it
+has read, reads no more, retries, and stays in its group. To share the work, start up to one process per partition
+of the topic.
 
 KAFKA_BOOTSTRAP_SERVERS  required; any other KAFKA_X_Y is librdkafka's property x.y
 RECALL_TOPIC             official-account.recalls
@@ -27,32 +27,31 @@ import redis
 from confluent_kafka import Consumer, KafkaException
 
 TOPIC = os.environ.get("RECALL_TOPIC", "official-account.recalls")
-# Records that are purged, and then committed, together.
+# The number of records that are purged and then committed together.
 BATCH_RECORDS = 500
-# Seconds to wait for a record; so often it looks whether it is to stop.
+# The longest wait for a record in seconds, after which the consumer checks whether it must stop.
 POLL = 0.1
-# Seconds within which Redis has to connect, and to answer a batch. Far below max.poll.interval.ms
-# (5 minutes), after which Kafka would give the partitions to another consumer.
+# The timeout in seconds of a connection to Redis and of a batch. It is far below max.poll.interval.ms (5 minutes),
+# after which Kafka would assign the partitions to another consumer.
 REDIS_TIMEOUT = 5
-# Seconds between two attempts while Redis is away: at first, and at most.
+# The first and the longest pause in seconds between two attempts while Redis is unavailable.
 RETRY_FIRST, RETRY_MOST = 0.1, 5
 
 
 def is_foreign(name, value):
-    """Whether Kubernetes put a variable there, for a Service called kafka, or whether it is meant for
-    Kafka's own scripts. None of them is a property of librdkafka."""
+    """Whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts.
+    Neither is a property of librdkafka."""
     service = r"_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
     scripts = r"_HOME|_CLASSPATH|_CLUSTER_ID|_VERSION|_(LOG|BASE|CONF|CONFIG|DATA)_DIRS?"
     prefixed = r"_(JMX|LOG4J|GC|JVM|HEAP|CONNECT|MIRROR_MAKER|CFG)_.*"
     if name == "KAFKA_DEBUG":
-        # For librdkafka it is a list of what to tell about.
+        # For librdkafka it is a list of debug contexts.
         return value.lower() in ("y", "yes", "true", "on", "1", "n", "no", "false", "off", "0")
     return re.fullmatch(rf"KAFKA(.*({service}|_OPTS)|{scripts}|{prefixed})", name) is not None
 
 
 def shown(text):
-    """Untrusted text, without what a terminal obeys (control characters) and what
-    deceives a reader (characters without width, or that change the direction)."""
+    """Escapes untrusted text: control characters, and zero-width or bidirectional characters."""
     unsafe = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return "".join(f"\\u{{{ord(c):x}}}" if unicodedata.category(c) in unsafe else c for c in text)
 
@@ -70,28 +69,28 @@ def kafka_settings():
         sys.exit("purge-redis: KAFKA_BOOTSTRAP_SERVERS is missing")
     return settings | {
         "group.id": os.environ.get("GROUP_ID", "purge-redis"),
-        # Records of aborted transactions are none.
+        # Without records of aborted transactions.
         "isolation.level": "read_committed",
-        # Only what is purged is committed.
+        # Only purged records are committed.
         "enable.auto.commit": False,
-        # A new group purges what was recalled before it came.
+        # A new group also purges the recalls from before its start.
         "auto.offset.reset": "earliest",
     }
 
 
 def understand(message):
-    """The key to remove. None for a record that cannot be understood: it is no recall that could be
-    purged now or later, and to stop at it would keep every later recall visible. So it is reported,
-    with the place where it can be looked at, and passed over. Alert on this line."""
+    """Returns the key to remove. None for a record that cannot be parsed: it can never be purged, and stopping at
+    it would keep every later recall visible. So it is reported with partition and offset, and skipped. Alert on
+    this line."""
     try:
         recall = json.loads(message.value())
-        if recall["schema_version"] != 1:  # Raised only when a field changes its meaning or goes away.
+        if recall["schema_version"] != 1:  # It rises only when a field changes its meaning or is removed.
             raise ValueError(f"schema_version is {recall['schema_version']}")
         account, msg_key = recall["official_account"], recall["msg_key"]
         if not (isinstance(account, str) and isinstance(msg_key, str)):
             raise ValueError("official_account or msg_key is no text")
         key = f"message:{account}:{msg_key}"
-        key.encode()  # What is no Unicode text is a fault, too.
+        key.encode()  # Text that is not valid Unicode is an error, too.
         return key
     except (ValueError, KeyError, TypeError) as fault:
         log(f"SKIPPED record {message.partition()}@{message.offset()}: {fault!r}")
@@ -111,13 +110,13 @@ def purge(store, pending):
 
 
 def commit(consumer, committed):
-    """Commits where the consumer stands, once all that was read is purged. That is not the record behind
-    the last one: each transaction ends with a marker, and behind the record alone a consumer that has
-    read everything would lag by 1 for ever. Where this fails, the next commit says it too; until then, at
-    worst, a purge is done again."""
+    """Commits the consumer's position after all read records are purged. The position is not the last record's
+    offset plus 1: each transaction ends with a marker, and with the latter offset, a consumer that has read
+    everything would have a lag of 1 forever. If the commit fails, the next one repeats it; until then, at worst, a
+    purge is repeated."""
     try:
         positions = consumer.position(consumer.assignment())
-        # Negative: nothing was read from it yet.
+        # Negative: no record of the partition was read yet.
         moved = [at for at in positions if at.offset >= 0 and committed.get(at.partition) != at.offset]
         if moved:
             consumer.commit(offsets=moved, asynchronous=False)
@@ -127,18 +126,18 @@ def commit(consumer, committed):
 
 
 def run(consumer, store, stopping, revoked):
-    """Reads, purges, commits, until it is told to stop. What is pending then is not committed, and
-    is read again after the next start."""
+    """Reads, purges and commits until it must stop. Pending records are then not committed, and are read again
+    after the next start."""
     pending = []  # (partition, key to remove or None)
     committed = {}  # The offset of each partition.
-    again_at, delay = None, RETRY_FIRST  # While Redis is away: when to try again.
+    again_at, delay = None, RETRY_FIRST  # The time of the next attempt while Redis is unavailable.
     while not stopping:
         if again_at is not None:
-            consumer.pause(consumer.assignment())  # Each time: partitions may have come meanwhile.
-        # Whoever does not poll is taken for dead, so this goes on while Redis is away.
+            consumer.pause(consumer.assignment())  # Repeated, because new partitions may have been assigned.
+        # Kafka removes a consumer that does not poll, so polling continues while Redis is unavailable.
         message = consumer.poll(POLL if not pending or again_at is not None else 0)
-        # What others read now, they will purge. Done before the record that has just come is added:
-        # it was read after the partitions had changed hands.
+        # Records of revoked partitions are dropped: their new consumers will purge them. This happens before the
+        # new record is added, because it was read after the assignment had changed.
         pending = [record for record in pending if record[0] not in revoked]
         for partition in revoked:
             committed.pop(partition, None)
@@ -146,7 +145,7 @@ def run(consumer, store, stopping, revoked):
         if message is not None and message.error():
             if message.error().fatal():
                 raise KafkaException(message.error())
-            log(f"Kafka: {message.error()}")  # It connects again by itself.
+            log(f"Kafka: {message.error()}")  # The client reconnects by itself.
         elif message is not None:
             pending.append((message.partition(), understand(message)))
             if len(pending) < BATCH_RECORDS and again_at is None:
@@ -182,7 +181,7 @@ def main():
     try:
         run(consumer, store, stopping, revoked)
     finally:
-        consumer.close()  # Leaves the group, so that the partitions go to the others at once.
+        consumer.close()  # Leaves the group, so Kafka assigns its partitions to others at once.
     log("stopped")
 
 

@@ -1,13 +1,13 @@
-//! Purges recalled messages from Redis: a whole consumer in one file, to copy.
+//! Purges recalled messages from Redis. A complete consumer in one file, to copy.
 //!
 //! ```sh
 //! KAFKA_BOOTSTRAP_SERVERS=localhost:9094 REDIS_URL=redis://127.0.0.1:6379/ cargo run --example purge_redis
 //! ```
 //!
-//! For each record it removes the key `message:{official_account}:{msg_key}`. The offset is committed
-//! after that, never before: whatever dies in between, the purge is repeated, which does no harm.
-//! While Redis is away it holds what it has read, reads no more, and tries again; it stays in its
-//! group meanwhile. Start it as often as the topic has partitions to share the work.
+//! For each record it removes the key `message:{official_account}:{msg_key}`. It commits the offset afterwards:
+//! after a crash in between, the purge is repeated, which is harmless. While Redis is unavailable, it keeps the
+//! records that it has read, reads no more, retries, and stays in its group. To share the work, start up to one
+//! process per partition of the topic.
 //!
 //! | variable | default | |
 //! |---|---|---|
@@ -32,14 +32,14 @@ use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Records that are purged, and then committed, together.
+/// The number of records that are purged and then committed together.
 const BATCH_RECORDS: usize = 500;
-/// How long to wait for a record; so often it looks whether it is to stop.
+/// The longest wait for a record, after which the consumer checks whether it must stop.
 const POLL: Duration = Duration::from_millis(100);
-/// Redis has to connect, and to answer a batch, within this. Far below max.poll.interval.ms (5
-/// minutes), after which Kafka would give the partitions to another consumer.
+/// The timeout of a connection to Redis and of a batch. It is far below max.poll.interval.ms (5 minutes), after
+/// which Kafka would assign the partitions to another consumer.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two attempts while Redis is away: at first, and at most.
+/// The first and the longest pause between two attempts while Redis is unavailable.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 fn main() -> anyhow::Result<()> {
@@ -51,12 +51,12 @@ fn main() -> anyhow::Result<()> {
     consumer.subscribe(&[&topic])?;
     eprintln!("purge-redis: waiting for recalls from {topic}");
     run(&consumer, Redis { client: redis, connection: None }, &stop)?;
-    // Dropping the consumer leaves the group, so that its partitions go to the others at once.
+    // Dropping the consumer leaves the group, so Kafka assigns its partitions to others at once.
     eprintln!("purge-redis: stopped");
     Ok(())
 }
 
-/// What is needed of a record's value. Unknown fields are ignored: the bridge may add some.
+/// The needed fields of a record's value. Unknown fields are ignored: the bridge may add some.
 #[derive(Deserialize)]
 struct Recall {
     schema_version: u64,
@@ -64,30 +64,30 @@ struct Recall {
     msg_key: String,
 }
 
-/// A record that is read and not committed yet.
+/// A record that was read and is not committed yet.
 struct Pending {
     partition: i32,
-    /// What to remove; nothing for a record that was not understood.
+    /// The key to remove; `None` for a record that cannot be parsed.
     key: Option<String>,
 }
 
-/// Reads, purges, commits, until it is told to stop. What is pending then is not committed, and is
-/// read again after the next start.
+/// Reads, purges and commits until it must stop. Pending records are then not committed, and are read again after
+/// the next start.
 fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) -> anyhow::Result<()> {
     let mut pending: Vec<Pending> = Vec::new();
     // The offset of each partition.
     let mut committed = BTreeMap::new();
-    // When to try again, while Redis is away, and how long to wait after that.
+    // The time of the next attempt while Redis is unavailable, and the pause after it.
     let mut away: Option<(Instant, Duration)> = None;
     while !stop.load(Ordering::Relaxed) {
         if away.is_some() {
-            // Each time: partitions may have come meanwhile.
+            // Repeated, because new partitions may have been assigned.
             consumer.pause(&consumer.assignment()?)?;
         }
-        // Whoever does not poll is taken for dead, so this goes on while Redis is away.
+        // Kafka removes a consumer that does not poll, so polling continues while Redis is unavailable.
         let polled = consumer.poll(if pending.is_empty() || away.is_some() { POLL } else { Duration::ZERO });
-        // What others read now, they will purge. Done before the record that has just come is
-        // added: it was read after the partitions had changed hands.
+        // Records of revoked partitions are dropped: their new consumers will purge them. This happens before the
+        // new record is added, because it was read after the assignment had changed.
         let lost = consumer.context().take_revoked();
         pending.retain(|record| !lost.contains(&record.partition));
         committed.retain(|partition, _| !lost.contains(partition));
@@ -98,7 +98,7 @@ fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) ->
                     continue;
                 }
             }
-            // librdkafka connects again by itself.
+            // librdkafka reconnects by itself.
             Some(Err(error)) => match consumer.client().fatal_error() {
                 Some((code, text)) => anyhow::bail!("Kafka: {code}: {text}"),
                 None => eprintln!("purge-redis: Kafka: {error}"),
@@ -130,14 +130,13 @@ fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) ->
     Ok(())
 }
 
-/// A record that cannot be understood is no recall that could be purged now or later, and to stop at
-/// it would keep every later recall visible. So it is reported, with the place where it can be
-/// looked at, and passed over. Alert on this line.
+/// A record that cannot be parsed can never be purged, and stopping at it would keep every later recall visible. So
+/// it is reported with partition and offset, and skipped. Alert on this line.
 fn understand(message: &BorrowedMessage<'_>) -> Pending {
     let (partition, offset) = (message.partition(), message.offset());
     let recall = serde_json::from_slice::<Recall>(message.payload().unwrap_or_default());
     let key = match recall {
-        // Raised only when a field changes its meaning or goes away.
+        // It rises only when a field changes its meaning or is removed.
         Ok(recall) if recall.schema_version != 1 => Err(format!("schema_version is {}", recall.schema_version)),
         Ok(recall) => Ok(format!("message:{}:{}", recall.official_account, recall.msg_key)),
         Err(error) => Err(error.to_string()),
@@ -152,8 +151,8 @@ struct Redis {
 }
 
 impl Redis {
-    /// Removes the keys, and says of each whether it was there. After an error some may be removed;
-    /// all are tried again.
+    /// Removes the keys, and reports for each whether it existed. After an error some may be removed; all are tried
+    /// again.
     fn purge<'p>(&mut self, pending: &'p [Pending]) -> redis::RedisResult<Vec<(&'p str, u64)>> {
         let keys: Vec<&str> = pending.iter().filter_map(|record| record.key.as_deref()).collect();
         if keys.is_empty() {
@@ -163,7 +162,7 @@ impl Redis {
         for key in &keys {
             pipe.cmd("UNLINK").arg(*key);
         }
-        // Taken out, and put back only where it worked: after an error it is in doubt.
+        // The connection is taken out, and put back only after success: after an error its state is unknown.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect()?,
@@ -181,15 +180,15 @@ impl Redis {
     }
 }
 
-/// Commits where the consumer stands, once all that was read is purged. That is not the record behind
-/// the last one: each transaction ends with a marker, and behind the record alone a consumer that has
-/// read everything would lag by 1 for ever. Where this fails, the next commit says it too; until then,
-/// at worst, a purge is repeated.
+/// Commits the consumer's position after all read records are purged. The position is not the last record's offset
+/// plus 1: each transaction ends with a marker, and with the latter offset, a consumer that has read everything
+/// would have a lag of 1 forever. If the commit fails, the next one repeats it; until then, at worst, a purge is
+/// repeated.
 fn commit(consumer: &BaseConsumer<Context>, committed: &mut BTreeMap<i32, i64>) {
     let mut moved = TopicPartitionList::new();
     let result = consumer.position().and_then(|positions| {
         for at in positions.elements() {
-            // Without an offset nothing was read from it yet.
+            // Without an offset, no record of the partition was read yet.
             if let Offset::Offset(offset) = at.offset()
                 && committed.get(&at.partition()) != Some(&offset)
             {
@@ -206,8 +205,8 @@ fn commit(consumer: &BaseConsumer<Context>, committed: &mut BTreeMap<i32, i64>) 
     }
 }
 
-/// Whether Kubernetes put a variable there, for a Service called kafka, or whether it is meant for
-/// Kafka's own scripts. None of them is a property of librdkafka.
+/// Whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts. Neither
+/// is a property of librdkafka.
 fn is_foreign(name: &str, value: &str) -> bool {
     let rest = name.strip_prefix("KAFKA").unwrap_or(name);
     let starts = ["_JMX_", "_LOG4J_", "_GC_", "_JVM_", "_HEAP_", "_CONNECT_", "_MIRROR_MAKER_", "_CFG_"];
@@ -221,7 +220,7 @@ fn is_foreign(name: &str, value: &str) -> bool {
         number.parse::<u16>().is_ok() && ["TCP", "UDP", "SCTP"].contains(&protocol)
     };
     if rest == "_DEBUG" {
-        // For librdkafka it is a list of what to tell about.
+        // For librdkafka it is a list of debug contexts.
         let words = ["y", "yes", "true", "on", "1", "n", "no", "false", "off", "0"];
         return words.iter().any(|word| value.eq_ignore_ascii_case(word));
     }
@@ -232,8 +231,7 @@ fn is_foreign(name: &str, value: &str) -> bool {
         || rest.match_indices("_PORT_").any(is_port)
 }
 
-/// Untrusted text, without what a terminal obeys (control characters) and what deceives
-/// a reader (characters without width, or that change the direction).
+/// Escapes untrusted text: control characters, and zero-width or bidirectional characters.
 fn shown(text: &str) -> String {
     let is_unsafe = |letter: char| {
         letter.is_control()
@@ -255,16 +253,16 @@ fn consumer(group: &str) -> anyhow::Result<BaseConsumer<Context>> {
     anyhow::ensure!(config.get("bootstrap.servers").is_some(), "KAFKA_BOOTSTRAP_SERVERS is missing");
     config
         .set("group.id", group)
-        // Records of aborted transactions are none.
+        // Without records of aborted transactions.
         .set("isolation.level", "read_committed")
-        // Only what is purged is committed.
+        // Only purged records are committed.
         .set("enable.auto.commit", "false")
-        // A new group purges what was recalled before it came.
+        // A new group also purges the recalls from before its start.
         .set("auto.offset.reset", "earliest");
     config.create_with_context(Context::default()).context("KAFKA_… variables")
 }
 
-/// Remembers which partitions were taken away.
+/// Collects the revoked partitions.
 #[derive(Default)]
 struct Context {
     revoked: Mutex<Vec<i32>>,

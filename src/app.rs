@@ -23,7 +23,7 @@ use crate::ingest::{self, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
 use crate::ops::panel::Panel;
 use crate::ops::sampler::{Probe, Sampler};
-use crate::ops::server::Front;
+use crate::ops::server::OpsService;
 use crate::ops::status::KafkaCell;
 use crate::publisher::kafka::errors::KINDS;
 use crate::publisher::kafka::topic::Creation;
@@ -70,13 +70,21 @@ impl App {
         let webhook_listener = bind("BRIDGE_LISTEN", config.listen)?;
         let ops_listener = bind("BRIDGE_OPS_LISTEN", config.ops_listen)?;
         let (exit_sender, exits) = mpsc::unbounded_channel();
-        let front = Front::default();
+        let ops_service = OpsService::default();
         let ops_address = ops_listener.local_addr().map_err(AppError::Server)?;
-        let ops = crate::ops::server::run(ops_listener, &front).map_err(AppError::Server)?;
+        let ops = crate::ops::server::run(ops_listener, &ops_service).map_err(AppError::Server)?;
         let handle = ops.handle();
         watch("operations listener", ops, &exit_sender);
-        let started =
-            Self::start_behind(config, connections, webhook_listener, ops_address, &handle, &front, exit_sender, exits);
+        let started = Self::start_behind(
+            config,
+            connections,
+            webhook_listener,
+            ops_address,
+            &handle,
+            &ops_service,
+            exit_sender,
+            exits,
+        );
         match started.await {
             Ok(app) => Ok(app),
             Err(error) => {
@@ -94,7 +102,7 @@ impl App {
         webhook_listener: TcpListener,
         ops_address: SocketAddr,
         ops: &ServerHandle,
-        front: &Front,
+        ops_service: &OpsService,
         exit_sender: mpsc::UnboundedSender<&'static str>,
         exits: mpsc::UnboundedReceiver<&'static str>,
     ) -> Result<Self, AppError> {
@@ -149,7 +157,7 @@ impl App {
         let webhook = ingest::run(listener, &shared).map_err(AppError::Server)?;
         let draining = Arc::clone(&shared);
         let watched = Arc::clone(&metrics);
-        front.show(Panel {
+        ops_service.show(Panel {
             spool: spool.clone(),
             sampler: Arc::clone(&sampler),
             kafka,

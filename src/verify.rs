@@ -1,4 +1,4 @@
-//! The consumer's proof: is a topic what the bridge promises?
+//! Verifies the promise of the bridge on the consumer's side, for `tail --verify`.
 
 mod partitions;
 
@@ -13,51 +13,51 @@ use crate::escape::plain;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, BRIDGE_UNSPOOLED};
 use crate::seq_set::SeqSet;
 
-/// Faults kept with their text; further ones are counted.
+/// The number of errors that are reported with their text; further ones are only counted.
 const FAULTS_SHOWN: usize = 20;
-/// Ranges of missing numbers that are named for each spool.
+/// The number of ranges of missing numbers that are named for each spool.
 const RANGES_SHOWN: usize = 10;
 
-/// Takes records in the order of each partition, as objects with `partition`, `offset`, `key`,
-/// `headers` and `value`.
+/// Checks records in the order of each partition. A record is an object with `partition`, `offset`, `key`, `headers`
+/// and `value`.
 #[derive(Debug, Default)]
 pub struct Verifier {
     records: u64,
     unspooled: u64,
-    spools: BTreeMap<String, Spool>,
+    spools: BTreeMap<String, SpoolRecords>,
     accounts: Accounts,
     faults: u64,
     shown: Vec<String>,
 }
 
 #[derive(Debug, Default)]
-struct Spool {
-    /// Its place in the order in which spools were seen.
+struct SpoolRecords {
+    /// The index of the spool in the order of its first record.
     ordinal: usize,
     seqs: SeqSet,
     duplicates: u64,
 }
 
-/// What was found.
+/// The result of the verification.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Records read.
+    /// The number of records.
     pub records: u64,
-    /// Sequence numbers that came twice.
+    /// Duplicated sequence numbers.
     pub duplicates: u64,
     /// Sequence numbers missing between the first and the last one of a spool.
     pub gaps: u64,
-    /// Records that were published past a spool, and so have no sequence number.
+    /// Directly published records, which have no sequence number.
     pub unspooled: u64,
-    /// Faults of all kinds.
+    /// Errors of all kinds.
     pub faults: u64,
     spools: Vec<String>,
-    /// The first faults, for people.
+    /// The first errors, as text.
     shown: Vec<String>,
 }
 
 impl Verifier {
-    /// Tells how many partitions the topic has; without it, as many as records are seen of.
+    /// Sets the number of partitions of the topic. Without it, the records determine the number.
     pub fn partitions(&mut self, count: usize) {
         self.accounts.partitions(count);
     }
@@ -71,7 +71,7 @@ impl Verifier {
         }
     }
 
-    /// Counts a fault, in the text of which there may be an account or a header.
+    /// Counts an error. Its text may contain an account or a header.
     fn fault(&mut self, text: &str) {
         self.faults += 1;
         if self.shown.len() < FAULTS_SHOWN {
@@ -80,7 +80,7 @@ impl Verifier {
     }
 
     fn check(&mut self, record: &Value) -> Result<(), String> {
-        // A record that is not as it should be is there all the same: its number is not missing.
+        // An invalid record exists all the same, so its number is not missing.
         let numbered = self.number(record);
         crate::events::check(record)?;
         numbered
@@ -100,16 +100,17 @@ impl Verifier {
         let seq: u64 = header(BRIDGE_SEQ).and_then(|text| text.parse().ok()).ok_or("no bridge_seq")?;
         let partition = record["partition"].as_i64().and_then(|partition| u32::try_from(partition).ok());
         let ordinal = self.spools.len();
-        let spool = self.spools.entry(uuid.to_owned()).or_insert_with(|| Spool { ordinal, ..Spool::default() });
+        let spool =
+            self.spools.entry(uuid.to_owned()).or_insert_with(|| SpoolRecords { ordinal, ..SpoolRecords::default() });
         let ordinal = spool.ordinal;
         if !spool.seqs.insert(seq) {
             spool.duplicates += 1;
-            return Err(format!("bridge_seq {seq} came before"));
+            return Err(format!("bridge_seq {seq} is a duplicate"));
         }
         self.accounts.note(account, ordinal, partition.ok_or("no partition")?, seq)
     }
 
-    /// The result; numbers missing in between count now.
+    /// Returns the result, including the missing numbers.
     pub fn finish(mut self) -> Report {
         let spools = std::mem::take(&mut self.spools);
         for fault in std::mem::take(&mut self.accounts).faults() {
@@ -118,25 +119,25 @@ impl Verifier {
         let (mut gaps, mut duplicates, mut lines) = (0, 0, Vec::new());
         for (uuid, spool) in spools {
             let (Some(first), Some(last)) = (spool.seqs.lowest(), spool.seqs.highest()) else { continue };
-            // There is one at least. The sum of all numbers might be one more than can be counted.
+            // The set has at least one number. This order of operations cannot overflow.
             let missing = (last - first) - (spool.seqs.len() - 1);
             if missing > 0 {
                 let named = missing_ranges(&spool.seqs, first, last);
                 self.fault(&format!(
                     "spool {uuid}: {missing} number(s) missing: {named}; on its node, `recall-bridge quarantine list` \
-                     names those that Kafka refused, and the log those that were requeued under another number"
+                     lists those that Kafka rejected, and its log those that were requeued under another number"
                 ));
             }
             gaps = u64::saturating_add(gaps, missing);
             duplicates += spool.duplicates;
             lines.push(format!(
-                "spool {}: {first} to {last}, {missing} missing, {} doubled",
+                "spool {}: {first} to {last}, {missing} missing, {} duplicated",
                 plain(&uuid),
                 spool.duplicates
             ));
         }
         if self.unspooled > 0 {
-            lines.push(format!("past any spool: {}, without numbers", self.unspooled));
+            lines.push(format!("published directly: {}, without sequence numbers", self.unspooled));
         }
         Report {
             records: self.records,
@@ -150,7 +151,7 @@ impl Verifier {
     }
 }
 
-/// What is not in the set, as `3, 7-9`; of many ranges the first ones.
+/// Returns the missing numbers as `3, 7-9`; at most the first [`RANGES_SHOWN`] ranges.
 fn missing_ranges(seqs: &SeqSet, first: u64, last: u64) -> String {
     let mut named: Vec<String> = Vec::new();
     let mut seq = first;
@@ -167,7 +168,7 @@ fn missing_ranges(seqs: &SeqSet, first: u64, last: u64) -> String {
 }
 
 impl Report {
-    /// Whether no fault was found.
+    /// Whether there are no errors.
     pub fn is_clean(&self) -> bool {
         self.faults == 0
     }
@@ -179,7 +180,7 @@ impl fmt::Display for Report {
             writeln!(f, "{line}")?;
         }
         let verdict = if self.is_clean() { "verified" } else { "NOT as promised" };
-        write!(f, "{} records, {} faults: {verdict}", self.records, self.faults)
+        write!(f, "{} records, {} errors: {verdict}", self.records, self.faults)
     }
 }
 
@@ -233,7 +234,7 @@ pub(crate) mod tests {
         let report = report(&[record(1, "a", 0), unspooled.clone(), unspooled.clone(), record(2, "a", 0)]);
         assert!(report.is_clean(), "{report}");
         assert_eq!((report.records, report.unspooled, report.gaps), (4, 2, 0));
-        assert!(report.to_string().contains("past any spool: 2"), "{report}");
+        assert!(report.to_string().contains("published directly: 2"), "{report}");
         unspooled["headers"]["bridge_spool"] = json!("s");
         for bad in [without_a_number, unspooled] {
             assert_eq!(self::report(&[bad]).faults, 1);

@@ -21,7 +21,7 @@ pub enum AppError {
     },
     /// The limit of open files is too low.
     #[error(transparent)]
-    Descriptors(#[from] descriptors::TooFew),
+    Descriptors(#[from] descriptors::DescriptorLimitError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),

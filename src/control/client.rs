@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::protocol::{ANSWER_MAX_BYTES, ControlReply, REQUEST_MAX_IDS, Request};
+use super::protocol::{ControlResponse, REQUEST_MAX_IDS, RESPONSE_MAX_BYTES, Request};
 use super::socket;
 use crate::quarantine::{Action, Changed};
 use crate::spool::QuarantineId;
@@ -56,14 +56,14 @@ fn request(dir: &Path, request: &Request) -> Result<Vec<Changed>, ControlError> 
     let mut line = serde_json::to_vec(request).map_err(|error| ControlError::Misunderstood(error.to_string()))?;
     line.push(b'\n');
     stream.write_all(&line).map_err(ControlError::Silent)?;
-    let mut answer = Vec::new();
-    BufReader::new(stream.take(ANSWER_MAX_BYTES)).read_until(b'\n', &mut answer).map_err(ControlError::Silent)?;
-    if answer.is_empty() {
+    let mut response = Vec::new();
+    BufReader::new(stream.take(RESPONSE_MAX_BYTES)).read_until(b'\n', &mut response).map_err(ControlError::Silent)?;
+    if response.is_empty() {
         return Err(ControlError::Silent(io::ErrorKind::UnexpectedEof.into()));
     }
-    match serde_json::from_slice(&answer) {
-        Ok(ControlReply::Changed(changed)) => Ok(changed),
-        Ok(ControlReply::Error(error)) => Err(ControlError::Failed(error)),
+    match serde_json::from_slice(&response) {
+        Ok(ControlResponse::Changed(changed)) => Ok(changed),
+        Ok(ControlResponse::Error(error)) => Err(ControlError::Failed(error)),
         Err(error) => Err(ControlError::Misunderstood(error.to_string())),
     }
 }

@@ -10,7 +10,7 @@ pub const REQUEST_MAX_IDS: usize = 256;
 /// Maximum bytes of a request: enough for all its entries.
 pub(super) const REQUEST_MAX_BYTES: usize = 16 << 10;
 /// Maximum bytes of a response: enough for a reason per entry.
-pub(super) const ANSWER_MAX_BYTES: u64 = 4 << 20;
+pub(super) const RESPONSE_MAX_BYTES: u64 = 4 << 20;
 
 /// A change that a command asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct Request {
 /// The response to a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum ControlReply {
+pub(super) enum ControlResponse {
     /// The result for each entry.
     Changed(Vec<Changed>),
     /// The request could not be executed completely.

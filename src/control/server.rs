@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::protocol::{ControlReply, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request};
+use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request};
 use super::socket;
 use crate::ops::status::unix_ms;
 use crate::pulse::Pulse;
@@ -91,14 +91,14 @@ fn run(listener: &UnixListener, spool: &Spool, reader: &Reader, stop: &AtomicBoo
 
 fn serve(mut stream: UnixStream, spool: &Spool, reader: &Reader) -> io::Result<()> {
     let line = read_line(&mut stream)?;
-    let answer = match serde_json::from_slice::<Request>(&line) {
+    let response = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => work(&request, spool, reader),
-        Err(error) => ControlReply::Error(format!("not a request of this release: {error}")),
+        Err(error) => ControlResponse::Error(format!("not a request of this release: {error}")),
     };
-    let mut answer = serde_json::to_vec(&answer)?;
-    answer.push(b'\n');
+    let mut response = serde_json::to_vec(&response)?;
+    response.push(b'\n');
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(&answer)
+    stream.write_all(&response)
 }
 
 /// Reads one line of a command, within the limits of time and size.
@@ -119,9 +119,9 @@ fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlReply {
+fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlResponse {
     if request.ids.len() > REQUEST_MAX_IDS {
-        return ControlReply::Error(format!("more than {REQUEST_MAX_IDS} entries in one request"));
+        return ControlResponse::Error(format!("more than {REQUEST_MAX_IDS} entries in one request"));
     }
     let ids = request.ids.iter().copied().collect();
     let changed = match change(spool, reader, request.action, &ids, unix_ms(SystemTime::now())) {
@@ -131,7 +131,7 @@ fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlReply {
                 event = "quarantine_change_failed", %error, action = ?request.action,
                 "cannot change the quarantine"
             );
-            return ControlReply::Error(error.to_string());
+            return ControlResponse::Error(error.to_string());
         }
     };
     for one in &changed {
@@ -154,5 +154,5 @@ fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlReply {
             (Done::Gone | Done::Unknown, _) => {}
         }
     }
-    ControlReply::Changed(changed)
+    ControlResponse::Changed(changed)
 }

@@ -20,7 +20,7 @@ const MOST_CONNECTIONS: u64 = 16_384;
     "the process may open {limit} files, and needs {needed} for {workers} workers: \
      raise the limit (ulimit -n, LimitNOFILE= or the container's nofile), or lower BRIDGE_WORKERS"
 )]
-pub struct TooFew {
+pub struct DescriptorLimitError {
     limit: u64,
     needed: u64,
     workers: usize,
@@ -30,7 +30,7 @@ pub struct TooFew {
 ///
 /// # Errors
 /// The hard limit is too low for this number of workers.
-pub fn connections(workers: usize) -> Result<usize, TooFew> {
+pub fn connections(workers: usize) -> Result<usize, DescriptorLimitError> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(u64::MAX).min(needed(workers) + MOST_CONNECTIONS).max(current.unwrap_or(0));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).is_ok();
@@ -42,10 +42,10 @@ fn needed(workers: usize) -> u64 {
     RESERVED + PER_WORKER * workers as u64
 }
 
-fn bound(limit: u64, workers: usize) -> Result<usize, TooFew> {
+fn bound(limit: u64, workers: usize) -> Result<usize, DescriptorLimitError> {
     let free = limit.saturating_sub(needed(workers)).min(MOST_CONNECTIONS);
     if free < LEAST_CONNECTIONS {
-        return Err(TooFew { limit, needed: needed(workers) + LEAST_CONNECTIONS, workers });
+        return Err(DescriptorLimitError { limit, needed: needed(workers) + LEAST_CONNECTIONS, workers });
     }
     Ok(usize::try_from(free).unwrap_or(usize::MAX))
 }

@@ -55,7 +55,7 @@ pub(super) struct Registry {
 
 /// A new connection is refused: all others have a request in progress.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct AllBusy;
+pub(super) struct AllBusyError;
 
 impl Registry {
     pub(super) fn new(most: usize) -> Self {
@@ -66,13 +66,13 @@ impl Registry {
     ///
     /// # Errors
     /// All others are busy.
-    pub(super) fn add(&self) -> Result<(usize, Rc<Entry>, usize), AllBusy> {
+    pub(super) fn add(&self) -> Result<(usize, Rc<Entry>, usize), AllBusyError> {
         let mut entries = self.entries.borrow_mut();
         let mut evicted = 0;
         if entries.len() >= self.most {
             evicted = evict(&entries);
             if evicted == 0 {
-                return Err(AllBusy);
+                return Err(AllBusyError);
             }
         }
         let entry = Entry::new();
@@ -146,6 +146,6 @@ mod tests {
     fn where_all_are_busy_the_new_one_is_not_taken() {
         let registry = Registry::new(1);
         registry.add().unwrap().1.set(Activity::Busy);
-        assert_eq!(registry.add().map(|_| ()), Err(AllBusy));
+        assert_eq!(registry.add().map(|_| ()), Err(AllBusyError));
     }
 }

@@ -1,7 +1,7 @@
-//! Every metric, declared once, in a registry of its own.
+//! Declares every metric once, in a separate registry.
 //!
-//! The counters of the accounting identity are not counted where things happen but derived, at
-//! each scrape, from one snapshot of the spool: so the identity holds at every scrape.
+//! The counters of the accounting identity are derived at each scrape from one snapshot of the spool, so the identity
+//! holds at every scrape.
 
 mod register;
 mod shares;
@@ -15,30 +15,30 @@ use register::{counters, histogram, options, register};
 use snapshot::Snapshot;
 
 const OTHER: &str = "other";
-/// Commands that look like one that is published, and are kept in quarantine.
+/// The label of commands that look like a published one and are kept in quarantine.
 const NEAR_MISS: &str = "near_miss";
 /// The label values of `component_stuck_total{component}`.
 pub const COMPONENTS: [&str; 4] = ["publisher", "spool_writer", "control", "bypass"];
 
-/// The label values that are known beforehand.
+/// The known label values.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// Of `webhooks_total{outcome}`.
+    /// The values of `webhooks_total{outcome}`.
     pub outcomes: &'a [&'static str],
-    /// Of `ignored_commands_total{command}`: the vendor's commands of this family.
+    /// The values of `ignored_commands_total{command}`.
     pub commands: &'a [&'static str],
-    /// Of `kafka_errors_total{kind}`.
+    /// The values of `kafka_errors_total{kind}`.
     pub kafka_errors: &'a [&'static str],
 }
 
-/// How a transaction ended, as a label.
+/// The result of a transaction, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionResult {
     /// Committed.
     Committed,
-    /// Refused for good: a record is to be quarantined.
+    /// Kafka rejected a record permanently; it goes to quarantine.
     Refused,
-    /// Unknown: the topic is read back.
+    /// Unknown outcome: the publisher reconciles with the topic.
     Doubt,
 }
 
@@ -62,7 +62,7 @@ pub struct Metrics {
     ignored_commands: IntCounterVec,
     /// Commands with their own label value.
     commands: Vec<&'static str>,
-    /// Seconds from the head of a request to its answer.
+    /// Seconds from the request head to the response.
     pub ack_seconds: Histogram,
     /// Seconds from receipt to the commit in Kafka.
     pub publish_lag_seconds: Histogram,
@@ -72,46 +72,41 @@ pub struct Metrics {
     pub spool_group_events: Histogram,
     /// Seconds of a Kafka transaction.
     pub kafka_transaction_seconds: Histogram,
-    /// Seconds between `RequestTime` and this clock, without sign.
+    /// Absolute difference between `RequestTime` and this clock, in seconds.
     pub request_time_skew_seconds: Histogram,
     kafka_transactions: Vec<IntCounter>,
     kafka_errors: IntCounterVec,
-    /// Records found in the topic when it was read back, that need not be published again.
+    /// Records that reconciliations found in the topic.
     pub read_back_found: IntCounter,
-    /// New identities taken because the spool was behind the topic.
+    /// New spool identities because the spool was behind the topic.
     pub identity_renewals: IntCounter,
-    /// Events published past the spool.
+    /// Recalls published directly.
     pub unspooled_events: IntCounter,
-    /// Deliveries acknowledged before they were in Kafka, against `BRIDGE_ACK_AFTER=published`.
+    /// Webhooks acknowledged before Kafka had them, despite `BRIDGE_ACK_AFTER=published`.
     pub ack_fallbacks: IntCounter,
     stuck: IntCounterVec,
-    /// 1 while publishing waits for what only a person can change.
+    /// 1 while publishing waits for a change that only an operator can make.
     pub kafka_needs_you: IntGauge,
     snapshot: std::sync::Mutex<Snapshot>,
 }
 
 impl Metrics {
-    /// Declares all of them; every label value known beforehand is there with 0.
+    /// Declares all metrics. Every known label value starts at 0.
     ///
     /// # Errors
     /// A name or label is declared twice.
     pub fn new(labels: Labels<'_>) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
-        let outcomes = counters(r, "webhooks_total", "Deliveries by outcome.", "outcome")?;
+        let outcomes = counters(r, "webhooks_total", "Webhooks by outcome.", "outcome")?;
         let ignored_commands =
-            counters(r, "ignored_commands_total", "Deliveries of other callback commands.", "command")?;
+            counters(r, "ignored_commands_total", "Webhooks of other callback commands.", "command")?;
         let transactions = counters(r, "kafka_transactions_total", "Kafka transactions by result.", "result")?;
         let kafka_errors = counters(r, "kafka_errors_total", "Failed steps of the publisher by kind.", "kind")?;
         for command in labels.commands.iter().chain([&OTHER, &NEAR_MISS]) {
             ignored_commands.with_label_values(&[command]);
         }
-        let stuck = counters(
-            r,
-            "component_stuck_total",
-            "Parts of the process that did not get on within their bound.",
-            "component",
-        )?;
+        let stuck = counters(r, "component_stuck_total", "Components that exceeded their timeout.", "component")?;
         for component in COMPONENTS {
             stuck.with_label_values(&[component]);
         }
@@ -133,7 +128,7 @@ impl Metrics {
             webhooks: labels.outcomes.iter().map(|&label| (label, outcomes.with_label_values(&[label]))).collect(),
             ignored_commands,
             commands: labels.commands.to_vec(),
-            ack_seconds: histogram(r, "ack_seconds", "Seconds from the head of a request to its answer.", &ms)?,
+            ack_seconds: histogram(r, "ack_seconds", "Seconds from the request head to the response.", &ms)?,
             publish_lag_seconds: histogram(
                 r,
                 "publish_lag_seconds",
@@ -151,7 +146,7 @@ impl Metrics {
             request_time_skew_seconds: histogram(
                 r,
                 "request_time_skew_seconds",
-                "Seconds between RequestTime and this clock, without sign.",
+                "Absolute difference between RequestTime and this clock, in seconds.",
                 &skews,
             )?,
             kafka_transactions: TransactionResult::ALL
@@ -161,7 +156,10 @@ impl Metrics {
             kafka_errors,
             read_back_found: register(
                 r,
-                IntCounter::with_opts(options("read_back_found_total", "Records found when the topic was read back."))?,
+                IntCounter::with_opts(options(
+                    "read_back_found_total",
+                    "Records that reconciliations found in the topic.",
+                ))?,
             )?,
             identity_renewals: register(
                 r,
@@ -174,14 +172,14 @@ impl Metrics {
                 r,
                 IntCounter::with_opts(options(
                     "unspooled_events_total",
-                    "Events published directly, because the spool could not be written.",
+                    "Recalls published directly, because the spool could not be written.",
                 ))?,
             )?,
             ack_fallbacks: register(
                 r,
                 IntCounter::with_opts(options(
                     "ack_fallback_total",
-                    "Deliveries acknowledged as spooled, because Kafka did not confirm them in time.",
+                    "Webhooks acknowledged as spooled, because Kafka did not confirm them in time.",
                 ))?,
             )?,
             stuck,
@@ -189,7 +187,7 @@ impl Metrics {
                 r,
                 IntGauge::with_opts(options(
                     "kafka_needs_you",
-                    "1 while publishing waits for a setting, a right or a topic that only a person can change.",
+                    "1 while publishing waits for a setting, a right or a topic that an operator must change.",
                 ))?,
             )?,
             snapshot: std::sync::Mutex::new(Snapshot::new(r)?),
@@ -197,20 +195,20 @@ impl Metrics {
         })
     }
 
-    /// Counts a delivery; `outcome` is its place in [`Labels::outcomes`].
+    /// Counts a webhook. `outcome` is an index of [`Labels::outcomes`].
     pub fn count_webhook(&self, outcome: usize) {
         if let Some((_, counter)) = self.webhooks.get(outcome) {
             counter.inc();
         }
     }
 
-    /// Counts a delivery of another callback command.
+    /// Counts a webhook of another callback command.
     pub fn count_ignored_command(&self, command: &str) {
         let label = self.commands.iter().find(|known| **known == command).unwrap_or(&OTHER);
         self.ignored_commands.with_label_values(&[label]).inc();
     }
 
-    /// Counts a delivery of a command that looks like one that is published.
+    /// Counts a webhook of a command that looks like a published one.
     pub fn count_near_miss(&self) {
         self.ignored_commands.with_label_values(&[NEAR_MISS]).inc();
     }
@@ -227,12 +225,12 @@ impl Metrics {
         self.kafka_errors.with_label_values(&[kind]).inc();
     }
 
-    /// Counts a part that does not get on; `component` is one of [`COMPONENTS`].
+    /// Counts a stuck component; `component` is one of [`COMPONENTS`].
     pub fn count_stuck(&self, component: &str) {
         self.stuck.with_label_values(&[component]).inc();
     }
 
-    /// The text format, version 0.0.4, of this moment.
+    /// Returns the current metrics in the text format, version 0.0.4.
     ///
     /// # Errors
     /// The encoder failed.

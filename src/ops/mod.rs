@@ -1,4 +1,4 @@
-//! What the operator sees: metrics, health and status, on a listener of its own.
+//! Metrics, health and status for the operator, on a separate listener.
 
 pub mod metrics;
 pub mod panel;

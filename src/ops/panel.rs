@@ -1,6 +1,6 @@
-//! What the operations listener shows: everything from memory, nothing from the disk.
+//! The content of the operations listener, from memory only.
 //!
-//! A disk whose reads hang must not silence `/livez`, `/readyz` and `/metrics`, which tell of it.
+//! `/livez`, `/readyz` and `/metrics` must work while reads of the disk hang, because they report it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,27 +16,27 @@ use crate::edge::Counters;
 use crate::spool::{DedupUsage, Spool, Tallies};
 use crate::tls::Listener;
 
-/// What the listener shows.
+/// The sources of the listener's content.
 pub struct Panel {
-    /// Asked at each request.
+    /// The spool, read at each request.
     pub spool: Spool,
-    /// What has to be read from the disk or asked of Kafka, as of a moment ago.
+    /// Recent values of the disk and of Kafka.
     pub sampler: Arc<Sampler>,
     /// The publisher's state.
     pub kafka: KafkaCell,
     /// All metrics.
     pub metrics: Arc<Metrics>,
-    /// What TLS connections to the webhook listener get, where it takes them.
+    /// The certificates of the webhook listener, if it uses TLS.
     pub tls: Option<Arc<Listener>>,
-    /// Whether the process is ending.
+    /// Whether the process is shutting down.
     pub draining: Box<dyn Fn() -> bool + Send + Sync>,
-    /// What happened on the webhook listener's connections.
+    /// The counters of the webhook listener.
     pub connections: Arc<Counters>,
-    /// The bound of these connections.
+    /// The connection limit of the webhook listener.
     pub connections_max: usize,
 }
 
-/// The answer of `/status`.
+/// The response of `/status`.
 #[derive(Debug, Serialize)]
 pub struct Status {
     version: &'static str,
@@ -46,7 +46,7 @@ pub struct Status {
     bytes: u64,
     capacity_bytes: u64,
     oldest_age_seconds: f64,
-    /// The last sequence number given out, and the last one published (or quarantined).
+    /// The last assigned sequence number, and the last one published or quarantined.
     accepted_seq: u64,
     published_seq: u64,
     kafka: KafkaStatus,
@@ -60,11 +60,11 @@ pub struct Status {
     degraded: Vec<String>,
 }
 
-/// How far a repeat of the sender is recognized, and what that takes.
+/// The deduplication window, and its memory.
 #[derive(Debug, Serialize)]
 struct Dedup {
     window_seconds: u64,
-    /// Below the window where there was no room for all of it.
+    /// Less than the window if it cannot hold all accepted recalls.
     covers_seconds: f64,
     ids: u64,
     bytes: u64,
@@ -119,8 +119,7 @@ impl Panel {
         Readiness { ready: reasons.is_empty(), reasons, degraded, kafka: self.kafka.get() }
     }
 
-    /// Why deliveries cannot be accepted, which is empty while they can; and what is broken though
-    /// they can.
+    /// Returns why webhooks cannot be accepted, and the errors that do not prevent that.
     pub(super) fn reasons(&self) -> (Vec<String>, Vec<String>) {
         let (mut reasons, mut degraded) = (Vec::new(), Vec::new());
         if (self.draining)() {
@@ -134,7 +133,7 @@ impl Panel {
             let broken = format!("spool broken: {fault}");
             match self.sampler.direct() {
                 None => reasons.push(broken),
-                Some(Err(error)) => reasons.push(format!("{broken}; nor can Kafka be reached directly: {error}")),
+                Some(Err(error)) => reasons.push(format!("{broken}; Kafka is unreachable too: {error}")),
                 Some(Ok(())) => degraded.push(format!("{broken}; recalls are published to Kafka directly")),
             }
         }
@@ -166,7 +165,7 @@ impl Panel {
     }
 }
 
-/// The answer of `/readyz`.
+/// The response of `/readyz`.
 #[derive(Debug, Serialize)]
 pub(super) struct Readiness {
     ready: bool,

@@ -1,5 +1,5 @@
-//! What has to be read from the disk, or asked of Kafka, for the operations listener: looked up on a thread
-//! of its own, so that a disk that hangs holds up this thread only.
+//! Samples values of the disk and of Kafka for the operations listener. A separate thread does this, so that a hanging
+//! disk blocks only this thread.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -7,32 +7,32 @@ use std::time::Duration;
 
 use crate::spool::{Reader, Spool};
 
-/// How old a value may be while the disk answers.
+/// The maximum age of a value while the disk works.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Marks that no event waits.
+/// The value for an empty backlog.
 const NOTHING: i64 = i64::MIN;
 
-/// Whether deliveries can be published directly while the spool cannot be written; blocks for a moment.
+/// Checks whether webhooks can be published directly while the spool cannot be written. It blocks for a moment.
 pub type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// The values of a moment ago.
+/// The sampled values.
 #[derive(Debug)]
 pub struct Sampler {
     oldest_accepted_at_ms: AtomicI64,
     wal_bytes: AtomicU64,
-    /// `None` where deliveries are never published directly.
+    /// `None` without direct publishing.
     direct: Mutex<Option<Result<(), String>>>,
     stopped: Mutex<bool>,
     stop: Condvar,
 }
 
 impl Sampler {
-    /// Starts the thread. It ends soon after [`Sampler::stop`], or when the disk answers again.
+    /// Starts the thread. It ends soon after [`Sampler::stop`], or when the disk works again.
     ///
     /// # Errors
-    /// The system has no thread left.
+    /// The system refuses a new thread.
     pub fn start(spool: Spool, reader: Reader, probe: Option<Probe>) -> std::io::Result<Arc<Self>> {
-        let unknown = || Err("Kafka was not asked yet".to_owned());
+        let unknown = || Err("not checked yet".to_owned());
         let sampler = Arc::new(Self {
             oldest_accepted_at_ms: AtomicI64::new(NOTHING),
             wal_bytes: AtomicU64::new(0),
@@ -47,7 +47,7 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// When the oldest event that waits was accepted, in UNIX milliseconds.
+    /// The time of acceptance of the oldest unpublished event, in UNIX milliseconds.
     pub fn oldest_accepted_at_ms(&self) -> Option<i64> {
         Some(self.oldest_accepted_at_ms.load(Relaxed)).filter(|at| *at != NOTHING)
     }
@@ -57,7 +57,7 @@ impl Sampler {
         self.wal_bytes.load(Relaxed)
     }
 
-    /// Whether deliveries can be published directly, where that is configured.
+    /// Whether webhooks can be published directly; `None` without direct publishing.
     pub fn direct(&self) -> Option<Result<(), String>> {
         self.direct.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,6 +1,6 @@
-//! The operations listener: health, status and metrics, on a port of their own.
+//! The operations listener: health, status and metrics, on a separate port.
 //!
-//! It is open before the spool is: opening a spool can take a while, and a process that recovers is alive.
+//! It opens before the spool: opening a spool can take a while, and the process is alive meanwhile.
 
 use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::panel::Panel;
 use crate::edge::{self, Body, Head, HeadError, Method, Reply, Server, Service};
 
-/// Scrapers, health checks and people; older idle ones make room for new ones.
+/// The limit of connections of scrapers, health checks and people. Older idle ones make room for new ones.
 const CONNECTIONS: usize = 128;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -21,12 +21,12 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// What the listener shows, once the process has come so far.
+/// The content of the listener, once the components have started.
 #[derive(Clone, Default)]
-pub struct Front(Arc<OnceLock<Panel>>);
+pub struct OpsService(Arc<OnceLock<Panel>>);
 
-impl Front {
-    /// From now on the listener answers with what the components say.
+impl OpsService {
+    /// Sets the content. Before this call, the listener reports that the process is starting.
     pub fn show(&self, panel: Panel) {
         let _ = self.0.set(panel);
     }
@@ -36,18 +36,18 @@ impl Front {
 ///
 /// # Errors
 /// The socket cannot be used.
-pub fn run(listener: TcpListener, front: &Front) -> std::io::Result<Server> {
-    let front = front.clone();
+pub fn run(listener: TcpListener, service: &OpsService) -> std::io::Result<Server> {
+    let service = service.clone();
     let limits =
         edge::Limits { workers: 1, connections: CONNECTIONS, keep_alive: KEEP_ALIVE, stop_timeout: STOP_TIMEOUT };
     let options = edge::Options { name: "operations", listener, tls: None, limits, counters: Arc::default() };
     edge::run(options, move || {
         crate::priority::give_way("operations");
-        front.clone()
+        service.clone()
     })
 }
 
-impl Service for Front {
+impl Service for OpsService {
     async fn call(&self, head: &Head, _: &mut Body<'_>) -> Reply {
         let path = head.path();
         if !matches!(path, b"/livez" | b"/readyz" | b"/status" | b"/metrics") {

@@ -1,43 +1,43 @@
-//! The state of the Kafka side, shared between the publisher and those who ask.
+//! The state of the publisher, shared with `/status`, `/readyz` and the metrics.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::Serialize;
 
-/// What the publisher is doing.
+/// The activity of the publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KafkaState {
     /// Connecting for the first time, or again.
     Connecting,
-    /// Reading the topic back; only publishing waits.
+    /// Reconciling with the topic; only publishing waits.
     ReadingBack,
-    /// Publishing, or waiting for something to publish.
+    /// Publishing, or waiting for events.
     Ready,
-    /// The last attempt failed; it goes on trying.
+    /// The last attempt failed; the publisher retries.
     Failing,
-    /// The process is ending.
+    /// The process is shutting down.
     Stopped,
 }
 
-/// The last thing that went wrong with Kafka.
+/// The last error of the publisher.
 #[derive(Debug, Clone, Serialize)]
 pub struct LastError {
     /// A label value of `kafka_errors_total{kind}`.
     pub kind: &'static str,
-    /// A sentence.
+    /// The error text.
     pub text: String,
-    /// When, in UNIX milliseconds.
+    /// The time of the error, in UNIX milliseconds.
     pub at_ms: i64,
-    /// What a person has to change, where no retry ends it.
+    /// The change that an operator must make, if no retry can fix the error.
     pub needs_you: Option<&'static str>,
 }
 
-/// A snapshot.
+/// A snapshot of the state.
 #[derive(Debug, Clone, Serialize)]
 pub struct KafkaStatus {
-    /// What the publisher is doing.
+    /// The activity of the publisher.
     pub state: KafkaState,
     /// The last error, kept after recovery.
     pub last_error: Option<LastError>,
@@ -54,17 +54,17 @@ impl Default for KafkaCell {
 }
 
 impl KafkaCell {
-    /// The present state.
+    /// Returns the current state.
     pub fn get(&self) -> KafkaStatus {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sets the state and returns the one before.
+    /// Sets the state and returns the previous one.
     pub fn set(&self, state: KafkaState) -> KafkaState {
         std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).state, state)
     }
 
-    /// Notes an error; returns the state before.
+    /// Stores an error and returns the previous state.
     pub fn fail(&self, kind: &'static str, text: String, needs_you: Option<&'static str>) -> KafkaState {
         let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         status.last_error = Some(LastError { kind, text, at_ms: unix_ms(SystemTime::now()), needs_you });
@@ -72,7 +72,7 @@ impl KafkaCell {
     }
 }
 
-/// Milliseconds since the UNIX epoch.
+/// Returns a time in UNIX milliseconds.
 pub fn unix_ms(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

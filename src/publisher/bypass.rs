@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::kafka::direct_producer::{DirectProducer, DirectWebhook};
 use super::kafka::errors::Trouble;
-use super::kafka::unspooled::{Delivery, Unspooled};
 use crate::ingest::direct::{DirectPublish, DirectPublishError, DirectPublishing};
 use crate::ops::metrics::Metrics;
 use crate::pulse::Pulse;
@@ -23,7 +23,7 @@ use crate::pulse::Pulse;
 const WAITING_MAX_BYTES: usize = 32 << 20;
 /// The producer is discarded after it has been idle for so long.
 const IDLE: Duration = Duration::from_secs(30);
-/// The pause between two polls while delivery reports are outstanding.
+/// The pause between two polls while webhook reports are outstanding.
 const POLL: Duration = Duration::from_micros(500);
 /// The timeout of a probe whether Kafka is reachable.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -76,7 +76,7 @@ impl Thread {
 
 #[derive(Debug)]
 enum Job {
-    Publish(Delivery),
+    Publish(DirectWebhook),
     Probe(Sender<Result<(), Trouble>>),
 }
 
@@ -118,7 +118,7 @@ impl Bypass {
         let room = room.map_err(|_| other("too many records are waiting for Kafka"))?;
         let (reply, published) = oneshot::channel();
         let gone = || other("the producer was discarded");
-        if !self.ask(Job::Publish(Delivery { records, reply, _space: room })) {
+        if !self.ask(Job::Publish(DirectWebhook { records, reply, _space: room })) {
             return Err(gone());
         }
         published.await.map_err(|_| gone())?
@@ -152,7 +152,7 @@ fn work(options: &Options, inbox: &Receiver<Job>, pulse: &Pulse) {
     // Without a producer, the thread waits for the next job.
     while let Ok(first) = inbox.recv() {
         pulse.enter(CALL_BOUND);
-        match Unspooled::connect(&options.config, &options.topic, options.timeout) {
+        match DirectProducer::connect(&options.config, &options.topic, options.timeout) {
             Ok(producer) => serve(producer, first, inbox, pulse),
             Err(trouble) => refuse(first, trouble),
         }
@@ -163,21 +163,21 @@ fn work(options: &Options, inbox: &Receiver<Job>, pulse: &Pulse) {
 }
 
 /// Serves jobs with one producer, until the producer fails or is idle.
-fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>, pulse: &Pulse) {
+fn serve(mut producer: DirectProducer, first: Job, inbox: &Receiver<Job>, pulse: &Pulse) {
     let mut probed: Option<(Instant, Result<(), Trouble>)> = None;
     let mut next = Some(first);
     let mut asked_at = Instant::now();
     let mut logged = false;
     loop {
         match next.take() {
-            Some(Job::Publish(delivery)) => {
+            Some(Job::Publish(webhook)) => {
                 if !std::mem::replace(&mut logged, true) {
                     tracing::warn!(
                         event = "direct_publish_started",
                         "the spool cannot be written; recalls are published to Kafka directly"
                     );
                 }
-                producer.send(delivery);
+                producer.send(webhook);
             }
             Some(Job::Probe(reply)) => {
                 if probed.as_ref().is_none_or(|(at, _)| at.elapsed() >= PROBE_VALID) {
@@ -217,7 +217,7 @@ fn serve(mut producer: Unspooled, first: Job, inbox: &Receiver<Job>, pulse: &Pul
 fn refuse(job: Job, trouble: Trouble) {
     // The receiver may have timed out.
     match job {
-        Job::Publish(delivery) => drop(delivery.reply.send(Err(trouble))),
+        Job::Publish(webhook) => drop(webhook.reply.send(Err(trouble))),
         Job::Probe(reply) => drop(reply.send(Err(trouble))),
     }
 }

@@ -11,7 +11,7 @@ use super::damaged;
 use super::found::{Found, print};
 use super::kafka::errors::{Trouble, needs_you};
 use super::kafka::producer::Producer;
-use super::kafka::read_back::read_back;
+use super::kafka::reconcile::reconcile;
 use super::kafka::slowness::Slowness;
 use super::kafka::topic::{self, Creation, Topic};
 use super::kafka::verify_reason;
@@ -70,7 +70,7 @@ pub(super) struct Driver {
 
 /// Splits the errors of the spool. The inner error may be retried. The outer error ends the publisher: the
 /// writer has exited, or the file is corrupted.
-fn kept<T>(result: Result<T, SpoolError>) -> Result<Result<T, Trouble>, PublisherError> {
+fn split_error<T>(result: Result<T, SpoolError>) -> Result<Result<T, Trouble>, PublisherError> {
     let trouble = |doing, text| Ok(Err(Trouble { kind: "other", doing, text }));
     match result {
         Ok(value) => Ok(Ok(value)),
@@ -184,9 +184,9 @@ impl Driver {
                 self.watched(self.slowness.connect_timeout() + CALL_MARGIN, |driver| driver.connect(spool))?
             }
             Action::ListOffsets => self.watched(CALL_BOUND, Self::list_offsets)?,
-            Action::Begin { positions, unused } => kept(self.spool.begin(&self.topic_name, positions, unused))?
+            Action::Begin { positions, unused } => split_error(self.spool.begin(&self.topic_name, positions, unused))?
                 .map(|begun| if begun { Event::Done } else { Event::Used }),
-            Action::ReadBack(ranges) => match self.watched(CALL_BOUND, |driver| driver.read_back(&ranges))? {
+            Action::ReadBack(ranges) => match self.watched(CALL_BOUND, |driver| driver.reconcile(&ranges))? {
                 Ok(found) => self.compare(found)?,
                 Err(trouble) => Err(trouble),
             },
@@ -224,14 +224,14 @@ impl Driver {
         let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
             // The UUID then differs from that of every copy. No event of a corrupted row is published.
             Err(SpoolError::Damaged(_)) => Batch::default(),
-            result => match kept(result)? {
+            result => match split_error(result)? {
                 Ok(batch) => batch,
                 Err(trouble) => return Ok(Err(trouble)),
             },
         };
         let event = batch.events().next().map(|(_, event)| event);
         let uuid = Identity::renewed(&self.spool.identities(), first_seq, event);
-        kept(self.spool.renew_identity(Identity { first_seq, uuid }))
+        split_error(self.spool.renew_identity(Identity { first_seq, uuid }))
     }
 
     fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, Trouble> {
@@ -264,7 +264,7 @@ impl Driver {
         Ok(Event::Offsets(result?))
     }
 
-    fn read_back(&mut self, ranges: &[Range]) -> Result<Found, Trouble> {
+    fn reconcile(&mut self, ranges: &[Range]) -> Result<Found, Trouble> {
         let found = self.machine.nothing_found(self.spool.progress().next_seq);
         self.show(KafkaState::ReadingBack);
         let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
@@ -276,7 +276,7 @@ impl Driver {
         );
         let (stop, pulse) = (Arc::clone(&self.stop), self.pulse.clone());
         let grace = Instant::now();
-        let result = read_back(&self.config, &self.topic_name, ranges, found, self.slowness, || {
+        let result = reconcile(&self.config, &self.topic_name, ranges, found, self.slowness, || {
             pulse.beat();
             stop.load(Ordering::Acquire) && grace.elapsed() > Duration::from_secs(10)
         });
@@ -293,7 +293,7 @@ impl Driver {
         let compared = compare(&mut found, self.machine.watermark(), |from, below| {
             let batch = match reader.read(from, below, limit) {
                 Err(SpoolError::Damaged(damage)) => return Ok(Held::Damaged(damage.until)),
-                result => kept(result).map_err(Err)?.map_err(Ok)?,
+                result => split_error(result).map_err(Err)?.map_err(Ok)?,
             };
             let prints = batch.events().map(|(seq, event)| {
                 let record = Record::decode(event).map_err(|_| Err(PublisherError::Undecodable(seq)))?;

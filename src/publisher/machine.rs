@@ -57,7 +57,7 @@ pub struct Machine {
     /// The size limit while the poison record of a rejected transaction is unknown.
     refused: Option<RefusedSize>,
     /// A record that was rejected alone. It goes to quarantine after the next reconciliation.
-    condemned: Option<(Seq, Refusal)>,
+    poison: Option<(Seq, Refusal)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,7 @@ impl Machine {
             found: Found::default(),
             records: TRANSACTION_MAX_RECORDS,
             refused: None,
-            condemned: None,
+            poison: None,
         }
     }
 
@@ -97,7 +97,7 @@ impl Machine {
             Step::Begin => Action::Begin { positions: self.positions.clone(), unused: self.unused },
             Step::Renew(first_seq) => Action::Renew { first_seq: *first_seq },
             Step::Publish => {
-                if let Some((seq, reason)) = &self.condemned {
+                if let Some((seq, reason)) = &self.poison {
                     return Action::Quarantine { seq: *seq, reason: reason.clone() };
                 }
                 Action::Publish { from: self.watermark, below: self.identity().1, records: self.records }
@@ -134,7 +134,7 @@ impl Machine {
                 self.step = Step::Connect;
             }
             Event::Quarantined { until } => {
-                if self.condemned.take().is_some() {
+                if self.poison.take().is_some() {
                     // The poison record is found: transactions get their full size again.
                     self.refused = None;
                     self.records = TRANSACTION_MAX_RECORDS;
@@ -159,7 +159,7 @@ impl Machine {
             }
             Event::Refused { seq, records, reason } => {
                 if records <= 1 {
-                    self.condemned = Some((seq, reason));
+                    self.poison = Some((seq, reason));
                 }
                 self.records = (records / 2).max(1);
                 self.refused = Some(RefusedSize { records: self.records, successes: 0 });
@@ -278,8 +278,8 @@ impl Machine {
             self.read_through = None;
         }
         self.found = found;
-        if self.condemned.as_ref().is_some_and(|(seq, _)| *seq != self.watermark || self.found.contains(*seq)) {
-            self.condemned = None;
+        if self.poison.as_ref().is_some_and(|(seq, _)| *seq != self.watermark || self.found.contains(*seq)) {
+            self.poison = None;
         }
         self.adopt_ends();
     }

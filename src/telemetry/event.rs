@@ -9,9 +9,9 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+use super::budget::{Budget, is_caused_by_peers, is_own};
 use super::line::{FIELD_MAX_BYTES, Form, LINE_MAX_BYTES};
 use super::sink::{DropReason, Sink};
-use super::strangers::{Budget, is_by_strangers, is_own};
 use crate::escape;
 
 /// Appended to a text that was cut.
@@ -44,13 +44,13 @@ impl<S: Subscriber> Layer<S> for Lines {
         if !map.contains_key("event") && !is_own(target) {
             map.insert("event".to_owned(), LIBRARY_EVENT.into());
         }
-        let by_strangers = is_by_strangers(target);
+        let by_peers = is_caused_by_peers(target);
         let line = self.form.line(*metadata.level(), target, map);
-        if by_strangers && !self.budget.admit(line.len()) {
+        if by_peers && !self.budget.admit(line.len()) {
             self.sink.drop_line(DropReason::Budget);
             return;
         }
-        self.sink.push(line, by_strangers);
+        self.sink.push(line, by_peers);
     }
 }
 

@@ -3,15 +3,15 @@
 //! JSON lines have `timestamp` (RFC 3339, UTC), `level`, `target`, `message` and `event`, the event code. Other fields
 //! are next to them. Records of the `log` crate are logged too; librdkafka's come through it.
 //!
-//! The path of a line: `event` collects the fields and cuts each to a limit. `strangers` decides whether a peer can
+//! The path of a line: `event` collects the fields and cuts each to a limit. `budget` decides whether a peer can
 //! cause the line, and then takes its bytes from one budget. `sink` adds it to a bounded buffer, from which one
 //! thread writes. Lines that do not fit are dropped and counted.
 
+mod budget;
 mod event;
 mod line;
 mod panics;
 mod sink;
-mod strangers;
 
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, OnceLock};
@@ -22,11 +22,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::budget::Budget;
 use self::event::Lines;
 use self::line::Form;
 pub use self::sink::DropReason;
 use self::sink::Sink;
-use self::strangers::Budget;
 use crate::config::LogFormat;
 
 /// The time that the exit of the process waits for the log.

@@ -105,8 +105,8 @@ impl Sink {
     }
 
     /// Adds a line if there is room. Lines that peers cause may fill one half of the buffer.
-    pub(super) fn push(&self, line: Vec<u8>, by_strangers: bool) {
-        let share = if by_strangers { 2 } else { 1 };
+    pub(super) fn push(&self, line: Vec<u8>, by_peers: bool) {
+        let share = if by_peers { 2 } else { 1 };
         let mut queue = self.lock();
         if queue.bytes + line.len() > MAX_BYTES / share || queue.lines.len() >= MAX_LINES / share {
             drop(queue);

@@ -1,5 +1,5 @@
-//! TLS of the webhook listener: what stands in the files, checked as a whole, and what new connections
-//! get of it, which can be replaced while old ones go on. Knows no HTTP.
+//! TLS of the webhook listener: it validates the files as a whole, and can replace the certificate for new connections
+//! while existing ones continue. Knows no HTTP.
 
 mod certificate;
 mod files;

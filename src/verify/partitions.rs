@@ -1,26 +1,26 @@
-//! On which partition is an account, and in which order?
+//! Checks the partition and the order of each account.
 //!
-//! The partition is `murmur2(account) % n`, and `n`, the number of partitions, only grows. So an
-//! account may move, and even come back (from 2 to 5 to 6 partitions), but in the order of its numbers
-//! only as some growth explains. Records of different partitions come in any order, which is no fault.
+//! The partition is `murmur2(account) % n`, and the number of partitions `n` only grows. So an account may move, and
+//! even return (from 2 to 5 to 6 partitions), but in the order of its sequence numbers every move must be explained by
+//! growth. Records of different partitions may arrive in any order.
 
 use std::collections::BTreeMap;
 
-/// Far more than a topic can have: the search for their number ends there.
+/// The search for the number of partitions ends here. No topic has as many.
 const MOST_PARTITIONS: u32 = 200_000;
 
 /// All accounts.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
-    /// Partitions of the topic; at least those that records were seen of.
+    /// The number of partitions of the topic; at least those with records.
     count: u32,
-    accounts: BTreeMap<String, Vec<Stay>>,
+    accounts: BTreeMap<String, Vec<Placement>>,
 }
 
-/// The numbers of one spool about one account on one partition.
+/// The sequence numbers of one spool for one account on one partition.
 #[derive(Debug)]
-struct Stay {
-    /// Which of the spools, in the order in which they were seen.
+struct Placement {
+    /// The index of the spool.
     spool: usize,
     partition: u32,
     first: u64,
@@ -28,57 +28,61 @@ struct Stay {
 }
 
 impl Accounts {
-    /// The topic has so many partitions.
+    /// Sets the number of partitions of the topic.
     pub(super) fn partitions(&mut self, count: usize) {
         self.count = self.count.max(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
-    /// Adds a record; on one partition, numbers of a spool about an account rise.
+    /// Adds a record. On one partition, the numbers of a spool for an account must rise.
     pub(super) fn note(&mut self, account: &str, spool: usize, partition: u32, seq: u64) -> Result<(), String> {
         self.count = self.count.max(partition.saturating_add(1));
-        let stays = match self.accounts.get_mut(account) {
-            Some(stays) => stays,
+        let placements = match self.accounts.get_mut(account) {
+            Some(placements) => placements,
             None => self.accounts.entry(account.to_owned()).or_default(),
         };
-        let Some(stay) = stays.iter_mut().find(|stay| stay.partition == partition && stay.spool == spool) else {
-            stays.push(Stay { spool, partition, first: seq, last: seq });
+        let Some(placement) =
+            placements.iter_mut().find(|placement| placement.partition == partition && placement.spool == spool)
+        else {
+            placements.push(Placement { spool, partition, first: seq, last: seq });
             return Ok(());
         };
-        let last = stay.last;
-        stay.last = last.max(seq);
-        stay.first = stay.first.min(seq);
+        let last = placement.last;
+        placement.last = last.max(seq);
+        placement.first = placement.first.min(seq);
         if last > seq { Err(format!("bridge_seq {seq} of {account} comes after {last}")) } else { Ok(()) }
     }
 
-    /// What is wrong with accounts that were on several partitions.
+    /// Returns the errors of accounts on several partitions.
     pub(super) fn faults(self) -> impl Iterator<Item = String> {
         let count = self.count;
-        self.accounts.into_iter().filter_map(move |(account, stays)| {
-            let first = stays.first()?.partition;
-            if stays.iter().all(|stay| stay.partition == first) {
+        self.accounts.into_iter().filter_map(move |(account, placements)| {
+            let first = placements.first()?.partition;
+            if placements.iter().all(|placement| placement.partition == first) {
                 return None;
             }
-            fault(&account, stays, count)
+            fault(&account, placements, count)
         })
     }
 }
 
-fn fault(account: &str, mut stays: Vec<Stay>, count: u32) -> Option<String> {
+fn fault(account: &str, mut placements: Vec<Placement>, count: u32) -> Option<String> {
     let hash = murmur2(account.as_bytes()) & 0x7fff_ffff;
     let most = count.min(MOST_PARTITIONS);
     let grown = |partition: u32, from: u32| (from..=most).find(|n| hash % n == partition);
-    if let Some(stay) = stays.iter().find(|stay| grown(stay.partition, 1).is_none()) {
-        let Stay { partition, first, .. } = stay;
+    if let Some(placement) = placements.iter().find(|placement| grown(placement.partition, 1).is_none()) {
+        let Placement { partition, first, .. } = placement;
         return Some(format!(
-            "{account} is on partition {partition} too (bridge_seq {first}), where its key does not belong with \
-             any number of partitions up to {count}"
+            "{account} is also on partition {partition} (bridge_seq {first}), which is wrong for its key with any \
+             number of partitions up to {count}"
         ));
     }
-    stays.sort_by_key(|stay| stay.spool);
-    stays.chunk_by(|a, b| a.spool == b.spool).find_map(|of_spool| {
-        // What is known of the way of the account: where its first and its last number on each are.
-        let mut way: Vec<(u64, u32)> =
-            of_spool.iter().flat_map(|stay| [(stay.first, stay.partition), (stay.last, stay.partition)]).collect();
+    placements.sort_by_key(|placement| placement.spool);
+    placements.chunk_by(|a, b| a.spool == b.spool).find_map(|of_spool| {
+        // The known path of the account: its first and its last number on each partition.
+        let mut way: Vec<(u64, u32)> = of_spool
+            .iter()
+            .flat_map(|placement| [(placement.first, placement.partition), (placement.last, placement.partition)])
+            .collect();
         way.sort_unstable();
         let mut partitions = 1;
         way.into_iter().find_map(|(seq, partition)| match grown(partition, partitions) {
@@ -87,8 +91,8 @@ fn fault(account: &str, mut stays: Vec<Stay>, count: u32) -> Option<String> {
                 None
             }
             None => Some(format!(
-                "{account} is on partition {partition} with bridge_seq {seq}, and elsewhere before, which no growth of \
-                 the number of partitions up to {count} explains"
+                "{account} is on partition {partition} with bridge_seq {seq} and was on another one before, which no \
+                 growth of the number of partitions up to {count} explains"
             )),
         })
     })

@@ -146,7 +146,7 @@ fn what_send_sends_tail_proves() {
     }
     assert_eq!((&verdict["verified"], &verdict["report"]["records"]), (&true.into(), &150.into()), "{verdict}");
     let told = setup.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);
-    assert!(stdout(&told).contains("150 records, 0 faults: verified"), "{told:?}");
+    assert!(stdout(&told).contains("150 records, 0 errors: verified"), "{told:?}");
     let few = setup.run(&["tail", "--from", "beginning", "--count", "7"]);
     expect(&few, 0);
     assert_eq!(stdout(&few).lines().count(), 7);
@@ -183,7 +183,7 @@ fn tail_finds_a_record_that_came_twice() {
     producer.flush(crate::bridge::PATIENCE).unwrap();
     let found = bridge.setup().run(&verify);
     expect(&found, 1);
-    assert!(stdout(&found).contains("came before") && stdout(&found).contains("NOT as promised"), "{found:?}");
+    assert!(stdout(&found).contains("is a duplicate") && stdout(&found).contains("NOT as promised"), "{found:?}");
 }
 
 #[test]

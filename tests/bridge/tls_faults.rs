@@ -46,18 +46,18 @@ fn each_fault_is_named_with_its_variable_and_its_fix() {
     for name in ["BRIDGE_TLS_CERT", "BRIDGE_TLS_KEY", "BRIDGE_TLS_CLIENT_CA"] {
         assert_fault(&good.clone().env(name, "/nowhere/x.pem"), name, "/nowhere/x.pem cannot be read");
         assert_fault(&good.clone().env(name, "/dev/zero"), name, "is larger than 1 MiB");
-        assert_fault(&with(name, ""), name, "holds no");
-        assert_fault(&with(name, "-----BEGIN CERTIFICATE-----\nAAAA"), name, "is no PEM file of");
+        assert_fault(&with(name, ""), name, "contains no");
+        assert_fault(&with(name, "-----BEGIN CERTIFICATE-----\nAAAA"), name, "is not a PEM file of");
     }
-    assert_fault(&with("BRIDGE_TLS_CERT", &mine.key), "BRIDGE_TLS_CERT", "holds no certificate");
-    assert_fault(&with("BRIDGE_TLS_CLIENT_CA", &mine.key), "BRIDGE_TLS_CLIENT_CA", "holds no certificate");
-    assert_fault(&with("BRIDGE_TLS_KEY", &mine.cert), "BRIDGE_TLS_KEY", "holds no private key");
+    assert_fault(&with("BRIDGE_TLS_CERT", &mine.key), "BRIDGE_TLS_CERT", "contains no certificate");
+    assert_fault(&with("BRIDGE_TLS_CLIENT_CA", &mine.key), "BRIDGE_TLS_CLIENT_CA", "contains no certificate");
+    assert_fault(&with("BRIDGE_TLS_KEY", &mine.cert), "BRIDGE_TLS_KEY", "contains no private key");
     assert_fault(&with("BRIDGE_TLS_KEY", &others.key), "BRIDGE_TLS_KEY", "is not the key of the certificate in");
     assert_fault(&with("BRIDGE_TLS_KEY", &encrypted(&mine.key)), "BRIDGE_TLS_KEY", "openssl pkey");
     let strange = "-----BEGIN PRIVATE KEY-----\nMAAwAA==\n-----END PRIVATE KEY-----\n";
-    assert_fault(&with("BRIDGE_TLS_KEY", strange), "BRIDGE_TLS_KEY", "of a kind that TLS cannot use");
+    assert_fault(&with("BRIDGE_TLS_KEY", strange), "BRIDGE_TLS_KEY", "of an unsupported kind");
     let strange = "-----BEGIN CERTIFICATE-----\nMAAwAA==\n-----END CERTIFICATE-----\n";
-    assert_fault(&with("BRIDGE_TLS_CERT", strange), "BRIDGE_TLS_CERT", "is no PEM file of certificates");
+    assert_fault(&with("BRIDGE_TLS_CERT", strange), "BRIDGE_TLS_CERT", "is not a PEM file of certificates");
 }
 
 fn encrypted(key: &str) -> String {

@@ -104,9 +104,9 @@ fn faulty_files_change_nothing_and_are_named_with_the_fix() {
     write(&home, "bridge.crt", &other.cert);
     let line = reload(&bridge, KEPT);
     assert!(line["error"].as_str().unwrap().starts_with("BRIDGE_TLS_KEY: "), "{line}");
-    assert!(line["error"].as_str().unwrap().contains("; put certificate and key"), "{line}");
+    assert!(line["error"].as_str().unwrap().contains("; name the certificate and the key"), "{line}");
     write(&home, "bridge.crt", &good.cert[..good.cert.len() / 2]);
-    assert!(reload(&bridge, KEPT)["error"].as_str().unwrap().contains("bridge.crt is no PEM file"));
+    assert!(reload(&bridge, KEPT)["error"].as_str().unwrap().contains("bridge.crt is not a PEM file"));
     std::fs::remove_file(home.join("bridge.crt")).unwrap();
     assert!(reload(&bridge, KEPT)["error"].as_str().unwrap().contains("bridge.crt cannot be read"));
     authority.issue_for("bridge", &["127.0.0.1"], Time::Past).write(&home, "bridge");

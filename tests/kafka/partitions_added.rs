@@ -38,5 +38,5 @@ fn accounts_that_moved_when_partitions_were_added_are_no_fault() {
     }
     let output = setup.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("120 records, 0 faults: verified"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("120 records, 0 errors: verified"), "{output:?}");
 }

@@ -1,4 +1,4 @@
-//! Is one record as the contract says: key, value, headers?
+//! Checks key, value and headers of one record.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 use super::record::{EVENT_TYPE, event_id};
 use crate::record::header;
 
-/// The version of the value that this release writes and knows.
+/// The version of the value that this release writes and supports.
 const SCHEMA_VERSION: u64 = 1;
 
-/// Checks all but the numbers; says what the first fault is. Fields and headers that are not known
-/// are no fault: later releases may add some.
+/// Checks everything except the sequence numbers, and returns the first error. Unknown fields and headers are valid:
+/// later releases may add some.
 pub(super) fn check(record: &Value) -> Result<(), String> {
     let value = record["value"].as_object().ok_or("the value is not a JSON object")?;
     let number = |field| get(value, field)?.as_u64().ok_or_else(|| format!("{field} is not a whole number"));
     let text = |field| get(value, field)?.as_str().ok_or_else(|| format!("{field} is not a string"));
     let version = number("schema_version")?;
     if version != SCHEMA_VERSION {
-        return Err(format!("schema_version is {version}; this release knows {SCHEMA_VERSION}"));
+        return Err(format!("schema_version is {version}; this release supports {SCHEMA_VERSION}"));
     }
     let app = number("sdk_app_id")?;
     let (account, msg_key) = (text("official_account")?, text("msg_key")?);
@@ -26,7 +26,7 @@ pub(super) fn check(record: &Value) -> Result<(), String> {
     }
     let id = event_id(app, account, msg_key).to_string();
     if text("event_id")? != id {
-        return Err("event_id is not that of app, account and key".to_owned());
+        return Err("event_id does not match app, account and msg_key".to_owned());
     }
     time("received_at", text("received_at")?)?;
     for field in ["message_sent_at", "recalled_at"] {
@@ -48,7 +48,7 @@ pub(super) fn check(record: &Value) -> Result<(), String> {
     ];
     match headers.iter().find(|(name, expected)| record["headers"][*name].as_str() != *expected) {
         Some((name, Some(expected))) => Err(format!("the header {name} is not {expected}")),
-        Some((name, None)) => Err(format!("there is a header {name}, and no such time in the value")),
+        Some((name, None)) => Err(format!("the header {name} exists, but the value has no such time")),
         None => Ok(()),
     }
 }
@@ -57,7 +57,7 @@ fn get<'v>(value: &'v Map<String, Value>, field: &str) -> Result<&'v Value, Stri
     value.get(field).ok_or_else(|| format!("the value has no {field}"))
 }
 
-/// Text, or null.
+/// Returns a string, or `None` for null.
 fn optional<'v>(value: &'v Map<String, Value>, field: &str) -> Result<Option<&'v str>, String> {
     match get(value, field)? {
         Value::Null => Ok(None),
@@ -67,7 +67,7 @@ fn optional<'v>(value: &'v Map<String, Value>, field: &str) -> Result<Option<&'v
 }
 
 fn time(field: &str, text: &str) -> Result<(), String> {
-    text.parse::<Timestamp>().map(drop).map_err(|_| format!("{field} is no time of RFC 3339"))
+    text.parse::<Timestamp>().map(drop).map_err(|_| format!("{field} is not an RFC 3339 time"))
 }
 
 #[cfg(test)]

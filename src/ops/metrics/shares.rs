@@ -1,11 +1,11 @@
-//! The quarantine by share.
+//! The metrics of the quarantine's shares.
 
 use prometheus::{IntGauge, IntGaugeVec, Registry};
 
 use super::register::{options, register, signed};
 use crate::spool::{Share, Usage};
 
-/// Bytes of each share, and its bound, in the order of [`Share::ALL`].
+/// Bytes and limit of each share, in the order of [`Share::ALL`].
 #[derive(Debug)]
 pub(super) struct Gauges {
     bytes: [IntGauge; Share::ALL.len()],
@@ -20,7 +20,7 @@ impl Gauges {
         };
         Ok(Self {
             bytes: gauges("quarantine_share_bytes", "Bytes in quarantine by share.")?,
-            capacity: gauges("quarantine_share_capacity_bytes", "Bound of quarantine_share_bytes.")?,
+            capacity: gauges("quarantine_share_capacity_bytes", "Limit of quarantine_share_bytes.")?,
         })
     }
 

@@ -1,4 +1,4 @@
-//! Gauges and derived counters: set at each scrape, from one look at the components.
+//! Gauges and derived counters, set at each scrape from one snapshot of the components.
 
 use std::time::Duration;
 
@@ -39,41 +39,41 @@ pub(super) struct Snapshot {
     log_dropped: Vec<(DropReason, IntCounter)>,
 }
 
-/// What a scrape needs to know of the parts.
+/// The state of the components that a scrape needs.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
-    /// Of the spool.
+    /// The sequence numbers of the spool.
     pub progress: Progress,
-    /// Of the spool.
+    /// The bytes of spool and quarantine.
     pub usage: Usage,
-    /// Of the spool.
+    /// The deduplication window.
     pub dedup: DedupUsage,
-    /// Age of the oldest event not published.
+    /// Age of the oldest unpublished event.
     pub oldest_age: Duration,
     /// Whether the publisher is ready.
     pub kafka_up: bool,
-    /// Where the webhook listener speaks TLS.
+    /// The TLS state; `None` if the webhook listener does not use TLS.
     pub tls: Option<TlsView>,
     /// Size of the spool's WAL.
     pub wal_bytes: u64,
     /// Open connections to the webhook listener.
     pub connections: u64,
-    /// Their bound.
+    /// The limit of open connections.
     pub connections_max: u64,
-    /// Connections ended for the bound.
+    /// Connections closed because of that limit.
     pub evicted: u64,
-    /// Connections ended because the peer did not read.
+    /// Connections closed because the peer did not read.
     pub stalled: u64,
 }
 
-/// What a scrape needs to know of TLS.
+/// The TLS state that a scrape needs.
 #[derive(Debug, Clone, Copy)]
 pub struct TlsView {
-    /// Handshakes begun.
+    /// Started handshakes.
     pub begun: u64,
-    /// Those that made a connection.
+    /// Successful handshakes.
     pub done: u64,
-    /// Those that made none.
+    /// Failed handshakes.
     pub failed: u64,
     /// When the certificate expires, in UNIX seconds.
     pub expires: i64,
@@ -101,7 +101,7 @@ impl Snapshot {
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
             quarantined: counter(
                 "records_quarantined_total",
-                "Records moved to quarantine since the start: refused by Kafka for good, or damaged on the disk.",
+                "Records moved to quarantine since the start: rejected by Kafka, or corrupted on the disk.",
             )?,
             duplicates: counter(
                 "duplicate_events_total",
@@ -112,18 +112,18 @@ impl Snapshot {
                 r,
                 prometheus::Gauge::with_opts(options(
                     "dedup_covers_seconds",
-                    "How far back the deduplication window reaches.",
+                    "Seconds that the deduplication window covers.",
                 ))?,
             )?,
-            spool_events: gauge("spool_events", "Events waiting to be published.")?,
-            recovered: gauge("spool_recovered_events", "Events that waited when the process started.")?,
+            spool_events: gauge("spool_events", "Unpublished events.")?,
+            recovered: gauge("spool_recovered_events", "Unpublished events at the start of the process.")?,
             bytes: gauge("spool_bytes", "Bytes of unpublished payload in the spool.")?,
-            capacity: gauge("spool_capacity_bytes", "Bound of spool_bytes.")?,
+            capacity: gauge("spool_capacity_bytes", "Limit of spool_bytes.")?,
             oldest_age: register(
                 r,
                 prometheus::Gauge::with_opts(options(
                     "spool_oldest_age_seconds",
-                    "Seconds since the oldest waiting event was accepted.",
+                    "Seconds since the oldest unpublished event was accepted.",
                 ))?,
             )?,
             quarantine_events: gauge("quarantine_events", "Entries in quarantine.")?,
@@ -135,18 +135,18 @@ impl Snapshot {
             handshakes_failed: handshakes.with_label_values(&["failed"]),
             wal_bytes: gauge("spool_wal_bytes", "Size of the WAL of the spool, in bytes.")?,
             connections: gauge("webhook_connections", "Open connections to the webhook listener.")?,
-            connections_max: gauge("webhook_connections_max", "Bound of webhook_connections.")?,
+            connections_max: gauge("webhook_connections_max", "Limit of webhook_connections.")?,
             connections_evicted: counter(
                 "webhook_connections_evicted_total",
-                "Connections ended to make room for new ones, or not taken because all others were busy.",
+                "Connections closed to make room for new ones, or not accepted because all others were busy.",
             )?,
             connections_stalled: counter(
                 "webhook_connections_stalled_total",
-                "Connections ended because the peer did not read its reply.",
+                "Connections closed because the peer did not read its response.",
             )?,
             certificate_expiry: gauge(
                 "tls_certificate_expiry_timestamp_seconds",
-                "When the webhook listener's certificate expires, in UNIX seconds; 0 without TLS.",
+                "Expiry of the webhook listener's certificate, in UNIX seconds; 0 without TLS.",
             )?,
         })
     }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged, kept};
+use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged, split_error};
 use crate::ops::metrics::TransactionResult;
 use crate::ops::status::{KafkaState, unix_ms};
 use crate::publisher::PublisherError;
 use crate::publisher::kafka::errors::Trouble;
-use crate::publisher::kafka::producer::Failure;
+use crate::publisher::kafka::producer::PublishError;
 use crate::publisher::machine::{Event, Refusal};
 use crate::record::Record;
 use crate::spool::{Damage, Positions, QuarantineEntry, ReadLimit, Seq, SpoolError};
@@ -17,7 +17,7 @@ impl Driver {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(seq, seq + 1, limit) {
             Err(SpoolError::Damaged(damage)) => return self.set_aside(seq, *damage),
-            result => match kept(result)? {
+            result => match split_error(result)? {
                 Ok(batch) => batch,
                 Err(trouble) => return Ok(Err(trouble)),
             },
@@ -40,7 +40,7 @@ impl Driver {
                 "Kafka rejected a record permanently; the record goes to quarantine, publishing continues"
             );
         }
-        Ok(kept(self.spool.quarantine_record(seq, entry))?.map(|()| Event::Quarantined { until: seq + 1 }))
+        Ok(split_error(self.spool.quarantine_record(seq, entry))?.map(|()| Event::Quarantined { until: seq + 1 }))
     }
 
     /// Moves a corrupted row to quarantine, so that publishing continues with its successors. No event of the row is
@@ -56,7 +56,7 @@ impl Driver {
             tracing::error!(event = "row_damaged", %damage, "corrupted row quarantined; publishing continues");
         }
         let entry = damaged::entry(damage, from, found, |seq| self.machine.name(seq));
-        Ok(kept(self.spool.quarantine_events(from..until, entry))?.map(|()| Event::Quarantined { until }))
+        Ok(split_error(self.spool.quarantine_events(from..until, entry))?.map(|()| Event::Quarantined { until }))
     }
 
     pub(super) fn publish(
@@ -74,7 +74,7 @@ impl Driver {
         let limit = ReadLimit { events: records, bytes: TRANSACTION_BYTES };
         let batch = match self.reader.read(from, below, limit) {
             Err(SpoolError::Damaged(damage)) => return self.set_aside(from, *damage),
-            result => match kept(result)? {
+            result => match split_error(result)? {
                 Ok(batch) => batch,
                 Err(trouble) => return Ok(Err(trouble)),
             },
@@ -119,14 +119,14 @@ impl Driver {
                 }
                 Event::Committed { until, next: reports.next }
             }
-            Err(Failure::Refused(reports)) => {
+            Err(PublishError::Rejected(reports)) => {
                 self.metrics.count_transaction(TransactionResult::Refused);
                 self.metrics.count_kafka_error("refused");
                 let (seq, reason) =
                     reports.refused.unwrap_or((from, Refusal { reason: "kafka_invalid", detail: String::new() }));
                 Event::Refused { seq, records: count, reason }
             }
-            Err(Failure::Doubt(trouble)) => {
+            Err(PublishError::UnknownOutcome(trouble)) => {
                 self.metrics.count_transaction(TransactionResult::Doubt);
                 if count == 1 && trouble.kind == "timeout" {
                     self.slowness.more();

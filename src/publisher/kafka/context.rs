@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
-use super::complaint::Complaint;
+use super::client_error::ClientError;
 use super::errors::{is_refusal, refusal_reason};
 use crate::publisher::machine::Refusal;
 use crate::spool::{Positions, Seq};
@@ -41,7 +41,7 @@ impl Reports {
 #[derive(Debug, Default)]
 pub(in crate::publisher) struct Context {
     reports: Mutex<Reports>,
-    complaint: Mutex<Option<Complaint>>,
+    client_error: Mutex<Option<ClientError>>,
     /// The number of log lines and errors so far.
     heard: AtomicU64,
     has_producer_id: AtomicBool,
@@ -69,16 +69,16 @@ impl Context {
         self.has_producer_id.load(Relaxed)
     }
 
-    fn hear(&self, new: Complaint) {
-        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        if complaint.as_ref().is_none_or(|before| new.outweighs(before)) {
-            *complaint = Some(new);
+    fn hear(&self, new: ClientError) {
+        let mut client_error = self.client_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if client_error.as_ref().is_none_or(|before| new.outweighs(before)) {
+            *client_error = Some(new);
         }
     }
 
-    /// Returns the most informative complaint since the last call.
-    pub(in crate::publisher) fn take_complaint(&self) -> Option<Complaint> {
-        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Returns the most informative error since the last call.
+    pub(in crate::publisher) fn take_client_error(&self) -> Option<ClientError> {
+        self.client_error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -90,14 +90,14 @@ impl ClientContext for Context {
         tracing::debug!(target: "librdkafka", event = "librdkafka_log", ?level, facility, "{message}");
         // librdkafka retries forever, and reports the reason only in this log line.
         if facility == "GETPID" && message.contains("Failed to acquire") {
-            self.hear(Complaint::no_producer_id(message));
+            self.hear(ClientError::no_producer_id(message));
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.heard.fetch_add(1, Relaxed);
         tracing::debug!(target: "librdkafka", event = "librdkafka_error", %error, "{reason}");
-        self.hear(Complaint::new(&error, reason));
+        self.hear(ClientError::new(&error, reason));
     }
 
     fn stats_raw(&self, statistics: &[u8]) {

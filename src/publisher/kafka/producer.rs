@@ -30,11 +30,11 @@ const STATISTICS: Duration = Duration::from_millis(100);
 
 /// Why a transaction did not commit.
 #[derive(Debug)]
-pub(in crate::publisher) enum Failure {
+pub(in crate::publisher) enum PublishError {
     /// Kafka rejected a record permanently.
-    Refused(Box<Reports>),
+    Rejected(Box<Reports>),
     /// The outcome is unknown.
-    Doubt(Trouble),
+    UnknownOutcome(Trouble),
 }
 
 pub(in crate::publisher) struct Producer {
@@ -83,7 +83,7 @@ impl Producer {
         };
         if producer.transactional {
             let result = producer.client.init_transactions(slowness.connect_timeout());
-            super::hear_complaints(producer.client.context(), |time| producer.client.poll(time));
+            super::poll_client_errors(producer.client.context(), |time| producer.client.poll(time));
             result.map_err(|error| producer.trouble(DOING, &error))?;
         } else {
             producer.wait_for_id(slowness.connect_timeout())?;
@@ -101,7 +101,7 @@ impl Producer {
                 return Err(Trouble { kind: super::errors::kind(code), doing: CONNECTING, text });
             }
             if Instant::now() >= until {
-                super::hear_complaints(self.client.context(), |time| self.client.poll(time));
+                super::poll_client_errors(self.client.context(), |time| self.client.poll(time));
                 let error = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
                 return Err(self.trouble(CONNECTING, &error));
             }
@@ -114,7 +114,7 @@ impl Producer {
     pub(in crate::publisher) fn publish<'a>(
         &mut self,
         records: impl Iterator<Item = (Seq, (Uuid, u64), Record<'a>)>,
-    ) -> Result<Reports, Failure> {
+    ) -> Result<Reports, PublishError> {
         const DOING: &str = PUBLISHING;
         if let Some(left) = self.committed_at.and_then(|at| AFTER_COMMIT.checked_sub(at.elapsed())) {
             std::thread::sleep(left);
@@ -132,20 +132,20 @@ impl Producer {
         while self.client.in_flight_count() > 0 && !self.client.context().has_failed() {
             if Instant::now() >= until {
                 let text = format!("{} of {sent} records were not acknowledged in time", self.client.in_flight_count());
-                return Err(Failure::Doubt(Trouble::timeout(DOING, text)));
+                return Err(PublishError::UnknownOutcome(Trouble::timeout(DOING, text)));
             }
             self.serve();
         }
         let reports = self.client.context().take_reports();
         if reports.refused.is_some() {
-            return Err(Failure::Refused(Box::new(reports)));
+            return Err(PublishError::Rejected(Box::new(reports)));
         }
         if let Some(error) = &reports.failed {
             return Err(self.doubt(DOING, error));
         }
         if reports.delivered != sent {
             let text = format!("{} of {sent} records were reported delivered", reports.delivered);
-            return Err(Failure::Doubt(Trouble { kind: "other", doing: DOING, text }));
+            return Err(PublishError::UnknownOutcome(Trouble { kind: "other", doing: DOING, text }));
         }
         if self.transactional {
             self.client
@@ -162,7 +162,7 @@ impl Producer {
         (spool, bridge_seq): (Uuid, u64),
         record: &Record<'_>,
         until: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), PublishError> {
         const DOING: &str = "passing a record to librdkafka";
         let mut uuid = Uuid::encode_buffer();
         let uuid: &[u8] = spool.hyphenated().encode_lower(&mut uuid).as_bytes();
@@ -191,7 +191,7 @@ impl Producer {
                 Some(code) if is_refusal(code) => {
                     let mut reports = self.client.context().take_reports();
                     reports.refuse(seq, code, &error);
-                    return Err(Failure::Refused(Box::new(reports)));
+                    return Err(PublishError::Rejected(Box::new(reports)));
                 }
                 _ => return Err(self.doubt(DOING, &error)),
             }
@@ -216,8 +216,8 @@ impl Producer {
         }
     }
 
-    fn doubt(&self, doing: &'static str, error: &KafkaError) -> Failure {
-        Failure::Doubt(self.trouble(doing, error))
+    fn doubt(&self, doing: &'static str, error: &KafkaError) -> PublishError {
+        PublishError::UnknownOutcome(self.trouble(doing, error))
     }
 
     fn trouble(&self, doing: &'static str, error: &KafkaError) -> Trouble {
@@ -228,14 +228,14 @@ impl Producer {
 /// Replaces the text of a timeout by the error that the client reported meanwhile, which is usually its cause.
 pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Context) -> Trouble {
     let mut trouble = Trouble::new(doing, error);
-    if let Some(complaint) = context.take_complaint()
+    if let Some(client_error) = context.take_client_error()
         && matches!(trouble.kind, "timeout" | "transport" | "other")
     {
-        trouble.kind = complaint.kind;
-        trouble.text = match complaint.kind {
+        trouble.kind = client_error.kind;
+        trouble.text = match client_error.kind {
             // The failed step adds nothing to this reason.
-            "authentication" => complaint.reason,
-            _ => format!("{} ({})", trouble.text, complaint.reason),
+            "authentication" => client_error.reason,
+            _ => format!("{} ({})", trouble.text, client_error.reason),
         };
     }
     trouble

@@ -98,7 +98,7 @@ impl Topic {
     /// Returns the number of brokers.
     pub(in crate::publisher) fn brokers(&self) -> Result<usize, Trouble> {
         let result = self.client.fetch_metadata(None, TIMEOUT);
-        super::hear_complaints(self.client.context(), |time| drop(self.client.poll(time)));
+        super::poll_client_errors(self.client.context(), |time| drop(self.client.poll(time)));
         let metadata = result.map_err(|error| explained("listing the brokers", &error, self.client.context()))?;
         Ok(metadata.brokers().len())
     }
@@ -108,7 +108,7 @@ impl Topic {
         const DOING: &str = "describing the topic";
         let result = self.client.fetch_metadata(Some(&self.name), TIMEOUT);
         // Collects the errors that explain a timeout.
-        super::hear_complaints(self.client.context(), |time| drop(self.client.poll(time)));
+        super::poll_client_errors(self.client.context(), |time| drop(self.client.poll(time)));
         let metadata = result.map_err(|error| explained(DOING, &error, self.client.context()))?;
         let missing = || Trouble {
             kind: "unknown_topic",

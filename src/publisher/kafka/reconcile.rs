@@ -34,7 +34,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// A range ends with a record at its end, or with the end of the partition, because markers and aborted records
 /// are not delivered. A partition with a new leader may show an earlier end for a moment (KIP-207). So an end is
 /// accepted only if a second reading from there, after another query of the stable offset, finds it too.
-pub(in crate::publisher) fn read_back(
+pub(in crate::publisher) fn reconcile(
     config: &ClientConfig,
     topic: &str,
     ranges: &[Range],
@@ -204,7 +204,7 @@ mod tests {
             let asked = Cell::new(0);
             let stop = || asked.replace(asked.get() + 1) >= steps;
             given_up +=
-                u32::from(read_back(&config, "recalls", &ranges, Found::default(), Slowness::default(), stop).is_err());
+                u32::from(reconcile(&config, "recalls", &ranges, Found::default(), Slowness::default(), stop).is_err());
         }
         assert!((50..100).contains(&given_up), "{given_up} of 100 were given up");
     }

@@ -23,7 +23,7 @@ pub(super) fn is_own(target: &str) -> bool {
 
 /// Whether an unauthenticated peer can cause a line of this target. A line of these modules about the bridge's own
 /// state uses the target of another module.
-pub(super) fn is_by_strangers(target: &str) -> bool {
+pub(super) fn is_caused_by_peers(target: &str) -> bool {
     if is_own(target) {
         return EDGES.iter().any(|edge| is_in(target, edge));
     }
@@ -84,12 +84,12 @@ mod tests {
     fn lines_about_requests_and_lines_of_dependencies_are_by_strangers() {
         for target in ["recall_bridge::ingest::handler", "recall_bridge::tls::listener", "actix_http::h1", "mio", "h2"]
         {
-            assert!(is_by_strangers(target), "{target}");
+            assert!(is_caused_by_peers(target), "{target}");
         }
         for target in ["recall_bridge::app", "recall_bridge::publisher::driver", "librdkafka", "recall_bridge"] {
-            assert!(!is_by_strangers(target), "{target}");
+            assert!(!is_caused_by_peers(target), "{target}");
         }
-        assert!(is_by_strangers("recall_bridge_other") && is_by_strangers("librdkafkax"));
+        assert!(is_caused_by_peers("recall_bridge_other") && is_caused_by_peers("librdkafkax"));
     }
 
     #[test]

@@ -22,12 +22,12 @@ const DOING: &str = "publishing directly";
 
 /// Collects the delivery reports of each webhook by its number.
 #[derive(Debug, Default)]
-struct Desk {
+struct DirectContext {
     context: Context,
     reports: Mutex<Vec<(usize, Result<(), KafkaError>)>>,
 }
 
-impl ClientContext for Desk {
+impl ClientContext for DirectContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.context.log(level, facility, message);
     }
@@ -37,7 +37,7 @@ impl ClientContext for Desk {
     }
 }
 
-impl ProducerContext for Desk {
+impl ProducerContext for DirectContext {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
@@ -47,14 +47,14 @@ impl ProducerContext for Desk {
 }
 
 /// A webhook with outstanding delivery reports.
-struct UnderWay {
-    delivery: Delivery,
+struct Pending {
+    webhook: DirectWebhook,
     reports_left: usize,
 }
 
 /// The records of one webhook.
 #[derive(Debug)]
-pub(in crate::publisher) struct Delivery {
+pub(in crate::publisher) struct DirectWebhook {
     /// Encoded records.
     pub(in crate::publisher) records: Vec<Vec<u8>>,
     pub(in crate::publisher) reply: oneshot::Sender<Result<(), Trouble>>,
@@ -62,14 +62,14 @@ pub(in crate::publisher) struct Delivery {
     pub(in crate::publisher) _space: OwnedSemaphorePermit,
 }
 
-pub(in crate::publisher) struct Unspooled {
-    client: BaseProducer<Desk>,
+pub(in crate::publisher) struct DirectProducer {
+    client: BaseProducer<DirectContext>,
     topic: String,
-    under_way: HashMap<usize, UnderWay>,
+    pending: HashMap<usize, Pending>,
     next: usize,
 }
 
-impl Unspooled {
+impl DirectProducer {
     /// Creates a producer. It connects in the background.
     pub(in crate::publisher) fn connect(
         config: &ClientConfig,
@@ -84,26 +84,26 @@ impl Unspooled {
             // The webhook waits for its records.
             .set("linger.ms", "0")
             .set("message.timeout.ms", timeout.as_millis().to_string())
-            .create_with_context(Desk::default())
+            .create_with_context(DirectContext::default())
             .map_err(|error| Trouble::new(DOING, &error))?;
-        Ok(Self { client, topic: topic.to_owned(), under_way: HashMap::new(), next: 0 })
+        Ok(Self { client, topic: topic.to_owned(), pending: HashMap::new(), next: 0 })
     }
 
     /// Passes the records of a webhook to librdkafka. The webhook gets its result when all of them are reported.
-    pub(in crate::publisher) fn send(&mut self, delivery: Delivery) {
-        if delivery.reply.is_closed() {
+    pub(in crate::publisher) fn send(&mut self, webhook: DirectWebhook) {
+        if webhook.reply.is_closed() {
             return;
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        for record in &delivery.records {
+        for record in &webhook.records {
             if let Err(trouble) = self.send_record(record, number) {
-                let _ = delivery.reply.send(Err(trouble));
+                let _ = webhook.reply.send(Err(trouble));
                 return;
             }
         }
-        let reports_left = delivery.records.len();
-        self.under_way.insert(number, UnderWay { delivery, reports_left });
+        let reports_left = webhook.records.len();
+        self.pending.insert(number, Pending { webhook, reports_left });
     }
 
     fn send_record(&self, encoded: &[u8], number: usize) -> Result<(), Trouble> {
@@ -125,10 +125,10 @@ impl Unspooled {
     pub(in crate::publisher) fn serve_reports(&mut self) -> bool {
         loop {
             self.client.poll(Duration::ZERO);
-            let desk = self.client.context();
-            let reports = std::mem::take(&mut *desk.reports.lock().unwrap_or_else(PoisonError::into_inner));
+            let context = self.client.context();
+            let reports = std::mem::take(&mut *context.reports.lock().unwrap_or_else(PoisonError::into_inner));
             if reports.is_empty() {
-                return !self.under_way.is_empty();
+                return !self.pending.is_empty();
             }
             for (number, result) in reports {
                 self.note(number, result);
@@ -137,17 +137,17 @@ impl Unspooled {
     }
 
     fn note(&mut self, number: usize, result: Result<(), KafkaError>) {
-        let Some(under_way) = self.under_way.get_mut(&number) else { return };
-        under_way.reports_left -= 1;
-        if under_way.reports_left > 0 && result.is_ok() {
+        let Some(pending) = self.pending.get_mut(&number) else { return };
+        pending.reports_left -= 1;
+        if pending.reports_left > 0 && result.is_ok() {
             return;
         }
-        if let Some(UnderWay { delivery, .. }) = self.under_way.remove(&number) {
+        if let Some(Pending { webhook, .. }) = self.pending.remove(&number) {
             // One failed record fails the webhook, so it gets its result at once.
             let result =
                 result.map_err(|error| super::producer::explained(DOING, &error, &self.client.context().context));
             // The receiver may have timed out.
-            let _ = delivery.reply.send(result);
+            let _ = webhook.reply.send(result);
         }
     }
 

@@ -6,7 +6,7 @@ use super::errors::kind;
 
 /// One error that librdkafka reported.
 #[derive(Debug, Clone)]
-pub(in crate::publisher) struct Complaint {
+pub(in crate::publisher) struct ClientError {
     /// A label value of `kafka_errors_total{kind}`.
     pub(in crate::publisher) kind: &'static str,
     /// librdkafka's text, on one line.
@@ -14,7 +14,7 @@ pub(in crate::publisher) struct Complaint {
     weight: u8,
 }
 
-impl Complaint {
+impl ClientError {
     pub(in crate::publisher) fn new(error: &KafkaError, reason: &str) -> Self {
         let code = error.rdkafka_error_code();
         let mut kind = code.map_or("other", kind);
@@ -58,10 +58,10 @@ mod tests {
 
     #[test]
     fn the_cause_outweighs_what_follows_from_it() {
-        let complaint = |code, reason: &str| Complaint::new(&KafkaError::Global(code), reason);
-        let refused = complaint(RDKafkaErrorCode::Authentication, "SASL authentication\n error");
-        let broken = complaint(RDKafkaErrorCode::BrokerTransportFailure, "Disconnected");
-        let down = complaint(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
+        let client_error = |code, reason: &str| ClientError::new(&KafkaError::Global(code), reason);
+        let refused = client_error(RDKafkaErrorCode::Authentication, "SASL authentication\n error");
+        let broken = client_error(RDKafkaErrorCode::BrokerTransportFailure, "Disconnected");
+        let down = client_error(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
         assert_eq!((refused.kind, refused.reason.as_str()), ("authentication", "SASL authentication error"));
         assert_eq!((broken.kind, down.kind), ("transport", "transport"));
         assert!(refused.outweighs(&broken) && refused.outweighs(&refused) && broken.outweighs(&down));
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn an_alert_after_the_handshake_is_a_refusal() {
         let reason = "SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116";
-        let complaint = Complaint::new(&KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), reason);
-        assert_eq!(complaint.kind, "authentication");
+        let client_error = ClientError::new(&KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), reason);
+        assert_eq!(client_error.kind, "authentication");
     }
 }
