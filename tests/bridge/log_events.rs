@@ -21,7 +21,10 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             sources(&path, found);
-        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && !path.components().any(is_tests) {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !name.ends_with("tests.rs")
+            && !path.components().any(is_tests)
+        {
             found.push(path);
         }
     }
