@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-
 use crate::bridge::{APP, Bridge, PATIENCE, TOKEN, eventually};
 use crate::mock::Kafka;
 use crate::sender::Sender;
@@ -16,7 +14,7 @@ const BOUND_BYTES: u64 = 48 << 20;
 const LOAD: Duration = Duration::from_secs(5);
 
 fn wal(bridge: &Bridge) -> PathBuf {
-    bridge.setup().spool_dir().join("spool.db-wal")
+    crate::spool::wal(&bridge.setup().spool_dir())
 }
 
 fn size(file: &PathBuf) -> u64 {
@@ -82,7 +80,7 @@ fn a_start_after_a_large_wal_was_left_empties_it_and_loses_nothing() {
     let mut bridge = kafka.setup().env("BRIDGE_LOG", "info").start();
     let file = wal(&bridge);
     // A reader that holds its snapshot, as a backup does, keeps the WAL from beginning again.
-    let reader = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
+    let reader = crate::spool::open(&bridge.setup().spool_dir());
     reader.execute_batch("BEGIN").unwrap();
     reader.query_row("SELECT count(*) FROM event_group", [], |row| row.get::<_, i64>(0)).unwrap();
     let until = Instant::now() + PATIENCE;
@@ -107,10 +105,10 @@ fn the_documented_backup_of_a_loaded_spool_ends_and_is_sound() {
     let bridge = kafka.setup().start();
     let copy = bridge.setup().home().join("copy");
     std::fs::create_dir(&copy).unwrap();
-    let target = copy.join("spool.db");
-    let source = bridge.setup().spool_dir().join("spool.db");
+    let target = crate::spool::file(&copy);
+    let source = bridge.setup().spool_dir();
     let backup = thread::spawn(move || {
-        let connection = Connection::open(source).unwrap();
+        let connection = crate::spool::open(&source);
         connection.execute("VACUUM INTO ?1", [target.to_str().unwrap()]).unwrap();
     });
     let until = Instant::now() + PATIENCE;
