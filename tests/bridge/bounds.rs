@@ -87,8 +87,7 @@ fn a_full_quarantine_refuses_what_belongs_there_and_nothing_else() {
 
 /// Holds the spool's write lock, as a disk that does not come back holds a commit.
 fn hold_writes(bridge: &Bridge) -> Connection {
-    let connection = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
-    connection.busy_timeout(crate::bridge::PATIENCE).unwrap();
+    let connection = crate::spool::open(&bridge.setup().spool_dir());
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     connection
 }
@@ -96,8 +95,7 @@ fn hold_writes(bridge: &Bridge) -> Connection {
 /// Waits until the writer has stored the watermark and removed what is published: it would be at that, and
 /// time out at it, before it turns to the next delivery.
 fn wait_stored(bridge: &Bridge, watermark: u64) {
-    let connection = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
-    connection.busy_timeout(crate::bridge::PATIENCE).unwrap();
+    let connection = crate::spool::open(&bridge.setup().spool_dir());
     eventually("what is published is removed from the file", || {
         let query = "SELECT watermark, (SELECT count(*) FROM event_group) FROM progress";
         let stored = connection.query_row(query, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)));

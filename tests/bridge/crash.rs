@@ -84,9 +84,7 @@ fn whenever_the_process_is_killed_what_was_acknowledged_is_in_the_topic_once_and
 }
 
 fn database(bridge: &Bridge) -> Connection {
-    let connection = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
-    connection.busy_timeout(crate::bridge::PATIENCE).unwrap();
-    connection
+    crate::spool::open(&bridge.setup().spool_dir())
 }
 
 /// What the bridge stores together: the watermark, and the next offset of every partition.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use recall_bridge::spool::verify;
-use rusqlite::Connection;
 use rustix::process::Signal;
 
 use crate::bridge::{APP, Bridge, PATIENCE, Setup, TOKEN};
@@ -16,11 +15,11 @@ use crate::topic::{Record, prove, report};
 const ACCOUNT: &str = "#TOA#_1";
 
 fn spool_file(setup: &Setup) -> PathBuf {
-    setup.spool_dir().join("spool.db")
+    crate::spool::file(&setup.spool_dir())
 }
 
 fn log_file(setup: &Setup) -> PathBuf {
-    setup.spool_dir().join("spool.db-wal")
+    crate::spool::wal(&setup.spool_dir())
 }
 
 /// Sends one recall after the other, so that each is a row of its own; `keys` of them in each.
@@ -70,7 +69,7 @@ fn stopped_with(kafka: &Kafka, names: &[&str], keys: usize) -> Setup {
     send(&bridge, names, keys);
     let setup = stop(bridge);
     // A publisher that waits for Kafka may have kept the file open.
-    Connection::open(spool_file(&setup)).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    crate::spool::open(&setup.spool_dir()).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert!(!log_file(&setup).exists(), "there is a log");
     kafka.up();
     setup
@@ -112,8 +111,7 @@ fn a_bit_flipped_in_a_stored_recall_is_found_and_its_row_goes_to_quarantine_whil
 
     // Which numbers the topic lacks is there to be read, and all that is left of the recalls.
     let setup = stop(bridge);
-    let kept: (String, String, u64, Vec<u8>) = Connection::open(&file)
-        .unwrap()
+    let kept: (String, String, u64, Vec<u8>) = crate::spool::open(&setup.spool_dir())
         .query_row("SELECT reason, detail, bridge_seq, body FROM quarantine", [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
@@ -150,11 +148,7 @@ fn a_damaged_row_is_put_aside_while_the_quarantine_is_full_of_deliveries_and_wha
 fn a_row_damaged_after_it_was_published_is_left_out_and_not_missed() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
-    let database = |setup: &Setup| {
-        let connection = Connection::open(spool_file(setup)).unwrap();
-        connection.busy_timeout(PATIENCE).unwrap();
-        connection
-    };
+    let database = |setup: &Setup| crate::spool::open(&setup.spool_dir());
     // Published rows are removed soon; for this test they stay.
     database(bridge.setup())
         .execute_batch("CREATE TRIGGER stay BEFORE DELETE ON event_group BEGIN SELECT RAISE(IGNORE); END")
@@ -180,13 +174,15 @@ fn events_missing_in_the_middle_end_the_process_with_70_and_nothing_behind_them_
     let kafka = Kafka::start();
     let setup = stopped_with(&kafka, &["first", "second", "third"], 2);
     let file = spool_file(&setup);
-    assert_eq!(Connection::open(&file).unwrap().execute("DELETE FROM event_group WHERE first_seq = 3", []).unwrap(), 1);
+    assert_eq!(
+        crate::spool::open(&setup.spool_dir()).execute("DELETE FROM event_group WHERE first_seq = 3", []).unwrap(),
+        1
+    );
     let said = refused(&setup, 70);
     assert!(said.contains("events 3 to 4 are missing") && said.contains(file.to_str().unwrap()), "{said}");
     assert!(said.contains("move it to another directory"), "{said}");
     assert_eq!(keys(&kafka.records()), ["first_0_1", "first_1_1"]);
-    let kept: u64 = Connection::open(&file)
-        .unwrap()
+    let kept: u64 = crate::spool::open(&setup.spool_dir())
         .query_row("SELECT count(*) FROM event_group WHERE first_seq >= 3", [], |row| row.get(0))
         .unwrap();
     assert_eq!(kept, 1, "what cannot be published is kept");

@@ -1,7 +1,6 @@
 //! Kafka errs, refuses, or does not say what became of a transaction: nothing is lost or doubled.
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use rusqlite::Connection;
 
 use crate::bridge::{APP, Bridge, TOKEN, eventually};
 use crate::mock::Kafka;
@@ -82,7 +81,7 @@ fn a_record_that_kafka_refuses_for_good_goes_to_quarantine_and_its_successors_go
     assert_eq!(bridge.metric("quarantine_events"), 1.0);
     let uuid = bridge.status()["spool_uuid"].as_str().unwrap().to_owned();
     bridge.kill();
-    let database = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
+    let database = crate::spool::open(&bridge.setup().spool_dir());
     let (reason, seq, spool): (String, u64, uuid::Uuid) = database
         .query_row("SELECT reason, bridge_seq, spool_uuid FROM quarantine", [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))

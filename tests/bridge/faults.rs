@@ -3,8 +3,6 @@
 use std::net::TcpListener;
 use std::process::Output;
 
-use rusqlite::Connection;
-
 use crate::bridge::{APP, Setup, TOKEN};
 use crate::mock::Kafka;
 use crate::sender::{Sender, signed_query};
@@ -58,26 +56,25 @@ fn a_spool_directory_that_cannot_be_one_ends_with_75() {
 #[test]
 fn a_spool_file_that_cannot_be_trusted_ends_with_70_and_stays_as_it_is() {
     let setup = Setup::new(NO_KAFKA);
-    let file = setup.spool_dir().join("spool.db");
+    let file = crate::spool::file(&setup.spool_dir());
     let spoil: [(&str, &dyn Fn()); 5] = [
         ("garbage", &|| std::fs::write(&file, "garbage ".repeat(5000)).unwrap()),
         ("another database", &|| {
-            Connection::open(&file)
-                .unwrap()
+            crate::spool::open(&setup.spool_dir())
                 .execute_batch("CREATE TABLE other (x); INSERT INTO other VALUES (1)")
                 .unwrap();
         }),
         ("a spool of a later release", &|| {
             spool(&setup);
-            Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 999").unwrap();
+            crate::spool::open(&setup.spool_dir()).execute_batch("PRAGMA user_version = 999").unwrap();
         }),
         ("a spool whose numbers contradict each other", &|| {
             spool(&setup);
-            Connection::open(&file).unwrap().execute_batch("UPDATE progress SET watermark = 0").unwrap();
+            crate::spool::open(&setup.spool_dir()).execute_batch("UPDATE progress SET watermark = 0").unwrap();
         }),
         ("a spool with its table missing", &|| {
             spool(&setup);
-            Connection::open(&file).unwrap().execute_batch("DROP TABLE event_group").unwrap();
+            crate::spool::open(&setup.spool_dir()).execute_batch("DROP TABLE event_group").unwrap();
         }),
     ];
     for (what, spoil) in spoil {
@@ -105,15 +102,14 @@ fn a_row_that_was_damaged_on_the_disk_goes_to_quarantine_and_its_successors_go_o
     sender.acknowledged("#TOA#_1", &["2_1_1"]);
     sender.acknowledged("#TOA#_1", &["3_1_1"]);
     bridge.kill();
-    let file = bridge.setup().spool_dir().join("spool.db");
+    let dir = bridge.setup().spool_dir();
     // One bit of one byte.
-    let mut payload: Vec<u8> = Connection::open(&file)
-        .unwrap()
+    let mut payload: Vec<u8> = crate::spool::open(&dir)
         .query_row("SELECT payload FROM event_group WHERE first_seq = 2", [], |row| row.get(0))
         .unwrap();
     payload[99] ^= 1;
     let changed = "UPDATE event_group SET payload = ?1 WHERE first_seq = 2";
-    assert_eq!(Connection::open(&file).unwrap().execute(changed, [&payload]).unwrap(), 1);
+    assert_eq!(crate::spool::open(&dir).execute(changed, [&payload]).unwrap(), 1);
     kafka.up();
     let mut bridge = bridge.setup().clone().start();
     bridge.wait_published();
@@ -122,8 +118,7 @@ fn a_row_that_was_damaged_on_the_disk_goes_to_quarantine_and_its_successors_go_o
     assert_eq!(seqs, [1, 3], "{records:?}");
     assert_eq!(bridge.metric("records_quarantined_total"), 1.0);
     bridge.kill();
-    let (reason, detail, body): (String, String, Vec<u8>) = Connection::open(&file)
-        .unwrap()
+    let (reason, detail, body): (String, String, Vec<u8>) = crate::spool::open(&dir)
         .query_row("SELECT reason, detail, body FROM quarantine", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .unwrap();
     assert_eq!((reason.as_str(), body), ("damaged", payload), "{detail}");

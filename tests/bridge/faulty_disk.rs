@@ -15,7 +15,7 @@ use crate::random::Random;
 const PAGE: usize = 4096;
 const DIRTY: u8 = 1;
 /// What the two files are called, in the spool and before the suffixes of the disk's own files.
-const FILES: [&str; 2] = ["spool.db", "spool.db-wal"];
+const FILES: [&str; 2] = [crate::spool::DATABASE, crate::spool::WAL];
 /// The database, and its log, as the files of a [`Rule`].
 pub const DATABASE: u64 = 1;
 pub const LOG: u64 = 2;

@@ -1,7 +1,5 @@
 //! What is a repeat of what: which recalls are the same one, also across an upgrade of the spool's file.
 
-use rusqlite::Connection;
-
 use crate::bridge::{APP, Bridge, TOKEN};
 use crate::mock::Kafka;
 use crate::sender::Sender;
@@ -19,10 +17,7 @@ fn a_spool_of_the_second_format_forgets_its_repeats_and_loses_nothing() {
     let mut bridge = kafka.setup().start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["a"]);
     bridge.kill();
-    Connection::open(bridge.setup().spool_dir().join("spool.db"))
-        .unwrap()
-        .execute_batch("PRAGMA user_version = 2")
-        .unwrap();
+    crate::spool::open(&bridge.setup().spool_dir()).execute_batch("PRAGMA user_version = 2").unwrap();
     bridge = bridge.restart();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["a"]);

@@ -10,41 +10,20 @@
 )]
 #![allow(clippy::float_cmp, clippy::cast_precision_loss, reason = "metrics are whole numbers in f64")]
 
-#[path = "../support/bridge.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod bridge;
-#[cfg(feature = "real-prometheus")]
-#[path = "../support/get.rs"]
-mod get;
-#[path = "../support/pki.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod pki;
-#[path = "../support/sender.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod sender;
-#[path = "../support/topic.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod topic;
+use test_support::{bridge, cli, mock, pki, promtext, random, raw, sender, spool, topic};
 
-mod cli;
 mod faulty_disk;
-mod mock;
 #[cfg(feature = "real-disk")]
 mod namespace;
-mod promtext;
-mod random;
-mod raw;
 
 mod accounting;
 mod ack_after;
-mod alert_rules;
 mod bounds;
 mod clock_steps;
 mod commands;
 mod control_socket;
 mod crash;
 mod damage;
-mod dashboard;
 mod delivery;
 mod delivery_bounds;
 #[cfg(feature = "real-disk")]
@@ -64,18 +43,15 @@ mod lifecycle;
 mod log_events;
 mod logging;
 mod loopback;
-mod metric_catalogue;
 mod moved;
 mod needs_you;
 mod outcomes;
-mod packaging;
 mod printing;
-#[cfg(feature = "real-prometheus")]
-mod prometheus;
 mod quarantine_bounds;
 mod quarantine_changes;
 mod quarantine_commands;
 mod quarantine_crash;
+mod repeat_window;
 mod repeats;
 mod restored;
 mod schema;

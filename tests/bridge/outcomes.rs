@@ -7,7 +7,6 @@ use std::net::Shutdown;
 
 use recall_bridge::events::RECALL_COMMAND;
 use reqwest::Method;
-use rusqlite::{Connection, OpenFlags};
 
 use crate::bridge::{APP, Bridge, TOKEN, eventually};
 use crate::mock::Kafka;
@@ -138,8 +137,7 @@ fn what_is_malformed_or_stale_is_in_quarantine_before_the_answer() {
     // Answered: from here on a power cut must not lose it.
     assert_eq!(bridge.metric("quarantine_events"), 2.0);
     bridge.kill();
-    let file = bridge.setup().spool_dir().join("spool.db");
-    let database = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    let database = crate::spool::open(&bridge.setup().spool_dir());
     let mut statement =
         database.prepare("SELECT reason, detail, query, body, at_ms FROM quarantine ORDER BY id").unwrap();
     let rows: Vec<(String, String, String, Vec<u8>, i64)> = statement

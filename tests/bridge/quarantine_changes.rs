@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde_json::{Value, json};
 
 use crate::bridge::{APP, Bridge, Setup, TOKEN, eventually};
@@ -153,7 +153,7 @@ fn what_cannot_be_published_stays_and_says_why() {
     malformed(&bridge, "{\"Official_Account\":\"#TOA#_1\"}");
     stale(&bridge, "#TOA#_1", &[]);
     // What a damaged disk leaves, what a later release knows, and what an earlier one has kept.
-    let database = Connection::open(setup.spool_dir().join("spool.db")).unwrap();
+    let database = crate::spool::open(&setup.spool_dir());
     let other = "SdkAppid=1&CallbackCommand=C2C.CallbackAfterSendMsg";
     for (reason, query) in [("damaged", ""), ("of_tomorrow", ""), ("stale", other)] {
         let insert = "INSERT INTO quarantine (at_ms, reason, detail, query, body) VALUES (1, ?1, 'd', ?2, x'00ff')";

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::process::Stdio;
 
 use base64::Engine as _;
-use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::bridge::{APP, Bridge, Setup, TOKEN, eventually};
@@ -83,7 +82,7 @@ fn an_export_holds_all_that_was_kept() {
     let kafka = Kafka::start();
     let bridge = with_entries(&kafka);
     let exported = json(bridge.setup(), 0, &["quarantine", "export"]);
-    let database = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
+    let database = crate::spool::open(&bridge.setup().spool_dir());
     let mut statement = database.prepare("SELECT id, at_ms, reason, detail, query, body FROM quarantine").unwrap();
     let mut rows = statement.query([]).unwrap();
     for entry in &exported {
@@ -155,7 +154,7 @@ fn what_is_not_there_is_said_with_the_right_exit_code() {
     run(&elsewhere, 0, &["quarantine", "list", "--dir", setup.spool_dir().to_str().unwrap()]);
     std::fs::remove_dir_all(setup.spool_dir()).unwrap();
     std::fs::create_dir(setup.spool_dir()).unwrap();
-    std::fs::write(setup.spool_dir().join("spool.db"), "garbage ".repeat(5000)).unwrap();
+    std::fs::write(crate::spool::file(&setup.spool_dir()), "garbage ".repeat(5000)).unwrap();
     let garbage = setup.run(&["quarantine", "list"]);
     expect(&garbage, 70);
     assert!(stderr(&garbage).contains("is corrupted"), "{garbage:?}");

@@ -81,7 +81,7 @@ fn a_directory_that_holds_other_files_keeps_its_mode_and_is_warned_of() {
     std::fs::set_permissions(setup.spool_dir(), Permissions::from_mode(0o1777)).unwrap();
     let bridge = setup.start();
     assert_eq!(mode(&setup.spool_dir()), 0o1777);
-    assert_eq!(mode(&setup.spool_dir().join("spool.db")), 0o600);
+    assert_eq!(mode(&crate::spool::file(&setup.spool_dir())), 0o600);
     assert!(bridge.process.log_lines().iter().any(|line| line.contains("spool_directory_open_to_others")));
     let check = setup.clone().env("BRIDGE_SPOOL_DIR", setup.spool_dir().display()).run(&["check-config", "--offline"]);
     expect(&check, 0);

@@ -20,9 +20,7 @@ fn send(bridge: &Bridge, numbers: std::ops::Range<u32>) {
 }
 
 fn database(setup: &Setup) -> Connection {
-    let connection = Connection::open(setup.spool_dir().join("spool.db")).unwrap();
-    connection.busy_timeout(PATIENCE).unwrap();
-    connection
+    crate::spool::open(&setup.spool_dir())
 }
 
 fn status(setup: &Setup) -> Value {
@@ -209,7 +207,7 @@ fn where_there_is_no_spool_none_is_made_and_what_is_none_is_named() {
     }
     assert!(!setup.spool_dir().exists());
     std::fs::create_dir_all(setup.spool_dir()).unwrap();
-    std::fs::write(setup.spool_dir().join("spool.db"), "garbage ".repeat(5000)).unwrap();
+    std::fs::write(crate::spool::file(&setup.spool_dir()), "garbage ".repeat(5000)).unwrap();
     for command in ["status", "verify", "export"] {
         let garbage = setup.run(&["spool", command]);
         expect(&garbage, 70);

@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::bridge::{APP, Bridge, PATIENCE, TOKEN, eventually};
+use crate::bridge::{APP, Bridge, TOKEN, eventually};
 use crate::mock::Kafka;
 use crate::sender::{Sender, signed_query};
 use crate::topic::{Record, prove, report};
@@ -182,8 +181,7 @@ fn a_disk_that_hangs_does_not_keep_a_recall_from_being_acknowledged() {
     let kafka = Kafka::start();
     let (bridge, sender) = bypassing(&kafka);
     // As a disk that does not come back holds a commit.
-    let held = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
-    held.busy_timeout(PATIENCE).unwrap();
+    let held = crate::spool::open(&bridge.setup().spool_dir());
     held.execute_batch("BEGIN IMMEDIATE").unwrap();
     let started = Instant::now();
     sender.acknowledged("#TOA#_1", &["hung"]);

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-
 use crate::bridge::{APP, Bridge, PATIENCE, TOKEN, eventually};
 use crate::faulty_disk::{Action, DATABASE, FaultyDisk, Rule, call};
 use crate::mock::Kafka;
@@ -17,7 +15,7 @@ const BOUND_BYTES: u64 = 48 << 20;
 const LOAD: Duration = Duration::from_secs(5);
 
 fn wal(bridge: &Bridge) -> PathBuf {
-    bridge.setup().spool_dir().join("spool.db-wal")
+    crate::spool::wal(&bridge.setup().spool_dir())
 }
 
 fn size(file: &PathBuf) -> u64 {
@@ -50,8 +48,8 @@ fn load(bridge: &Bridge, mut goes_on: impl FnMut() -> bool) -> u64 {
 }
 
 /// A reader that holds its snapshot, as a backup does: it keeps the WAL from beginning again.
-fn reader(bridge: &Bridge) -> Connection {
-    let reader = Connection::open(bridge.setup().spool_dir().join("spool.db")).unwrap();
+fn reader(bridge: &Bridge) -> rusqlite::Connection {
+    let reader = crate::spool::open(&bridge.setup().spool_dir());
     reader.execute_batch("BEGIN").unwrap();
     reader.query_row("SELECT count(*) FROM event_group", [], |row| row.get::<_, i64>(0)).unwrap();
     reader
@@ -176,10 +174,10 @@ fn the_documented_backup_of_a_loaded_spool_ends_and_is_sound() {
     let bridge = kafka.setup().start();
     let copy = bridge.setup().home().join("copy");
     std::fs::create_dir(&copy).unwrap();
-    let target = copy.join("spool.db");
-    let source = bridge.setup().spool_dir().join("spool.db");
+    let target = crate::spool::file(&copy);
+    let source = bridge.setup().spool_dir();
     let backup = thread::spawn(move || {
-        let connection = Connection::open(source).unwrap();
+        let connection = crate::spool::open(&source);
         connection.execute("VACUUM INTO ?1", [target.to_str().unwrap()]).unwrap();
     });
     let until = Instant::now() + PATIENCE;

@@ -11,14 +11,7 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../support/get.rs"]
-mod get;
-#[path = "../support/sender.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod sender;
-#[path = "../support/topic.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod topic;
+use test_support::{get, sender, topic};
 
 mod channel;
 mod stack;

@@ -2,13 +2,13 @@
 
 use crate::broker::Broker;
 use crate::load::Load;
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::wait::{count, until_drained};
 
 #[test]
 fn without_transactions_a_quiet_bridge_that_is_killed_repeats_nothing() {
-    let mut random = Random::new("at-least-once");
+    let mut random = Random::new();
     let broker = Broker::shared();
     let setup = scene::setup(broker, "at-least-once").env("BRIDGE_DELIVERY", "at_least_once");
     let mut bridge = setup.start();

@@ -8,8 +8,8 @@ use crate::bridge::Setup;
 use crate::broker::{Broker, free_port};
 use crate::load::{Load, Told};
 use crate::proxy::{EndTxn, Proxy};
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::wait::{count, until_settled, until_true};
 
 const ROUNDS: u32 = 25;
@@ -20,7 +20,7 @@ const FREEZE: Duration = Duration::from_secs(17);
 /// Half of the rounds end a bridge that has published some, the others one that may still be
 /// reading back what its predecessor left.
 fn kill_again_and_again(broker: &Broker, topic: &str, setup: &Setup) {
-    let mut random = Random::new(topic);
+    let mut random = Random::new();
     let mut bridge = setup.start();
     let load = Load::start(topic, 6, bridge.webhook_address(), &mut random);
     let mut found = 0;
@@ -58,7 +58,7 @@ fn nothing_is_lost_doubled_torn_or_reordered_when_the_bridge_is_killed_at_random
 
 #[test]
 fn a_bridge_that_freezes_with_a_transaction_open_is_fenced_and_goes_on_where_it_was() {
-    let mut random = Random::new("bridge-frozen");
+    let mut random = Random::new();
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);
     let proxy = Proxy::start(port, random.fork());

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
 use crate::load::{Delivery, Load, Told};
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::wait::{count, until_kafka_is, until_true};
 
 /// The vendor gives up after this long.
@@ -24,7 +24,7 @@ fn assert_all_acknowledged(ledger: &[Delivery]) {
 
 #[test]
 fn a_bridge_that_starts_while_kafka_is_down_accepts_and_publishes_later() {
-    let mut random = Random::new("kafka-down");
+    let mut random = Random::new();
     let mut broker = Broker::start();
     let setup = scene::setup(&broker, "kafka-down");
     broker.kill();
@@ -47,7 +47,7 @@ fn a_bridge_that_starts_while_kafka_is_down_accepts_and_publishes_later() {
 
 #[test]
 fn a_broker_that_is_killed_and_comes_back_again_and_again_costs_nothing() {
-    let mut random = Random::new("kafka-killed");
+    let mut random = Random::new();
     let mut broker = Broker::start();
     let setup = scene::setup(&broker, "kafka-killed");
     let mut bridge = setup.start();
@@ -71,7 +71,7 @@ fn a_broker_that_is_killed_and_comes_back_again_and_again_costs_nothing() {
 
 #[test]
 fn a_broker_that_freezes_for_longer_than_a_transaction_may_last_costs_nothing() {
-    let mut random = Random::new("kafka-frozen");
+    let mut random = Random::new();
     let broker = Broker::start();
     let setup = scene::setup(&broker, "kafka-frozen");
     let mut bridge = setup.start();
@@ -96,7 +96,7 @@ fn a_broker_that_freezes_for_longer_than_a_transaction_may_last_costs_nothing() 
 
 #[test]
 fn bridge_and_broker_that_are_killed_at_once_cost_nothing() {
-    let mut random = Random::new("both-killed");
+    let mut random = Random::new();
     let mut broker = Broker::start();
     let setup = scene::setup(&broker, "both-killed");
     let mut bridge = setup.start();

@@ -5,8 +5,8 @@ use crate::bridge::Setup;
 use crate::broker::{Broker, free_port};
 use crate::load::Load;
 use crate::proxy::{EndTxn, Proxy};
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::wait::{count, until_true};
 
 /// Enough for the broker to take several of them.
@@ -14,7 +14,7 @@ const HELD: u64 = 30;
 
 #[test]
 fn the_end_of_a_transaction_that_arrives_late_tears_doubles_and_loses_nothing() {
-    let mut random = Random::new("late-end-txn");
+    let mut random = Random::new();
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);
     let proxy = Proxy::start(port, random.fork());

@@ -12,27 +12,11 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../support/bridge.rs"]
-#[allow(dead_code, clippy::needless_pass_by_value, reason = "shared between suites; each uses a part")]
-mod bridge;
-#[path = "../support/pki.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod pki;
-#[path = "../support/sender.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod sender;
-#[path = "../support/topic.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod topic;
+use test_support::kafka::{broker, load, proxy};
+use test_support::{bridge, pki, random, sender, spool, topic, wait};
 
 mod audit;
-mod broker;
-mod http;
-mod load;
-mod proxy;
 mod scene;
-mod seed;
-mod wait;
 
 mod at_least_once;
 mod authorization;

@@ -17,8 +17,8 @@ use crate::audit::audit;
 use crate::bridge::{APP, Bridge, Setup, TOKEN};
 use crate::broker::Broker;
 use crate::load::{Delivery, Load, Told};
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::sender::{Sender, query_at, recall_body, unix_now};
 use crate::wait::{assert_accounts, count, until_drained, until_true};
 
@@ -64,7 +64,7 @@ fn numbers(entries: &[Value]) -> BTreeSet<(String, u64)> {
 #[test]
 fn records_too_large_for_the_topic_amid_a_stream_with_kills_harm_no_other_and_go_out_once_it_takes_them() {
     const POISONS: u64 = 3;
-    let mut random = Random::new("too-large-requeued");
+    let mut random = Random::new();
     let broker = Broker::shared();
     broker.create_topic("too-large-requeued", 6, &[("max.message.bytes", "6000")]);
     let setup = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", "too-large-requeued");
@@ -159,7 +159,7 @@ fn accept_some(setup: &Setup, name: &str, random: &mut Random) -> Vec<Delivery> 
 
 #[test]
 fn records_whose_time_the_topic_refuses_harm_no_other_and_are_taken_with_the_time_of_their_requeue() {
-    let mut random = Random::new("wrong-time");
+    let mut random = Random::new();
     let broker = Broker::shared();
     let hour = (60 * 60 * 1000).to_string();
     let limits = [
@@ -227,7 +227,7 @@ fn late(bridge: &Bridge, account: &str, key: &str) {
 #[test]
 fn what_is_requeued_while_the_bridge_is_killed_again_and_again_is_in_the_topic_once() {
     const LATE: u64 = 300;
-    let mut random = Random::new("killed-requeuing");
+    let mut random = Random::new();
     let broker = Broker::shared();
     let setup = scene::setup(broker, "killed-requeuing");
     let mut bridge = setup.start();

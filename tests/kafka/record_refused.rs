@@ -1,20 +1,19 @@
 //! A record that Kafka will never take goes to quarantine; the others go on.
 
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::audit::audit;
 use crate::bridge::{APP, Setup, TOKEN};
 use crate::broker::Broker;
 use crate::load::Load;
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::sender::Sender;
 use crate::wait::{count, until_drained};
 
 #[test]
 fn a_record_that_is_too_large_is_quarantined_with_its_reason_and_its_successors_are_published() {
-    let mut random = Random::new("refused");
+    let mut random = Random::new();
     let broker = Broker::shared();
     broker.create_topic("refused", 6, &[("max.message.bytes", "6000")]);
     let setup = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", "refused");
@@ -34,7 +33,7 @@ fn a_record_that_is_too_large_is_quarantined_with_its_reason_and_its_successors_
     assert_eq!(count(&bridge, "spool_identity_renewals_total"), 0);
     scene::stop(&mut bridge);
 
-    let database = Connection::open(setup.spool_dir().join("spool.db")).unwrap();
+    let database = crate::spool::open(&setup.spool_dir());
     let (reason, detail, body, spool, seq) = database
         .query_row("SELECT reason, detail, body, spool_uuid, bridge_seq FROM quarantine", [], |row| {
             let reason: String = row.get(0)?;

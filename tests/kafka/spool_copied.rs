@@ -6,8 +6,8 @@ use rustix::process::Signal;
 use crate::bridge::{APP, Bridge, Setup, TOKEN, copy_dir};
 use crate::broker::Broker;
 use crate::load::{Delivery, Load, Told};
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::sender::Sender;
 use crate::wait::{count, until_drained, until_kafka_is};
 
@@ -75,7 +75,7 @@ fn what_the_original_published_first_is_not_taken_for_the_copys_own() {
 
 #[test]
 fn original_and_copy_under_load_at_once_lose_and_double_nothing() {
-    let mut random = Random::new("copied");
+    let mut random = Random::new();
     let broker = Broker::shared();
     let mut ledger = Vec::new();
     let (mut original, mut copy) = original_and_copy(broker, "copied", &mut ledger);

@@ -5,15 +5,15 @@ use crate::bridge::Setup;
 use crate::broker::{Broker, free_port};
 use crate::load::Load;
 use crate::proxy::{EndTxn, Proxy};
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::wait::{count, until_drained, until_kafka_is, until_true};
 
 const TOPIC: &str = "two-bridges";
 
 #[test]
 fn a_bridge_that_reads_back_waits_for_the_open_transaction_of_another_one_that_died() {
-    let mut random = Random::new(TOPIC);
+    let mut random = Random::new();
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);
     let proxy = Proxy::start(port, random.fork());
@@ -68,7 +68,7 @@ fn until_drained_of(bridges: &[&crate::bridge::Bridge]) {
 
 #[test]
 fn a_transaction_that_nobody_ends_delays_the_other_bridge_until_the_broker_aborts_it() {
-    let mut random = Random::new("two-bridges-timeout");
+    let mut random = Random::new();
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);
     let proxy = Proxy::start(port, random.fork());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use crate::bridge::{APP, Setup, TOKEN, copy_dir};
 use crate::broker::Broker;
@@ -12,7 +12,7 @@ use crate::sender::Sender;
 use crate::wait::{count, until_drained};
 
 fn database(dir: &Path) -> Connection {
-    Connection::open_with_flags(dir.join("spool.db"), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap()
+    crate::spool::open(dir)
 }
 
 /// Webhooks of ten recalls each, over twenty accounts.

@@ -10,18 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../support/bridge.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod bridge;
-#[path = "../bridge/mock.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod mock;
-#[path = "../support/sender.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod sender;
-#[path = "../support/topic.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod topic;
+use test_support::{bridge, mock, sender};
 
 mod balancer;
 mod load;

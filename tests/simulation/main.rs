@@ -16,14 +16,17 @@
     reason = "a test fails by panicking, and reports on its terminal"
 )]
 
+use test_support::random;
+
 mod client;
 mod disk;
 mod faults;
 mod kafka;
 mod ledger;
 mod look;
+mod network;
 mod node;
-mod random;
+mod operators;
 mod topic;
 mod world;
 

@@ -1,28 +1,22 @@
 //! Everything there is in one schedule: Kafka, the network before it, and the bridges.
 
-use recall_bridge::spool::Seq;
 use uuid::Uuid;
 
 use crate::disk::{Disk, Event, Stored};
 use crate::faults::{Counts, KINDS, Kind};
 use crate::kafka::coordinator::State as CoordinatorState;
-use crate::kafka::{Answer, Id, Kafka, Refused, Request};
+use crate::kafka::{Kafka, Request};
 use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::random::Random;
 
 /// Accounts, and what part of them there is of each.
 const KEYS: usize = 6;
-/// Times that the client sends a request before it gives up.
-const ATTEMPTS: usize = 8;
 /// Steps within which all must be published once nothing fails any more.
 const CALM_STEPS: usize = 3_000;
 
 /// How many of them a bridge takes before another one does.
 const CALM_TURN: usize = 12;
-/// Copies of one spool that run beside it. With two, one in some 100,000 schedules publishes a recall twice
-/// (docs/architecture.md, what is not promised).
-const COPIES_MAX: usize = 1;
 
 /// Writes a line of the trace, where one is wanted.
 #[macro_export]
@@ -73,16 +67,16 @@ pub struct World {
     /// Copies of spools, and whose they are.
     pub copies: Vec<(usize, Stored)>,
     /// What this schedule is made of.
-    enabled: Vec<bool>,
+    pub enabled: Vec<bool>,
     /// Nothing fails any more.
-    calm: bool,
+    pub calm: bool,
     depth: u32,
     uuids: u128,
 }
 
 impl World {
     pub fn new(seed: u64, broken: Option<Breakage>, trace: bool) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Random::seeded(seed);
         // Each schedule leaves many kinds of faults out: what hides behind another one shows itself then.
         let share = 2 + random.below(4);
         let enabled = KINDS.iter().map(|_| random.one_in(share)).collect();
@@ -236,90 +230,6 @@ impl World {
         Ok(())
     }
 
-    /// Sends a request as the client library does: until it is answered, or given up. The inner error is
-    /// an answer that is no success.
-    pub fn request(&mut self, node: usize, request: &Request) -> Result<Result<Answer, Refused>, Stop> {
-        for _ in 0..ATTEMPTS {
-            self.turbulence(node)?;
-            if self.chaos(held_kind(request), 8) {
-                self.held.push(request.clone());
-                continue;
-            }
-            if self.chaos(Kind::RequestLost, 12) {
-                continue;
-            }
-            let answer = self.kafka.handle(request);
-            say!(self, "bridge {node}:   {request:?} -> {answer:?}");
-            self.count_answer(request, answer);
-            if matches!(answer, Err(Refused::Concurrent)) {
-                // A client asks again and again; the markers are written meanwhile.
-                if self.calm || self.random.one_in(2) {
-                    self.write_markers();
-                }
-                continue;
-            }
-            if matches!(answer, Err(Refused::Away)) || self.chaos(Kind::AnswerLost, 12) {
-                continue;
-            }
-            if self.chaos(Kind::GivenUp, 15) {
-                self.held.push(request.clone());
-                return Ok(Err(Refused::Away));
-            }
-            self.turbulence(node)?;
-            return Ok(answer);
-        }
-        if !self.calm && self.random.one_in(2) {
-            self.held.push(request.clone());
-        }
-        Ok(Err(Refused::Away))
-    }
-
-    fn count_answer(&mut self, request: &Request, answer: Result<Answer, Refused>) {
-        match (answer, request) {
-            (Err(Refused::Fenced), _) => self.counts.count(Kind::Fenced),
-            (Err(Refused::NotInTransaction), _) => self.counts.count(Kind::NotOpen),
-            (Err(Refused::OutOfOrder), _) => self.counts.count(Kind::OutOfOrder),
-            (Ok(Answer::Offset(at)), Request::Produce { partition, records, .. }) => {
-                let log = self.kafka.partitions.as_ref().and_then(|all| all.get(*partition));
-                if log.is_some_and(|log| at + records.len() < log.high()) {
-                    self.counts.count(Kind::Repeated);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A request arrives long after it was sent.
-    pub fn deliver_late(&mut self) {
-        if self.held.is_empty() {
-            return;
-        }
-        let request = self.held.swap_remove(self.random.below(self.held.len()));
-        let name = match &request {
-            Request::Init { name }
-            | Request::Add { name, .. }
-            | Request::Produce { name, .. }
-            | Request::End { name, .. } => *name,
-        };
-        let before = self.kafka.transactions.get(&name).cloned();
-        let high = |kafka: &Kafka| {
-            kafka.partitions.iter().flatten().map(super::kafka::partition::Partition::high).sum::<usize>()
-        };
-        let length = high(&self.kafka);
-        let answer = self.kafka.handle(&request);
-        say!(self, "late: {request:?} -> {answer:?}");
-        let after = self.kafka.transactions.get(&name);
-        let changed = after.map(|at| (&at.state, at.epoch)) != before.as_ref().map(|at| (&at.state, at.epoch));
-        let kind = match &request {
-            Request::Init { .. } if changed => Kind::LateInit,
-            Request::Add { .. } if changed => Kind::LateAdd,
-            Request::End { .. } if changed => Kind::LateEnd,
-            Request::Produce { .. } if high(&self.kafka) > length => Kind::LateProduce,
-            _ => Kind::LateRefused,
-        };
-        self.counts.count(kind);
-    }
-
     /// What happens of its own accord, one thing of it.
     pub fn disturb(&mut self, node: usize) {
         match self.random.below(20) {
@@ -376,75 +286,5 @@ impl World {
                 transaction.abort();
             }
         }
-    }
-
-    /// What operators do to a node.
-    fn operate(&mut self, node: usize) {
-        if self.nodes[node].busy {
-            return;
-        }
-        match self.random.below(5) {
-            0 if self.enabled[Kind::CleanStop as usize] => self.stop_cleanly(node),
-            1 if self.chaos(Kind::Restored, 2) => self.restore(node),
-            2 if self.chaos(Kind::CopyStarted, 2) => self.start_copy(),
-            3 if self.chaos(Kind::Damaged, 3) => self.damage(node),
-            _ if self.chaos(Kind::Crashed, 4) && self.nodes[node].process.is_some() => self.crash(node),
-            _ => {}
-        }
-    }
-
-    fn copy(&mut self, node: usize) {
-        if self.copies.len() < 3 {
-            say!(self, "bridge {node}: its spool is copied");
-            self.copies.push((node, self.nodes[node].disk.stored.clone()));
-        }
-    }
-
-    fn restore(&mut self, node: usize) {
-        let of_node = |(_, (of, _)): &(usize, &(usize, Stored))| *of == node;
-        let Some(at) = self.copies.iter().enumerate().filter(of_node).map(|(at, _)| at).next_back() else { return };
-        if self.nodes[node].process.is_some() {
-            self.crash(node);
-        }
-        let copy = self.copies[at].1.clone();
-        say!(self, "bridge {node}: its spool is replaced by a copy, {} of {}", copy.watermark, copy.next_seq());
-        let old = std::mem::replace(&mut self.nodes[node].disk, Disk::of(copy));
-        self.ledger.discarded.push(old.stored);
-    }
-
-    fn start_copy(&mut self) {
-        if self.copies.is_empty() || self.nodes.len() > COPIES_MAX {
-            return;
-        }
-        let (of, copy) = self.copies[self.random.below(self.copies.len())].clone();
-        say!(
-            self,
-            "bridge {}: a copy of that of bridge {of}, {} of {}",
-            self.nodes.len(),
-            copy.watermark,
-            copy.next_seq()
-        );
-        self.nodes.push(Node::new(Disk::of(copy)));
-    }
-
-    fn damage(&mut self, node: usize) {
-        let disk = &mut self.nodes[node].disk;
-        let watermark = disk.watermark;
-        if let Some(row) = disk.stored.rows.iter_mut().rev().find(|row| row.until > watermark && !row.damaged) {
-            row.damaged = true;
-            let (first, until) = (row.first, row.until);
-            let ids: Vec<Id> = (first..until).map(|seq: Seq| disk.stored.event(seq).id).collect();
-            self.ledger.damaged.extend(ids);
-            say!(self, "bridge {node}: the row {first}..{until} is damaged");
-        }
-    }
-}
-
-fn held_kind(request: &Request) -> Kind {
-    match request {
-        Request::Init { .. } => Kind::HeldInit,
-        Request::Add { .. } => Kind::HeldAdd,
-        Request::Produce { .. } => Kind::HeldProduce,
-        Request::End { .. } => Kind::HeldEnd,
     }
 }

@@ -15,9 +15,9 @@ use crate::load::{Load, Shape};
 use crate::node::{Node, Probe};
 use crate::options::Options;
 use crate::proxy::Proxy;
+use crate::random::Random;
 use crate::reader::{Reader, read_all};
 use crate::report::{Report, Tally};
-use crate::seed::Random;
 use crate::torment::{STOP, Torment};
 use crate::wait::until_settled;
 
@@ -30,7 +30,7 @@ const SPOOL_MAX_BYTES: u64 = 256 << 20;
 
 /// Runs faults and load, and returns what came of it.
 pub(crate) fn run(options: &Options, seed: u64, disk: Option<&Path>, home: &Path) -> Result<Report, String> {
-    let mut random = Random::with(seed);
+    let mut random = Random::seeded(seed);
     let arena = Arc::new(Arena::new(home).map_err(|error| error.to_string())?);
     let (mut cluster, proxies) = Cluster::start(options.brokers, &mut random);
     let proxies = Arc::new(proxies);

@@ -12,17 +12,14 @@
 mod checker;
 mod history;
 mod schedule;
-#[path = "../kafka/seed.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod seed;
 mod seen;
 
 use checker::{Verdict, judge};
 use history::{History, Told};
 use proptest::prelude::*;
 use schedule::{BridgeFault, BrokerFault, NetworkFault, outlasts_a_transaction};
-use seed::Random;
 use seen::{Seen, Sighting};
+use test_support::random::Random;
 use uuid::Uuid;
 
 const KEYS: usize = 2;
@@ -223,7 +220,7 @@ proptest! {
 #[test]
 fn a_seed_gives_the_same_plan_again_and_another_seed_another_one() {
     let plan = |seed| {
-        let random = &mut Random::with(seed);
+        let random = &mut Random::seeded(seed);
         let step = |_| (schedule::bridge(random, 2.0), schedule::broker(random, 15.0), schedule::network(random));
         (0..1000).map(step).collect::<Vec<_>>()
     };
@@ -233,7 +230,7 @@ fn a_seed_gives_the_same_plan_again_and_another_seed_another_one() {
 
 #[test]
 fn a_plan_has_faults_of_every_kind() {
-    let random = &mut Random::with(7);
+    let random = &mut Random::seeded(7);
     let bridge: Vec<BridgeFault> = (0..1000).map(|_| schedule::bridge(random, 2.0).fault).collect();
     let long = |length: &std::time::Duration| outlasts_a_transaction(*length);
     assert!(bridge.iter().any(|fault| matches!(fault, BridgeFault::Kill)));

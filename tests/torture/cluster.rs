@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::broker::{Broker, Ports, free_port};
 use crate::proxy::Proxy;
-use crate::seed::Random;
+use crate::random::Random;
 
 pub(crate) const TOPIC: &str = "official-account.recalls";
 pub(crate) const PARTITIONS: i32 = 6;

@@ -11,8 +11,8 @@ use crate::arena::Arena;
 use crate::broker::Broker;
 use crate::cluster::{PARTITIONS, leader};
 use crate::proxy::{EndTxn, Proxy};
+use crate::random::Random;
 use crate::schedule::{self, BrokerFault, NetworkFault};
-use crate::seed::Random;
 
 /// One of so many `EndTxn` is held.
 const LATE_ONE_OF: u64 = 5;

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::bridge::{APP, TOKEN};
 use crate::history::{History, Told};
 use crate::http::Connection;
-use crate::seed::Random;
+use crate::random::Random;
 use crate::sender::{query_at, recall_body, unix_now};
 use crate::sighting::{account_name, msg_key};
 

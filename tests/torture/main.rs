@@ -14,27 +14,8 @@
     reason = "a test fails by panicking, and reports on its terminal"
 )]
 
-#[path = "../support/bridge.rs"]
-#[allow(dead_code, clippy::needless_pass_by_value, reason = "shared between suites; each uses a part")]
-mod bridge;
-#[path = "../kafka/broker/mod.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod broker;
-#[path = "../kafka/http.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod http;
-#[path = "../kafka/proxy/mod.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod proxy;
-#[path = "../kafka/seed.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod seed;
-#[path = "../support/sender.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod sender;
-#[path = "../kafka/wait.rs"]
-#[allow(dead_code, reason = "shared between suites; each uses a part")]
-mod wait;
+use test_support::kafka::{broker, http, proxy};
+use test_support::{bridge, random, sender, wait};
 
 mod arena;
 mod campaign;

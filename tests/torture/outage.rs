@@ -18,9 +18,9 @@ use crate::evidence;
 use crate::load::{Ledger, Load, PHASES, Shape};
 use crate::node::{Node, Probe};
 use crate::options::Options;
+use crate::random::Random;
 use crate::reader::read_all;
 use crate::report::percentiles;
-use crate::seed::Random;
 use crate::wait::until_settled;
 
 const NAMES: [&str; PHASES] = ["warm-up", "broker up", "broker gone", "backlog drains"];
@@ -54,7 +54,7 @@ pub(crate) struct Outage {
 }
 
 pub(crate) fn run(options: &Options, seed: u64, home: &Path) -> Result<Outage, String> {
-    let mut random = Random::with(seed);
+    let mut random = Random::seeded(seed);
     let arena = Arc::new(Arena::new(home).map_err(|error| error.to_string())?);
     // The proxy has nothing to do with this.
     let (mut cluster, _) = Cluster::start(1, &mut random);

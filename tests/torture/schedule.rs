@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::seed::Random;
+use test_support::random::Random;
 
 /// A fault, so long after the one before is over.
 #[derive(Debug, Clone, Copy, PartialEq)]

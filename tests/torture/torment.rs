@@ -10,9 +10,9 @@ use crate::arena::Arena;
 use crate::disk::Ballast;
 use crate::load::Load;
 use crate::node::{Node, sample};
+use crate::random::Random;
 use crate::reader::Reader;
 use crate::schedule::{self, BridgeFault};
-use crate::seed::Random;
 
 const PROGRESS: Duration = Duration::from_secs(10);
 /// How often the bridge's process is looked at.

@@ -6,8 +6,8 @@ use super::consumer::{assert_committed_is_purged, committed, done};
 use super::{Consumer, Copy, Kind, QUICK_GROUPS, Store, broker, copies, for_every_consumer};
 use crate::bridge::{APP, Setup, TOKEN};
 use crate::broker::Broker;
+use crate::random::Random;
 use crate::scene;
-use crate::seed::Random;
 use crate::sender::Sender;
 use crate::wait::{until_drained, until_true};
 
@@ -26,7 +26,7 @@ pub(super) fn recall(url: &str, copies: Vec<Copy>) -> thread::JoinHandle<()> {
 
 fn killed_at_random_moments_it_misses_nothing_when_it_is_started_again(kind: Kind) {
     let topic = format!("killed-{kind:?}");
-    let mut random = Random::new(&topic);
+    let mut random = Random::new();
     let broker = broker();
     let mut bridge = scene::setup(broker, &topic).start();
     let store = Store::for_consumer(kind);

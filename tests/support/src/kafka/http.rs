@@ -8,17 +8,17 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection that is kept alive.
-pub(crate) struct Connection {
+pub struct Connection {
     reader: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
+    pub fn open(address: SocketAddr) -> Result<Self> {
         Self::open_for(address, TIMEOUT)
     }
 
     /// With a bound of its own for the connection and for each read.
-    pub(crate) fn open_for(address: SocketAddr, timeout: Duration) -> Result<Self> {
+    pub fn open_for(address: SocketAddr, timeout: Duration) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(timeout))?;
@@ -26,12 +26,12 @@ impl Connection {
     }
 
     /// Posts and returns the status of the answer, once all of it is there.
-    pub(crate) fn post(&mut self, target: &str, body: &str) -> Result<u16> {
+    pub fn post(&mut self, target: &str, body: &str) -> Result<u16> {
         self.exchange(target, body).map(|(status, _)| status)
     }
 
     /// Posts and returns status and body of the answer.
-    pub(crate) fn exchange(&mut self, target: &str, body: &str) -> Result<(u16, Vec<u8>)> {
+    pub fn exchange(&mut self, target: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let head = format!("POST {target} HTTP/1.1\r\nHost: bridge\r\nContent-Length: {}\r\n\r\n", body.len());
         self.reader.get_mut().write_all([head.as_bytes(), body.as_bytes()].concat().as_slice())?;
         let bad = |what: &str| Error::new(ErrorKind::InvalidData, what.to_owned());

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::seed::Random;
+use crate::random::Random;
 use crate::wait::DEADLINE;
 
 /// The state of a network, and the connections through it.

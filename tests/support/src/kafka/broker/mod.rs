@@ -26,9 +26,9 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use ports::address;
-pub(crate) use ports::{Ports, free_port};
+pub use ports::{Ports, free_port};
 use process::Process;
-pub(crate) use process::java;
+pub use process::java;
 
 /// How long a broker may take to start or to stop: far more than it needs, for slow machines.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -40,7 +40,7 @@ const START_ATTEMPTS: u32 = 10;
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
 /// A running (or killed, or frozen) broker. Dropping it kills the process and removes its data.
-pub(crate) struct Broker {
+pub struct Broker {
     ports: Ports,
     more: Vec<(&'static str, u16)>,
     scram: Vec<String>,
@@ -50,24 +50,24 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// One broker for all tests that leave it as it was. It ends with the test process.
-    pub(crate) fn shared() -> &'static Self {
+    pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Broker> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
     /// Starts a broker and returns once it serves.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// Like [`Broker::start`], with settings that override or add to the harness's own.
-    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::launch(settings, None)
     }
 
     /// Starts a broker that asks who it is at [`Broker::guarded`], and lets in only whom an ACL names:
     /// `users` with their passwords (SASL PLAIN). Who comes by [`Broker::bootstrap`] may do all.
-    pub(crate) fn start_with_acls(users: &[(&str, &str)]) -> Self {
+    pub fn start_with_acls(users: &[(&str, &str)]) -> Self {
         let mut login = "org.apache.kafka.common.security.plain.PlainLoginModule required".to_owned();
         for (user, password) in users {
             write!(login, " user_{user}=\"{password}\"").expect("a string takes text");
@@ -89,14 +89,14 @@ impl Broker {
     /// `127.0.0.1:port` and forwards to [`Broker::upstream`], and there the broker gives the
     /// proxy's address as its own. [`Broker::bootstrap`] still goes past the proxy.
     #[allow(dead_code, reason = "for tests that break the network on purpose")]
-    pub(crate) fn start_behind_proxy(port: u16) -> Self {
+    pub fn start_behind_proxy(port: u16) -> Self {
         Self::launch(&[], Some(port))
     }
 
     /// One of several: its ports are known beforehand, as every node has to know all controllers.
     /// Returns once it serves, which needs most of the others.
     #[allow(dead_code, reason = "for tests of several brokers")]
-    pub(crate) fn start_node(ports: Ports, settings: &[(&str, &str)], proxy: u16) -> Self {
+    pub fn start_node(ports: Ports, settings: &[(&str, &str)], proxy: u16) -> Self {
         let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
         let mut broker = Self { ports, more: Vec::new(), scram: Vec::new(), process: None, dir };
         broker.format(settings, Some(proxy));
@@ -109,7 +109,7 @@ impl Broker {
 
     /// Starts a broker with further listeners, see [`Broker::at`], on which an ACL must name whoever
     /// comes. `users` with their passwords (SASL SCRAM).
-    pub(crate) fn start_secured(listeners: &[&'static str], settings: &[(&str, &str)], users: &[(&str, &str)]) -> Self {
+    pub fn start_secured(listeners: &[&'static str], settings: &[(&str, &str)], users: &[(&str, &str)]) -> Self {
         let scram = users.iter().map(|(user, password)| format!("SCRAM-SHA-512=[name={user},password={password}]"));
         Self::launch_as(settings, None, listeners, &scram.collect::<Vec<_>>())
     }
@@ -134,24 +134,24 @@ impl Broker {
     }
 
     /// What clients connect to.
-    pub(crate) fn bootstrap(&self) -> String {
+    pub fn bootstrap(&self) -> String {
         address(self.ports.clients).to_string()
     }
 
     /// What clients that have to prove who they are connect to.
-    pub(crate) fn guarded(&self) -> String {
+    pub fn guarded(&self) -> String {
         address(self.ports.proxied).to_string()
     }
 
     /// What clients of a listener of [`Broker::start_secured`] connect to.
-    pub(crate) fn at(&self, listener: &str) -> String {
+    pub fn at(&self, listener: &str) -> String {
         let (_, port) = self.more.iter().find(|(name, _)| *name == listener).expect("a listener of this name");
         address(*port).to_string()
     }
 
     /// Lets `user` do `operations` on what `resource` names, as arguments of Kafka's own
     /// `kafka-acls` (`["--topic", "name"]`).
-    pub(crate) fn allow(&self, user: &str, operations: &[&str], resource: &[&str]) {
+    pub fn allow(&self, user: &str, operations: &[&str], resource: &[&str]) {
         let mut command = java();
         command.args(["org.apache.kafka.tools.AclCommand", "--bootstrap-server", &self.bootstrap(), "--add"]);
         command.args(["--allow-principal", &format!("User:{user}")]).args(resource);
@@ -164,17 +164,17 @@ impl Broker {
 
     /// Where the proxy of [`Broker::start_behind_proxy`] forwards to.
     #[allow(dead_code, reason = "for tests that break the network on purpose")]
-    pub(crate) fn upstream(&self) -> SocketAddr {
+    pub fn upstream(&self) -> SocketAddr {
         address(self.ports.proxied)
     }
 
     /// Kills the broker as a crash or the OOM killer does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.process.take().expect("a running broker").kill();
     }
 
     /// Stops the broker as an operator does, and waits until it is gone.
-    pub(crate) fn terminate(&mut self) {
+    pub fn terminate(&mut self) {
         let mut process = self.process.take().expect("a running broker");
         process.signal(Signal::TERM);
         // A frozen process takes the signal when it goes on.
@@ -190,18 +190,18 @@ impl Broker {
 
     /// Freezes the broker: its connections stay open, and nothing answers. After more than the
     /// broker session (2 s) its partitions can be without a leader for a moment once it resumes.
-    pub(crate) fn pause(&self) {
+    pub fn pause(&self) {
         self.running().signal(Signal::STOP);
     }
 
     /// Ends [`Broker::pause`].
-    pub(crate) fn resume(&self) {
+    pub fn resume(&self) {
         self.running().signal(Signal::CONT);
     }
 
     /// Starts a killed or stopped broker again, at its address and with its data, and returns
     /// once every partition has its leader back. A broker that runs is killed first.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill();
         }
@@ -217,12 +217,12 @@ impl Broker {
     }
 
     /// Creates a topic, and returns once every partition of it has a leader.
-    pub(crate) fn create_topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+    pub fn create_topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
         self.create_replicated_topic(name, partitions, 1, configs);
     }
 
     /// The same with so many copies of each partition.
-    pub(crate) fn create_replicated_topic(&self, name: &str, partitions: i32, copies: i32, configs: &[(&str, &str)]) {
+    pub fn create_replicated_topic(&self, name: &str, partitions: i32, copies: i32, configs: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("rdkafka creates an admin client");
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
         for &(key, value) in configs {
@@ -249,7 +249,7 @@ impl Broker {
     }
 
     /// Changes settings of a topic.
-    pub(crate) fn alter_topic(&self, name: &str, settings: &[(&str, &str)]) {
+    pub fn alter_topic(&self, name: &str, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("rdkafka creates an admin client");
         let mut change = AlterConfig::new(ResourceSpecifier::Topic(name));
         for (key, value) in settings {
@@ -266,7 +266,7 @@ impl Broker {
     }
 
     /// A client configuration that finds this broker again soon after it was away.
-    pub(crate) fn client(&self) -> ClientConfig {
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", self.bootstrap())
@@ -277,7 +277,7 @@ impl Broker {
     }
 
     /// The end of the broker's own log, for the message of a test that fails.
-    pub(crate) fn log_tail(&self) -> String {
+    pub fn log_tail(&self) -> String {
         let log = fs::read(self.log()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();

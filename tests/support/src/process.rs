@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{PATIENCE, POLL};
+use crate::wait::{PATIENCE, POLL};
 
 const TAIL_LINES: usize = 40;
 

@@ -57,7 +57,7 @@ impl Process {
     }
 }
 
-pub(crate) fn java() -> Command {
+pub fn java() -> Command {
     let libs = libs();
     let mut command = Command::new("java");
     command.args(JVM_OPTIONS);
@@ -70,11 +70,14 @@ pub(crate) fn java() -> Command {
     command
 }
 
+/// Where scripts/kafka-libs puts the jars, as Cargo puts what it builds.
+fn target_dir() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
+}
+
 fn libs() -> PathBuf {
-    let dir = std::env::var_os("BRIDGE_TEST_KAFKA_LIBS").map_or_else(
-        || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory").join("kafka/libs"),
-        PathBuf::from,
-    );
+    let dir = std::env::var_os("BRIDGE_TEST_KAFKA_LIBS").map_or_else(|| target_dir().join("kafka/libs"), PathBuf::from);
     let has_jars = fs::read_dir(&dir)
         .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("kafka_")));
     assert!(has_jars, "no Kafka jars in {}: run scripts/kafka-libs (or set BRIDGE_TEST_KAFKA_LIBS)", dir.display());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::seed::Random;
+use crate::random::Random;
 use crate::wait::DEADLINE;
 use network::Network;
 
@@ -22,7 +22,7 @@ const MAX_FRAME_BYTES: usize = 64 << 20;
 
 /// What happens to a request that ends a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndTxn {
+pub enum EndTxn {
     /// It passes.
     Pass,
     /// It waits until [`Proxy::pass`], or for ever if its client is gone by then.
@@ -36,7 +36,7 @@ pub(crate) enum EndTxn {
 }
 
 /// Between clients at its port and the broker. Ends when it is dropped.
-pub(crate) struct Proxy {
+pub struct Proxy {
     port: u16,
     shared: Arc<Shared>,
 }
@@ -58,7 +58,7 @@ struct Shared {
 
 impl Proxy {
     /// Listens at `port`; connections wait for [`Proxy::forward_to`].
-    pub(crate) fn start(port: u16, random: Random) -> Self {
+    pub fn start(port: u16, random: Random) -> Self {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).expect("the proxy's port is free");
         let shared = Arc::new(Shared {
             upstream: Mutex::new(None),
@@ -85,15 +85,15 @@ impl Proxy {
         Self { port, shared }
     }
 
-    pub(crate) fn forward_to(&self, upstream: SocketAddr) {
+    pub fn forward_to(&self, upstream: SocketAddr) {
         *self.shared.upstream.lock().unwrap() = Some(upstream);
     }
 
-    pub(crate) fn bootstrap(&self) -> String {
+    pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn set(&self, policy: EndTxn) {
+    pub fn set(&self, policy: EndTxn) {
         *self.shared.policy.lock().unwrap() = policy;
         self.shared.changed.notify_all();
     }
@@ -101,41 +101,41 @@ impl Proxy {
     /// Cuts one of so many connections; returns how many. What was sent before still arrives; its
     /// answer does not.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
-    pub(crate) fn cut(&self, one_of: u64) -> u64 {
+    pub fn cut(&self, one_of: u64) -> u64 {
         self.shared.network.cut(one_of)
     }
 
     /// Delays each request and each answer by up to so much, those of one connection in order.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
-    pub(crate) fn delay(&self, at_most: Duration) {
+    pub fn delay(&self, at_most: Duration) {
         self.shared.network.delay(at_most);
     }
 
     /// Holds everything until it is told otherwise. Then also what clients that are gone had sent
     /// is delivered.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
-    pub(crate) fn stall(&self, stalled: bool) {
+    pub fn stall(&self, stalled: bool) {
         self.shared.network.stall(stalled);
     }
 
     /// Requests held so far.
-    pub(crate) fn held(&self) -> u64 {
+    pub fn held(&self) -> u64 {
         self.shared.held.load(Ordering::Relaxed)
     }
 
     /// Of those delivered late, how many the broker answered, whatever it said.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
-    pub(crate) fn answered(&self) -> u64 {
+    pub fn answered(&self) -> u64 {
         self.shared.answered.load(Ordering::Relaxed)
     }
 
     /// Of those delivered late, how many the broker took.
-    pub(crate) fn accepted(&self) -> u64 {
+    pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
     /// Those still to be delivered late.
-    pub(crate) fn pending(&self) -> u64 {
+    pub fn pending(&self) -> u64 {
         self.shared.pending.load(Ordering::Relaxed)
     }
 }

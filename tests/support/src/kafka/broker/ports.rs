@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 /// The ports of one broker.
 #[derive(Clone, Copy)]
-pub(crate) struct Ports {
+pub struct Ports {
     pub(super) clients: u16,
-    pub(crate) controller: u16,
+    pub controller: u16,
     pub(super) proxied: u16,
 }
 
 impl Ports {
-    pub(crate) fn pick() -> Self {
+    pub fn pick() -> Self {
         Self { clients: free_port(), controller: free_port(), proxied: free_port() }
     }
 }
@@ -22,7 +22,7 @@ impl Ports {
 /// Not one that the system hands out (`bind` to port 0): while the broker is down, a client that
 /// reconnects to such a port can be given the very same one as its own, connect to itself, and
 /// keep the broker from ever coming back.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;

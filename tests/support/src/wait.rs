@@ -1,4 +1,4 @@
-//! Waiting for conditions.
+//! Waiting for conditions: never a bare sleep, never without an end.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -10,51 +10,67 @@ use rdkafka::metadata::MetadataPartition;
 
 use crate::bridge::Bridge;
 
-/// How long anything may take here: a broker that comes back, a transaction that times out and a
-/// slow machine, all at once.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+/// Far beyond what anything takes with a mock broker: reached only by a test that fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The same with a real Kafka: a broker that comes back, a transaction that times out and a slow machine, all at
+/// once.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+/// Between two looks.
+pub(crate) const POLL: Duration = Duration::from_millis(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks until there is an answer.
+/// Asks until `ask` has an answer; panics when the time is over.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub fn within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "in vain waited {} s for this: {what}", DEADLINE.as_secs());
-        thread::sleep(Duration::from_millis(5));
+        assert!(Instant::now() < deadline, "timed out after {} s waiting until {what}", limit.as_secs());
+        thread::sleep(POLL);
     }
+}
+
+/// Asks until `ask` has an answer; panics after [`PATIENCE`].
+#[track_caller]
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, ask)
+}
+
+/// Asks until there is an answer; panics after [`DEADLINE`].
+#[track_caller]
+pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, ask)
 }
 
 /// Asks until it is so.
 #[track_caller]
-pub(crate) fn until_true(what: &str, mut ask: impl FnMut() -> bool) {
+pub fn until_true(what: &str, mut ask: impl FnMut() -> bool) {
     until(what, || ask().then_some(()));
 }
 
 /// Waits until all that was accepted is published.
 #[track_caller]
-pub(crate) fn until_drained(bridge: &Bridge) {
+pub fn until_drained(bridge: &Bridge) {
     until_true("all that was accepted is published", || bridge.status()["depth"] == 0);
 }
 
 /// Waits until the publisher is in this state.
 #[track_caller]
-pub(crate) fn until_kafka_is(bridge: &Bridge, state: &str) {
+pub fn until_kafka_is(bridge: &Bridge, state: &str) {
     until_true(&format!("the publisher is {state}"), || bridge.status()["kafka"]["state"] == state);
 }
 
 /// A counter or gauge, whole.
 #[track_caller]
-pub(crate) fn count(bridge: &Bridge, metric: &str) -> u64 {
+pub fn count(bridge: &Bridge, metric: &str) -> u64 {
     whole(bridge.metric(metric))
 }
 
 /// The identity of the contract's section 8, within one scrape.
 #[track_caller]
-pub(crate) fn assert_accounts(bridge: &Bridge) {
+pub fn assert_accounts(bridge: &Bridge) {
     let metrics = bridge.metrics();
     let at = |name: &str| whole(metrics[&format!("recall_bridge_{name}")]);
     assert_eq!(
@@ -72,14 +88,14 @@ fn whole(value: f64) -> u64 {
 
 /// The end of every partition, uncommitted records counted.
 #[track_caller]
-pub(crate) fn ends(client: &ClientConfig, topic: &str) -> BTreeMap<i32, i64> {
+pub fn ends(client: &ClientConfig, topic: &str) -> BTreeMap<i32, i64> {
     ends_as(client, topic, "read_uncommitted")
 }
 
 /// Waits until no transaction is open in the topic: a commit is answered before the last of its
 /// records can be read.
 #[track_caller]
-pub(crate) fn until_settled(client: &ClientConfig, topic: &str) {
+pub fn until_settled(client: &ClientConfig, topic: &str) {
     until_true("no transaction is open in the topic", || {
         ends_as(client, topic, "read_committed") == ends(client, topic)
     });

@@ -3,22 +3,20 @@
 //! For every test suite of the project. Wait with [`eventually`], never with a bare sleep.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
-#[path = "process.rs"]
-mod process;
-
-pub use process::Process;
+pub use crate::process::Process;
+pub use crate::wait::{PATIENCE, eventually};
 
 /// The app that every bridge of the tests serves, unless told otherwise.
 pub const APP: u64 = 1_400_000_001;
@@ -26,30 +24,23 @@ pub const APP: u64 = 1_400_000_001;
 pub const TOKEN: &str = "tok-5ecret-9f8e7d6c";
 /// The topic, unless told otherwise.
 pub const TOPIC: &str = "official-account.recalls";
-/// Far beyond what anything here takes: reached only by a test that fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-const POLL: Duration = Duration::from_millis(5);
-
-/// Asks until `look` has an answer; panics after [`PATIENCE`].
-#[track_caller]
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < until, "in vain waited {} s until {what}", PATIENCE.as_secs());
-        std::thread::sleep(POLL);
-    }
-}
-
 /// An environment and a directory for one bridge after the other; clones share the directory.
 #[derive(Clone, Debug)]
 pub struct Setup {
     env: BTreeMap<String, String>,
     home: Arc<TempDir>,
     wrapper: Vec<String>,
+}
+
+/// The binary that Cargo builds for the suites: beside the directory of the test that runs.
+pub fn binary() -> &'static Path {
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let test = std::env::current_exe().unwrap();
+        let binary = test.parent().and_then(Path::parent).unwrap().join("recall-bridge");
+        assert!(binary.is_file(), "{} is not there: cargo test builds it", binary.display());
+        binary
+    });
+    &BINARY
 }
 
 /// Held while a process is started: until it is, the child has every socket of this one, and a port
@@ -114,7 +105,7 @@ impl Setup {
 
     /// The command with this environment and nothing of the test's own.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut line = self.wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_recall-bridge")]);
+        let mut line = self.wrapper.iter().map(OsStr::new).chain([binary().as_os_str()]);
         let mut command = Command::new(line.next().expect("a program"));
         command.args(line).args(args).env_clear().envs(&self.env).current_dir(self.home()).stdin(Stdio::null());
         command

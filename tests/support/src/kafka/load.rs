@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::bridge::{APP, TOKEN};
-use crate::http::Connection;
-use crate::seed::Random;
+use crate::kafka::http::Connection;
+use crate::random::Random;
 use crate::sender::{recall_body, signed_query};
 use crate::wait::{DEADLINE, until_true};
 
@@ -18,7 +18,7 @@ const ACCOUNTS: u64 = 5;
 
 /// What a sender knows of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub enum Told {
     Acknowledged,
     /// Another answer than 200.
     Refused,
@@ -27,15 +27,15 @@ pub(crate) enum Told {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Delivery {
-    pub(crate) account: String,
-    pub(crate) keys: Vec<String>,
-    pub(crate) told: Told,
-    pub(crate) took: Duration,
+pub struct Delivery {
+    pub account: String,
+    pub keys: Vec<String>,
+    pub told: Told,
+    pub took: Duration,
 }
 
 /// Connections that send one webhook after the other until they are stopped.
-pub(crate) struct Load {
+pub struct Load {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<Vec<Delivery>>>,
 }
@@ -53,18 +53,12 @@ struct Shared {
 
 impl Load {
     /// As fast as answers come. `name` keeps the accounts of several loads apart.
-    pub(crate) fn start(name: &str, connections: usize, target: SocketAddr, random: &mut Random) -> Self {
+    pub fn start(name: &str, connections: usize, target: SocketAddr, random: &mut Random) -> Self {
         Self::paced(name, connections, Duration::ZERO, target, random)
     }
 
     /// With a pause between an answer and the next webhook of the connection.
-    pub(crate) fn paced(
-        name: &str,
-        connections: usize,
-        pace: Duration,
-        target: SocketAddr,
-        random: &mut Random,
-    ) -> Self {
+    pub fn paced(name: &str, connections: usize, pace: Duration, target: SocketAddr, random: &mut Random) -> Self {
         let shared = Arc::new(Shared {
             target: Mutex::new((0, target)),
             changed: Condvar::new(),
@@ -84,31 +78,31 @@ impl Load {
     }
 
     /// The bridge is somewhere else now; those that lost their connection go on there.
-    pub(crate) fn aim(&self, target: SocketAddr) {
+    pub fn aim(&self, target: SocketAddr) {
         let mut place = self.shared.target.lock().unwrap();
         *place = (place.0 + 1, target);
         self.shared.changed.notify_all();
     }
 
-    pub(crate) fn acknowledged(&self) -> u64 {
+    pub fn acknowledged(&self) -> u64 {
         self.shared.acknowledged.load(Ordering::Relaxed)
     }
 
     /// Webhooks whose connection broke before the answer.
-    pub(crate) fn told_nothing(&self) -> u64 {
+    pub fn told_nothing(&self) -> u64 {
         self.shared.told_nothing.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more webhooks were acknowledged.
     #[track_caller]
-    pub(crate) fn until_acknowledged(&self, more: u64) {
+    pub fn until_acknowledged(&self, more: u64) {
         let enough = self.acknowledged() + more;
         until_true(&format!("{more} more acknowledgements"), || self.acknowledged() >= enough);
     }
 
     /// Ends every connection after the answer that it waits for; returns all webhooks, those of
     /// one account in the order in which they were sent.
-    pub(crate) fn stop(self) -> Vec<Delivery> {
+    pub fn stop(self) -> Vec<Delivery> {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.changed.notify_all();
         self.threads.into_iter().flat_map(|thread| thread.join().expect("a sender ends")).collect()
