@@ -1,11 +1,10 @@
 //! Makes a quarantine entry of a corrupted row.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use crate::ops::status::unix_ms;
+use crate::clock;
 use crate::spool::{Damage, QuarantineEntry, Seq};
 
 /// Returns the entry for a row whose events from `from` on were not published, except `found` of them.
@@ -25,13 +24,7 @@ pub(super) fn entry(damage: Damage, from: Seq, found: u64, name: impl Fn(Seq) ->
     if found > 0 {
         let _ = write!(detail, ". {found} of them are in Kafka after all");
     }
-    QuarantineEntry {
-        at_ms: unix_ms(SystemTime::now()),
-        reason: "damaged",
-        detail,
-        query: String::new(),
-        body: damage.bytes,
-    }
+    QuarantineEntry { at_ms: clock::now_ms(), reason: "damaged", detail, query: String::new(), body: damage.bytes }
 }
 
 #[cfg(test)]
