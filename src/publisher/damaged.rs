@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_names_the_numbers_that_the_topic_lacks() {
+    fn the_entry_names_the_missing_numbers() {
         let whole = detail(5, 0, 100);
         assert!(whole.starts_with("bridge_seq 5 to 9 (5 records) were not published: "), "{whole}");
         assert!(!whole.contains("in Kafka"), "{whole}");
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_two_spool_uuids_are_told_apart() {
+    fn the_entry_distinguishes_numbers_of_two_spool_uuids() {
         let both = detail(5, 0, 8);
         assert!(both.starts_with(&format!("bridge_seq 5 to 2 of spool {NEW} (5 records)")), "{both}");
     }
