@@ -67,7 +67,7 @@ fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<
     if let Some(size) = body.map(<[u8]>::len).filter(|size| *size > config.max_body_bytes) {
         return plain(Outcome::TooLarge, format!("body: {size} bytes, over {}", config.max_body_bytes));
     }
-    let now = at.unwrap_or_else(|| clock::now_seconds());
+    let now = at.unwrap_or_else(clock::now_seconds);
     let window = config.request_time_window_seconds;
     let verdict =
         check(url.query().unwrap_or_default().as_bytes(), body.unwrap_or_default(), &config.apps, now, window);
