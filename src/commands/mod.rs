@@ -18,7 +18,7 @@ pub mod tail;
 use std::path::PathBuf;
 
 use crate::app::AppError;
-use crate::config::{Faults, SpoolConfig};
+use crate::config::{ConfigErrors, SpoolConfig};
 use crate::spool::SpoolError;
 
 /// Where a spool is, for commands that look into one.
@@ -30,7 +30,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn config(&self) -> Result<SpoolConfig, Faults> {
+    fn config(&self) -> Result<SpoolConfig, ConfigErrors> {
         SpoolConfig::from_env(self.dir.clone())
     }
 }
@@ -40,7 +40,7 @@ impl Place {
 pub enum CommandError {
     /// The configuration is wrong: every fault of it.
     #[error("the configuration has {} fault(s):\n{_0}", _0.len())]
-    Config(#[from] Faults),
+    Config(#[from] ConfigErrors),
     /// The bridge could not start, or ended by a fault.
     #[error(transparent)]
     App(#[from] AppError),

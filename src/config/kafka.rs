@@ -9,7 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaType;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::kafka_names::{KAFKA, NO_SUCH_PROPERTY, canonical, is_secret, owned, property, variable};
 use super::names::with_other_prefix;
 use super::secret::HIDDEN;
@@ -71,16 +71,16 @@ impl KafkaProperties {
 
     /// Reads the variables (without those that name a secret's file) and checks each on its own,
     /// then all together.
-    pub(super) fn read(vars: &BTreeMap<String, String>, faults: &mut Faults) -> Self {
+    pub(super) fn read(vars: &BTreeMap<String, String>, errors: &mut ConfigErrors) -> Self {
         let mut given: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in vars {
             let property = property(name.strip_prefix(KAFKA).unwrap_or(name));
-            if let Err(fault) = check(name, &property, value) {
-                faults.push(fault);
+            if let Err(error) = check(name, &property, value) {
+                errors.push(error);
             } else if let Some(other) = given.keys().find(|k| canonical(k) == canonical(&property)) {
                 let other = variable(other);
                 let problem = format!("is set together with {other}, which means the same");
-                faults.push(Fault::new(name, problem, "keep one of the two"));
+                errors.push(ConfigError::new(name, problem, "keep one of the two"));
             } else {
                 given.insert(property, value.clone());
             }
@@ -89,19 +89,19 @@ impl KafkaProperties {
             given.insert(BOOTSTRAP.to_owned(), servers);
         }
         // With something missing already, all that is left together would only give false alarms.
-        let sound = !faults.iter().any(|fault| fault.name().starts_with(KAFKA));
-        check_servers(vars, &given, faults);
+        let sound = !errors.iter().any(|error| error.name().starts_with(KAFKA));
+        check_servers(vars, &given, errors);
 
         let properties = Self(with_defaults(given));
-        if sound && let Err(fault) = properties.check_together() {
-            faults.push(fault);
+        if sound && let Err(error) = properties.check_together() {
+            errors.push(error);
         }
         properties
     }
 
     /// Lets librdkafka check what it only checks when a client is built: properties that do not
     /// fit one another, unreadable certificates. Without brokers, so that nothing is connected.
-    fn check_together(&self) -> Result<(), Fault> {
+    fn check_together(&self) -> Result<(), ConfigError> {
         let mut config = self.client_config();
         config.remove(BOOTSTRAP);
         for client in [RDKafkaType::RD_KAFKA_PRODUCER, RDKafkaType::RD_KAFKA_CONSUMER] {
@@ -113,8 +113,8 @@ impl KafkaProperties {
         Ok(())
     }
 
-    /// The fault for librdkafka's refusal of all properties together.
-    fn blame(&self, error: &KafkaError) -> Fault {
+    /// The error for librdkafka's refusal of all properties together.
+    fn blame(&self, error: &KafkaError) -> ConfigError {
         let mut text = match error {
             KafkaError::ClientCreation(text) => sentence(text),
             other => other.to_string(),
@@ -125,7 +125,11 @@ impl KafkaProperties {
         for (_, secret) in self.0.iter().filter(|(name, _)| is_secret(name)) {
             text = text.replace(secret.as_str(), HIDDEN);
         }
-        Fault::new(name, format!("librdkafka refuses the properties together: {text}"), "see its CONFIGURATION.md")
+        ConfigError::new(
+            name,
+            format!("librdkafka refuses the properties together: {text}"),
+            "see its CONFIGURATION.md",
+        )
     }
 }
 
@@ -171,17 +175,17 @@ fn sentence(text: &str) -> String {
 }
 
 /// Checks one property on its own.
-fn check(name: &str, property: &str, value: &str) -> Result<(), Fault> {
+fn check(name: &str, property: &str, value: &str) -> Result<(), ConfigError> {
     if let Some(why) = owned(property) {
         let problem = format!("the bridge decides {property} itself: {why}");
-        return Err(Fault::new(name, problem, "remove it"));
+        return Err(ConfigError::new(name, problem, "remove it"));
     }
     let unknown = |suggestion: Option<String>| {
         let fix = suggestion.map_or_else(
             || "remove it, or see librdkafka's CONFIGURATION.md".to_owned(),
             |near| format!("did you mean {near}?"),
         );
-        Fault::new(name, format!("librdkafka has no property {property}"), fix)
+        ConfigError::new(name, format!("librdkafka has no property {property}"), fix)
     };
     if name != variable(property) {
         return Err(unknown(Some(variable(property))));
@@ -204,19 +208,19 @@ fn check(name: &str, property: &str, value: &str) -> Result<(), Fault> {
                 format!("librdkafka does not take {}: {text}", shown(value))
             };
             let fix = format!("see {property} in librdkafka's CONFIGURATION.md");
-            Err(Fault::new(name, problem, fix))
+            Err(ConfigError::new(name, problem, fix))
         }
     }
 }
 
 /// Checks that there are brokers and that each looks like one; librdkafka would only log it.
-fn check_servers(vars: &BTreeMap<String, String>, given: &BTreeMap<String, String>, faults: &mut Faults) {
+fn check_servers(vars: &BTreeMap<String, String>, given: &BTreeMap<String, String>, errors: &mut ConfigErrors) {
     let alias = variable(BOOTSTRAP_ALIAS);
     let bootstrap = variable(BOOTSTRAP);
     let Some(servers) = given.get(BOOTSTRAP) else {
-        if !faults.concern(&bootstrap) && !faults.concern(&alias) {
+        if !errors.concern(&bootstrap) && !errors.concern(&alias) {
             let fix = "name the brokers, for example kafka-1:9092,kafka-2:9092";
-            faults.push(Fault::new(bootstrap, "is not set", fix));
+            errors.push(ConfigError::new(bootstrap, "is not set", fix));
         }
         return;
     };
@@ -224,7 +228,7 @@ fn check_servers(vars: &BTreeMap<String, String>, given: &BTreeMap<String, Strin
     let protocol = given.get("security.protocol").map_or("plaintext", String::as_str);
     for server in servers.split(',').map(str::trim) {
         if let Err((problem, fix)) = super::kafka_servers::check(server, protocol) {
-            faults.push(Fault::new(&name, problem, fix));
+            errors.push(ConfigError::new(&name, problem, fix));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::names::{self, Kind};
 use super::read::read;
 use super::settings::Config;
@@ -14,8 +14,8 @@ impl Config {
     /// Reads this process's environment; see [`Config::load`].
     ///
     /// # Errors
-    /// Everything that is wrong; a value of ours that is not UTF-8 is a fault too.
-    pub fn from_env() -> Result<Self, Faults> {
+    /// Everything that is wrong; a value of ours that is not UTF-8 is an error too.
+    pub fn from_env() -> Result<Self, ConfigErrors> {
         Self::from_os(std::env::vars_os())
     }
 
@@ -24,15 +24,15 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with what is set.
-    pub fn from_env_with(spare: &[(&str, &str)]) -> Result<Self, Faults> {
+    pub fn from_env_with(spare: &[(&str, &str)]) -> Result<Self, ConfigErrors> {
         let is_set = |name: String| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let missing = spare.iter().filter(|(name, _)| !is_set((*name).to_owned()) && !is_set(format!("{name}_FILE")));
         let missing = missing.map(|&(name, value)| (OsString::from(name), OsString::from(value)));
         Self::from_os(std::env::vars_os().chain(missing))
     }
 
-    pub(super) fn from_os(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
+    pub(super) fn from_os(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, ConfigErrors> {
+        let mut errors = ConfigErrors::default();
         let mut readable = Vec::new();
         for (name, value) in vars {
             let kind = names::kind(&name.to_string_lossy());
@@ -41,11 +41,11 @@ impl Config {
                 _ if matches!(kind, Kind::Foreign | Kind::Kubernetes | Kind::Scripts) => {}
                 (name, _) => {
                     let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
-                    faults.push(Fault::not_utf8(&name));
+                    errors.push(ConfigError::not_utf8(&name));
                 }
             }
         }
-        Self::load_after(readable.into_iter(), faults)
+        Self::load_after(readable.into_iter(), errors)
     }
 
     /// Checks the variables given. Names without our prefixes are not looked at, nor are those
@@ -54,11 +54,14 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong, in one go.
-    pub fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, Faults> {
-        Self::load_after(vars, Faults::default())
+    pub fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        Self::load_after(vars, ConfigErrors::default())
     }
 
-    fn load_after(vars: impl Iterator<Item = (String, String)>, mut faults: Faults) -> Result<Self, Faults> {
+    fn load_after(
+        vars: impl Iterator<Item = (String, String)>,
+        mut errors: ConfigErrors,
+    ) -> Result<Self, ConfigErrors> {
         let mut bridge = BTreeMap::new();
         let mut kafka = BTreeMap::new();
         let mut ignored = Vec::new();
@@ -69,17 +72,17 @@ impl Config {
                 Kind::Kafka if name == "KAFKA_DEBUG" && names::is_debug_of_scripts(&value) => ignored.push(name),
                 Kind::Bridge => drop(bridge.insert(name, value)),
                 Kind::Kafka => drop(kafka.insert(name, value)),
-                Kind::UnknownBridge => faults.push(names::unknown(&name)),
+                Kind::UnknownBridge => errors.push(names::unknown(&name)),
             }
         }
         ignored.sort();
 
         let raw: Raw = envy::prefixed(BRIDGE).from_iter(bridge).unwrap_or_else(|error| {
             // Impossible while every field is an optional string; reported all the same.
-            faults.push(Fault::new(format!("{BRIDGE}*"), error.to_string(), "report this"));
+            errors.push(ConfigError::new(format!("{BRIDGE}*"), error.to_string(), "report this"));
             Raw::default()
         });
-        let config = read(kafka, Reader::new(&raw, faults))?;
+        let config = read(kafka, Reader::new(&raw, errors))?;
         Ok(Config { ignored, ..config })
     }
 }

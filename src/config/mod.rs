@@ -2,10 +2,10 @@
 //!
 //! `BRIDGE_…` variables are the bridge's own, `KAFKA_X_Y` becomes librdkafka's property `x.y`
 //! (names, units and ranges: librdkafka's `CONFIGURATION.md`). An empty value counts as not set.
-//! [`Config::load`] reports every fault in one go, and never shows a secret.
+//! [`Config::load`] reports every error in one go, and never shows a secret.
 
 mod choices;
-mod faults;
+mod errors;
 mod kafka;
 mod kafka_names;
 mod kafka_servers;
@@ -23,7 +23,7 @@ mod values;
 mod variables;
 
 pub use choices::{AckAfter, Delivery, LogFormat, SpoolFailure};
-pub use faults::{Fault, Faults};
+pub use errors::{ConfigError, ConfigErrors};
 pub use kafka::KafkaProperties;
 pub use ops::ops_listen_from_env;
 pub use secret::{Secret, read_secret_file};

@@ -1,6 +1,6 @@
 //! Which names are ours, which are Kubernetes', and what a mistyped one may have meant.
 
-use super::faults::Fault;
+use super::errors::ConfigError;
 use super::kafka_names::{self, KAFKA};
 use super::variables::{BRIDGE, VARIABLES, Variable};
 
@@ -93,10 +93,10 @@ fn is_port_rest(rest: &str) -> bool {
         && parts.next().is_none()
 }
 
-/// The fault of a `BRIDGE_` name that is not a variable, with the nearest known name.
-pub(super) fn unknown(name: &str) -> Fault {
+/// The error of a `BRIDGE_` name that is not a variable, with the nearest known name.
+pub(super) fn unknown(name: &str) -> ConfigError {
     let fix = format!("did you mean {}?", nearest_bridge(name));
-    Fault::new(name, "is not a variable of the bridge", fix)
+    ConfigError::new(name, "is not a variable of the bridge", fix)
 }
 
 /// The variable whose name is nearest to an unknown `BRIDGE_` name, or the variable of a property of librdkafka.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::values::Reader;
 use super::variables::{OPS_LISTEN, Raw};
 
@@ -11,14 +11,14 @@ use super::variables::{OPS_LISTEN, Raw};
 ///
 /// # Errors
 /// It is not an address.
-pub fn ops_listen_from_env() -> Result<SocketAddr, Faults> {
-    let (mut raw, mut faults) = (Raw::default(), Faults::default());
+pub fn ops_listen_from_env() -> Result<SocketAddr, ConfigErrors> {
+    let (mut raw, mut errors) = (Raw::default(), ConfigErrors::default());
     match std::env::var_os(OPS_LISTEN.name).filter(|value| !value.is_empty()).map(std::ffi::OsString::into_string) {
         None => {}
         Some(Ok(value)) => raw.set(OPS_LISTEN, value),
-        Some(Err(_)) => faults.push(Fault::not_utf8(OPS_LISTEN.name)),
+        Some(Err(_)) => errors.push(ConfigError::not_utf8(OPS_LISTEN.name)),
     }
-    let mut reader = Reader::new(&raw, faults);
+    let mut reader = Reader::new(&raw, errors);
     let address = reader.address(OPS_LISTEN);
-    if reader.faults.is_empty() { Ok(address) } else { Err(reader.faults) }
+    if reader.errors.is_empty() { Ok(address) } else { Err(reader.errors) }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::names::{self, Kind};
 use super::values::Reader;
 use super::variables::{QUARANTINE_MAX_BYTES, Raw, SPOOL_DIR, SPOOL_MAX_BYTES, Variable};
@@ -25,22 +25,22 @@ impl SpoolConfig {
     /// Reads this process's environment; `dir`, where it is given, stands for `BRIDGE_SPOOL_DIR`.
     ///
     /// # Errors
-    /// What is wrong with these variables; a `BRIDGE_` name that there is not is a fault, too, as
+    /// What is wrong with these variables; a `BRIDGE_` name that there is not is an error, too, as
     /// it may be one of them, mistyped.
-    pub fn from_env(dir: Option<PathBuf>) -> Result<Self, Faults> {
+    pub fn from_env(dir: Option<PathBuf>) -> Result<Self, ConfigErrors> {
         Self::from_os(std::env::vars_os(), dir)
     }
 
     pub(super) fn from_os(
         vars: impl Iterator<Item = (OsString, OsString)>,
         dir: Option<PathBuf>,
-    ) -> Result<Self, Faults> {
-        let (mut raw, mut faults) = (Raw::default(), Faults::default());
+    ) -> Result<Self, ConfigErrors> {
+        let (mut raw, mut errors) = (Raw::default(), ConfigErrors::default());
         for (name, value) in vars.filter(|(_, value)| !value.is_empty()) {
             let name = name.to_string_lossy();
             let variable = match Variable::named(&name) {
                 None if names::kind(&name) == Kind::UnknownBridge => {
-                    faults.push(names::unknown(&name));
+                    errors.push(names::unknown(&name));
                     continue;
                 }
                 Some(variable) if OF_SPOOL.iter().any(|of_spool| of_spool.name == variable.name) => variable,
@@ -50,13 +50,13 @@ impl SpoolConfig {
                 // It is replaced.
                 Ok(_) if dir.is_some() && variable.name == SPOOL_DIR.name => {}
                 Ok(value) => raw.set(variable, value),
-                Err(_) => faults.push(Fault::not_utf8(&name)),
+                Err(_) => errors.push(ConfigError::not_utf8(&name)),
             }
         }
-        let mut reader = Reader::new(&raw, faults);
+        let mut reader = Reader::new(&raw, errors);
         let read = read_spool(&mut reader);
-        if !reader.faults.is_empty() {
-            return Err(reader.faults);
+        if !reader.errors.is_empty() {
+            return Err(reader.errors);
         }
         Ok(Self { dir: dir.unwrap_or(read.dir), ..read })
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::variables::{Raw, Setting, VARIABLES, Values, Variable};
 
 /// A value that cannot be used: what is wrong and what to write instead.
@@ -24,13 +24,13 @@ pub(super) type Parsed<T> = Result<T, Bad>;
 /// Reads variables and collects what is wrong with them.
 pub(super) struct Reader<'r> {
     raw: &'r Raw,
-    pub(super) faults: Faults,
+    pub(super) errors: ConfigErrors,
     settings: Vec<Setting>,
 }
 
 impl<'r> Reader<'r> {
-    pub(super) fn new(raw: &'r Raw, faults: Faults) -> Self {
-        Self { raw, faults, settings: Vec::new() }
+    pub(super) fn new(raw: &'r Raw, errors: ConfigErrors) -> Self {
+        Self { raw, errors, settings: Vec::new() }
     }
 
     /// The text of a variable, if it is set.
@@ -49,7 +49,7 @@ impl<'r> Reader<'r> {
         self.settings
     }
 
-    /// The parsed value of a variable, if it is set and good. A bad value becomes a fault, and reading continues.
+    /// The parsed value of a variable, if it is set and good. A bad value becomes an error, and reading continues.
     fn given<T>(
         &mut self,
         variable: &Variable,
@@ -62,7 +62,7 @@ impl<'r> Reader<'r> {
                 Some(value)
             }
             Err(bad) => {
-                self.faults.push(Fault::new(variable.name, bad.problem, bad.fix));
+                self.errors.push(ConfigError::new(variable.name, bad.problem, bad.fix));
                 None
             }
         }
@@ -151,7 +151,7 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// A value as it is quoted in a fault: long ones are cut.
+/// A value as it is quoted in an error: long ones are cut.
 pub(super) fn shown(value: &str) -> String {
     const LONGEST_CHARS: usize = 80;
     match value.char_indices().nth(LONGEST_CHARS) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::kafka_names::{FROM_FILE, is_known, property, variable};
-use super::{fault, load};
+use super::{error_of, load};
 
 /// The properties in effect with some variables added.
 fn effective(vars: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -54,7 +54,7 @@ fn two_spellings_of_one_property_are_a_fault() {
     let shown = load(&[("KAFKA_LINGER_MS", "1"), ("KAFKA_QUEUE_BUFFERING_MAX_MS", "2")]);
     let shown = shown.unwrap_err().to_string();
     assert!(shown.contains("is set together with KAFKA_LINGER_MS"), "{shown}");
-    let shown = fault("KAFKA_METADATA_BROKER_LIST", "kafka");
+    let shown = error_of("KAFKA_METADATA_BROKER_LIST", "kafka");
     assert!(shown.contains("is set together with KAFKA_BOOTSTRAP_SERVERS"), "{shown}");
 }
 
@@ -71,26 +71,26 @@ fn every_compression_is_built_in() {
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         assert_eq!(effective(&[("KAFKA_COMPRESSION_TYPE", codec)])["compression.type"], codec);
     }
-    let shown = fault("KAFKA_COMPRESSION_TYPE", "brotli");
+    let shown = error_of("KAFKA_COMPRESSION_TYPE", "brotli");
     assert!(shown.contains("librdkafka does not take \"brotli\""), "{shown}");
 }
 
 #[test]
 fn an_unknown_property_is_a_fault() {
     for (name, near) in [("KAFKA_client_id", "KAFKA_CLIENT_ID"), ("KAFKA_TOPIC", "BRIDGE_TOPIC")] {
-        let shown = fault(name, "x");
+        let shown = error_of(name, "x");
         assert!(shown.ends_with(&format!("did you mean {near}?")), "{shown}");
     }
-    let shown = fault("KAFKA_SECURITY_PROTOCOLL", "x");
+    let shown = error_of("KAFKA_SECURITY_PROTOCOLL", "x");
     assert!(shown.contains("has no property security.protocoll; remove it"), "{shown}");
 }
 
 #[test]
 fn a_bad_value_is_a_fault_with_librdkafkas_reason() {
-    let shown = fault("KAFKA_MESSAGE_MAX_BYTES", "1");
+    let shown = error_of("KAFKA_MESSAGE_MAX_BYTES", "1");
     assert!(shown.contains("does not take \"1\"") && shown.contains("1000..1000000000"), "{shown}");
     assert_eq!(shown.lines().count(), 1, "{shown}");
-    let shown = fault("KAFKA_SECURITY_PROTOCOL", "tls");
+    let shown = error_of("KAFKA_SECURITY_PROTOCOL", "tls");
     assert!(shown.contains("see security.protocol in librdkafka's"), "{shown}");
 }
 
@@ -123,7 +123,7 @@ fn what_the_bridge_owns_is_a_fault_that_says_why() {
         "plugin.library.paths",
         "test.mock.num.brokers",
     ] {
-        let shown = fault(&variable(property), "1");
+        let shown = error_of(&variable(property), "1");
         assert!(shown.contains(&format!("the bridge decides {property} itself: ")), "{shown}");
         assert!(shown.ends_with("; remove it"), "{shown}");
     }
@@ -157,15 +157,15 @@ fn properties_that_do_not_fit_one_another_are_found_before_anything_starts() {
         .unwrap_err()
         .to_string();
     assert!(shown.starts_with("KAFKA_SSL_CA_LOCATION: "), "{shown}");
-    // Nothing is said about a password that only its file's own fault keeps away.
-    let faults = load(&[
+    // Nothing is said about a password that only its file's own error keeps away.
+    let errors = load(&[
         ("KAFKA_SECURITY_PROTOCOL", "sasl_plaintext"),
         ("KAFKA_SASL_MECHANISM", "PLAIN"),
         ("KAFKA_SASL_USERNAME", "u"),
         ("KAFKA_SASL_PASSWORD_FILE", "/nowhere/at/all"),
     ])
     .unwrap_err();
-    assert_eq!(faults.len(), 1, "{faults}");
+    assert_eq!(errors.len(), 1, "{errors}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::names::{Kind, kind};
 use super::super::variables::{Raw, VARIABLES};
-use super::{fault, load};
+use super::{error_of, load};
 use crate::config::Config;
 
 #[test]
@@ -22,7 +22,7 @@ fn an_unknown_name_is_a_fault_with_the_nearest_known_name() {
         ("BRIDGE_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVERS"),
         ("BRIDGE_KAFKA_SASL_USERNAME", "KAFKA_SASL_USERNAME"),
     ] {
-        let shown = fault(name, "a-value");
+        let shown = error_of(name, "a-value");
         assert!(shown.ends_with(&format!("did you mean {near}?")), "{shown}");
         assert!(!shown.contains("a-value"), "{shown}");
     }

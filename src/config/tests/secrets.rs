@@ -50,7 +50,7 @@ fn no_secret_is_in_any_rendering_of_a_configuration() {
 
 #[test]
 fn no_secret_is_in_a_fault() {
-    let faults = load_only(&[
+    let errors = load_only(&[
         ("BRIDGE_APPS", "1400000001:hunter2"),
         ("BRIDGE_APPS_FILE", "/nowhere"),
         ("BRIDGE_APP", "1400000001:hunter2"),
@@ -62,14 +62,14 @@ fn no_secret_is_in_a_fault() {
         ("KAFKA_BOOTSTRAP_SERVERS", "http://user:hunter2@kafka:9092"),
     ])
     .unwrap_err();
-    for shown in [faults.to_string(), format!("{faults:?}")] {
+    for shown in [errors.to_string(), format!("{errors:?}")] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
-    assert!(faults.len() >= 6, "{faults}");
+    assert!(errors.len() >= 6, "{errors}");
 
     // A key that is none is only found out when a client is built.
-    let faults = load(&[("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_KEY_PEM", "hunter2")]);
-    let shown = faults.unwrap_err().to_string();
+    let errors = load(&[("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_KEY_PEM", "hunter2")]);
+    let shown = errors.unwrap_err().to_string();
     assert!(shown.starts_with("KAFKA_SSL_KEY_PEM: ") && !shown.contains("hunter2"), "{shown}");
 }
 

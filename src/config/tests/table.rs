@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{fault, load};
+use super::{error_of, load};
 use crate::config::{AckAfter, Delivery, LogFormat, SpoolFailure, VARIABLES, Values};
 
 #[test]
@@ -86,7 +86,7 @@ fn every_row_takes_a_good_value_and_shows_it_as_given() {
     assert!(defaults.effective().all(|s| s.is_default == (s.name != "BRIDGE_APPS")));
 }
 
-/// Bad values per row, and what the fault says.
+/// Bad values per row, and what the error says.
 const BAD: &[(&str, &[&str], &str)] = &[
     ("BRIDGE_ALLOW_UNSIGNED", &["yes", "1", "True"], "write true or false"),
     ("BRIDGE_LISTEN", &["8080", ":8080", "localhost:8080"], "for example 0.0.0.0:8080"),
@@ -122,13 +122,13 @@ const BAD: &[(&str, &[&str], &str)] = &[
 fn every_row_refuses_bad_values_and_says_what_to_write() {
     for (name, values, says) in BAD {
         for value in *values {
-            let shown = fault(name, value);
+            let shown = error_of(name, value);
             assert!(shown.contains(says), "{shown}");
         }
     }
     let longest = "t".repeat(249);
     assert!(load(&[("BRIDGE_TOPIC", &longest)]).is_ok());
-    assert!(fault("BRIDGE_TOPIC", &format!("{longest}t")).contains('…'));
+    assert!(error_of("BRIDGE_TOPIC", &format!("{longest}t")).contains('…'));
 }
 
 #[test]

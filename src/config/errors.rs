@@ -4,14 +4,14 @@ use std::fmt;
 
 /// One thing that is wrong: the variable, the problem, the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ConfigError {
     name: String,
     problem: String,
     fix: String,
 }
 
-impl Fault {
-    /// A fault of the variable `name`. Neither text may hold a secret.
+impl ConfigError {
+    /// A error of the variable `name`. Neither text may hold a secret.
     pub fn new(name: impl Into<String>, problem: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { name: name.into(), problem: problem.into(), fix: fix.into() }
     }
@@ -37,24 +37,24 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {}", self.name, self.problem, self.fix)
     }
 }
 
-/// Every fault of one load, in the order of the documentation's table. One line each when shown.
+/// Every error of one load, in the order of the documentation's table. One line each when shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+pub struct ConfigErrors(Vec<ConfigError>);
 
-impl Faults {
+impl ConfigErrors {
     /// Adds one.
-    pub fn push(&mut self, fault: Fault) {
-        self.0.push(fault);
+    pub fn push(&mut self, error: ConfigError) {
+        self.0.push(error);
     }
 
     /// All of them.
-    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.0.iter()
     }
 
@@ -70,35 +70,35 @@ impl Faults {
 
     /// Whether one of them is about the variable `name`.
     pub fn concern(&self, name: &str) -> bool {
-        self.0.iter().any(|fault| fault.name == name)
+        self.0.iter().any(|error| error.name == name)
     }
 }
 
-impl Extend<Fault> for Faults {
-    fn extend<I: IntoIterator<Item = Fault>>(&mut self, faults: I) {
-        self.0.extend(faults);
+impl Extend<ConfigError> for ConfigErrors {
+    fn extend<I: IntoIterator<Item = ConfigError>>(&mut self, errors: I) {
+        self.0.extend(errors);
     }
 }
 
-impl<'a> IntoIterator for &'a Faults {
-    type Item = &'a Fault;
-    type IntoIter = std::slice::Iter<'a, Fault>;
+impl<'a> IntoIterator for &'a ConfigErrors {
+    type Item = &'a ConfigError;
+    type IntoIter = std::slice::Iter<'a, ConfigError>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, fault) in self.0.iter().enumerate() {
+        for (n, error) in self.0.iter().enumerate() {
             if n > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{fault}")?;
+            write!(f, "{error}")?;
         }
         Ok(())
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for ConfigErrors {}
