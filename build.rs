@@ -1,12 +1,11 @@
-//! Tells the crate which commit it is built from, see `src/version.rs`. Never fails: without
-//! knowledge there is no commit.
+//! Passes the commit to the crate, see `src/version.rs`. Never fails: if the commit is unknown, it is empty.
 
 use std::path::Path;
 use std::process::Command;
 
-/// For builds without a repository at hand, as in an image or from a tarball.
+/// For builds without a repository, as in an image or from a tarball.
 const GIVEN: &str = "RECALL_BRIDGE_COMMIT";
-/// Cargo puts it into a package of the source.
+/// Cargo adds this file to a package of the source.
 const PACKAGED: &str = ".cargo_vcs_info.json";
 const LENGTH: usize = 12;
 
@@ -21,16 +20,16 @@ fn main() {
     println!("cargo::rustc-env=RECALL_BRIDGE_VERSION={full}");
 }
 
-/// What HEAD is, where this directory is the top of a repository: one around it is another project.
+/// Returns the commit of HEAD, if this directory is the top of a repository. A repository around it is another project.
 fn from_git() -> Option<String> {
     if !Path::new(".git").exists() {
         return None;
     }
-    // What changes when HEAD moves: itself, the branch that it names, or the file of packed refs.
+    // The files that change when HEAD moves: HEAD itself, its branch, or the packed refs.
     let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
     for name in [Some("HEAD"), branch.as_deref(), Some("packed-refs")].into_iter().flatten() {
         let path = git(&["rev-parse", "--git-path", name]);
-        // One that is not there would count as changed each time.
+        // A missing file would count as changed each time.
         if let Some(path) = path.filter(|path| Path::new(path).exists()) {
             println!("cargo::rerun-if-changed={path}");
         }
@@ -48,7 +47,7 @@ fn git(args: &[&str]) -> Option<String> {
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
-/// The beginning of a commit's hash; none for a word such as "unknown".
+/// Returns the start of a commit's hash; `None` for a word such as "unknown".
 fn hash(text: &str) -> Option<String> {
     let is_hash = text.len() >= 7 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hash.then(|| text.chars().take(LENGTH).collect())

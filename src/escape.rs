@@ -89,13 +89,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_terminal_is_not_given_orders() {
+    fn control_characters_are_escaped() {
         assert_eq!(plain("a\u{1b}[2J\nb公\u{9b}"), "a\\u{1b}[2J\\nb公\\u{9b}");
         assert_eq!(plain_lines("a\u{1b}\n\tb\r"), "a\\u{1b}\n\tb\\r");
     }
 
     #[test]
-    fn characters_that_deceive_a_reader_are_escaped_and_others_are_not() {
+    fn deceptive_characters_are_escaped_and_others_are_not() {
         for letter in
             ['\0', '\u{7f}', '\u{85}', '\u{202e}', '\u{2066}', '\u{2028}', '\u{200b}', '\u{feff}', '\u{e0041}']
         {
@@ -108,7 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_output_holds_an_unsafe_character_and_json_means_the_same(text in any::<String>()) {
+        fn output_has_no_unsafe_character_and_json_keeps_its_meaning(text in any::<String>()) {
             prop_assert!(!plain(&text).chars().any(is_unsafe));
             let json = json(&text).unwrap();
             prop_assert!(!json.chars().any(is_unsafe));

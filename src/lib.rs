@@ -71,6 +71,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod app;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;

@@ -1,10 +1,10 @@
-//! The command line itself: every command has an example, and every example is one.
+//! The definition of the command line: every command has a valid example.
 
 use clap::CommandFactory as _;
 
 use super::*;
 
-/// Every command that does something, with its words.
+/// Collects every executable command with its words.
 fn leaves(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<String>, clap::Command)>) {
     let words: Vec<String> = words.iter().cloned().chain([command.get_name().to_owned()]).collect();
     if command.has_subcommands() {
@@ -13,7 +13,7 @@ fn leaves(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<String
     found.push((words, command.clone()));
 }
 
-/// The words of an example as a shell takes them: without variables before it and files behind it.
+/// Splits an example into words like a shell, without leading variables and trailing redirections.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
@@ -31,12 +31,12 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_command_line_is_well_formed() {
+fn the_command_line_definition_is_valid() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn every_command_has_an_example_and_every_example_is_a_command_line_of_it() {
+fn every_command_has_a_valid_example() {
     let mut found = Vec::new();
     leaves(&Cli::command(), &[], &mut found);
     assert!(found.len() > 15, "{found:?}");
@@ -53,7 +53,7 @@ fn every_command_has_an_example_and_every_example_is_a_command_line_of_it() {
 }
 
 #[test]
-fn an_example_is_taken_apart_as_a_shell_does() {
+fn an_example_is_split_into_words_like_in_a_shell() {
     let line = "A=1 B='2 3' recall-bridge explain --url 'http://host/?a=1&b=2' >file";
     assert_eq!(words(line), ["recall-bridge", "explain", "--url", "http://host/?a=1&b=2"]);
 }

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_call_beyond_its_bound_is_given_up_and_is_told_when_it_returns() {
+    fn only_a_call_beyond_its_timeout_is_abandoned() {
         let pulse = Pulse::default();
         assert_eq!(pulse.abandon_if_stuck(), None);
         pulse.enter(Duration::from_secs(3600));

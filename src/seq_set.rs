@@ -89,7 +89,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_as_a_set(base in 0_u64..1000, numbers in prop::collection::vec(0_u64..3000, 0..200)) {
+        fn the_set_behaves_like_a_btree_set(base in 0_u64..1000, numbers in prop::collection::vec(0_u64..3000, 0..200)) {
             let mut set = SeqSet::new(base);
             let mut model = std::collections::BTreeSet::new();
             for number in numbers {

@@ -216,14 +216,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_whole_sequence_over_partitions_is_clean() {
+    fn a_complete_sequence_over_several_partitions_has_no_error() {
         let report = report(&[record(2, "b", 1), record(1, "a", 0), record(3, "a", 0), record(4, "b", 1)]);
         assert!(report.is_clean(), "{report}");
         assert_eq!(report.records, 4);
     }
 
     #[test]
-    fn a_record_published_past_the_spool_is_counted_and_needs_no_number() {
+    fn a_directly_published_record_needs_no_number() {
         let mut unspooled = record(2, "a", 0);
         let headers = unspooled["headers"].as_object_mut().unwrap();
         headers.remove("bridge_seq");
@@ -242,7 +242,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn each_kind_of_fault_is_found() {
+    fn each_kind_of_error_is_found() {
         assert_eq!(report(&[record(1, "a", 0), record(3, "a", 0)]).gaps, 1);
         assert_eq!(report(&[record(1, "a", 0), record(1, "a", 0)]).duplicates, 1);
         let report = report(&[record(2, "a", 0), record(1, "a", 0)]);
@@ -250,7 +250,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_number_of_any_size_is_a_gap_that_is_named_at_once() {
+    fn a_gap_of_any_size_is_named() {
         for last in [1_000_000_000_000, u64::MAX] {
             let report = report(&[record(1, "a", 0), record(last, "a", 0)]);
             assert_eq!((report.gaps, report.faults), (last - 2, 1), "{report}");
@@ -259,7 +259,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_report_holds_no_character_that_a_terminal_obeys() {
+    fn the_report_contains_no_control_characters() {
         let mut record = record(1, "a\u{1b}[2J\n\u{202e}", 0);
         record["headers"]["bridge_spool"] = json!("s\u{9b}\n");
         record["value"]["event_id"] = json!("x");
@@ -270,7 +270,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn missing_numbers_are_named_with_a_hint_where_they_may_be() {
+    fn missing_numbers_are_named_with_a_hint() {
         let report = report(&[1, 2, 5, 7].map(|seq| record(seq, "a", 0)));
         assert_eq!((report.gaps, report.faults), (3, 1));
         let text = report.to_string();
@@ -281,7 +281,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_record_that_is_not_as_it_should_be_is_one_fault_and_no_gap() {
+    fn an_invalid_record_is_one_error_and_no_gap() {
         let mut wrong = record(2, "a", 0);
         wrong["value"] = json!("text");
         let report = report(&[record(1, "a", 0), wrong, record(3, "a", 0)]);

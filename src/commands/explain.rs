@@ -1,19 +1,18 @@
 //! `recall-bridge explain`: which outcome does this webhook get, and why?
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use super::CommandError;
 use super::output::Output;
+use crate::clock;
 use crate::config::Config;
 use crate::escape::{json_text, plain};
 use crate::events::Origin;
 use crate::ingest::Outcome;
 use crate::ingest::checks::{Verdict, check};
-use crate::ops::status::unix_ms;
 
 /// The request to explain.
 #[derive(Debug, clap::Args)]
@@ -68,7 +67,7 @@ fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<
     if let Some(size) = body.map(<[u8]>::len).filter(|size| *size > config.max_body_bytes) {
         return plain(Outcome::TooLarge, format!("body: {size} bytes, over {}", config.max_body_bytes));
     }
-    let now = at.unwrap_or_else(|| unix_ms(SystemTime::now()) / 1000);
+    let now = at.unwrap_or_else(clock::now_seconds);
     let window = config.request_time_window_seconds;
     let verdict =
         check(url.query().unwrap_or_default().as_bytes(), body.unwrap_or_default(), &config.apps, now, window);

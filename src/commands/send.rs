@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use hdrhistogram::Histogram;
@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use super::CommandError;
 use super::http_client::{self, Tls};
 use super::output::Output;
+use crate::clock;
 use crate::config::{Config, read_secret_file};
 use crate::escape::plain;
 use crate::events::recall::RecallKind;
 use crate::events::{EventKind as _, RECALL_COMMAND};
-use crate::ops::status::unix_ms;
 use crate::webhook::Token;
 
 /// The sender gives up after this long, as the vendor does.
@@ -129,7 +129,7 @@ async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Sum
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
-    let seconds_now = unix_ms(SystemTime::now()) / 1000;
+    let seconds_now = clock::now_seconds();
     // No two runs send the same recalls: the bridge would take them for repeats.
     let run = RandomState::new().hash_one(seconds_now) >> 32;
     let (interrupt, stop) = tokio::sync::watch::channel(false);
@@ -265,7 +265,7 @@ impl Webhook {
             self.app
         );
         if let Some(token) = &self.token {
-            let time = (unix_ms(SystemTime::now()) / 1000).to_string();
+            let time = (clock::now_seconds()).to_string();
             query = format!("{query}&Sign={}&RequestTime={time}", token.sign(&time));
         }
         url.set_query(Some(&query));
@@ -275,7 +275,7 @@ impl Webhook {
 
 /// The body of a recall.
 fn body(account: &str, msg_keys: &[String]) -> String {
-    RecallKind.sample_body(account, msg_keys, unix_ms(SystemTime::now())).to_string()
+    RecallKind.sample_body(account, msg_keys, clock::now_ms()).to_string()
 }
 
 fn webhook_url(text: &str) -> Result<reqwest::Url, String> {

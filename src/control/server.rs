@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request};
 use super::socket;
-use crate::ops::status::unix_ms;
+use crate::clock;
 use crate::pulse::Pulse;
 use crate::quarantine::{Done, change};
 use crate::spool::{Reader, Spool};
@@ -124,7 +124,7 @@ fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlResponse {
         return ControlResponse::Error(format!("more than {REQUEST_MAX_IDS} entries in one request"));
     }
     let ids = request.ids.iter().copied().collect();
-    let changed = match change(spool, reader, request.action, &ids, unix_ms(SystemTime::now())) {
+    let changed = match change(spool, reader, request.action, &ids, clock::now_ms()) {
         Ok(changed) => changed,
         Err(error) => {
             tracing::error!(

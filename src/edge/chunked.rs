@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_ends_at_the_same_byte_however_it_arrives() {
+    fn the_end_of_a_body_does_not_depend_on_the_chunks_received() {
         let coded = b"4\r\nWiki\r\n5;name=value\r\npedia\r\n00\r\nTrailer: x\r\n\r\nGET / HTTP/1.1";
         for step in 1..coded.len() {
             assert_eq!(decode(coded, step), Ok((b"Wikipedia".to_vec(), coded.len() - 14)), "{step} at a time");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_that_two_readers_could_read_differently_is_an_error() {
+    fn ambiguous_framing_is_an_error() {
         for coded in [
             &b"4\nWiki\r\n0\r\n\r\n"[..],
             b"4\r\nWiki\n0\r\n\r\n",

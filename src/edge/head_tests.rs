@@ -13,7 +13,7 @@ fn with(headers: &str) -> Result<Option<Head>, HeadError> {
 }
 
 #[test]
-fn a_target_may_hold_every_visible_byte_and_every_byte_above_127() {
+fn a_target_may_contain_visible_bytes_and_bytes_above_127() {
     for query in [&b"a=\xe5\x85\xac"[..], b"a=\xb9\xab", b"a=\"<>\\^`{|}", b"a=%&b=100%", b"?a=?", b"#TOA#_1"] {
         let head = read(&[b"POST /p?", query, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat()).unwrap().unwrap();
         assert_eq!((head.path(), head.query()), (&b"/p"[..], query), "{}", query.escape_ascii());
@@ -35,7 +35,7 @@ fn the_absolute_form_of_a_target_has_the_same_path_and_query() {
 }
 
 #[test]
-fn bytes_that_are_no_request_are_named_before_the_head_is_complete() {
+fn invalid_bytes_are_detected_before_the_head_is_complete() {
     for (bytes, error) in [
         (&b"\x16\x03\x01\x02\x00\x01"[..], HeadError::Tls),
         (b"PRI * HTTP/2.0\r\n", HeadError::Version),
@@ -56,7 +56,7 @@ fn bytes_that_are_no_request_are_named_before_the_head_is_complete() {
 }
 
 #[test]
-fn framing_that_contradicts_itself_is_an_error() {
+fn contradictory_framing_is_an_error() {
     for headers in [
         "Content-Length: 1\r\nContent-Length: 1\r\n",
         "Content-Length: +1\r\n",
@@ -80,7 +80,7 @@ fn framing_that_contradicts_itself_is_an_error() {
 }
 
 #[test]
-fn connection_and_length_are_read() {
+fn the_headers_connection_and_length_are_parsed() {
     let head = with("content-length: 12\r\nconnection: Upgrade, close\r\n").unwrap().unwrap();
     assert_eq!((head.framing, head.keep_alive), (Framing::Length(12), false));
     let head = with("Transfer-Encoding: Chunked\r\nExpect: 100-Continue\r\n").unwrap().unwrap();
@@ -92,7 +92,7 @@ fn connection_and_length_are_read() {
 }
 
 #[test]
-fn a_head_over_its_bounds_is_an_error() {
+fn a_head_over_its_limits_is_an_error() {
     assert!(matches!(with(&format!("X: {}\r\n", "x".repeat(MAX_HEAD_BYTES))), Err(HeadError::TooLarge)));
     assert!(matches!(with(&"X: x\r\n".repeat(MAX_HEADERS)), Err(HeadError::TooLarge)));
     assert!(matches!(read("x".repeat(MAX_HEAD_BYTES + 1).as_bytes()), Err(HeadError::TooLarge)));
@@ -100,7 +100,7 @@ fn a_head_over_its_bounds_is_an_error() {
 
 proptest! {
     #[test]
-    fn a_head_ends_at_the_same_byte_however_it_arrives(
+    fn the_end_of_a_head_does_not_depend_on_the_chunks_received(
         lines in prop::collection::vec("[a-zA-Z-]{1,8}: ?[ -~]{0,12}\r?\n", 0..6),
         step in 1_usize..40,
     ) {
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = read(&bytes);
         let _ = parse(Bytes::from(bytes));
     }

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_idle_connection_ends_and_an_unproven_one_before_it() {
+    fn the_oldest_connection_closes_unproven_ones_first() {
         let registry = Registry::new(3);
         let [idle, unproven, busy] = std::array::from_fn(|_| registry.add().unwrap().1);
         idle.set(Activity::Idle);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_are_busy_the_new_one_is_not_taken() {
+    fn a_new_connection_is_refused_while_all_are_busy() {
         let registry = Registry::new(1);
         registry.add().unwrap().1.set(Activity::Busy);
         assert_eq!(registry.add().map(|_| ()), Err(AllBusyError));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
@@ -14,9 +14,9 @@ use super::durable::Storage;
 use super::outcome::Outcome;
 use super::path;
 use super::shared::Shared;
+use crate::clock;
 use crate::edge::{Body, BodyError, Head, HeadError, Method, Reply, Service};
 use crate::events::Origin;
-use crate::ops::status::unix_ms;
 use crate::spool::QuarantineEntry;
 use crate::webhook::{self, Verified};
 
@@ -97,7 +97,7 @@ impl Worker {
     /// The checks in their order, then the spool. The body is read once app and Sign are right.
     async fn deliver(&self, head: &Head, body: &mut Body<'_>, started: Instant) -> Answer {
         let shared = &*self.shared;
-        let received_at_ms = unix_ms(SystemTime::now());
+        let received_at_ms = clock::now_ms();
         let apps = shared.apps();
         let now = received_at_ms.div_euclid(1000);
         let verdict = check_head(head.query(), &apps, now, shared.request_time_window_seconds);

@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::metrics::{Metrics, TlsView, View};
 use super::sampler::Sampler;
-use super::status::{KafkaCell, KafkaState, KafkaStatus, unix_ms};
+use super::status::{KafkaCell, KafkaState, KafkaStatus};
+use crate::clock;
 use crate::edge::Counters;
 use crate::spool::{DedupUsage, Spool, Tallies};
 use crate::tls::Listener;
@@ -86,7 +87,7 @@ impl Panel {
         if self.spool.progress().depth() == 0 {
             return Duration::ZERO;
         }
-        let now = unix_ms(SystemTime::now());
+        let now = clock::now_ms();
         let age = |at: i64| Duration::from_millis(u64::try_from(now - at).unwrap_or(0));
         self.sampler.oldest_accepted_at_ms().map_or(Duration::ZERO, age)
     }

@@ -1,9 +1,10 @@
 //! The state of the publisher, shared with `/status`, `/readyz` and the metrics.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use serde::Serialize;
+
+use crate::clock;
 
 /// The activity of the publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -67,13 +68,7 @@ impl KafkaCell {
     /// Stores an error and returns the previous state.
     pub fn fail(&self, kind: &'static str, text: String, needs_you: Option<&'static str>) -> KafkaState {
         let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        status.last_error = Some(LastError { kind, text, at_ms: unix_ms(SystemTime::now()), needs_you });
+        status.last_error = Some(LastError { kind, text, at_ms: clock::now_ms(), needs_you });
         std::mem::replace(&mut status.state, KafkaState::Failing)
     }
-}
-
-/// Returns a time in UNIX milliseconds.
-pub fn unix_ms(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

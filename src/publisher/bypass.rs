@@ -124,7 +124,7 @@ impl Bypass {
         published.await.map_err(|_| gone())?
     }
 
-    /// Checks whether Kafka can accept records now. Blocks for at most twice [`PROBE_TIMEOUT`].
+    /// Checks whether Kafka can accept records now. Blocks for at most 1 s.
     ///
     /// # Errors
     /// Kafka cannot accept records, with the reason.

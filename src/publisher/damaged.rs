@@ -1,11 +1,10 @@
 //! Makes a quarantine entry of a corrupted row.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use crate::ops::status::unix_ms;
+use crate::clock;
 use crate::spool::{Damage, QuarantineEntry, Seq};
 
 /// Returns the entry for a row whose events from `from` on were not published, except `found` of them.
@@ -25,13 +24,7 @@ pub(super) fn entry(damage: Damage, from: Seq, found: u64, name: impl Fn(Seq) ->
     if found > 0 {
         let _ = write!(detail, ". {found} of them are in Kafka after all");
     }
-    QuarantineEntry {
-        at_ms: unix_ms(SystemTime::now()),
-        reason: "damaged",
-        detail,
-        query: String::new(),
-        body: damage.bytes,
-    }
+    QuarantineEntry { at_ms: clock::now_ms(), reason: "damaged", detail, query: String::new(), body: damage.bytes }
 }
 
 #[cfg(test)]
@@ -56,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_names_the_numbers_that_the_topic_lacks() {
+    fn the_entry_names_the_missing_numbers() {
         let whole = detail(5, 0, 100);
         assert!(whole.starts_with("bridge_seq 5 to 9 (5 records) were not published: "), "{whole}");
         assert!(!whole.contains("in Kafka"), "{whole}");
@@ -66,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_two_spool_uuids_are_told_apart() {
+    fn the_entry_distinguishes_numbers_of_two_spool_uuids() {
         let both = detail(5, 0, 8);
         assert!(both.starts_with(&format!("bridge_seq 5 to 2 of spool {NEW} (5 records)")), "{both}");
     }

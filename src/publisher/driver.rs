@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 
@@ -17,8 +17,9 @@ use super::kafka::topic::{self, Creation, Topic};
 use super::kafka::verify_reason;
 use super::machine::{Action, Event, Machine, Range, TRANSACTION_MAX_RECORDS};
 use super::{Options, PublisherError};
+use crate::clock;
 use crate::ops::metrics::Metrics;
-use crate::ops::status::{KafkaCell, KafkaState, unix_ms};
+use crate::ops::status::{KafkaCell, KafkaState};
 use crate::pulse::{Abandoned, Pulse};
 use crate::record::Record;
 use crate::spool::{Advance, Batch, Identity, ReadLimit, Reader, Seq, Spool, SpoolError};
@@ -95,7 +96,7 @@ impl From<Abandoned> for PublisherError {
 fn since_ms(identities: &[Identity], watermark: Seq, reader: &Reader) -> Result<Option<i64>, SpoolError> {
     let Some(taken) = identities.first().and_then(Identity::taken_at_ms) else { return Ok(None) };
     let oldest = reader.accepted_at_ms(watermark)?.unwrap_or(taken);
-    Ok(Some(taken.min(oldest).min(unix_ms(SystemTime::now())).saturating_sub(CLOCK_MARGIN_MS).max(0)))
+    Ok(Some(taken.min(oldest).min(clock::now_ms()).saturating_sub(CLOCK_MARGIN_MS).max(0)))
 }
 
 impl Driver {

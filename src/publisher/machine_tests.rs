@@ -17,7 +17,7 @@ fn offsets(partitions: &[(i64, i64)]) -> Event {
     Event::Offsets(offsets.collect())
 }
 
-/// Takes a machine to its first transaction, with `found` in the topic.
+/// Runs a machine up to its first transaction, with `found` in the topic.
 fn ready(machine: &mut Machine, partitions: &[(i64, i64)], found: &[Seq]) {
     assert!(matches!(machine.next(), Action::Connect { .. }));
     machine.on(Event::Connected);
@@ -44,7 +44,7 @@ fn doubt(records: u64) -> Event {
 }
 
 #[test]
-fn a_new_spool_starts_at_the_end_of_the_topic_and_reads_nothing_back() {
+fn a_new_spool_starts_at_the_end_of_the_topic() {
     let mut machine = machine(1, &[]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 500), (7, 9)]));
@@ -54,7 +54,7 @@ fn a_new_spool_starts_at_the_end_of_the_topic_and_reads_nothing_back() {
 }
 
 #[test]
-fn a_spool_of_unknown_age_that_has_accepted_before_it_reached_kafka_reads_the_whole_topic() {
+fn a_used_spool_of_unknown_age_reads_the_whole_topic() {
     let mut machine = machine(1, &[]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(5, 500)]));
@@ -68,15 +68,15 @@ fn a_spool_of_unknown_age_that_has_accepted_before_it_reached_kafka_reads_the_wh
 }
 
 #[test]
-fn a_spool_without_positions_reads_from_the_offsets_of_its_creation() {
+fn a_spool_without_next_offsets_reads_from_its_creation_on() {
     let at = |partition, low, high, start| PartitionOffsets { partition, low, high, start };
     let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], Positions::new());
     machine.on(Event::Connected);
     machine.on(Event::Offsets(vec![at(0, 5, 510, 500), at(1, 0, 90, 90), at(2, 7, 9, 3)]));
     let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     let range = |partition, from, to| Range { partition, from, to };
-    assert_eq!(ranges, [range(0, 500, 510), range(2, 7, 9)], "partition 1 holds nothing that is young enough");
-    // An offset that is stored counts, also where it lies before that time.
+    assert_eq!(ranges, [range(0, 500, 510), range(2, 7, 9)], "partition 1 has no record since the spool's creation");
+    // A stored offset is used, even if it is before that time.
     let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], [(0, 100)].into());
     machine.on(Event::Connected);
     machine.on(Event::Offsets(vec![at(0, 5, 510, 500), at(1, 0, 90, 80)]));
@@ -85,10 +85,10 @@ fn a_spool_without_positions_reads_from_the_offsets_of_its_creation() {
 }
 
 #[test]
-fn a_start_reads_back_from_the_stored_positions_to_the_high_watermarks() {
+fn a_start_reads_from_the_next_offsets_to_the_high_watermarks() {
     let mut machine = machine(10, &[(0, 100), (1, 50), (3, 3)]);
     machine.on(Event::Connected);
-    // 0: read on; 1: removed by retention; 2: a new partition; 3: nothing came since.
+    // Partition 0: new records; 1: removed by retention; 2: a new partition; 3: no new records.
     machine.on(offsets(&[(0, 130), (60, 70), (2, 4), (0, 3)]));
     let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     let ranges: Vec<_> = ranges.iter().map(|range| (range.partition, range.from, range.to)).collect();
@@ -96,7 +96,7 @@ fn a_start_reads_back_from_the_stored_positions_to_the_high_watermarks() {
 }
 
 #[test]
-fn one_offset_beyond_the_end_tells_that_the_topic_was_made_anew_and_all_of_it_is_read() {
+fn a_next_offset_above_the_end_reveals_a_recreated_topic() {
     for ends in [&[(0, 130), (0, 40)][..], &[(0, 130)]] {
         let mut machine = machine(10, &[(0, 100), (1, 50)]);
         ready(&mut machine, &[(0, 100), (0, 50)], &[]);
@@ -106,13 +106,13 @@ fn one_offset_beyond_the_end_tells_that_the_topic_was_made_anew_and_all_of_it_is
         let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
         assert_eq!(ranges[0], Range { partition: 0, from: 0, to: 130 });
         machine.on(Event::ReadBack(machine.nothing_found(Seq::MAX)));
-        // A start after a crash must not go by the old ones.
+        // A start after a crash must not use the old offsets.
         assert!(matches!(machine.next(), Action::Begin { .. }), "{:?}", machine.next());
     }
 }
 
 #[test]
-fn a_record_before_a_known_offset_tells_that_the_topic_was_made_anew_below_the_producer() {
+fn a_record_below_a_known_offset_reveals_a_recreated_topic() {
     let mut machine = machine(10, &[(0, 100), (1, 50)]);
     ready(&mut machine, &[(0, 100), (0, 50)], &[]);
     machine.on(committed(12, &[(1, 2)]));
@@ -120,7 +120,7 @@ fn a_record_before_a_known_offset_tells_that_the_topic_was_made_anew_below_the_p
 }
 
 #[test]
-fn a_spool_without_positions_that_was_used_before_reads_the_whole_topic() {
+fn a_used_spool_without_next_offsets_reads_the_whole_topic() {
     let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], Positions::new());
     machine.on(Event::Connected);
     machine.on(offsets(&[(3, 130)]));
@@ -129,19 +129,19 @@ fn a_spool_without_positions_that_was_used_before_reads_the_whole_topic() {
 }
 
 #[test]
-fn what_was_found_is_skipped_and_then_the_positions_move_on() {
+fn recovered_records_are_skipped_before_the_next_offsets_move() {
     let mut machine = machine(10, &[(0, 100)]);
     ready(&mut machine, &[(0, 130)], &[10, 11, 13]);
     assert!(machine.is_published(11) && machine.is_published(13));
     assert!(!machine.is_published(12) && !machine.is_published(9) && !machine.is_published(14));
     machine.on(committed(12, &[]));
-    assert_eq!(machine.positions()[&0], 100, "13 lies ahead, it must be found again");
+    assert_eq!(machine.positions()[&0], 100, "13 is ahead, so it must be found again");
     machine.on(committed(14, &[(0, 131)]));
     assert_eq!(machine.positions()[&0], 131);
 }
 
 #[test]
-fn any_doubt_throws_the_producer_away_fences_and_reads_back() {
+fn any_unknown_outcome_leads_to_a_fence_and_a_reconciliation() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     machine.on(committed(11, &[(0, 10)]));
@@ -158,7 +158,7 @@ fn any_doubt_throws_the_producer_away_fences_and_reads_back() {
 }
 
 #[test]
-fn failures_back_off_up_to_a_bound_and_success_forgets_them() {
+fn failures_back_off_up_to_a_limit_and_a_success_resets_them() {
     let mut machine = machine(1, &[]);
     let mut waits = Vec::new();
     for _ in 0..12 {
@@ -169,7 +169,7 @@ fn failures_back_off_up_to_a_bound_and_success_forgets_them() {
         }
         assert!(matches!(machine.next(), Action::Connect { .. }));
     }
-    assert_eq!(waits.len(), 11, "the first attempt is made at once");
+    assert_eq!(waits.len(), 11, "the first attempt follows at once");
     assert!(waits.is_sorted());
     assert_eq!((waits[0], *waits.last().unwrap()), (BACKOFF_MIN, BACKOFF_MAX));
     ready(&mut machine, &[(0, 0)], &[]);
@@ -178,7 +178,7 @@ fn failures_back_off_up_to_a_bound_and_success_forgets_them() {
 }
 
 #[test]
-fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
+fn a_spool_behind_the_topic_takes_a_new_identity() {
     let mut machine = machine(10, &[(0, 100)]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
@@ -191,7 +191,7 @@ fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
     machine.on(Event::ReadBack(found));
     assert_eq!(machine.next(), Action::Renew { first_seq: 20 });
     machine.on(Event::Renewed(vec![identity(1, UUID), identity(20, NEW)]));
-    // The rest of the old range goes out under the old name, its numbers are its own.
+    // The rest of the old range is published under the old identity.
     assert_eq!(machine.next(), Action::Connect { spool: UUID });
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
@@ -200,7 +200,7 @@ fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
     for seq in (10..15).chain(20..40) {
         found.note(UUID, seq, 0);
     }
-    assert!(found.foreign_from().is_none(), "the old name's later numbers are known");
+    assert!(found.foreign_from().is_none(), "later numbers of the old identity are known");
     machine.on(Event::ReadBack(found));
     machine.on(Event::Done);
     assert!(matches!(machine.next(), Action::Publish { from: 10, below: 20, .. }));
@@ -212,7 +212,7 @@ fn a_spool_behind_the_topic_takes_a_new_identity_for_what_it_gave_out_since() {
 }
 
 #[test]
-fn a_refused_record_is_found_by_halving_and_quarantined_alone() {
+fn a_poison_record_is_found_by_halving_and_quarantined_alone() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     let poison = 700;
@@ -244,7 +244,7 @@ fn a_refused_record_is_found_by_halving_and_quarantined_alone() {
 }
 
 #[test]
-fn a_refused_record_that_the_topic_holds_after_all_is_not_quarantined() {
+fn a_poison_record_that_the_topic_has_is_not_quarantined() {
     let mut machine = machine(5, &[(0, 10)]);
     ready(&mut machine, &[(0, 10)], &[]);
     let reason = Refusal { reason: "kafka_invalid", detail: String::new() };
@@ -255,7 +255,7 @@ fn a_refused_record_that_the_topic_holds_after_all_is_not_quarantined() {
 }
 
 #[test]
-fn a_transaction_that_times_out_is_tried_smaller_down_to_one_record_and_grows_again() {
+fn a_transaction_shrinks_after_timeouts_and_grows_again() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     for _ in 0..5 {
@@ -277,7 +277,7 @@ fn a_transaction_that_times_out_is_tried_smaller_down_to_one_record_and_grows_ag
 }
 
 #[test]
-fn a_number_that_a_copy_of_the_spool_used_first_is_given_up_with_all_behind_it() {
+fn numbers_used_by_a_copy_get_a_new_identity() {
     let mut machine = machine(10, &[(0, 100)]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
@@ -293,10 +293,10 @@ fn a_number_that_a_copy_of_the_spool_used_first_is_given_up_with_all_behind_it()
     assert_eq!(machine.next(), Action::Renew { first_seq: 14 });
 }
 
-/// A late commit has put records ahead of the watermark into the topic. Were positions behind them
-/// stored before the watermark has passed them, the start after a crash would not find them.
+/// A late commit has published records ahead of the published sequence. If offsets after them were stored before the
+/// published sequence has passed them, the start after a crash would not find them.
 #[test]
-fn positions_stay_before_what_was_found_ahead_until_the_watermark_has_passed_it() {
+fn next_offsets_stay_before_unpassed_recovered_records() {
     let mut machine = machine(1, &[(0, 10), (1, 10)]);
     ready(&mut machine, &[(0, 50), (0, 50)], &[100]);
     machine.on(committed(64, &[(0, 60)]));
@@ -306,7 +306,7 @@ fn positions_stay_before_what_was_found_ahead_until_the_watermark_has_passed_it(
 }
 
 #[test]
-fn what_asks_for_a_new_identity_is_found_again_where_taking_it_failed() {
+fn the_reason_for_a_new_identity_is_found_again_after_a_failure() {
     let mut machine = machine(10, &[(0, 100)]);
     for _ in 0..2 {
         machine.on(Event::Connected);

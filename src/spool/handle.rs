@@ -31,7 +31,8 @@ use super::store::reader::Reader;
 use super::store::schema::migrate;
 use super::store::state::rename_unused;
 use super::terms::{Advance, DedupUsage, Identity, Positions, Progress, Seq, Usage};
-use super::writer::{Writer, unix_ms};
+use super::writer::Writer;
+use crate::clock;
 use crate::pulse::Pulse;
 
 /// Why entries stay in quarantine. Nothing was changed, unless stated otherwise.
@@ -306,7 +307,7 @@ impl WriterHandle {
 fn load_window(connection: &Connection, window: Duration, next_seq: Seq) -> rusqlite::Result<Dedup> {
     let mut dedup = Dedup::new(window);
     store::dedup::remove_from(connection, next_seq)?;
-    store::dedup::load(connection, dedup.load_bounds(), unix_ms(), |loaded| dedup.load(&loaded))?;
+    store::dedup::load(connection, dedup.load_bounds(), clock::now_ms(), |loaded| dedup.load(&loaded))?;
     dedup.expire();
     Ok(dedup)
 }

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_about_requests_and_lines_of_dependencies_are_by_strangers() {
+    fn lines_about_requests_and_of_libraries_use_the_budget() {
         for target in ["recall_bridge::ingest::handler", "recall_bridge::tls::listener", "actix_http::h1", "mio", "h2"]
         {
             assert!(is_caused_by_peers(target), "{target}");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_is_a_burst_and_then_so_many_bytes_a_second() {
+    fn the_budget_is_a_burst_and_then_a_rate() {
         let (budget, start) = (Budget::default(), Instant::now());
         let lines = |from: u64, seconds: u64| {
             let steps = (from * 100..(from + seconds) * 100).map(|step| start + Duration::from_millis(step * 10));

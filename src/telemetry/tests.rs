@@ -11,7 +11,7 @@ fn written(filter: &str, format: LogFormat, log: impl FnOnce()) -> String {
 }
 
 #[test]
-fn a_json_line_has_its_fields_beside_time_level_target_and_message() {
+fn a_json_line_has_its_fields_time_level_target_and_message() {
     let line = written("info", LogFormat::Json, || {
         tracing::warn!(target: "recall_bridge", depth = 7, "the spool fills");
     });
@@ -26,7 +26,7 @@ fn a_json_line_has_its_fields_beside_time_level_target_and_message() {
 }
 
 #[test]
-fn a_text_line_has_no_escape_codes_off_a_terminal_and_no_others_on_one() {
+fn a_text_line_contains_no_unsafe_characters() {
     let line = written("info", LogFormat::Text, || {
         tracing::info!(port = 8080, account = "\u{1b}[2J\u{202e}x\ny", "listening");
     });
@@ -35,7 +35,7 @@ fn a_text_line_has_no_escape_codes_off_a_terminal_and_no_others_on_one() {
 }
 
 #[test]
-fn the_filter_holds() {
+fn the_filter_selects_lines_by_target_and_level() {
     let line = written("warn,loud=debug", LogFormat::Json, || {
         tracing::info!("unheard");
         tracing::debug!(target: "loud", "heard");
@@ -44,10 +44,10 @@ fn the_filter_holds() {
 }
 
 #[test]
-fn what_librdkafkas_wrapper_logs_comes_out_with_its_own_target() {
+fn lines_of_libraries_keep_their_target() {
     use rdkafka::ClientContext;
 
-    // Also what connects the `log` crate; the lines go to this thread's subscriber.
+    // This also connects the `log` crate; the lines go to this thread's subscriber.
     init("info", LogFormat::Json).unwrap();
     let line = written("info", LogFormat::Json, || {
         rdkafka::client::DefaultClientContext.error(rdkafka::error::KafkaError::Canceled, "all brokers down");
@@ -62,14 +62,14 @@ fn what_librdkafkas_wrapper_logs_comes_out_with_its_own_target() {
 }
 
 #[test]
-fn starting_twice_does_no_harm() {
+fn a_second_start_changes_nothing() {
     init("info", LogFormat::Json).unwrap();
     init("info", LogFormat::Text).unwrap();
     assert!(init("a=b=c", LogFormat::Json).is_err());
 }
 
 #[test]
-fn long_fields_are_cut_with_a_word_about_it_and_a_line_stays_within_its_bound() {
+fn long_fields_are_cut_and_marked() {
     for unit in ["x", "公", "\u{1b}", "\"", "\u{e0041}"] {
         let long = unit.repeat(65_000);
         let line = written("info", LogFormat::Json, || {
@@ -82,7 +82,7 @@ fn long_fields_are_cut_with_a_word_about_it_and_a_line_stays_within_its_bound() 
 }
 
 #[test]
-fn lines_that_strangers_cause_share_one_budget_and_leave_the_others_their_room() {
+fn lines_caused_by_peers_share_one_budget() {
     let lines = written("trace", LogFormat::Json, || {
         for _ in 0..2000 {
             tracing::error!(target: "actix_http::h1::dispatcher", query = "x".repeat(500), "a bad head");
@@ -95,11 +95,11 @@ fn lines_that_strangers_cause_share_one_budget_and_leave_the_others_their_room()
 }
 
 #[test]
-fn lines_beyond_the_buffer_are_counted_and_told_when_lines_flow_again() {
+fn lost_lines_are_counted_and_reported() {
     let form = Form::new(LogFormat::Json, false);
     let (mut reader, writer) = std::io::pipe().unwrap();
     let sink = Sink::start(form, writer).unwrap();
-    // A pipe holds 64 KiB: the thread stands still, and the one that logs does not.
+    // A pipe holds 64 KiB: the writer blocks, and the logging thread does not.
     for number in 0..3000 {
         sink.push(format!("{number} {}\n", "x".repeat(1000)).into_bytes(), false);
     }
@@ -116,7 +116,7 @@ fn lines_beyond_the_buffer_are_counted_and_told_when_lines_flow_again() {
 }
 
 #[test]
-fn a_reader_that_is_gone_costs_lines_and_nothing_else() {
+fn a_closed_pipe_loses_lines_and_nothing_else() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let sink = Sink::start(Form::new(LogFormat::Json, false), writer).unwrap();

@@ -69,7 +69,7 @@ impl Listener {
         self.begun.fetch_add(1, Relaxed);
     }
 
-    /// Counts a failed handshake, and logs the reason within [`FAILURES_LOGGED`].
+    /// Counts a failed handshake, and logs the reason of the first 100, then of every 100th.
     pub fn note_failed(&self, peer: IpAddr, error: &std::io::Error) {
         let failed = self.failed.fetch_add(1, Relaxed) + 1;
         if failed > FAILURES_LOGGED && !failed.is_multiple_of(FAILURES_LOGGED) {

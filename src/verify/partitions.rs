@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_that_of_java() {
+    fn the_hash_equals_kafkas_java_hash() {
         // From Kafka's own tests (UtilsTest.testMurmur2).
         for (text, hash) in [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)]
         {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_may_move_when_partitions_are_added_and_is_found_where_it_does_not_belong() {
+    fn an_account_may_move_only_when_partitions_are_added() {
         let hash = murmur2(b"#TOA#_1") & 0x7fff_ffff;
         let (before, after) = (hash % 4, hash % 7);
         assert_ne!(before, after);

@@ -18,13 +18,11 @@ fn root() -> &'static Path {
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let is_source = path.extension().is_some_and(|extension| extension == "rs");
+        let is_test = path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"));
         if path.is_dir() {
             sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !name.ends_with("tests.rs")
-            && !path.components().any(is_tests)
-        {
+        } else if is_source && !is_test && !path.components().any(is_tests) {
             found.push(path);
         }
     }

@@ -1,7 +1,6 @@
 //! `requeue` and `drop`. If the node runs, it makes the change on request; otherwise this process makes it.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
 use anyhow::anyhow;
 use clap::error::ErrorKind;
@@ -10,11 +9,11 @@ use serde_json::json;
 use super::Opened;
 use super::read::Lines;
 use super::select::{FilterArgs, each_match, quoted};
+use crate::clock;
 use crate::commands::output::{Output, note};
 use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
 use crate::control;
-use crate::ops::status::unix_ms;
 use crate::quarantine::view::{entries, plain};
 use crate::quarantine::{Action, Changed, Done, change};
 use crate::spool::{Options, QuarantineId, Spool, SpoolError};
@@ -136,7 +135,7 @@ fn alter(
     let mut result = Ok(());
     for some in ids.chunks(control::REQUEST_MAX_IDS) {
         let some = some.iter().copied().collect();
-        match change(&spool, &reader, action, &some, unix_ms(SystemTime::now())) {
+        match change(&spool, &reader, action, &some, clock::now_ms()) {
             Ok(changed) => each(changed),
             Err(error) => {
                 result = Err(error);

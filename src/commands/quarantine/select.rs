@@ -1,10 +1,8 @@
 //! Selects entries by the filter of a command line.
 
-use std::time::SystemTime;
-
 use jiff::Timestamp;
 
-use crate::ops::status::unix_ms;
+use crate::clock;
 use crate::quarantine::Filter;
 use crate::quarantine::view::time;
 use crate::spool::{QuarantineId, Reader, SpoolError, StoredEntry};
@@ -99,7 +97,7 @@ fn since(text: &str) -> Result<i64, String> {
         _ => return Err(help()),
     };
     let count: u32 = text[..text.len() - 1].parse().map_err(|_| help())?;
-    Ok(unix_ms(SystemTime::now()).saturating_sub(i64::from(count) * seconds * 1000))
+    Ok(clock::now_ms().saturating_sub(i64::from(count) * seconds * 1000))
 }
 
 #[cfg(test)]
@@ -109,7 +107,7 @@ mod tests {
     #[test]
     fn a_time_or_a_period_is_parsed() {
         assert_eq!(since("1970-01-01T00:00:01.5Z"), Ok(1500));
-        let now = unix_ms(SystemTime::now());
+        let now = clock::now_ms();
         for (text, ago) in [("90s", 90_000), ("30m", 1_800_000), ("24h", 86_400_000), ("7d", 604_800_000)] {
             let since = since(text).unwrap();
             assert!((now - ago..now - ago + 60_000).contains(&since), "{text}");

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
 
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::clock;
 use crate::commands::output::Output;
 use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
-use crate::ops::status::unix_ms;
 use crate::quarantine::view::{entries, plain, time};
 use crate::spool::{Facts, Hold, Positions, Reader, Seq, Tallies, Tally};
 
@@ -72,7 +71,7 @@ impl Status {
 }
 
 fn report(config: &SpoolConfig, facts: Facts, running: bool) -> Report {
-    let age_ms = facts.oldest_accepted_at_ms.map_or(0, |at| (unix_ms(SystemTime::now()) - at).max(0));
+    let age_ms = facts.oldest_accepted_at_ms.map_or(0, |at| (clock::now_ms() - at).max(0));
     let sum = |of: fn(&Tally) -> u64| facts.quarantine.values().map(of).sum();
     let name = |identity: &crate::spool::Identity| Name { bridge_spool: identity.uuid, first_seq: identity.first_seq };
     #[expect(clippy::cast_precision_loss, reason = "an age, for display")]

@@ -77,7 +77,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_field_and_header_that_is_wrong_or_missing_is_named() {
+    fn every_invalid_or_missing_field_and_header_is_named() {
         let sound = record(1, "a", 0);
         assert_eq!(check(&sound), Ok(()));
         for (pointer, wrong, says) in [

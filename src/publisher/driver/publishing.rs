@@ -1,10 +1,11 @@
 //! The driver's actions on records: publish them, or move them to quarantine.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged, split_error};
+use crate::clock;
 use crate::ops::metrics::TransactionResult;
-use crate::ops::status::{KafkaState, unix_ms};
+use crate::ops::status::KafkaState;
 use crate::publisher::PublisherError;
 use crate::publisher::kafka::errors::Trouble;
 use crate::publisher::kafka::producer::PublishError;
@@ -24,7 +25,7 @@ impl Driver {
         };
         let body = batch.events().next().map(|(_, event)| event.to_vec()).unwrap_or_default();
         let entry = QuarantineEntry {
-            at_ms: unix_ms(SystemTime::now()),
+            at_ms: clock::now_ms(),
             reason: refusal.reason,
             detail: refusal.detail,
             query: String::new(),
@@ -113,7 +114,7 @@ impl Driver {
                 self.slowness.took(started.elapsed());
                 self.metrics.kafka_transaction_seconds.observe(started.elapsed().as_secs_f64());
                 self.metrics.count_transaction(TransactionResult::Committed);
-                let now = unix_ms(SystemTime::now());
+                let now = clock::now_ms();
                 for time in times {
                     self.metrics.publish_lag_seconds.observe(Duration::from_millis(now.abs_diff(time)).as_secs_f64());
                 }

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_outweighs_what_follows_from_it() {
+    fn a_specific_error_outweighs_a_general_one() {
         let client_error = |code, reason: &str| ClientError::new(&KafkaError::Global(code), reason);
         let refused = client_error(RDKafkaErrorCode::Authentication, "SASL authentication\n error");
         let broken = client_error(RDKafkaErrorCode::BrokerTransportFailure, "Disconnected");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_after_the_handshake_is_a_refusal() {
+    fn an_alert_after_the_handshake_is_an_authentication_error() {
         let reason = "SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116";
         let client_error = ClientError::new(&KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), reason);
         assert_eq!(client_error.kind, "authentication");

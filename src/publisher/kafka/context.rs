@@ -76,7 +76,7 @@ impl Context {
         }
     }
 
-    /// Returns the most informative error since the last call.
+    /// Returns the most informative client error since the last call.
     pub(in crate::publisher) fn take_client_error(&self) -> Option<ClientError> {
         self.client_error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_retrying_cannot_end_names_what_to_change() {
+    fn errors_without_a_retry_name_the_setting_to_change() {
         let publishing = |code| Trouble::new(PUBLISHING, &KafkaError::MessageProduction(code));
         for code in [76, 43, 42, 35] {
             let trouble = publishing(rdkafka::types::RDKafkaErrorCode::from(code_of(code)));

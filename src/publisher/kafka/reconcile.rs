@@ -192,7 +192,7 @@ mod tests {
 
     /// librdkafka aborts the process if partitions are unassigned twice at the same time.
     #[test]
-    fn a_reading_that_is_given_up_at_any_step_ends_nothing_but_itself() {
+    fn a_cancelled_reconciliation_does_not_abort_the_process() {
         let kafka = MockCluster::new(1).expect("a mock cluster");
         kafka.create_topic("recalls", 6, 1).expect("a topic");
         let mut config = ClientConfig::new();

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_broker_is_read_from_librdkafkas_sentence() {
+    fn the_broker_is_parsed_from_librdkafkas_text() {
         let said = |broker: &str| format!("sasl_{broker}: SSL handshake failed: {NOT_VERIFIED}");
         assert_eq!(broker(&said("ssl://kafka-1.local:9093/bootstrap")), Some(("kafka-1.local", 9093)));
         assert_eq!(broker(&said("ssl://[::1]:19093/1")), Some(("::1", 19093)));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_answers_the_sentence_stays_as_it_was() {
+    fn the_text_stays_unchanged_without_a_response() {
         let text = format!("ssl://127.0.0.1:1/bootstrap: {NOT_VERIFIED}");
         let trouble = Trouble { kind: "authentication", doing: "connecting to Kafka", text };
         assert_eq!(explain(&ClientConfig::new(), trouble.clone()), trouble);

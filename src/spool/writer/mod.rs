@@ -6,7 +6,7 @@ mod file;
 mod take_out;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
@@ -21,6 +21,8 @@ use super::store::lock::DirectoryLock;
 use super::store::state::StoredState;
 use super::store::{self, rows};
 use super::terms::{Advance, Seq};
+
+use crate::clock;
 
 /// After a commit of at least this many webhooks, the next commit starts at the earliest [`PACE`] after the start of
 /// this one. A commit costs nearly the same for few and for many webhooks: with 128 connections this saves a sixth of
@@ -206,7 +208,7 @@ impl Writer {
         } else {
             self.transact(|writer, tx| {
                 if group.events > 0 {
-                    let now = unix_ms();
+                    let now = clock::now_ms();
                     // Read inside the transaction: opening the file again may have changed them.
                     let (first_seq, through) = (writer.next_seq, writer.bytes_through + bytes);
                     rows::insert_group(tx, first_seq, group, now, through)?;
@@ -388,9 +390,4 @@ impl Writer {
         }
         Ok(effect)
     }
-}
-
-pub(super) fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::{Effect, Writer, unix_ms};
+use super::{Effect, Writer};
+use crate::clock;
 use crate::spool::error::SpoolError;
 use crate::spool::group::Group;
 use crate::spool::quarantine::{self, QuarantineId};
@@ -40,7 +41,7 @@ impl Writer {
         let committed = self.attempt(|writer, tx| {
             left = store::quarantine::take_out(tx, ids)?;
             if left.is_some() && group.events > 0 {
-                rows::insert_group(tx, writer.next_seq, &group, unix_ms(), writer.bytes_through + bytes)?;
+                rows::insert_group(tx, writer.next_seq, &group, clock::now_ms(), writer.bytes_through + bytes)?;
             }
             Ok(Effect { removable: writer.removable, ..Effect::default() })
         })?;
