@@ -1,8 +1,8 @@
-//! What is wrong with a configuration: all of it at once.
+//! The errors of a configuration, collected and reported at once.
 
 use std::fmt;
 
-/// One thing that is wrong: the variable, the problem, the way out.
+/// An error of a configuration: the variable, the problem, the fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     name: String,
@@ -11,27 +11,27 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A error of the variable `name`. Neither text may hold a secret.
+    /// An error of the variable `name`. No text may contain a secret.
     pub fn new(name: impl Into<String>, problem: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { name: name.into(), problem: problem.into(), fix: fix.into() }
     }
 
-    /// A name or a value that is no text.
+    /// An error for a name or a value that is not text.
     pub(super) fn not_utf8(name: &str) -> Self {
-        Self::new(name, "is not UTF-8", "write its name and its value as UTF-8 text")
+        Self::new(name, "is not UTF-8", "write name and value as UTF-8 text")
     }
 
-    /// The variable it is about.
+    /// The variable.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What is wrong.
+    /// The problem.
     pub fn problem(&self) -> &str {
         &self.problem
     }
 
-    /// What to do about it.
+    /// The fix.
     pub fn fix(&self) -> &str {
         &self.fix
     }
@@ -43,32 +43,32 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Every error of one load, in the order of the documentation's table. One line each when shown.
+/// All errors of a configuration, in the order of the README's table. `Display` writes one line for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// Adds one.
+    /// Adds an error.
     pub fn push(&mut self, error: ConfigError) {
         self.0.push(error);
     }
 
-    /// All of them.
+    /// Iterates over the errors.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.0.iter()
     }
 
-    /// How many.
+    /// The number of errors.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no errors.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether one of them is about the variable `name`.
+    /// Whether an error concerns the variable `name`.
     pub fn concern(&self, name: &str) -> bool {
         self.0.iter().any(|error| error.name == name)
     }

@@ -1,4 +1,4 @@
-//! From the environment to a [`Config`], or to everything that is wrong with it.
+//! Reads the environment into a [`Config`], or returns all its errors.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,19 +11,19 @@ use super::values::Reader;
 use super::variables::{BRIDGE, Raw};
 
 impl Config {
-    /// Reads this process's environment; see [`Config::load`].
+    /// Reads the environment of this process; see [`Config::load`].
     ///
     /// # Errors
-    /// Everything that is wrong; a value of ours that is not UTF-8 is an error too.
+    /// All errors. A variable of the bridge that is not UTF-8 is an error too.
     pub fn from_env() -> Result<Self, ConfigErrors> {
         Self::from_os(std::env::vars_os())
     }
 
-    /// The same for a command that does not need all that is required: each of `spare` stands in
-    /// for a variable that is not set, where no file of it is named either.
+    /// Like [`Config::from_env`], for a command that does not need all required variables. `spare` has substitutes. A
+    /// substitute is used if neither the variable nor its `_FILE` variable is set.
     ///
     /// # Errors
-    /// Everything that is wrong with what is set.
+    /// All errors of the set variables.
     pub fn from_env_with(spare: &[(&str, &str)]) -> Result<Self, ConfigErrors> {
         let is_set = |name: String| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let missing = spare.iter().filter(|(name, _)| !is_set((*name).to_owned()) && !is_set(format!("{name}_FILE")));
@@ -48,12 +48,11 @@ impl Config {
         Self::load_after(readable.into_iter(), errors)
     }
 
-    /// Checks the variables given. Names without our prefixes are not looked at, nor are those
-    /// that Kubernetes injects for a Service, those of Kafka's own scripts, nor `BRIDGE_TEST_…`; an empty value counts as not
-    /// set.
+    /// Reads the given variables. It ignores names without the prefixes `BRIDGE_` and `KAFKA_`, names that Kubernetes
+    /// injects for a Service, those of Kafka's scripts, and `BRIDGE_TEST_…`. An empty value counts as not set.
     ///
     /// # Errors
-    /// Everything that is wrong, in one go.
+    /// All errors at once.
     pub fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
         Self::load_after(vars, ConfigErrors::default())
     }
@@ -78,8 +77,8 @@ impl Config {
         ignored.sort();
 
         let raw: Raw = envy::prefixed(BRIDGE).from_iter(bridge).unwrap_or_else(|error| {
-            // Impossible while every field is an optional string; reported all the same.
-            errors.push(ConfigError::new(format!("{BRIDGE}*"), error.to_string(), "report this"));
+            // Impossible while every field is an optional string.
+            errors.push(ConfigError::new(format!("{BRIDGE}*"), error.to_string(), "report this as a defect"));
             Raw::default()
         });
         let config = read(kafka, Reader::new(&raw, errors))?;

@@ -1,8 +1,8 @@
-//! The configuration: the environment, checked as a whole before anything starts.
+//! The configuration: reads the environment and checks it completely before the bridge starts.
 //!
-//! `BRIDGE_…` variables are the bridge's own, `KAFKA_X_Y` becomes librdkafka's property `x.y`
-//! (names, units and ranges: librdkafka's `CONFIGURATION.md`). An empty value counts as not set.
-//! [`Config::load`] reports every error in one go, and never shows a secret.
+//! `BRIDGE_…` variables belong to the bridge. `KAFKA_X_Y` becomes librdkafka's property `x.y` (names, units and
+//! ranges: librdkafka's `CONFIGURATION.md`). An empty value counts as not set. [`Config::load`] reports all errors at
+//! once, and never shows a secret.
 
 mod choices;
 mod errors;

@@ -1,4 +1,4 @@
-//! Reads every variable of the table into the configuration.
+//! Converts every variable of the table into the configuration.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use super::variables::{
 };
 use crate::webhook::Apps;
 
-/// Reads everything. `None` only if there are errors; a bad value is then replaced by its default.
+/// Reads all variables. A default replaces an invalid value, so that reading continues and finds all errors.
 pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result<Config, ConfigErrors> {
     let (apps, allow_unsigned) = read_apps(&mut r);
     let apps_file = r.file(APPS_FILE);
@@ -35,7 +35,7 @@ pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result
     let deliveries = [Delivery::ExactlyOnce, Delivery::AtLeastOnce].map(|it| (it.as_str(), it));
     let formats = [LogFormat::Json, LogFormat::Text].map(|it| (it.as_str(), it));
     let config = Config {
-        // Replaced below: missing apps must not keep the rest from being checked.
+        // Replaced below: the other variables are checked also without apps.
         apps: Apps::default(),
         apps_file,
         allow_unsigned,
@@ -73,7 +73,7 @@ pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result
     }
 }
 
-/// The apps, and whether they may do without a token.
+/// Reads the apps, and whether an app without a token is allowed.
 fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
     let (direct, file) = (r.text(APPS), r.text(APPS_FILE));
     let apps = direct_or_file((APPS.name, direct), (APPS_FILE.name, file), &mut r.errors);
@@ -81,7 +81,7 @@ fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
         let fix = "list your apps as sdkappid:token, separated by commas, or name a file of them in BRIDGE_APPS_FILE";
         r.errors.push(ConfigError::new(APPS.name, "is not set", fix));
     }
-    // Secret, and without a default.
+    // The value is secret and has no default.
     r.record(APPS, HIDDEN.to_owned(), false);
     let allow_unsigned = r.flag(ALLOW_UNSIGNED);
 
@@ -89,14 +89,14 @@ fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
     let name = if file { APPS_FILE.name } else { APPS.name };
     let apps = apps.and_then(|text| match Apps::parse(text.expose(), allow_unsigned) {
         Ok(apps) if apps.has_placeholder() => {
-            let problem = "holds the placeholder change-me as a token";
-            r.errors.push(ConfigError::new(name, problem, "set the token that the vendor's console shows"));
+            let problem = "contains the placeholder change-me as a token";
+            r.errors.push(ConfigError::new(name, problem, "set the token of the vendor's console"));
             None
         }
         Ok(apps) => Some(apps),
         Err(errors) => {
             for error in errors {
-                // A error of an entry says what is wrong and, behind the semicolon, the fix.
+                // The text of an error is the problem, a semicolon, and the fix.
                 let text = error.to_string();
                 let (problem, fix) = text.split_once("; ").unwrap_or((&text, "correct the entry"));
                 r.errors.push(ConfigError::new(name, problem, fix));
@@ -107,19 +107,19 @@ fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
     (apps, allow_unsigned)
 }
 
-/// Operations are never served on the webhook listener.
+/// The two listeners need different ports.
 fn refuse_same_port(listen: SocketAddr, ops: SocketAddr, errors: &mut ConfigErrors) {
     let ips_meet = listen.ip() == ops.ip() || listen.ip().is_unspecified() || ops.ip().is_unspecified();
     if listen.port() != 0 && listen.port() == ops.port() && ips_meet {
         errors.push(ConfigError::new(
             "BRIDGE_OPS_LISTEN",
-            format!("{ops} is the webhook listener's too ({listen})"),
-            "give each a port of its own",
+            format!("{ops} conflicts with the webhook listener ({listen})"),
+            "give each listener its own port",
         ));
     }
 }
 
-/// The properties, with the secrets that stand in files put in their places.
+/// Reads the properties. Secrets are read from their files first.
 fn read_kafka(mut vars: BTreeMap<String, String>, errors: &mut ConfigErrors) -> KafkaProperties {
     for (file_name, property) in FROM_FILE {
         let Some(path) = vars.remove(*file_name) else {

@@ -1,4 +1,4 @@
-//! Values that may be used but never shown, and the files they are read from.
+//! Secret values, and the files that contain them.
 
 use std::fmt;
 use std::fs::File;
@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 
 use super::errors::{ConfigError, ConfigErrors};
 
-/// What stands in for a secret wherever a value is shown.
+/// Replaces a secret in all output.
 pub(super) const HIDDEN: &str = "***";
 
-/// A secret's file is a few lines; the bound keeps a wrong path (`/dev/zero`) from eating memory.
+/// The maximum size of a secret's file. The limit protects the memory from a wrong path (`/dev/zero`).
 const MAX_SECRET_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A text that its `Debug` and `Display` never print, and that is overwritten when it is dropped.
+/// A secret text. `Debug` and `Display` do not print it, and dropping overwrites it.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -25,7 +25,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -43,25 +43,25 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Reads a secret from a file: UTF-8, at most 1 MiB, one trailing line end stripped.
+/// Reads a secret from a file: UTF-8, at most 1 MiB inclusive. One line end at the end is removed.
 ///
-/// `name` is the variable that named the file; it is what the error is about.
+/// `name` is the variable with the path; the error names it.
 ///
 /// # Errors
-/// One error when the file cannot be read, is empty, too large or not UTF-8.
+/// The file cannot be read, is empty, too large or not UTF-8.
 pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, ConfigError> {
     let refused = |why: &str, fix: &str| ConfigError::new(name, format!("{} {why}", path.display()), fix);
     let unreadable =
-        |error: std::io::Error| refused(&format!("cannot be read: {error}"), "name a file that this process may read");
+        |error: std::io::Error| refused(&format!("cannot be read: {error}"), "name a file that this process can read");
 
-    // Of the size that it will have: a buffer that grows leaves copies behind.
+    // Allocates the final size: a growing buffer would leave copies of the secret in memory.
     let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len().min(MAX_SECRET_FILE_BYTES));
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 64));
     File::open(path)
         .and_then(|file| file.take(MAX_SECRET_FILE_BYTES + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_SECRET_FILE_BYTES) {
-        return Err(refused("is larger than 1 MiB", "name the secret's own file"));
+        return Err(refused("is larger than 1 MiB", "name a file that contains only the secret"));
     }
     let text = String::from_utf8(std::mem::take(&mut *bytes));
     let mut text = text.map_err(|_| refused("is not UTF-8", "write the file as UTF-8 text")).map(Zeroizing::new)?;
@@ -77,9 +77,7 @@ pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, ConfigError> 
     Ok(Secret(text))
 }
 
-/// The value of `name`, from itself or from the file that `file_name` names.
-///
-/// Both set is an error: which of the two was meant cannot be known.
+/// Returns the value of `name`, or the content of the file in `file_name`. Setting both is an error.
 pub(super) fn direct_or_file(
     (name, value): (&str, Option<&str>),
     (file_name, path): (&str, Option<&str>),

@@ -1,4 +1,4 @@
-//! The few variables of commands that look into a spool: they need no apps and no Kafka.
+//! The variables of commands that read a spool. These commands need no apps and no Kafka.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,23 +10,22 @@ use super::variables::{QUARANTINE_MAX_BYTES, Raw, SPOOL_DIR, SPOOL_MAX_BYTES, Va
 
 const OF_SPOOL: [&Variable; 3] = [SPOOL_DIR, SPOOL_MAX_BYTES, QUARANTINE_MAX_BYTES];
 
-/// Where the spool is, and its bounds.
+/// The directory of the spool, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolConfig {
     /// The directory (`BRIDGE_SPOOL_DIR`).
     pub dir: PathBuf,
-    /// The bound of unpublished payload, in bytes (`BRIDGE_SPOOL_MAX_BYTES`).
+    /// The limit of unpublished payload, in bytes (`BRIDGE_SPOOL_MAX_BYTES`).
     pub max_bytes: u64,
-    /// The bound of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
+    /// The limit of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
     pub quarantine_max_bytes: u64,
 }
 
 impl SpoolConfig {
-    /// Reads this process's environment; `dir`, where it is given, stands for `BRIDGE_SPOOL_DIR`.
+    /// Reads the environment of this process. `dir`, if given, replaces `BRIDGE_SPOOL_DIR`.
     ///
     /// # Errors
-    /// What is wrong with these variables; a `BRIDGE_` name that there is not is an error, too, as
-    /// it may be one of them, mistyped.
+    /// All errors of these variables. An unknown `BRIDGE_` name is an error too: it can be a misspelled one of them.
     pub fn from_env(dir: Option<PathBuf>) -> Result<Self, ConfigErrors> {
         Self::from_os(std::env::vars_os(), dir)
     }
@@ -47,7 +46,7 @@ impl SpoolConfig {
                 _ => continue,
             };
             match value.into_string() {
-                // It is replaced.
+                // `dir` replaces it.
                 Ok(_) if dir.is_some() && variable.name == SPOOL_DIR.name => {}
                 Ok(value) => raw.set(variable, value),
                 Err(_) => errors.push(ConfigError::not_utf8(&name)),
@@ -62,7 +61,7 @@ impl SpoolConfig {
     }
 }
 
-/// The settings of a spool alone.
+/// Reads the settings of the spool.
 pub(super) fn read_spool(r: &mut Reader<'_>) -> SpoolConfig {
     SpoolConfig {
         dir: r.checked(SPOOL_DIR, |text| Ok(text.to_owned())).into(),

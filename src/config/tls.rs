@@ -1,4 +1,4 @@
-//! `BRIDGE_TLS_…`: the files, and what stood in them when they were checked.
+//! Reads `BRIDGE_TLS_…`: the paths of the files and their content.
 
 use super::errors::ConfigError;
 use super::values::Reader;
@@ -8,13 +8,13 @@ use crate::tls::{Files, Material};
 /// TLS on the webhook listener.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// The files, to be read again on SIGHUP.
+    /// The files; SIGHUP reads them again.
     pub files: Files,
-    /// What stood in them.
+    /// The content of the files.
     pub material: Material,
 }
 
-/// Reads names and files. `None` without TLS, or if something is wrong.
+/// Reads paths and files. Returns `None` without TLS, or after an error.
 pub(super) fn read_tls(r: &mut Reader<'_>) -> Option<Tls> {
     let [cert, key, client_ca] = [TLS_CERT, TLS_KEY, TLS_CLIENT_CA].map(|variable| r.file(variable));
     let (cert, key) = match (cert, key) {
@@ -22,7 +22,7 @@ pub(super) fn read_tls(r: &mut Reader<'_>) -> Option<Tls> {
         (None, None) => {
             if client_ca.is_some() {
                 let fix = "name a certificate in BRIDGE_TLS_CERT and its key in BRIDGE_TLS_KEY, or remove it";
-                let problem = "is set, but no TLS without BRIDGE_TLS_CERT and BRIDGE_TLS_KEY";
+                let problem = "is set without BRIDGE_TLS_CERT and BRIDGE_TLS_KEY";
                 r.errors.push(ConfigError::new(TLS_CLIENT_CA.name, problem, fix));
             }
             return None;

@@ -1,10 +1,10 @@
-//! How errors are reported, and what counts as not set.
+//! Tests of the reported errors, and of empty values.
 
 use super::{error_of, load, load_only};
 use crate::config::ConfigError;
 
 #[test]
-fn a_fault_names_the_variable_what_is_wrong_and_the_fix() {
+fn an_error_names_the_variable_the_problem_and_the_fix() {
     assert_eq!(
         error_of("BRIDGE_MAX_BODY_BYTES", "64k"),
         "BRIDGE_MAX_BODY_BYTES: \"64k\" is not a whole number of bytes; \
@@ -13,7 +13,7 @@ fn a_fault_names_the_variable_what_is_wrong_and_the_fix() {
 }
 
 #[test]
-fn all_faults_are_reported_at_once_one_per_line() {
+fn all_errors_are_reported_at_once_one_per_line() {
     let errors = load_only(&[
         ("BRIDGE_ACK_TIMEOUT_MS", "soon"),
         ("BRIDGE_LISTEN", "everywhere"),
@@ -42,7 +42,7 @@ fn all_faults_are_reported_at_once_one_per_line() {
 }
 
 #[test]
-fn what_is_required_is_asked_for() {
+fn missing_required_variables_are_errors() {
     let shown = load_only(&[]).unwrap_err().to_string();
     assert!(shown.contains("BRIDGE_APPS: is not set; list your apps"), "{shown}");
     assert!(shown.contains("KAFKA_BOOTSTRAP_SERVERS: is not set; name the brokers"), "{shown}");

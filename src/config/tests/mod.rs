@@ -1,4 +1,4 @@
-//! What the configuration promises.
+//! Tests of the configuration.
 
 mod errors;
 mod kafka;
@@ -9,10 +9,10 @@ mod table;
 
 use super::{Config, ConfigErrors};
 
-/// The least that is complete.
+/// The smallest valid configuration.
 const LEAST: &[(&str, &str)] = &[("BRIDGE_APPS", "1400000001:xxxxyyyy"), ("KAFKA_BOOTSTRAP_SERVERS", "kafka-1:9092")];
 
-/// Loads the least configuration with some variables changed or added.
+/// Loads the smallest configuration with changed or added variables.
 fn load(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let least = LEAST.iter().filter(|(name, _)| vars.iter().all(|(other, _)| other != name));
     load_only(&least.chain(vars).copied().collect::<Vec<_>>())
@@ -24,7 +24,7 @@ fn load_only(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::load(vars.iter().map(owned))
 }
 
-/// The only error of one variable added to the least configuration, as shown.
+/// Returns the text of the only error after one variable was added to the smallest configuration.
 fn error_of(name: &str, value: &str) -> String {
     let errors = load(&[(name, value)]).expect_err(name);
     assert_eq!(errors.len(), 1, "{errors}");
