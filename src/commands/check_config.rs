@@ -1,4 +1,4 @@
-//! `recall-bridge check-config`: is everything as it must be, before it is needed?
+//! `recall-bridge check-config`: checks configuration, spool directory and broker before the bridge starts.
 
 mod topic;
 
@@ -14,21 +14,21 @@ use crate::escape::plain;
 use crate::publisher::kafka::probe;
 use crate::spool::SpoolError;
 
-/// What to leave out.
+/// Arguments of `check-config`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Do not ask the broker.
+    /// Skip the broker.
     #[arg(long)]
     offline: bool,
-    /// Print what is effective as JSON.
+    /// Print settings, warnings and problems as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Checks and prints.
+/// Checks the configuration and prints the result.
 ///
 /// # Errors
-/// Faults of the configuration; a spool directory or broker that cannot be used.
+/// The configuration is invalid, or the spool directory or the broker cannot be used.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let config = Config::from_env()?;
     let mut output = Output::new();
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
                 note(format_args!("warning    {warning}"));
             }
         }
-        // A running bridge holds it: as it should be.
+        // A running bridge holds the lock. This is not a problem.
         Err(SpoolError::Locked { holder, .. }) => {
             note(format_args!("spool      {}: in use by a running bridge{holder}", config.spool_dir.display()));
         }
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     Err(CommandError::Outside(anyhow!("{}", problems.join("\n"))))
 }
 
-/// Settings under their names, and `apps`, `warnings` and `problems`.
+/// Prints the settings under their names, and `apps`, `warnings` and `problems`.
 fn print_json(output: &mut Output, config: &Config, warnings: &[Warning], problems: &[String]) {
     let settings = config
         .effective()
@@ -89,10 +89,10 @@ fn print_json(output: &mut Output, config: &Config, warnings: &[Warning], proble
     output.json(&all);
 }
 
-/// Each app, with the length of its tokens: a shell or a file of Docker Compose may have cut one.
+/// Returns a line for each app, with the length of its tokens: a shell or a Docker Compose file may have cut one.
 fn apps(config: &Config) -> impl Iterator<Item = String> {
     config.apps.token_lengths().map(|(app, tokens)| {
-        let tokens: Vec<String> = tokens.iter().map(|length| format!("a token of {length} characters")).collect();
+        let tokens: Vec<String> = tokens.iter().map(|length| format!("token with {length} characters")).collect();
         format!("{app}: {}", if tokens.is_empty() { "unsigned".to_owned() } else { tokens.join(", ") })
     })
 }
@@ -107,31 +107,34 @@ fn print(output: &mut Output, config: &Config) {
     }
 }
 
-/// Reachable? The topic there, and fit? Allowed to write and read it, and to begin transactions?
+/// Checks that the broker is reachable, that the topic exists with suitable settings, and that the bridge may write,
+/// read and use transactions.
 fn ask_broker(config: &Config) -> anyhow::Result<Findings> {
     let client: ClientConfig = config.kafka.client_config();
     let servers = config.kafka.bootstrap_servers();
-    let brokers = probe::brokers(&client).map_err(|trouble| anyhow!("{servers} cannot be reached: {trouble}"))?;
+    let brokers = probe::brokers(&client).map_err(|trouble| {
+        anyhow!("{servers} cannot be reached: {trouble}; check the address, the network and the security protocol")
+    })?;
     let mut found = Findings::default();
     found.lines.push(format!("{servers}: reachable, {brokers} broker(s)"));
     if let Some(partitions) = probe::partitions(&client, &config.topic)? {
         found.lines.push(format!("topic {}: {partitions} partition(s)", config.topic));
         found.add(topic::look(&client, config)?);
     } else if config.topic_create {
-        found.lines.push(format!("topic {}: not there, will be created", config.topic));
+        found.lines.push(format!("topic {}: does not exist, will be created", config.topic));
         found.warnings = topic::look_ahead(config, brokers);
     } else {
-        return Err(anyhow!("topic {} is not there; create it, or set BRIDGE_TOPIC_CREATE=true", config.topic));
+        return Err(anyhow!("topic {} does not exist; create it, or set BRIDGE_TOPIC_CREATE=true", config.topic));
     }
     let transactional = config.delivery == Delivery::ExactlyOnce;
     match probe::producer(&client, &config.topic, transactional) {
         Ok(()) if transactional => found.lines.push("transactions: allowed".to_owned()),
-        Ok(()) => found.lines.push("producer: the broker gives it an id".to_owned()),
-        // What was found before is told all the same.
+        Ok(()) => found.lines.push("producer id: allowed".to_owned()),
+        // The earlier findings are reported too.
         Err(trouble) if transactional => found.problems.push(format!(
-            "{trouble}; exactly_once needs transactions: where the broker has none, set BRIDGE_DELIVERY=at_least_once"
+            "{trouble}; exactly_once requires transactions; if the broker does not support them, set BRIDGE_DELIVERY=at_least_once"
         )),
-        Err(trouble) => found.problems.push(format!("{trouble}; at_least_once needs a producer id (InitProducerId)")),
+        Err(trouble) => found.problems.push(format!("{trouble}; at_least_once requires a producer id; allow InitProducerId (ACL IdempotentWrite)")),
     }
     Ok(found)
 }

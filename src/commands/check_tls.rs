@@ -1,12 +1,11 @@
-//! The part of `check-config` about the webhook listener's certificates.
+//! The lines of `check-config` about the certificates of the webhook listener.
 
 use std::time::SystemTime;
 
 use crate::config::Config;
 use crate::tls::Certificate;
 
-/// What there is to say about them, line by line; that they fit together is checked with the
-/// configuration.
+/// Returns one line for each certificate. The configuration has already checked that certificate and key match.
 pub(super) fn lines(config: &Config) -> Vec<String> {
     let Some(tls) = &config.tls else { return Vec::new() };
     let now = SystemTime::now();

@@ -1,5 +1,5 @@
-//! `recall-bridge completions` and `recall-bridge man`: what a package of the bridge installs,
-//! written from the same description of the command line that parses it.
+//! `recall-bridge completions` and `recall-bridge man`: files for packages, generated from the definition of the
+//! command line.
 
 use std::path::{Path, PathBuf};
 
@@ -10,41 +10,41 @@ use super::CommandError;
 use super::output::Output;
 use crate::version::VERSION;
 
-/// For which shell.
+/// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct Completions {
-    /// The shell.
+    /// Shell.
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// Where to.
+/// Arguments of `man`.
 #[derive(Debug, clap::Args)]
 pub struct Man {
-    /// A directory, made where it is missing.
+    /// Output directory; created if it does not exist.
     dir: PathBuf,
 }
 
 /// Prints the completions of `command` for a shell.
 ///
 /// # Errors
-/// They could not be written.
+/// The completions could not be written.
 pub fn completions(command: &mut clap::Command, args: &Completions) -> Result<(), CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "recall-bridge", &mut script);
-    // For bash, clap_complete 4.6 spells a name with a hyphen in two ways, and finds nothing below it.
+    // For bash, clap_complete 4.6 spells a name with a hyphen in two ways, so subcommands would have no completions.
     let script = String::from_utf8_lossy(&script).replace("recall__subcmd__bridge", "recall__bridge");
     let mut output = Output::new();
     output.line(script.trim_end());
     output.finish()
 }
 
-/// Writes a man page for `command` and one for each command below it.
+/// Writes a man page for `command` and for each of its subcommands.
 ///
 /// # Errors
 /// The directory cannot be written.
 pub fn man(command: clap::Command, args: &Man) -> Result<(), CommandError> {
-    // `help` repeats every command, and has no page anywhere.
+    // The subcommand `help` would get a page for every other command.
     let mut command = command.disable_help_subcommand(true);
     command.build();
     std::fs::create_dir_all(&args.dir)
@@ -57,10 +57,10 @@ fn page(command: &clap::Command, dir: &Path) -> anyhow::Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let file = dir.join(format!("{name}.1"));
     let mut text = Vec::new();
-    // The release without the commit: a page of the same text is the same file.
+    // The version has no commit, so that an unchanged text gives an unchanged file.
     let manual = clap_mangen::Man::new(command.clone().version(VERSION)).source(format!("recall-bridge {VERSION}"));
     manual.render(&mut text).context("a man page")?;
-    // What stands behind the options is the example, line by line.
+    // The text after the options is the example. `.nf` keeps its lines.
     let text = String::from_utf8_lossy(&text).replace(".SH EXTRA\nExample:\n", ".SH EXAMPLES\n.nf\n");
     std::fs::write(&file, text).with_context(|| file.display().to_string())?;
     command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| page(below, dir))

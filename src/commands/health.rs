@@ -1,4 +1,4 @@
-//! `recall-bridge health`: is the bridge of this host ready? For container health checks.
+//! `recall-bridge health`: asks the bridge on this host whether it is ready. For container health checks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -12,14 +12,13 @@ use crate::config::ops_listen_from_env;
 use crate::escape::plain;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Of an answer that is shown.
+/// The longest part of a response that is printed.
 const SHOWN_MAX_CHARS: usize = 1000;
 
-/// Asks `/readyz`; prints its answer.
+/// Requests `/readyz` and prints the response.
 ///
 /// # Errors
-/// `BRIDGE_OPS_LISTEN` is faulty, there is no answer, another program answers, or the bridge is not
-/// ready.
+/// `BRIDGE_OPS_LISTEN` is invalid, no program responds, another program responds, or the bridge is not ready.
 pub fn run(url: Option<String>) -> Result<(), CommandError> {
     let urls = match url {
         Some(url) => vec![url],
@@ -32,11 +31,11 @@ pub fn run(url: Option<String>) -> Result<(), CommandError> {
     let answer = runtime.block_on(ask_any(&urls)).map_err(CommandError::Negative)?;
     let mut output = Output::new();
     output.line(plain(answer.trim_end()));
-    // Its exit codes are 0 and 1.
+    // The exit codes of this command are 0 and 1 only.
     output.finish().map_err(|error| CommandError::Negative(error.into()))
 }
 
-/// The answer of the first address that one can connect to.
+/// Returns the response of the first address that accepts a connection.
 async fn ask_any(urls: &[String]) -> anyhow::Result<String> {
     let mut silent = Vec::new();
     for url in urls {
@@ -48,16 +47,16 @@ async fn ask_any(urls: &[String]) -> anyhow::Result<String> {
     Err(anyhow!("{}", silent.join("; ")))
 }
 
-/// What one address answers; the inner error: nothing listens there.
+/// Returns the response of one address. The inner error means that no program listens there.
 async fn ask(url: &str) -> anyhow::Result<Result<String, String>> {
-    // Never by a proxy: it would answer for a bridge that is dead. Nor elsewhere.
+    // Without proxy and redirects: another program could respond for a bridge that is not running.
     let client = http_client::plain()?.no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);
     let answer = match client.build()?.get(url).send().await {
         Ok(answer) => answer,
         Err(error) if error.is_connect() => {
-            return Ok(Err(format!("{url} does not answer: {}", http_client::failure(&error))));
+            return Ok(Err(format!("{url} does not respond: {}", http_client::failure(&error))));
         }
-        Err(error) => return Err(error).with_context(|| format!("{url} does not answer")),
+        Err(error) => return Err(error).with_context(|| format!("{url} does not respond")),
     };
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();
@@ -65,13 +64,13 @@ async fn ask(url: &str) -> anyhow::Result<Result<String, String>> {
     let is_ready = serde_json::from_str::<Value>(&text).ok().and_then(|answer| answer["ready"].as_bool());
     match is_ready {
         Some(true) if status.is_success() => Ok(Ok(text)),
-        None if status.is_success() => bail!("{url} answers {status}, but not as a recall-bridge does: {}", shown()),
-        _ => bail!("{url} answers {status}: {}", shown()),
+        None if status.is_success() => bail!("{url} responds {status}, but it is not a recall-bridge: {}", shown()),
+        _ => bail!("{url} responds {status}: {}", shown()),
     }
 }
 
-/// A wildcard address is listened on, not connected to; one of IPv6 is reached by both families
-/// where the system has both.
+/// Returns the addresses that reach a listener. For a wildcard address these are the loopback addresses. Some systems
+/// reach an IPv6 wildcard listener over IPv4 only, so both are tried.
 fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     let at = |ip: IpAddr| SocketAddr::new(ip, address.port());
     let (v4, v6) = (at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into()));

@@ -18,42 +18,42 @@ pub mod tail;
 use std::path::PathBuf;
 
 use crate::app::AppError;
-use crate::config::{Faults, SpoolConfig};
+use crate::config::{ConfigErrors, SpoolConfig};
 use crate::spool::SpoolError;
 
-/// Where a spool is, for commands that look into one.
+/// The directory of a spool, for commands that read one.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Place {
-    /// The spool's directory, instead of `BRIDGE_SPOOL_DIR`. Nothing else need be set.
+    /// Directory of the spool; replaces `BRIDGE_SPOOL_DIR`. No other variable is required.
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
 impl Place {
-    fn config(&self) -> Result<SpoolConfig, Faults> {
+    fn config(&self) -> Result<SpoolConfig, ConfigErrors> {
         SpoolConfig::from_env(self.dir.clone())
     }
 }
 
-/// Why a command failed; decides the exit code.
+/// The error of a command. It determines the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The configuration is wrong: every fault of it.
-    #[error("the configuration has {} fault(s):\n{_0}", _0.len())]
-    Config(#[from] Faults),
-    /// The bridge could not start, or ended by a fault.
+    /// The configuration is invalid. Contains every error.
+    #[error("invalid configuration, {} error(s):\n{_0}", _0.len())]
+    Config(#[from] ConfigErrors),
+    /// The bridge could not start, or a component exited.
     #[error(transparent)]
     App(#[from] AppError),
-    /// A second signal ended the stop early.
-    #[error("stopped at once by a second signal; what was acknowledged is in the spool")]
+    /// A second signal ended the shutdown early.
+    #[error("second signal: shutdown skipped; acknowledged recalls are in the spool")]
     Forced,
-    /// Something outside is not as it must be: the port, the broker.
+    /// An external condition is not met: the port, the broker, a file.
     #[error("{0:#}")]
     Outside(anyhow::Error),
-    /// Not all of what was durable is still as it was.
+    /// Durable data is corrupted.
     #[error("{0:#}")]
     Damaged(anyhow::Error),
-    /// The command did its work and the answer is no.
+    /// The command succeeded, and its result is negative.
     #[error("{0:#}")]
     Negative(anyhow::Error),
 }
@@ -65,8 +65,8 @@ impl From<SpoolError> for CommandError {
 }
 
 impl CommandError {
-    /// The exit code, after sysexits(3): 78 configuration, 75 could not start for a reason outside
-    /// of it, 70 a part died or data could not be kept safe; 1 where a check says no.
+    /// The exit code, after sysexits(3): 78 invalid configuration; 75 external condition not met; 70 component exited
+    /// or data corrupted; 1 negative result of a check.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => 78,

@@ -1,9 +1,7 @@
-//! All that commands print. No other place writes to stdout or stderr, and nothing here panics:
-//! a reader that has seen enough (`| head`) ends the output, a disk that is full is an error, and
-//! descriptors that are closed take everything.
+//! The output of the commands. No other module writes to stdout or stderr. This module does not panic: a closed pipe
+//! (`| head`) ends the output, a full disk is an error, and a closed descriptor is ignored.
 //!
-//! Whatever is printed goes through [`crate::escape`]: values on a line of their own by
-//! [`escape::plain`], and each line once more without regard to what it was made of.
+//! All output is escaped by [`crate::escape`]: single values by [`escape::plain`], and each complete line again.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write as _};
@@ -14,7 +12,7 @@ use serde::Serialize;
 use super::CommandError;
 use crate::{escape, telemetry};
 
-/// Writes a line to stderr: what is no result. A failure is ignored: there is no other place to report it.
+/// Writes a line to stderr. Results go to stdout instead. An error is ignored: no other place can report it.
 pub fn note(line: impl Display) {
     let line = format!("{}\n", escape::plain_lines(&line.to_string()));
     if !telemetry::raw(&line) {
@@ -22,26 +20,26 @@ pub fn note(line: impl Display) {
     }
 }
 
-/// Lines for stdout.
+/// Writes lines to stdout.
 pub struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
     fault: Option<io::Error>,
-    /// Whether each line is to be seen at once.
+    /// Whether each line is flushed.
     is_live: bool,
 }
 
 impl Output {
-    /// For a result that comes as fast as it can be written.
+    /// Output that is flushed at the end.
     pub fn new() -> Self {
         Self { stdout: BufWriter::new(io::stdout().lock()), fault: None, is_live: false }
     }
 
-    /// For lines that come one after the other, each seen at once.
+    /// Output that is flushed after each line.
     pub fn live() -> Self {
         Self { is_live: true, ..Self::new() }
     }
 
-    /// Writes a line; `false`: further lines would be lost.
+    /// Writes a line. Returns `false` if further lines would be lost.
     pub fn line(&mut self, line: impl Display) -> bool {
         self.put(&escape::plain_lines(&line.to_string()))
     }
@@ -57,7 +55,7 @@ impl Output {
         }
     }
 
-    /// Writes text of ours as it is, with the colours of a terminal in it.
+    /// Writes trusted text without escaping, with terminal colours.
     pub fn styled(&mut self, text: &str) -> bool {
         self.put(text)
     }
@@ -71,23 +69,23 @@ impl Output {
         self.fault.is_none()
     }
 
-    /// Whether the reader of stdout has gone.
+    /// Whether the reader of stdout has closed the pipe.
     pub fn is_closed(&self) -> bool {
         self.fault.as_ref().is_some_and(|fault| fault.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Hands over what is still here. A reader that has gone is no error.
+    /// Flushes the output. A closed pipe is not an error.
     ///
     /// # Errors
-    /// Something of the result could not be written.
+    /// A part of the result could not be written.
     pub fn finish(mut self) -> Result<(), CommandError> {
         let fault = self.fault.take().or_else(|| self.stdout.flush().err());
-        // What is left in the buffer is not tried again when it is dropped.
+        // Discards the buffer, so that dropping it does not write again.
         drop(self.stdout.into_parts());
         match fault {
-            Some(fault) if fault.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CommandError::Outside(anyhow!(fault).context("the result could not be written to stdout")))
-            }
+            Some(fault) if fault.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Outside(
+                anyhow!(fault).context("the result could not be written to stdout; check the disk or the receiver"),
+            )),
             _ => Ok(()),
         }
     }

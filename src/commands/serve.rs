@@ -1,4 +1,4 @@
-//! `recall-bridge serve`: the bridge.
+//! `recall-bridge serve`: runs the bridge.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use crate::webhook::Apps;
 /// Runs the bridge until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Faults of the configuration, a failed start, a part that died, a second signal.
+/// The configuration is invalid, the start failed, a component exited, or a second signal came.
 pub fn run() -> Result<(), CommandError> {
     let config = Config::from_env()?;
     start_logging(&config);
     actix_web::rt::System::new().block_on(serve(config))
 }
 
-/// Starts logging as configured: text on a terminal, JSON elsewhere.
+/// Starts logging. The default format is text on a terminal, otherwise JSON.
 pub(super) fn start_logging(config: &Config) {
     let by_place = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    // The filter was checked with the configuration.
+    // The configuration has already checked the filter.
     let _ = telemetry::init(&config.log, config.log_format.unwrap_or(by_place));
     if !config.ignored.is_empty() {
         let names = config.ignored.join(" ");
         tracing::info!(
             event = "variables_ignored",
             names,
-            "variables of Kubernetes Services or Kafka's scripts, ignored"
+            "variables of Kubernetes Services or Kafka's scripts ignored"
         );
     }
 }
@@ -47,17 +47,17 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
         app = App::start(&config) => app?,
         () = supervisor::extend_start() => return Ok(()),
         name = stops.next() => {
-            tracing::info!(event = "signal", signal = name, "stopped while the spool was being opened");
+            tracing::info!(event = "signal", signal = name, "signal received while the spool was opening; exiting");
             return Ok(());
         }
     };
-    // The listener has its own: a token that SIGHUP replaces must not stay here.
+    // The listener has its own copy. A token that SIGHUP replaces must not stay in memory here.
     config.apps = Apps::default();
     let certificate = config.tls.as_ref().map(|tls| tls.material.certificate());
     certificate.inspect(|certificate| warn_of_time(certificate));
     let tls = certificate.map(ToString::to_string);
-    tracing::info!(address = %app.webhook_address(), path = config.webhook_path, tls, "webhook listener ready");
-    tracing::info!(address = %app.ops_address(), "operations listener ready");
+    tracing::info!(event = "webhook_listener_ready", address = %app.webhook_address(), path = config.webhook_path, tls, "webhook listener ready");
+    tracing::info!(event = "ops_listener_ready", address = %app.ops_address(), "operations listener ready");
     supervisor::ready();
     let reload = reload(hangup, &config, Arc::clone(app.shared()), app.tls().cloned());
 
@@ -72,7 +72,7 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
         result = &mut running => return Ok(result?),
         () = reload => {}
         () = &mut watchdog => {}
-        name = stops.next() => tracing::info!(signal = name, "signal"),
+        name = stops.next() => tracing::info!(event = "signal", signal = name, "signal received; shutting down"),
     }
     supervisor::stopping();
     drop(stop);

@@ -1,4 +1,4 @@
-//! `recall-bridge tail`: reads the topic as a consumer does, and can prove that nothing is missing.
+//! `recall-bridge tail`: reads the topic as a consumer, and can verify that no record is missing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,43 +22,43 @@ use crate::verify::Verifier;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(200);
 
-/// Where to begin.
+/// Where to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum From {
     Beginning,
     End,
 }
 
-/// What to read.
+/// Arguments of `tail`.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
-    /// Where to begin.
+    /// Where to start.
     #[arg(long, value_enum, default_value = "end")]
     from: From,
-    /// Stop after this many records.
+    /// Stop after this number of records.
     #[arg(long)]
     count: Option<u64>,
-    /// Stop where the topic ended when the command was started.
+    /// Stop at the end that the topic had when the command started.
     #[arg(long)]
     until_end: bool,
-    /// Check keys, values, event ids, order, gaps and duplicates; exit 1 on any fault.
+    /// Verify keys, values, event ids, order, gaps and duplicates; exit 1 on any error.
     #[arg(long)]
     verify: bool,
-    /// One JSON object per record, and one with the result of --verify.
+    /// Print one JSON object per record, and one with the result of --verify.
     #[arg(long)]
     json: bool,
-    /// Print no records, only the result of --verify.
+    /// Print only the result of --verify, no records.
     #[arg(long, requires = "verify")]
     quiet: bool,
 }
 
-/// Reads and prints until Ctrl-C, --count or --until-end.
+/// Reads and prints records until Ctrl-C, or until --count or --until-end is reached.
 ///
 /// # Errors
-/// The broker fails, or --verify finds a fault.
+/// The broker fails, or --verify finds an error.
 pub fn run(args: &Args) -> Result<(), CommandError> {
-    // The apps are the bridge's business.
+    // This command does not need the apps.
     let config = Config::from_env_with(&[("BRIDGE_APPS", "0:unused")])?;
     let stop = Arc::new(AtomicBool::new(false));
     on_interrupt(&stop).map_err(CommandError::Outside)?;
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     read.map_err(CommandError::Outside)?;
     let Some(verifier) = verifier else { return output.finish() };
     if output.is_closed() {
-        let why = anyhow!("stdout was closed before the end: nothing is proven");
+        let why = anyhow!("stdout was closed before the end; nothing is verified");
         return Err(CommandError::Negative(why));
     }
     let report = verifier.finish();
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         output.line(&report);
     }
     output.finish()?;
-    if report.is_clean() { Ok(()) } else { Err(CommandError::Negative(anyhow!("the topic is not as promised"))) }
+    if report.is_clean() { Ok(()) } else { Err(CommandError::Negative(anyhow!("verification failed"))) }
 }
 
 fn read(
@@ -124,7 +124,7 @@ fn read(
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 open.remove(&partition);
             }
-            // A coordinator is looked for though no group is joined.
+            // librdkafka looks for a group coordinator, although this consumer joins no group.
             Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
             Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_passing) => {
                 note(format_args!("recall-bridge: {error}"));
@@ -135,14 +135,14 @@ fn read(
     Ok(())
 }
 
-/// Assigns all partitions; returns where each ends now.
+/// Assigns all partitions. Returns the high watermark of each partition that has records to read.
 fn assign(consumer: &BaseConsumer, topic: &str, from: From) -> anyhow::Result<BTreeMap<i32, i64>> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), TIMEOUT)
-        .map_err(|error| anyhow!("the brokers of KAFKA_BOOTSTRAP_SERVERS cannot be reached: {error}"))?;
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).map_err(|error| {
+        anyhow!("the brokers of KAFKA_BOOTSTRAP_SERVERS cannot be reached: {error}; check the address and the network")
+    })?;
     let partitions = metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
     if partitions.is_empty() {
-        return Err(anyhow!("there is no topic {topic}"));
+        return Err(anyhow!("topic {topic} does not exist; set BRIDGE_TOPIC"));
     }
     let mut list = TopicPartitionList::new();
     let mut ends = BTreeMap::new();
@@ -158,7 +158,7 @@ fn assign(consumer: &BaseConsumer, topic: &str, from: From) -> anyhow::Result<BT
     Ok(ends)
 }
 
-/// A broker that is away comes back.
+/// Whether an error can pass: the broker may become reachable again.
 fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
     matches!(code, E::BrokerTransportFailure | E::AllBrokersDown | E::OperationTimedOut | E::Resolve)
@@ -185,7 +185,7 @@ fn as_json(message: &BorrowedMessage<'_>) -> Value {
     })
 }
 
-/// Prints a record; `false`: further records would be lost.
+/// Prints a record. Returns `false` if further records would be lost.
 fn print(output: &mut Output, record: &Value, json: bool) -> bool {
     if json {
         return output.json(record);

@@ -1,11 +1,11 @@
-//! Values of the variables that take one of a few words.
+//! The types of variables with a fixed set of words.
 
-/// How far the promise goes on the way into Kafka.
+/// The delivery guarantee of records in Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// Transactions, fenced: no record twice, whatever dies.
+    /// Transactions with fencing: no record is duplicated, whichever process crashes.
     ExactlyOnce,
-    /// An idempotent producer without a fence, for brokers without transactions and the lowest lag.
+    /// An idempotent producer without fencing, for brokers without transactions and for the lowest lag.
     AtLeastOnce,
 }
 
@@ -19,12 +19,12 @@ impl Delivery {
     }
 }
 
-/// What becomes of a delivery while the spool cannot be written.
+/// How webhooks are handled while the spool cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpoolFailure {
-    /// It is refused.
+    /// The bridge refuses them.
     Refuse,
-    /// It is published to Kafka directly, and acknowledged when the broker has.
+    /// The bridge publishes their recalls to Kafka directly, and acknowledges them after the broker did.
     Publish,
 }
 
@@ -38,12 +38,12 @@ impl SpoolFailure {
     }
 }
 
-/// When a delivery is acknowledged.
+/// When a webhook is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckAfter {
-    /// When it is durable in the spool.
+    /// When its recalls are durable in the spool.
     Spooled,
-    /// When it is in Kafka; where that takes too long, when it is durable in the spool.
+    /// When its recalls are in Kafka. If that takes too long: when they are durable in the spool.
     Published,
 }
 
@@ -57,12 +57,12 @@ impl AckAfter {
     }
 }
 
-/// The form of a log line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 

@@ -1,4 +1,4 @@
-//! `KAFKA_X_Y` variables as librdkafka's properties `x.y`.
+//! Reads `KAFKA_X_Y` variables as librdkafka's properties `x.y`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,19 +9,19 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaType;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::kafka_names::{KAFKA, NO_SUCH_PROPERTY, canonical, is_secret, owned, property, variable};
 use super::names::with_other_prefix;
 use super::secret::HIDDEN;
 use super::values::shown;
 
-/// The property that names the brokers, and the alias librdkafka has for it.
+/// The property with the brokers, and its alias in librdkafka.
 const BOOTSTRAP: &str = "bootstrap.servers";
 const BOOTSTRAP_ALIAS: &str = "metadata.broker.list";
 
-/// What fits the bridge better than librdkafka's own defaults; the user's properties win.
+/// Defaults of the bridge that replace librdkafka's defaults. The user's properties have priority.
 ///
-/// A node that reconnects late publishes late: librdkafka would wait up to 10 s.
+/// With librdkafka's default, a client waits up to 10 s before it reconnects, and the backlog grows meanwhile.
 const DEFAULTS: &[(&str, &str)] = &[
     ("client.id", "recall-bridge"),
     ("compression.type", "lz4"),
@@ -29,39 +29,37 @@ const DEFAULTS: &[(&str, &str)] = &[
     (RECONNECT_MAX, "1000"),
     ("socket.keepalive.enable", "true"),
 ];
-/// Each of them says whom to trust.
+/// Properties with the CA certificates to trust.
 const CA_PROPERTIES: [&str; 2] = ["ssl.ca.location", "ssl.ca.pem"];
 const RECONNECT: &str = "reconnect.backoff.ms";
 const RECONNECT_MAX: &str = "reconnect.backoff.max.ms";
 
-/// librdkafka's properties as they are in effect: the bridge's defaults under the user's values.
-///
-/// Names, units and ranges are those of librdkafka's `CONFIGURATION.md` (2.12).
+/// librdkafka's properties in effect: the user's values, and the bridge's defaults for the others.
 #[derive(Clone)]
 pub struct KafkaProperties(BTreeMap<String, String>);
 
 impl KafkaProperties {
-    /// The configuration to build a client from. The bridge's own properties are still to be set.
+    /// Returns the configuration for a client. The caller adds the properties that the bridge sets itself.
     ///
-    /// Its `Debug` is librdkafka's wrapper's and hides fewer secrets than ours: do not log it.
+    /// Do not log its `Debug`: it shows more secrets than the `Debug` of this type.
     pub fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (name, value) in &self.0 {
             config.set(name, value);
         }
-        // The wrapper would otherwise set the level of the log filter, and `debug` say nothing.
+        // Without this, rdkafka sets the level of the log filter, and `debug` has no effect.
         if self.0.contains_key("debug") {
             config.set_log_level(RDKafkaLogLevel::Debug);
         }
         config
     }
 
-    /// The brokers to start from, as given: `host[:port]`, comma separated.
+    /// The value of `bootstrap.servers`: `host[:port]`, separated by commas.
     pub fn bootstrap_servers(&self) -> &str {
         self.0.get(BOOTSTRAP).map_or("", String::as_str)
     }
 
-    /// Every property in order of its name, secrets as `***`.
+    /// Every property, sorted by name. Secrets are `***`.
     pub fn effective(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().map(|(name, value)| {
             let secret = is_secret(name);
@@ -69,18 +67,18 @@ impl KafkaProperties {
         })
     }
 
-    /// Reads the variables (without those that name a secret's file) and checks each on its own,
-    /// then all together.
-    pub(super) fn read(vars: &BTreeMap<String, String>, faults: &mut Faults) -> Self {
+    /// Reads the variables, and checks each one, then all together. Variables with the file of a secret are already
+    /// replaced.
+    pub(super) fn read(vars: &BTreeMap<String, String>, errors: &mut ConfigErrors) -> Self {
         let mut given: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in vars {
             let property = property(name.strip_prefix(KAFKA).unwrap_or(name));
-            if let Err(fault) = check(name, &property, value) {
-                faults.push(fault);
+            if let Err(error) = check(name, &property, value) {
+                errors.push(error);
             } else if let Some(other) = given.keys().find(|k| canonical(k) == canonical(&property)) {
                 let other = variable(other);
-                let problem = format!("is set together with {other}, which means the same");
-                faults.push(Fault::new(name, problem, "keep one of the two"));
+                let problem = format!("is set together with {other}, its other name");
+                errors.push(ConfigError::new(name, problem, "keep one of the two"));
             } else {
                 given.insert(property, value.clone());
             }
@@ -88,20 +86,20 @@ impl KafkaProperties {
         if let Some(servers) = given.remove(BOOTSTRAP_ALIAS) {
             given.insert(BOOTSTRAP.to_owned(), servers);
         }
-        // With something missing already, all that is left together would only give false alarms.
-        let sound = !faults.iter().any(|fault| fault.name().starts_with(KAFKA));
-        check_servers(vars, &given, faults);
+        // If a property is missing because of an error, the check of all together would report false errors.
+        let sound = !errors.iter().any(|error| error.name().starts_with(KAFKA));
+        check_servers(vars, &given, errors);
 
         let properties = Self(with_defaults(given));
-        if sound && let Err(fault) = properties.check_together() {
-            faults.push(fault);
+        if sound && let Err(error) = properties.check_together() {
+            errors.push(error);
         }
         properties
     }
 
-    /// Lets librdkafka check what it only checks when a client is built: properties that do not
-    /// fit one another, unreadable certificates. Without brokers, so that nothing is connected.
-    fn check_together(&self) -> Result<(), Fault> {
+    /// Creates clients to run librdkafka's remaining checks: contradicting properties, unreadable certificates.
+    /// Without brokers, so that the clients do not connect.
+    fn check_together(&self) -> Result<(), ConfigError> {
         let mut config = self.client_config();
         config.remove(BOOTSTRAP);
         for client in [RDKafkaType::RD_KAFKA_PRODUCER, RDKafkaType::RD_KAFKA_CONSUMER] {
@@ -113,8 +111,8 @@ impl KafkaProperties {
         Ok(())
     }
 
-    /// The fault for librdkafka's refusal of all properties together.
-    fn blame(&self, error: &KafkaError) -> Fault {
+    /// Converts librdkafka's error about all properties together. Secrets in its text are hidden.
+    fn blame(&self, error: &KafkaError) -> ConfigError {
         let mut text = match error {
             KafkaError::ClientCreation(text) => sentence(text),
             other => other.to_string(),
@@ -125,7 +123,11 @@ impl KafkaProperties {
         for (_, secret) in self.0.iter().filter(|(name, _)| is_secret(name)) {
             text = text.replace(secret.as_str(), HIDDEN);
         }
-        Fault::new(name, format!("librdkafka refuses the properties together: {text}"), "see its CONFIGURATION.md")
+        ConfigError::new(
+            name,
+            format!("librdkafka rejects the combination of properties: {text}"),
+            "see librdkafka's CONFIGURATION.md",
+        )
     }
 }
 
@@ -135,9 +137,9 @@ impl fmt::Debug for KafkaProperties {
     }
 }
 
-/// The bridge's defaults under what was given.
+/// Adds the bridge's defaults to the given properties.
 fn with_defaults(mut given: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    // The OpenSSL that is built in looks for the system's authorities where no system has them.
+    // The OpenSSL in the binary does not find the CA certificates of the system; `probe` searches for them.
     let is_tls = given.get("security.protocol").is_some_and(|protocol| protocol.to_lowercase().contains("ssl"));
     if is_tls && !given.keys().any(|name| CA_PROPERTIES.contains(&name.as_str())) {
         given.insert("ssl.ca.location".to_owned(), "probe".to_owned());
@@ -146,7 +148,8 @@ fn with_defaults(mut given: BTreeMap<String, String>) -> BTreeMap<String, String
         if given.keys().any(|k| canonical(k) == canonical(name)) {
             continue;
         }
-        // librdkafka refuses a first wait longer than the longest: the given one moves ours.
+        // librdkafka requires first wait <= longest wait. If the user sets one of them, the default of the other
+        // follows.
         let partner = match *name {
             RECONNECT => given.get(RECONNECT_MAX).and_then(|max| smaller(max, default)),
             RECONNECT_MAX => given.get(RECONNECT).and_then(|first| larger(first, default)),
@@ -165,23 +168,23 @@ fn larger(a: &str, b: &str) -> Option<String> {
     Some(a.parse::<u32>().ok()?.max(b.parse().ok()?).to_string())
 }
 
-/// librdkafka's text as part of a sentence of ours, on one line.
+/// Returns librdkafka's text on one line without its final period.
 fn sentence(text: &str) -> String {
     text.trim().trim_end_matches('.').replace('\n', " ")
 }
 
-/// Checks one property on its own.
-fn check(name: &str, property: &str, value: &str) -> Result<(), Fault> {
+/// Checks one property.
+fn check(name: &str, property: &str, value: &str) -> Result<(), ConfigError> {
     if let Some(why) = owned(property) {
-        let problem = format!("the bridge decides {property} itself: {why}");
-        return Err(Fault::new(name, problem, "remove it"));
+        let problem = format!("the bridge sets {property} itself: {why}");
+        return Err(ConfigError::new(name, problem, "remove it"));
     }
     let unknown = |suggestion: Option<String>| {
         let fix = suggestion.map_or_else(
             || "remove it, or see librdkafka's CONFIGURATION.md".to_owned(),
             |near| format!("did you mean {near}?"),
         );
-        Fault::new(name, format!("librdkafka has no property {property}"), fix)
+        ConfigError::new(name, format!("librdkafka has no property {property}"), fix)
     };
     if name != variable(property) {
         return Err(unknown(Some(variable(property))));
@@ -195,28 +198,28 @@ fn check(name: &str, property: &str, value: &str) -> Result<(), Fault> {
         }
         Err(error) => {
             let problem = if is_secret(property) {
-                format!("librdkafka does not take its value for {property}")
+                format!("librdkafka rejects its value for {property}")
             } else {
                 let text = match error {
                     KafkaError::ClientConfig(_, text, ..) => sentence(&text),
                     other => other.to_string(),
                 };
-                format!("librdkafka does not take {}: {text}", shown(value))
+                format!("librdkafka rejects {}: {text}", shown(value))
             };
             let fix = format!("see {property} in librdkafka's CONFIGURATION.md");
-            Err(Fault::new(name, problem, fix))
+            Err(ConfigError::new(name, problem, fix))
         }
     }
 }
 
-/// Checks that there are brokers and that each looks like one; librdkafka would only log it.
-fn check_servers(vars: &BTreeMap<String, String>, given: &BTreeMap<String, String>, faults: &mut Faults) {
+/// Checks that brokers are given, and the syntax of each. librdkafka would only log an error.
+fn check_servers(vars: &BTreeMap<String, String>, given: &BTreeMap<String, String>, errors: &mut ConfigErrors) {
     let alias = variable(BOOTSTRAP_ALIAS);
     let bootstrap = variable(BOOTSTRAP);
     let Some(servers) = given.get(BOOTSTRAP) else {
-        if !faults.concern(&bootstrap) && !faults.concern(&alias) {
+        if !errors.concern(&bootstrap) && !errors.concern(&alias) {
             let fix = "name the brokers, for example kafka-1:9092,kafka-2:9092";
-            faults.push(Fault::new(bootstrap, "is not set", fix));
+            errors.push(ConfigError::new(bootstrap, "is not set", fix));
         }
         return;
     };
@@ -224,7 +227,7 @@ fn check_servers(vars: &BTreeMap<String, String>, given: &BTreeMap<String, Strin
     let protocol = given.get("security.protocol").map_or("plaintext", String::as_str);
     for server in servers.split(',').map(str::trim) {
         if let Err((problem, fix)) = super::kafka_servers::check(server, protocol) {
-            faults.push(Fault::new(&name, problem, fix));
+            errors.push(ConfigError::new(&name, problem, fix));
         }
     }
 }

@@ -1,24 +1,22 @@
-//! Names of librdkafka's properties: how they are spelled, which are secret, which are the bridge's.
-//!
-//! Source: librdkafka's `CONFIGURATION.md`, version 2.12.
+//! Names of librdkafka's properties: spelling, secrets, and properties that the bridge sets itself.
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
-/// How librdkafka's error for an unknown property begins.
+/// The start of librdkafka's error for an unknown property.
 pub(super) const NO_SUCH_PROPERTY: &str = "No such ";
 
-/// The prefix of the variables that become librdkafka's properties.
+/// The prefix of variables that become librdkafka's properties.
 pub(super) const KAFKA: &str = "KAFKA_";
 
-/// Secrets that may stand in a file: the variable that names the file, the property it fills.
+/// Secrets that can be read from a file: the variable with the path, and the property.
 pub(super) const FROM_FILE: &[(&str, &str)] = &[
     ("KAFKA_SASL_PASSWORD_FILE", "sasl.password"),
     ("KAFKA_SSL_KEY_PASSWORD_FILE", "ssl.key.password"),
     ("KAFKA_SSL_KEYSTORE_PASSWORD_FILE", "ssl.keystore.password"),
 ];
 
-/// Two spellings of one property: the alias, and the property it stands for.
+/// Aliases of librdkafka: the alias, and the property.
 const ALIASES: &[(&str, &str)] = &[
     ("bootstrap.servers", "metadata.broker.list"),
     ("sasl.mechanism", "sasl.mechanisms"),
@@ -29,16 +27,16 @@ const ALIASES: &[(&str, &str)] = &[
     ("compression.type", "compression.codec"),
 ];
 
-const ORDER: &str = "the order of the records hangs on it";
-const LOSS: &str = "the bridge retries without limit, no timeout or count may decide that a \
-                    record is lost";
-const NO_GROUP: &str = "it reads the topic back from offsets in its spool, without a consumer group";
-const FENCE: &str = "its transactional id comes from the spool, it fences what is late";
-const LOG: &str = "BRIDGE_LOG decides, for example BRIDGE_LOG=info,librdkafka=debug";
-const REPORTS: &str = "it needs the report of every record";
-const MOCK: &str = "a mock cluster keeps nothing";
+const ORDER: &str = "the order of the records depends on it";
+const LOSS: &str = "the bridge retries without limit, so that no timeout or count loses a \
+                    record";
+const NO_GROUP: &str = "it reads the topic from offsets in its spool, without a consumer group";
+const FENCE: &str = "the transactional id comes from the spool and fences older producers";
+const LOG: &str = "set BRIDGE_LOG instead, for example BRIDGE_LOG=info,librdkafka=debug";
+const REPORTS: &str = "it needs the delivery report of every record";
+const MOCK: &str = "a mock cluster does not store records";
 
-/// What the bridge decides itself (a name ending in `.` stands for all below it), and why.
+/// Properties that the bridge sets itself, with the reason. A name that ends in `.` is a prefix.
 const OWNED: &[(&str, &str)] = &[
     ("transactional.id", FENCE),
     ("transaction.timeout.ms", "its transactions are short"),
@@ -46,7 +44,7 @@ const OWNED: &[(&str, &str)] = &[
     ("enable.gapless.guarantee", LOSS),
     ("acks", "every in-sync replica must have a record"),
     ("request.required.acks", "every in-sync replica must have a record"),
-    ("partitioner", "murmur2_random puts a key where a Java producer puts it"),
+    ("partitioner", "murmur2_random chooses the same partition as a Java producer"),
     ("max.in.flight", ORDER),
     ("max.in.flight.requests.per.connection", ORDER),
     ("queuing.strategy", ORDER),
@@ -54,10 +52,10 @@ const OWNED: &[(&str, &str)] = &[
     ("retries", LOSS),
     ("message.send.max.retries", LOSS),
     ("message.timeout.ms", LOSS),
-    ("socket.timeout.ms", "it fits it to its transactions"),
+    ("socket.timeout.ms", "it depends on the timeout of its transactions"),
     ("delivery.timeout.ms", LOSS),
     ("delivery.report.only.error", REPORTS),
-    ("isolation.level", "it reads back what is committed"),
+    ("isolation.level", "it reads committed records only"),
     ("group.id", NO_GROUP),
     ("group.instance.id", NO_GROUP),
     ("group.protocol", NO_GROUP),
@@ -66,19 +64,19 @@ const OWNED: &[(&str, &str)] = &[
     ("enable.auto.offset.store", NO_GROUP),
     ("auto.offset.reset", NO_GROUP),
     ("enable.partition.eof", NO_GROUP),
-    ("statistics.interval.ms", "its figures are at /metrics"),
+    ("statistics.interval.ms", "its metrics are at /metrics"),
     ("log.level", LOG),
     ("log.queue", LOG),
-    ("plugin.library.paths", "foreign code has no place in it"),
+    ("plugin.library.paths", "it loads no other code"),
     ("test.mock.", MOCK),
 ];
 
-/// The property that the rest of a `KAFKA_` variable's name spells.
+/// Returns the property for the rest of the name of a `KAFKA_` variable.
 pub(super) fn property(rest: &str) -> String {
     rest.to_ascii_lowercase().replace('_', ".")
 }
 
-/// The variable that sets a property.
+/// Returns the variable of a property.
 pub(super) fn variable(property: &str) -> String {
     format!("{KAFKA}{}", property.to_ascii_uppercase().replace('.', "_"))
 }
@@ -86,16 +84,16 @@ pub(super) fn variable(property: &str) -> String {
 /// Whether librdkafka has a property of this name.
 pub(super) fn is_known(property: &str) -> bool {
     let native = ClientConfig::new().set(property, "1").create_native_config();
-    // Another error is about the value.
+    // Any other error concerns the value.
     !matches!(native, Err(KafkaError::ClientConfig(_, text, ..)) if text.starts_with(NO_SUCH_PROPERTY))
 }
 
-/// The one name under which two spellings of a property meet.
+/// Returns the property for an alias; other names stay unchanged.
 pub(super) fn canonical(property: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == property).map_or(property, |(_, stands_for)| stands_for)
 }
 
-/// Why the bridge decides a property itself, if it does.
+/// Returns the reason why the bridge sets a property itself, if it does.
 pub(super) fn owned(property: &str) -> Option<&'static str> {
     OWNED
         .iter()
@@ -103,8 +101,8 @@ pub(super) fn owned(property: &str) -> Option<&'static str> {
         .map(|(_, why)| *why)
 }
 
-/// Whether a property's value must never be shown. By parts of the name, so that a misspelled
-/// name, or a property of a later librdkafka, is covered too.
+/// Whether the value of a property is secret. It compares parts of the name, so that misspelled names and new
+/// properties are covered too.
 pub(super) fn is_secret(property: &str) -> bool {
     ["passw", "passphrase", "secret", "key.pem", "jaas", "token"]
         .iter()

@@ -1,14 +1,13 @@
-//! One entry of `bootstrap.servers`, as librdkafka reads it: `[protocol://]host[:port]`.
+//! Checks one entry of `bootstrap.servers`: `[protocol://]host[:port]`.
 
 use super::secret::HIDDEN;
 use super::values::shown;
 
-/// What is wrong with an entry, and the fix.
-type Wrong = (String, String);
+/// The problem of an entry, and the fix.
+type Problem = (String, String);
 
-/// Checks one entry. `protocol` is the `security.protocol` in effect: librdkafka drops an entry
-/// that names another one.
-pub(super) fn check(server: &str, protocol: &str) -> Result<(), Wrong> {
+/// Checks one entry. `protocol` is the `security.protocol` in effect: librdkafka ignores an entry with another one.
+pub(super) fn check(server: &str, protocol: &str) -> Result<(), Problem> {
     let wrong = |what: &str| {
         Err((
             format!("{} {what}", shown(&without_login(server))),
@@ -20,15 +19,15 @@ pub(super) fn check(server: &str, protocol: &str) -> Result<(), Wrong> {
         Some((named, address)) if named.eq_ignore_ascii_case(protocol) => address,
         Some((named, _)) if is_protocol(named) => {
             return Err((
-                format!("{} does not fit the security protocol {protocol}", shown(&without_login(server))),
+                format!("{} does not match the security protocol {protocol}", shown(&without_login(server))),
                 format!("write host:port and set KAFKA_SECURITY_PROTOCOL={named}"),
             ));
         }
-        Some(_) => return wrong("is a URL, not the address of a broker"),
+        Some(_) => return wrong("is a URL, not a broker address"),
     };
     let (host, port) = split(address);
     if host.is_empty() {
-        return wrong("names no host");
+        return wrong("has no host");
     }
     if !is_host(host) {
         return wrong("is not a host and a port");
@@ -39,7 +38,7 @@ pub(super) fn check(server: &str, protocol: &str) -> Result<(), Wrong> {
     }
 }
 
-/// Whoever writes a login into the address does not want it in a log.
+/// Hides user and password in an address: the text goes to the log.
 fn without_login(server: &str) -> String {
     match server.rsplit_once('@') {
         None => server.to_owned(),
@@ -51,7 +50,7 @@ fn is_protocol(name: &str) -> bool {
     ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].iter().any(|protocol| name.eq_ignore_ascii_case(protocol))
 }
 
-/// Host and port; an IPv6 address without brackets has no port.
+/// Splits host and port. An IPv6 address without brackets has no port.
 fn split(address: &str) -> (&str, Option<&str>) {
     match address.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),

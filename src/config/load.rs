@@ -1,9 +1,9 @@
-//! From the environment to a [`Config`], or to everything that is wrong with it.
+//! Reads the environment into a [`Config`], or returns all its errors.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::names::{self, Kind};
 use super::read::read;
 use super::settings::Config;
@@ -11,28 +11,28 @@ use super::values::Reader;
 use super::variables::{BRIDGE, Raw};
 
 impl Config {
-    /// Reads this process's environment; see [`Config::load`].
+    /// Reads the environment of this process; see [`Config::load`].
     ///
     /// # Errors
-    /// Everything that is wrong; a value of ours that is not UTF-8 is a fault too.
-    pub fn from_env() -> Result<Self, Faults> {
+    /// All errors. A variable of the bridge that is not UTF-8 is an error too.
+    pub fn from_env() -> Result<Self, ConfigErrors> {
         Self::from_os(std::env::vars_os())
     }
 
-    /// The same for a command that does not need all that is required: each of `spare` stands in
-    /// for a variable that is not set, where no file of it is named either.
+    /// Like [`Config::from_env`], for a command that does not need all required variables. `spare` has substitutes. A
+    /// substitute is used if neither the variable nor its `_FILE` variable is set.
     ///
     /// # Errors
-    /// Everything that is wrong with what is set.
-    pub fn from_env_with(spare: &[(&str, &str)]) -> Result<Self, Faults> {
+    /// All errors of the set variables.
+    pub fn from_env_with(spare: &[(&str, &str)]) -> Result<Self, ConfigErrors> {
         let is_set = |name: String| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let missing = spare.iter().filter(|(name, _)| !is_set((*name).to_owned()) && !is_set(format!("{name}_FILE")));
         let missing = missing.map(|&(name, value)| (OsString::from(name), OsString::from(value)));
         Self::from_os(std::env::vars_os().chain(missing))
     }
 
-    pub(super) fn from_os(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
+    pub(super) fn from_os(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, ConfigErrors> {
+        let mut errors = ConfigErrors::default();
         let mut readable = Vec::new();
         for (name, value) in vars {
             let kind = names::kind(&name.to_string_lossy());
@@ -41,24 +41,26 @@ impl Config {
                 _ if matches!(kind, Kind::Foreign | Kind::Kubernetes | Kind::Scripts) => {}
                 (name, _) => {
                     let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
-                    faults.push(Fault::not_utf8(&name));
+                    errors.push(ConfigError::not_utf8(&name));
                 }
             }
         }
-        Self::load_after(readable.into_iter(), faults)
+        Self::load_after(readable.into_iter(), errors)
     }
 
-    /// Checks the variables given. Names without our prefixes are not looked at, nor are those
-    /// that Kubernetes injects for a Service, those of Kafka's own scripts, nor `BRIDGE_TEST_…`; an empty value counts as not
-    /// set.
+    /// Reads the given variables. It ignores names without the prefixes `BRIDGE_` and `KAFKA_`, names that Kubernetes
+    /// injects for a Service, those of Kafka's scripts, and `BRIDGE_TEST_…`. An empty value counts as not set.
     ///
     /// # Errors
-    /// Everything that is wrong, in one go.
-    pub fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, Faults> {
-        Self::load_after(vars, Faults::default())
+    /// All errors at once.
+    pub fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        Self::load_after(vars, ConfigErrors::default())
     }
 
-    fn load_after(vars: impl Iterator<Item = (String, String)>, mut faults: Faults) -> Result<Self, Faults> {
+    fn load_after(
+        vars: impl Iterator<Item = (String, String)>,
+        mut errors: ConfigErrors,
+    ) -> Result<Self, ConfigErrors> {
         let mut bridge = BTreeMap::new();
         let mut kafka = BTreeMap::new();
         let mut ignored = Vec::new();
@@ -69,17 +71,17 @@ impl Config {
                 Kind::Kafka if name == "KAFKA_DEBUG" && names::is_debug_of_scripts(&value) => ignored.push(name),
                 Kind::Bridge => drop(bridge.insert(name, value)),
                 Kind::Kafka => drop(kafka.insert(name, value)),
-                Kind::UnknownBridge => faults.push(names::unknown(&name)),
+                Kind::UnknownBridge => errors.push(names::unknown(&name)),
             }
         }
         ignored.sort();
 
         let raw: Raw = envy::prefixed(BRIDGE).from_iter(bridge).unwrap_or_else(|error| {
-            // Impossible while every field is an optional string; reported all the same.
-            faults.push(Fault::new(format!("{BRIDGE}*"), error.to_string(), "report this"));
+            // Impossible while every field is an optional string.
+            errors.push(ConfigError::new(format!("{BRIDGE}*"), error.to_string(), "report this as a defect"));
             Raw::default()
         });
-        let config = read(kafka, Reader::new(&raw, faults))?;
+        let config = read(kafka, Reader::new(&raw, errors))?;
         Ok(Config { ignored, ..config })
     }
 }

@@ -1,11 +1,11 @@
-//! The configuration: the environment, checked as a whole before anything starts.
+//! The configuration: reads the environment and checks it completely before the bridge starts.
 //!
-//! `BRIDGE_…` variables are the bridge's own, `KAFKA_X_Y` becomes librdkafka's property `x.y`
-//! (names, units and ranges: librdkafka's `CONFIGURATION.md`). An empty value counts as not set.
-//! [`Config::load`] reports every fault in one go, and never shows a secret.
+//! `BRIDGE_…` variables belong to the bridge. `KAFKA_X_Y` becomes librdkafka's property `x.y` (names, units and
+//! ranges: librdkafka's `CONFIGURATION.md`). An empty value counts as not set. [`Config::load`] reports all errors at
+//! once, and never shows a secret.
 
 mod choices;
-mod faults;
+mod errors;
 mod kafka;
 mod kafka_names;
 mod kafka_servers;
@@ -23,7 +23,7 @@ mod values;
 mod variables;
 
 pub use choices::{AckAfter, Delivery, LogFormat, SpoolFailure};
-pub use faults::{Fault, Faults};
+pub use errors::{ConfigError, ConfigErrors};
 pub use kafka::KafkaProperties;
 pub use ops::ops_listen_from_env;
 pub use secret::{Secret, read_secret_file};

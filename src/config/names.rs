@@ -1,30 +1,30 @@
-//! Which names are ours, which are Kubernetes', and what a mistyped one may have meant.
+//! Classifies names of the environment, and suggests a name for a misspelled one.
 
-use super::faults::Fault;
+use super::errors::ConfigError;
 use super::kafka_names::{self, KAFKA};
 use super::variables::{BRIDGE, VARIABLES, Variable};
 
-/// The test suite's own variables; the bridge does not look at them.
+/// The prefix of the test suite's variables. The bridge ignores them.
 const TEST: &str = "BRIDGE_TEST_";
 
-/// What a name in the environment is to us.
+/// The class of a name in the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Neither prefix, or the test suite's.
+    /// Another prefix, or a variable of the test suite.
     Foreign,
-    /// Ours by its prefix, but put there by Kubernetes for a Service.
+    /// A prefix of the bridge, but injected by Kubernetes for a Service.
     Kubernetes,
-    /// Ours by its prefix, but meant for the scripts that start Kafka's own programs.
+    /// A prefix of the bridge, but read by Kafka's scripts.
     Scripts,
     /// One of [`VARIABLES`].
     Bridge,
-    /// Our prefix, but no variable of ours.
+    /// The prefix `BRIDGE_`, but not a variable of the bridge.
     UnknownBridge,
-    /// To be a property of librdkafka.
+    /// A property of librdkafka.
     Kafka,
 }
 
-/// Sorts one name.
+/// Classifies a name.
 pub(super) fn kind(name: &str) -> Kind {
     if Variable::named(name).is_some() {
         Kind::Bridge
@@ -41,11 +41,10 @@ pub(super) fn kind(name: &str) -> Kind {
     }
 }
 
-/// Whether Kafka's own scripts and images read a variable, by the rest of its name: options of the
-/// Java machine, where Kafka lies, which one it is. No property of librdkafka is called like these.
+/// Whether Kafka's scripts and images read a variable with this rest of the name: JVM options, paths, version. No
+/// property of librdkafka has such a name.
 ///
-/// Source: `bin/kafka-run-class.sh` and `bin/*.sh` of Apache Kafka 4.1; the images of Apache, Confluent
-/// and Bitnami.
+/// Source: `bin/kafka-run-class.sh` and `bin/*.sh` of Apache Kafka 4.1; the images of Apache, Confluent and Bitnami.
 fn is_for_scripts(rest: &str) -> bool {
     const PREFIXES: [&str; 8] = ["JMX_", "LOG4J_", "GC_", "JVM_", "HEAP_", "CONNECT_", "MIRROR_MAKER_", "CFG_"];
     const NAMES: [&str; 11] = [
@@ -64,15 +63,15 @@ fn is_for_scripts(rest: &str) -> bool {
     rest == "OPTS" || rest.ends_with("_OPTS") || NAMES.contains(&rest) || PREFIXES.iter().any(|p| rest.starts_with(p))
 }
 
-/// Whether a value of `KAFKA_DEBUG` is meant for Kafka's scripts, where any word switches it on: for
-/// librdkafka it is a list of what to tell about.
+/// Whether a value of `KAFKA_DEBUG` is for Kafka's scripts, where it is a switch. For librdkafka it is a list of
+/// debug contexts.
 pub(super) fn is_debug_of_scripts(value: &str) -> bool {
     const WORDS: [&str; 10] = ["y", "yes", "true", "on", "1", "n", "no", "false", "off", "0"];
     WORDS.iter().any(|word| value.trim().eq_ignore_ascii_case(word))
 }
 
-/// Whether Kubernetes injects a name of this form for a Service, whatever the Service is called:
-/// `X_SERVICE_HOST`, `X_SERVICE_PORT[_NAME]`, `X_PORT`, `X_PORT_<n>_<TCP|UDP|SCTP>[_PROTO|_PORT|_ADDR]`.
+/// Whether Kubernetes injects a name of this form for a Service with any name: `X_SERVICE_HOST`,
+/// `X_SERVICE_PORT[_NAME]`, `X_PORT`, `X_PORT_<n>_<TCP|UDP|SCTP>[_PROTO|_PORT|_ADDR]`.
 fn is_kubernetes(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.ends_with("_SERVICE_PORT")
@@ -81,7 +80,7 @@ fn is_kubernetes(name: &str) -> bool {
         || name.match_indices("_PORT_").any(|(at, infix)| is_port_rest(&name[at + infix.len()..]))
 }
 
-/// Whether a text is `<n>_<protocol>` with nothing, `_PROTO`, `_PORT` or `_ADDR` behind it.
+/// Whether a text is `<n>_<protocol>`, optionally followed by `_PROTO`, `_PORT` or `_ADDR`.
 fn is_port_rest(rest: &str) -> bool {
     let mut parts = rest.split('_');
     let number = parts.next().unwrap_or_default();
@@ -93,13 +92,13 @@ fn is_port_rest(rest: &str) -> bool {
         && parts.next().is_none()
 }
 
-/// The fault of a `BRIDGE_` name that is not a variable, with the nearest known name.
-pub(super) fn unknown(name: &str) -> Fault {
+/// The error for an unknown `BRIDGE_` name. It suggests the most similar known name.
+pub(super) fn unknown(name: &str) -> ConfigError {
     let fix = format!("did you mean {}?", nearest_bridge(name));
-    Fault::new(name, "is not a variable of the bridge", fix)
+    ConfigError::new(name, "is not a variable of the bridge", fix)
 }
 
-/// The variable whose name is nearest to an unknown `BRIDGE_` name, or the variable of a property of librdkafka.
+/// Returns the variable of the bridge or of librdkafka that is most similar to an unknown `BRIDGE_` name.
 fn nearest_bridge(name: &str) -> String {
     let rest = name.strip_prefix(BRIDGE).unwrap_or(name);
     let property = kafka_names::property(rest.strip_prefix(KAFKA).unwrap_or(rest));
@@ -112,7 +111,7 @@ fn nearest_bridge(name: &str) -> String {
     nearest.map_or_else(String::new, |variable| variable.name.to_owned())
 }
 
-/// The variable of the bridge that an unknown `KAFKA_` name names with the wrong prefix.
+/// Returns the `BRIDGE_` variable for a name with the wrong prefix `KAFKA_`, if one exists.
 pub(super) fn with_other_prefix(name: &str) -> Option<&'static str> {
     let rest = name.strip_prefix(KAFKA).unwrap_or(name);
     Variable::named(&format!("{BRIDGE}{rest}")).map(|variable| variable.name)

@@ -1,24 +1,24 @@
-//! The one variable of a command that asks the running bridge.
+//! The only variable of commands that query the running bridge.
 
 use std::net::SocketAddr;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::values::Reader;
 use super::variables::{OPS_LISTEN, Raw};
 
-/// `BRIDGE_OPS_LISTEN` of this process's environment. Other variables are not read: a wrong change of a file
-/// while the bridge runs does not make it unhealthy.
+/// Returns `BRIDGE_OPS_LISTEN` of this process's environment. It reads no other variable, so an invalid change of
+/// another file does not make a running bridge look unhealthy.
 ///
 /// # Errors
-/// It is not an address.
-pub fn ops_listen_from_env() -> Result<SocketAddr, Faults> {
-    let (mut raw, mut faults) = (Raw::default(), Faults::default());
+/// The value is not an address.
+pub fn ops_listen_from_env() -> Result<SocketAddr, ConfigErrors> {
+    let (mut raw, mut errors) = (Raw::default(), ConfigErrors::default());
     match std::env::var_os(OPS_LISTEN.name).filter(|value| !value.is_empty()).map(std::ffi::OsString::into_string) {
         None => {}
         Some(Ok(value)) => raw.set(OPS_LISTEN, value),
-        Some(Err(_)) => faults.push(Fault::not_utf8(OPS_LISTEN.name)),
+        Some(Err(_)) => errors.push(ConfigError::not_utf8(OPS_LISTEN.name)),
     }
-    let mut reader = Reader::new(&raw, faults);
+    let mut reader = Reader::new(&raw, errors);
     let address = reader.address(OPS_LISTEN);
-    if reader.faults.is_empty() { Ok(address) } else { Err(reader.faults) }
+    if reader.errors.is_empty() { Ok(address) } else { Err(reader.errors) }
 }

@@ -1,11 +1,11 @@
-//! Reads every variable of the table into the configuration.
+//! Converts every variable of the table into the configuration.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::choices::{AckAfter, Delivery, LogFormat, SpoolFailure};
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::kafka::KafkaProperties;
 use super::kafka_names::{FROM_FILE, variable};
 use super::secret::{HIDDEN, direct_or_file};
@@ -21,13 +21,13 @@ use super::variables::{
 };
 use crate::webhook::Apps;
 
-/// Reads everything. `None` only if there are faults; a bad value is then replaced by its default.
-pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result<Config, Faults> {
+/// Reads all variables. A default replaces an invalid value, so that reading continues and finds all errors.
+pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result<Config, ConfigErrors> {
     let (apps, allow_unsigned) = read_apps(&mut r);
     let apps_file = r.file(APPS_FILE);
     let listen = r.address(LISTEN);
     let ops_listen = r.address(OPS_LISTEN);
-    refuse_same_port(listen, ops_listen, &mut r.faults);
+    refuse_same_port(listen, ops_listen, &mut r.errors);
     let tls = read_tls(&mut r);
     let spool = read_spool(&mut r);
     let failures = [SpoolFailure::Refuse, SpoolFailure::Publish].map(|it| (it.as_str(), it));
@@ -35,7 +35,7 @@ pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result
     let deliveries = [Delivery::ExactlyOnce, Delivery::AtLeastOnce].map(|it| (it.as_str(), it));
     let formats = [LogFormat::Json, LogFormat::Text].map(|it| (it.as_str(), it));
     let config = Config {
-        // Replaced below: missing apps must not keep the rest from being checked.
+        // Replaced below: the other variables are checked also without apps.
         apps: Apps::default(),
         apps_file,
         allow_unsigned,
@@ -63,25 +63,25 @@ pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result
         log: r.checked(LOG, log_filter),
         log_format: r.word(LOG_FORMAT, &formats, "json (text on a terminal)"),
         workers: r.size(WORKERS),
-        kafka: read_kafka(kafka, &mut r.faults),
+        kafka: read_kafka(kafka, &mut r.errors),
         ignored: Vec::new(),
         settings: Vec::new(),
     };
     match apps {
-        Some(apps) if r.faults.is_empty() => Ok(Config { apps, settings: r.settings(), ..config }),
-        _ => Err(r.faults),
+        Some(apps) if r.errors.is_empty() => Ok(Config { apps, settings: r.settings(), ..config }),
+        _ => Err(r.errors),
     }
 }
 
-/// The apps, and whether they may do without a token.
+/// Reads the apps, and whether an app without a token is allowed.
 fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
     let (direct, file) = (r.text(APPS), r.text(APPS_FILE));
-    let apps = direct_or_file((APPS.name, direct), (APPS_FILE.name, file), &mut r.faults);
-    if direct.is_none() && file.is_none() && !r.faults.concern(APPS.name) && !r.faults.concern(APPS_FILE.name) {
+    let apps = direct_or_file((APPS.name, direct), (APPS_FILE.name, file), &mut r.errors);
+    if direct.is_none() && file.is_none() && !r.errors.concern(APPS.name) && !r.errors.concern(APPS_FILE.name) {
         let fix = "list your apps as sdkappid:token, separated by commas, or name a file of them in BRIDGE_APPS_FILE";
-        r.faults.push(Fault::new(APPS.name, "is not set", fix));
+        r.errors.push(ConfigError::new(APPS.name, "is not set", fix));
     }
-    // Secret, and without a default.
+    // The value is secret and has no default.
     r.record(APPS, HIDDEN.to_owned(), false);
     let allow_unsigned = r.flag(ALLOW_UNSIGNED);
 
@@ -89,17 +89,17 @@ fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
     let name = if file { APPS_FILE.name } else { APPS.name };
     let apps = apps.and_then(|text| match Apps::parse(text.expose(), allow_unsigned) {
         Ok(apps) if apps.has_placeholder() => {
-            let problem = "holds the placeholder change-me as a token";
-            r.faults.push(Fault::new(name, problem, "set the token that the vendor's console shows"));
+            let problem = "contains the placeholder change-me as a token";
+            r.errors.push(ConfigError::new(name, problem, "set the token of the vendor's console"));
             None
         }
         Ok(apps) => Some(apps),
-        Err(faults) => {
-            for fault in faults {
-                // A fault of an entry says what is wrong and, behind the semicolon, the fix.
-                let text = fault.to_string();
+        Err(errors) => {
+            for error in errors {
+                // The text of an error is the problem, a semicolon, and the fix.
+                let text = error.to_string();
                 let (problem, fix) = text.split_once("; ").unwrap_or((&text, "correct the entry"));
-                r.faults.push(Fault::new(name, problem, fix));
+                r.errors.push(ConfigError::new(name, problem, fix));
             }
             None
         }
@@ -107,30 +107,30 @@ fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
     (apps, allow_unsigned)
 }
 
-/// Operations are never served on the webhook listener.
-fn refuse_same_port(listen: SocketAddr, ops: SocketAddr, faults: &mut Faults) {
+/// The two listeners need different ports.
+fn refuse_same_port(listen: SocketAddr, ops: SocketAddr, errors: &mut ConfigErrors) {
     let ips_meet = listen.ip() == ops.ip() || listen.ip().is_unspecified() || ops.ip().is_unspecified();
     if listen.port() != 0 && listen.port() == ops.port() && ips_meet {
-        faults.push(Fault::new(
+        errors.push(ConfigError::new(
             "BRIDGE_OPS_LISTEN",
-            format!("{ops} is the webhook listener's too ({listen})"),
-            "give each a port of its own",
+            format!("{ops} conflicts with the webhook listener ({listen})"),
+            "give each listener its own port",
         ));
     }
 }
 
-/// The properties, with the secrets that stand in files put in their places.
-fn read_kafka(mut vars: BTreeMap<String, String>, faults: &mut Faults) -> KafkaProperties {
+/// Reads the properties. Secrets are read from their files first.
+fn read_kafka(mut vars: BTreeMap<String, String>, errors: &mut ConfigErrors) -> KafkaProperties {
     for (file_name, property) in FROM_FILE {
         let Some(path) = vars.remove(*file_name) else {
             continue;
         };
         let name = variable(property);
         let direct = vars.get(&name).map(String::as_str);
-        let secret = direct_or_file((&name, direct), (file_name, Some(&path)), faults);
+        let secret = direct_or_file((&name, direct), (file_name, Some(&path)), errors);
         if let Some(secret) = secret {
             vars.insert(name, secret.expose().to_owned());
         }
     }
-    KafkaProperties::read(&vars, faults)
+    KafkaProperties::read(&vars, errors)
 }

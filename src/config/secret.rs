@@ -1,4 +1,4 @@
-//! Values that may be used but never shown, and the files they are read from.
+//! Secret values, and the files that contain them.
 
 use std::fmt;
 use std::fs::File;
@@ -7,15 +7,15 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 
-/// What stands in for a secret wherever a value is shown.
+/// Replaces a secret in all output.
 pub(super) const HIDDEN: &str = "***";
 
-/// A secret's file is a few lines; the bound keeps a wrong path (`/dev/zero`) from eating memory.
+/// The maximum size of a secret's file. The limit protects the memory from a wrong path (`/dev/zero`).
 const MAX_SECRET_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A text that its `Debug` and `Display` never print, and that is overwritten when it is dropped.
+/// A secret text. `Debug` and `Display` do not print it, and dropping overwrites it.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -25,7 +25,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -43,28 +43,28 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Reads a secret from a file: UTF-8, at most 1 MiB, one trailing line end stripped.
+/// Reads a secret from a file: UTF-8, at most 1 MiB inclusive. One line end at the end is removed.
 ///
-/// `name` is the variable that named the file; it is what the fault is about.
+/// `name` is the variable with the path; the error names it.
 ///
 /// # Errors
-/// One fault when the file cannot be read, is empty, too large or not UTF-8.
-pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, Fault> {
-    let fault = |why: &str, fix: &str| Fault::new(name, format!("{} {why}", path.display()), fix);
+/// The file cannot be read, is empty, too large or not UTF-8.
+pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, ConfigError> {
+    let refused = |why: &str, fix: &str| ConfigError::new(name, format!("{} {why}", path.display()), fix);
     let unreadable =
-        |error: std::io::Error| fault(&format!("cannot be read: {error}"), "name a file that this process may read");
+        |error: std::io::Error| refused(&format!("cannot be read: {error}"), "name a file that this process can read");
 
-    // Of the size that it will have: a buffer that grows leaves copies behind.
+    // Allocates the final size: a growing buffer would leave copies of the secret in memory.
     let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len().min(MAX_SECRET_FILE_BYTES));
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 64));
     File::open(path)
         .and_then(|file| file.take(MAX_SECRET_FILE_BYTES + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_SECRET_FILE_BYTES) {
-        return Err(fault("is larger than 1 MiB", "name the secret's own file"));
+        return Err(refused("is larger than 1 MiB", "name a file that contains only the secret"));
     }
     let text = String::from_utf8(std::mem::take(&mut *bytes));
-    let mut text = text.map_err(|_| fault("is not UTF-8", "write the file as UTF-8 text")).map(Zeroizing::new)?;
+    let mut text = text.map_err(|_| refused("is not UTF-8", "write the file as UTF-8 text")).map(Zeroizing::new)?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -72,26 +72,24 @@ pub fn read_secret_file(name: &str, path: &Path) -> Result<Secret, Fault> {
         }
     }
     if text.is_empty() {
-        return Err(fault("is empty", "write the value into the file"));
+        return Err(refused("is empty", "write the value into the file"));
     }
     Ok(Secret(text))
 }
 
-/// The value of `name`, from itself or from the file that `file_name` names.
-///
-/// Both set is a fault: which of the two was meant cannot be known.
+/// Returns the value of `name`, or the content of the file in `file_name`. Setting both is an error.
 pub(super) fn direct_or_file(
     (name, value): (&str, Option<&str>),
     (file_name, path): (&str, Option<&str>),
-    faults: &mut Faults,
+    errors: &mut ConfigErrors,
 ) -> Option<Secret> {
     match (value, path) {
         (Some(_), Some(_)) => {
-            faults.push(Fault::new(name, format!("is set together with {file_name}"), "keep one of the two"));
+            errors.push(ConfigError::new(name, format!("is set together with {file_name}"), "keep one of the two"));
             None
         }
         (Some(value), None) => Some(Secret::new(value)),
-        (None, Some(path)) => read_secret_file(file_name, Path::new(path)).map_err(|fault| faults.push(fault)).ok(),
+        (None, Some(path)) => read_secret_file(file_name, Path::new(path)).map_err(|error| errors.push(error)).ok(),
         (None, None) => None,
     }
 }

@@ -16,64 +16,62 @@ use crate::webhook::Apps;
 pub struct Config {
     /// The apps and their tokens, from `BRIDGE_APPS` or the file of `BRIDGE_APPS_FILE`.
     pub apps: Apps,
-    /// The file the apps came from, to be read again on SIGHUP ([`read_secret_file`]).
+    /// The file of the apps, which SIGHUP reads again ([`read_secret_file`]).
     pub apps_file: Option<PathBuf>,
     /// Whether an app without a token is accepted (`BRIDGE_ALLOW_UNSIGNED`).
     pub allow_unsigned: bool,
-    /// Where webhooks arrive (`BRIDGE_LISTEN`); port 0 lets the system choose.
+    /// Address of the webhook listener (`BRIDGE_LISTEN`). Port 0: the system chooses a free port.
     pub listen: SocketAddr,
-    /// Where metrics, health and status are served (`BRIDGE_OPS_LISTEN`).
+    /// Address for metrics, health and status (`BRIDGE_OPS_LISTEN`).
     pub ops_listen: SocketAddr,
     /// TLS on the webhook listener (`BRIDGE_TLS_CERT`, `BRIDGE_TLS_KEY`, `BRIDGE_TLS_CLIENT_CA`).
     pub tls: Option<Tls>,
-    /// The path of the webhook, from its `/` (`BRIDGE_WEBHOOK_PATH`).
+    /// The path of the webhook, with its leading `/` (`BRIDGE_WEBHOOK_PATH`).
     pub webhook_path: String,
-    /// The largest body accepted, in bytes (`BRIDGE_MAX_BODY_BYTES`).
+    /// The maximum size of a body, in bytes, inclusive (`BRIDGE_MAX_BODY_BYTES`).
     pub max_body_bytes: usize,
-    /// How long a connection may be idle between two webhooks (`BRIDGE_KEEP_ALIVE_SECONDS`).
+    /// The maximum idle time of a connection between two webhooks (`BRIDGE_KEEP_ALIVE_SECONDS`).
     pub keep_alive: Duration,
-    /// How far a `RequestTime` may be from now, in seconds, either way
+    /// The maximum difference between `RequestTime` and the clock, in seconds, in both directions
     /// (`BRIDGE_REQUEST_TIME_WINDOW_SECONDS`).
     pub request_time_window_seconds: u64,
-    /// How long a delivery may take to become durable (`BRIDGE_ACK_TIMEOUT_MS`).
+    /// The maximum time until a webhook is durable (`BRIDGE_ACK_TIMEOUT_MS`).
     pub ack_timeout: Duration,
-    /// When a delivery is acknowledged (`BRIDGE_ACK_AFTER`).
+    /// When a webhook is acknowledged (`BRIDGE_ACK_AFTER`).
     pub ack_after: AckAfter,
     /// The directory of the spool (`BRIDGE_SPOOL_DIR`).
     pub spool_dir: PathBuf,
-    /// The bound of unpublished payload, in bytes (`BRIDGE_SPOOL_MAX_BYTES`).
+    /// The limit of unpublished payload, in bytes (`BRIDGE_SPOOL_MAX_BYTES`).
     pub spool_max_bytes: u64,
-    /// The bound of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
+    /// The limit of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
     pub quarantine_max_bytes: u64,
-    /// What becomes of a delivery while the spool cannot be written (`BRIDGE_SPOOL_FAILURE`).
+    /// How webhooks are handled while the spool cannot be written (`BRIDGE_SPOOL_FAILURE`).
     pub spool_failure: SpoolFailure,
-    /// How long a delivery is recognized when the sender repeats it; zero: not at all
-    /// (`BRIDGE_DEDUP_WINDOW_SECONDS`).
+    /// The length of the deduplication window; zero: off (`BRIDGE_DEDUP_WINDOW_SECONDS`).
     pub dedup_window: Duration,
-    /// The topic the records go to (`BRIDGE_TOPIC`).
+    /// The topic of the records (`BRIDGE_TOPIC`).
     pub topic: String,
-    /// Whether to create the topic when it is missing (`BRIDGE_TOPIC_CREATE`).
+    /// Whether to create the topic if it does not exist (`BRIDGE_TOPIC_CREATE`).
     pub topic_create: bool,
     /// Partitions of a topic that the bridge creates (`BRIDGE_TOPIC_PARTITIONS`).
     pub topic_partitions: i32,
     /// Replicas of a topic that the bridge creates (`BRIDGE_TOPIC_REPLICATION`).
     pub topic_replication: i32,
-    /// How far the promise goes (`BRIDGE_DELIVERY`).
+    /// The delivery guarantee (`BRIDGE_DELIVERY`).
     pub delivery: Delivery,
-    /// How long the port stays open after the signal to stop, to answer 503 (`BRIDGE_DRAIN_SECONDS`).
+    /// How long the port stays open after the signal to stop and answers 503 (`BRIDGE_DRAIN_SECONDS`).
     pub drain: Duration,
-    /// How long a stop may take to publish what remains (`BRIDGE_SHUTDOWN_GRACE_SECONDS`).
+    /// The shutdown grace period, in which the backlog is published (`BRIDGE_SHUTDOWN_GRACE_SECONDS`).
     pub shutdown_grace: Duration,
-    /// The log filter, as `tracing-subscriber` reads it (`BRIDGE_LOG`).
+    /// The log filter, in the syntax of `tracing-subscriber` (`BRIDGE_LOG`).
     pub log: String,
-    /// The form of a log line; `None`: text on a terminal, else JSON (`BRIDGE_LOG_FORMAT`).
+    /// The format of log lines (`BRIDGE_LOG_FORMAT`). `None`: text on a terminal, otherwise JSON.
     pub log_format: Option<LogFormat>,
     /// Worker threads of the webhook listener (`BRIDGE_WORKERS`).
     pub workers: usize,
     /// librdkafka's properties (`KAFKA_…`).
     pub kafka: KafkaProperties,
-    /// Variables that were taken for Kubernetes' Service variables, or for those of Kafka's own scripts,
-    /// and not looked at, by name.
+    /// Names of ignored variables: those of Kubernetes Services and of Kafka's scripts.
     pub ignored: Vec<String>,
     /// Every `BRIDGE_` variable in effect, in the order of the table.
     pub(super) settings: Vec<Setting>,

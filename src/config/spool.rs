@@ -1,68 +1,67 @@
-//! The few variables of commands that look into a spool: they need no apps and no Kafka.
+//! The variables of commands that read a spool. These commands need no apps and no Kafka.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::names::{self, Kind};
 use super::values::Reader;
 use super::variables::{QUARANTINE_MAX_BYTES, Raw, SPOOL_DIR, SPOOL_MAX_BYTES, Variable};
 
 const OF_SPOOL: [&Variable; 3] = [SPOOL_DIR, SPOOL_MAX_BYTES, QUARANTINE_MAX_BYTES];
 
-/// Where the spool is, and its bounds.
+/// The directory of the spool, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolConfig {
     /// The directory (`BRIDGE_SPOOL_DIR`).
     pub dir: PathBuf,
-    /// The bound of unpublished payload, in bytes (`BRIDGE_SPOOL_MAX_BYTES`).
+    /// The limit of unpublished payload, in bytes (`BRIDGE_SPOOL_MAX_BYTES`).
     pub max_bytes: u64,
-    /// The bound of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
+    /// The limit of the quarantine, in bytes (`BRIDGE_QUARANTINE_MAX_BYTES`).
     pub quarantine_max_bytes: u64,
 }
 
 impl SpoolConfig {
-    /// Reads this process's environment; `dir`, where it is given, stands for `BRIDGE_SPOOL_DIR`.
+    /// Reads the environment of this process. `dir`, if given, replaces `BRIDGE_SPOOL_DIR`.
     ///
     /// # Errors
-    /// What is wrong with these variables; a `BRIDGE_` name that there is not is a fault, too, as
-    /// it may be one of them, mistyped.
-    pub fn from_env(dir: Option<PathBuf>) -> Result<Self, Faults> {
+    /// All errors of these variables. An unknown `BRIDGE_` name is an error too: it can be a misspelled one of them.
+    pub fn from_env(dir: Option<PathBuf>) -> Result<Self, ConfigErrors> {
         Self::from_os(std::env::vars_os(), dir)
     }
 
     pub(super) fn from_os(
         vars: impl Iterator<Item = (OsString, OsString)>,
         dir: Option<PathBuf>,
-    ) -> Result<Self, Faults> {
-        let (mut raw, mut faults) = (Raw::default(), Faults::default());
+    ) -> Result<Self, ConfigErrors> {
+        let (mut raw, mut errors) = (Raw::default(), ConfigErrors::default());
         for (name, value) in vars.filter(|(_, value)| !value.is_empty()) {
             let name = name.to_string_lossy();
             let variable = match Variable::named(&name) {
                 None if names::kind(&name) == Kind::UnknownBridge => {
-                    faults.push(names::unknown(&name));
+                    errors.push(names::unknown(&name));
                     continue;
                 }
                 Some(variable) if OF_SPOOL.iter().any(|of_spool| of_spool.name == variable.name) => variable,
                 _ => continue,
             };
             match value.into_string() {
-                // It is replaced.
+                // `dir` replaces it.
                 Ok(_) if dir.is_some() && variable.name == SPOOL_DIR.name => {}
                 Ok(value) => raw.set(variable, value),
-                Err(_) => faults.push(Fault::not_utf8(&name)),
+                Err(_) => errors.push(ConfigError::not_utf8(&name)),
             }
         }
-        let mut reader = Reader::new(&raw, faults);
+        let mut reader = Reader::new(&raw, errors);
         let read = read_spool(&mut reader);
-        if !reader.faults.is_empty() {
-            return Err(reader.faults);
+        if !reader.errors.is_empty() {
+            return Err(reader.errors);
         }
         Ok(Self { dir: dir.unwrap_or(read.dir), ..read })
     }
 }
 
-/// The settings of a spool alone.
+/// Reads the settings of the spool.
 pub(super) fn read_spool(r: &mut Reader<'_>) -> SpoolConfig {
     SpoolConfig {
         dir: r.checked(SPOOL_DIR, |text| Ok(text.to_owned())).into(),

@@ -1,6 +1,6 @@
-//! `BRIDGE_TLS_…`: the files, and what stood in them when they were checked.
+//! Reads `BRIDGE_TLS_…`: the paths of the files and their content.
 
-use super::faults::Fault;
+use super::errors::ConfigError;
 use super::values::Reader;
 use super::variables::{TLS_CERT, TLS_CLIENT_CA, TLS_KEY};
 use crate::tls::{Files, Material};
@@ -8,13 +8,13 @@ use crate::tls::{Files, Material};
 /// TLS on the webhook listener.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// The files, to be read again on SIGHUP.
+    /// The files; SIGHUP reads them again.
     pub files: Files,
-    /// What stood in them.
+    /// The content of the files.
     pub material: Material,
 }
 
-/// Reads names and files. `None` without TLS, or if something is wrong.
+/// Reads paths and files. Returns `None` without TLS, or after an error.
 pub(super) fn read_tls(r: &mut Reader<'_>) -> Option<Tls> {
     let [cert, key, client_ca] = [TLS_CERT, TLS_KEY, TLS_CLIENT_CA].map(|variable| r.file(variable));
     let (cert, key) = match (cert, key) {
@@ -22,27 +22,27 @@ pub(super) fn read_tls(r: &mut Reader<'_>) -> Option<Tls> {
         (None, None) => {
             if client_ca.is_some() {
                 let fix = "name a certificate in BRIDGE_TLS_CERT and its key in BRIDGE_TLS_KEY, or remove it";
-                let problem = "is set, but no TLS without BRIDGE_TLS_CERT and BRIDGE_TLS_KEY";
-                r.faults.push(Fault::new(TLS_CLIENT_CA.name, problem, fix));
+                let problem = "is set without BRIDGE_TLS_CERT and BRIDGE_TLS_KEY";
+                r.errors.push(ConfigError::new(TLS_CLIENT_CA.name, problem, fix));
             }
             return None;
         }
         (Some(_), None) => {
             let fix = "name the file of its private key";
-            r.faults.push(Fault::new(TLS_KEY.name, "is not set, but BRIDGE_TLS_CERT is", fix));
+            r.errors.push(ConfigError::new(TLS_KEY.name, "is not set, but BRIDGE_TLS_CERT is", fix));
             return None;
         }
         (None, Some(_)) => {
             let fix = "name the file of its certificate";
-            r.faults.push(Fault::new(TLS_CERT.name, "is not set, but BRIDGE_TLS_KEY is", fix));
+            r.errors.push(ConfigError::new(TLS_CERT.name, "is not set, but BRIDGE_TLS_KEY is", fix));
             return None;
         }
     };
     let files = Files { cert, key, client_ca };
     match files.read() {
         Ok(material) => Some(Tls { files, material }),
-        Err(faults) => {
-            r.faults.extend(faults.into_iter().map(|fault| Fault::new(fault.name, fault.problem, fault.fix)));
+        Err(errors) => {
+            r.errors.extend(errors.into_iter().map(|error| ConfigError::new(error.name, error.problem, error.fix)));
             None
         }
     }

@@ -1,4 +1,4 @@
-//! From a variable's text to its value, or to what is wrong with it.
+//! Parses the texts of variables.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -9,28 +9,28 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::faults::{Fault, Faults};
+use super::errors::{ConfigError, ConfigErrors};
 use super::variables::{Raw, Setting, VARIABLES, Values, Variable};
 
-/// A value that cannot be used: what is wrong and what to write instead.
-pub(super) struct Bad {
+/// An invalid value: the problem, and the fix.
+pub(super) struct ValueError {
     problem: String,
     fix: String,
 }
 
-/// A parsed value.
-pub(super) type Parsed<T> = Result<T, Bad>;
+/// The result of parsing a value.
+pub(super) type Parsed<T> = Result<T, ValueError>;
 
-/// Reads variables and collects what is wrong with them.
+/// Reads variables and collects their errors.
 pub(super) struct Reader<'r> {
     raw: &'r Raw,
-    pub(super) faults: Faults,
+    pub(super) errors: ConfigErrors,
     settings: Vec<Setting>,
 }
 
 impl<'r> Reader<'r> {
-    pub(super) fn new(raw: &'r Raw, faults: Faults) -> Self {
-        Self { raw, faults, settings: Vec::new() }
+    pub(super) fn new(raw: &'r Raw, errors: ConfigErrors) -> Self {
+        Self { raw, errors, settings: Vec::new() }
     }
 
     /// The text of a variable, if it is set.
@@ -49,7 +49,8 @@ impl<'r> Reader<'r> {
         self.settings
     }
 
-    /// The parsed value of a variable, if it is set and good. A bad value becomes a fault, and reading continues.
+    /// The parsed value of a variable, if it is set and valid. An invalid value becomes an error, and reading
+    /// continues.
     fn given<T>(
         &mut self,
         variable: &Variable,
@@ -61,8 +62,8 @@ impl<'r> Reader<'r> {
                 self.record(variable, show(&value), false);
                 Some(value)
             }
-            Err(bad) => {
-                self.faults.push(Fault::new(variable.name, bad.problem, bad.fix));
+            Err(error) => {
+                self.errors.push(ConfigError::new(variable.name, error.problem, error.fix));
                 None
             }
         }
@@ -105,12 +106,12 @@ impl<'r> Reader<'r> {
         self.parsed(variable, default, |text| number(text, &range, unit, default))
     }
 
-    /// A number that counts things in memory.
+    /// A number as a `usize`.
     pub(super) fn size(&mut self, variable: &Variable) -> usize {
         usize::try_from(self.number(variable)).unwrap_or(usize::MAX)
     }
 
-    /// A number of Kafka's, which are signed.
+    /// A number as a signed integer, as Kafka needs it.
     pub(super) fn signed(&mut self, variable: &Variable) -> i32 {
         i32::try_from(self.number(variable)).unwrap_or(i32::MAX)
     }
@@ -125,7 +126,7 @@ impl<'r> Reader<'r> {
         self.parsed(variable, false, |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => bad(text, "is neither true nor false", "write true or false"),
+            _ => invalid(text, "is neither true nor false", "write true or false"),
         })
     }
 
@@ -151,7 +152,7 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// A value as it is quoted in a fault: long ones are cut.
+/// Quotes a value for an error. Long values are cut.
 pub(super) fn shown(value: &str) -> String {
     const LONGEST_CHARS: usize = 80;
     match value.char_indices().nth(LONGEST_CHARS) {
@@ -160,14 +161,14 @@ pub(super) fn shown(value: &str) -> String {
     }
 }
 
-fn bad<T>(value: &str, is: impl Display, fix: impl Into<String>) -> Parsed<T> {
-    Err(Bad { problem: format!("{} {is}", shown(value)), fix: fix.into() })
+fn invalid<T>(value: &str, is: impl Display, fix: impl Into<String>) -> Parsed<T> {
+    Err(ValueError { problem: format!("{} {is}", shown(value)), fix: fix.into() })
 }
 
 /// A whole number in a range: decimal digits only, no sign, no unit.
 fn number(value: &str, range: &RangeInclusive<u64>, unit: &str, example: u64) -> Parsed<u64> {
     if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
-        return bad(
+        return invalid(
             value,
             format_args!("is not a whole number of {unit}"),
             format!("write digits only, for example {example}"),
@@ -175,7 +176,7 @@ fn number(value: &str, range: &RangeInclusive<u64>, unit: &str, example: u64) ->
     }
     match value.parse().ok().filter(|number| range.contains(number)) {
         Some(number) => Ok(number),
-        None => bad(
+        None => invalid(
             value,
             format_args!("is outside {} to {} {unit}", range.start(), range.end()),
             format!("write a number in that range, for example {example}"),
@@ -190,7 +191,7 @@ fn word<T: Copy>(value: &str, words: &[(&'static str, T)]) -> Parsed<(&'static s
     }
     let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let words = words.join(" or ");
-    bad(value, format_args!("is not {words}"), format!("write {words}"))
+    invalid(value, format_args!("is not {words}"), format!("write {words}"))
 }
 
 /// An address and a port.
@@ -198,7 +199,7 @@ fn socket_addr(value: &str, example: SocketAddr) -> Parsed<SocketAddr> {
     value.parse().or_else(|_| {
         let port = example.port();
         let fix = format!("write for example {example} or [::]:{port}");
-        bad(value, "is not an IP address and a port", fix)
+        invalid(value, "is not an IP address and a port", fix)
     })
 }
 
@@ -206,35 +207,39 @@ fn socket_addr(value: &str, example: SocketAddr) -> Parsed<SocketAddr> {
 pub(super) fn url_path(value: &str) -> Parsed<String> {
     let fix = "write a path such as / or /tencent/recalls";
     if !value.starts_with('/') {
-        return bad(value, "does not start with /", fix);
+        return invalid(value, "does not start with /", fix);
     }
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&b);
     match value.chars().find(|c| !u8::try_from(*c).is_ok_and(legal)) {
         None => Ok(value.to_owned()),
-        Some(c) => bad(value, format_args!("holds {c:?}, which no URL path may"), fix),
+        Some(c) => invalid(value, format_args!("contains {c:?}, which is not allowed in a URL path"), fix),
     }
 }
 
-/// A name that Kafka takes for a topic.
+/// A topic name that Kafka accepts.
 pub(super) fn topic(value: &str) -> Parsed<String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     if (1..=249).contains(&value.len()) && value.bytes().all(legal) && value != "." && value != ".." {
         return Ok(value.to_owned());
     }
-    bad(value, "is no legal topic name", "write 1 to 249 of the characters a-z A-Z 0-9 . _ - (neither . nor .. alone)")
+    invalid(
+        value,
+        "is not a valid topic name",
+        "write 1 to 249 of the characters a-z A-Z 0-9 . _ - (neither . nor .. alone)",
+    )
 }
 
 /// A filter of `tracing-subscriber`: a level, or levels per target.
 pub(super) fn log_filter(value: &str) -> Parsed<String> {
     let fix = "write error, warn, info, debug, trace or off, or a filter such as \
                info,librdkafka=debug";
-    // A single word that is no level would be taken as a target, and silence everything else.
+    // The library would read a single unknown word as a target, and would drop all other log lines.
     let bare = !value.contains(['=', ',', '[', ':']);
     if bare && value.parse::<LevelFilter>().is_err() {
-        return bad(value, "is not a log level", fix);
+        return invalid(value, "is not a log level", fix);
     }
     match EnvFilter::builder().parse(value) {
         Ok(_) => Ok(value.to_owned()),
-        Err(error) => bad(value, format_args!("is not a log filter: {error}"), fix),
+        Err(error) => invalid(value, format_args!("is not a log filter: {error}"), fix),
     }
 }

@@ -40,7 +40,7 @@ pub struct Files {
 /// The error of one of the files. It contains nothing of the file's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}; {fix}")]
-pub struct TlsFault {
+pub struct TlsError {
     /// The variable that names the file.
     pub name: &'static str,
     /// The file and its error.
@@ -49,7 +49,7 @@ pub struct TlsFault {
     pub fix: &'static str,
 }
 
-impl TlsFault {
+impl TlsError {
     fn new(name: &'static str, path: &Path, problem: impl fmt::Display, fix: &'static str) -> Self {
         Self { name, problem: format!("{} {problem}", path.display()), fix }
     }
@@ -90,7 +90,7 @@ impl Files {
     ///
     /// # Errors
     /// All errors of all files.
-    pub fn read(&self) -> Result<Material, Vec<TlsFault>> {
+    pub fn read(&self) -> Result<Material, Vec<TlsError>> {
         let chain = certificates(CERT, &self.cert);
         let key = private_key(&self.key);
         let authorities = self.client_ca.as_ref().map(|path| certificates(CLIENT_CA, path)).transpose();
@@ -115,18 +115,18 @@ impl Files {
         }
     }
 
-    fn fit(&self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<CertifiedKey, TlsFault> {
+    fn fit(&self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<CertifiedKey, TlsError> {
         use rustls::{Error, InconsistentKeys};
         CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 let problem = format!("is not the key of the certificate in {}", self.cert.display());
-                TlsFault::new(KEY, &self.key, problem, "name the certificate and the key of one pair")
+                TlsError::new(KEY, &self.key, problem, "name the certificate and the key of one pair")
             }
             Error::InvalidCertificate(_) => {
-                TlsFault::new(CERT, &self.cert, "contains a certificate that cannot be parsed", "have it issued again")
+                TlsError::new(CERT, &self.cert, "contains a certificate that cannot be parsed", "have it issued again")
             }
             // The text of other errors is left out, because it must not quote any part of a key.
-            _ => TlsFault::new(
+            _ => TlsError::new(
                 KEY,
                 &self.key,
                 "contains a key of an unsupported kind",
@@ -138,10 +138,10 @@ impl Files {
     fn verifier(
         &self,
         (authorities, shown): (Vec<CertificateDer<'static>>, Vec<Certificate>),
-    ) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Certificate>), TlsFault> {
+    ) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Certificate>), TlsError> {
         let path = self.client_ca.as_deref().unwrap_or(Path::new(""));
         let unusable = |()| {
-            TlsFault::new(
+            TlsError::new(
                 CLIENT_CA,
                 path,
                 "contains a certificate that is not a CA certificate",
@@ -158,10 +158,10 @@ impl Files {
 }
 
 /// Reads all certificates of a file; at least one.
-fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'static>>, Vec<Certificate>), TlsFault> {
+fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'static>>, Vec<Certificate>), TlsError> {
     let text = contents(name, path)?;
     let broken = || {
-        TlsFault::new(
+        TlsError::new(
             name,
             path,
             "is not a PEM file of certificates",
@@ -170,7 +170,7 @@ fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'
     };
     let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(|_| broken())?;
     if found.is_empty() {
-        return Err(TlsFault::new(
+        return Err(TlsError::new(
             name,
             path,
             "contains no certificate",
@@ -181,29 +181,29 @@ fn certificates(name: &'static str, path: &Path) -> Result<(Vec<CertificateDer<'
     Ok((found, shown.ok_or_else(broken)?))
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = contents(KEY, path)?;
     let has = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
     if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
         let fix =
             "write it without a password (openssl pkey -in KEY -out PLAIN) into a file that only the bridge can read";
-        return Err(TlsFault::new(KEY, path, "contains an encrypted key, which is not supported", fix));
+        return Err(TlsError::new(KEY, path, "contains an encrypted key, which is not supported", fix));
     }
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         pem::Error::NoItemsFound => {
-            TlsFault::new(KEY, path, "contains no private key", "put BEGIN PRIVATE KEY to END PRIVATE KEY into it")
+            TlsError::new(KEY, path, "contains no private key", "put BEGIN PRIVATE KEY to END PRIVATE KEY into it")
         }
-        _ => TlsFault::new(KEY, path, "is not a PEM file of a private key", "write it as PEM (PKCS#8, PKCS#1 or SEC1)"),
+        _ => TlsError::new(KEY, path, "is not a PEM file of a private key", "write it as PEM (PKCS#8, PKCS#1 or SEC1)"),
     })
 }
 
-fn contents(name: &'static str, path: &Path) -> Result<Vec<u8>, TlsFault> {
+fn contents(name: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(|error| {
-        TlsFault::new(name, path, format_args!("cannot be read: {error}"), "name a file that this process can read")
+        TlsError::new(name, path, format_args!("cannot be read: {error}"), "name a file that this process can read")
     })?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(TlsFault::new(name, path, "is larger than 1 MiB", "name a PEM file"));
+        return Err(TlsError::new(name, path, "is larger than 1 MiB", "name a PEM file"));
     }
     Ok(bytes)
 }

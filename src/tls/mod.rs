@@ -7,6 +7,6 @@ mod listener;
 mod provider;
 
 pub use certificate::Certificate;
-pub use files::{CERT, CLIENT_CA, Files, KEY, Material, TlsFault};
+pub use files::{CERT, CLIENT_CA, Files, KEY, Material, TlsError};
 pub use listener::Listener;
 pub use provider::provider;

@@ -1,5 +1,5 @@
-//! Is the topic one that keeps what is published to it? A setting that works, but loses or refuses
-//! recalls one day, is a warning; one that cannot work is a problem.
+//! Checks the settings of the topic. A *warning* is a setting with which Kafka can lose or reject records later. A
+//! *problem* is a setting with which no record can be published.
 
 use std::fmt;
 
@@ -17,14 +17,14 @@ mod tests;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const WEEK_MS: u64 = 7 * DAY_MS;
-/// librdkafka's own defaults.
+/// The defaults of librdkafka.
 const MESSAGE_MAX_BYTES: u64 = 1_000_000;
 const BATCH_SIZE: u64 = 1_000_000;
 
-/// A setting worth changing.
+/// A setting that should be changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Warning {
-    /// The setting, of the topic or of the bridge.
+    /// Name of the setting, of the topic or of the bridge.
     setting: &'static str,
     value: String,
     why: String,
@@ -37,17 +37,17 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What was found, for people; warnings apart.
+/// The result of the checks.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) lines: Vec<String>,
     pub(super) warnings: Vec<Warning>,
-    /// What cannot work.
+    /// Settings with which no record can be published.
     pub(super) problems: Vec<String>,
 }
 
 impl Findings {
-    /// Adds what was found elsewhere.
+    /// Adds the findings of another check.
     pub(super) fn add(&mut self, other: Self) {
         self.lines.extend(other.lines);
         self.warnings.extend(other.warnings);
@@ -55,10 +55,10 @@ impl Findings {
     }
 }
 
-/// Looks at a topic that is there.
+/// Checks an existing topic.
 ///
 /// # Errors
-/// The broker does not answer.
+/// The broker does not respond.
 pub(super) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, Trouble> {
     let mut findings = Findings::default();
     let replicas = describe::replicas(client, &config.topic)?;
@@ -66,13 +66,11 @@ pub(super) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, T
         Ok(settings) => settings,
         Err(trouble) => {
             let hint = if trouble.kind == "authorization" {
-                "; allow DescribeConfigs on the topic to have them checked"
+                "; to check them, allow DescribeConfigs on the topic"
             } else {
                 ""
             };
-            findings
-                .lines
-                .push(format!("topic {}: its settings could not be looked at ({trouble}){hint}", config.topic));
+            findings.lines.push(format!("topic {}: its settings cannot be read ({trouble}){hint}", config.topic));
             Settings::new()
         }
     };
@@ -82,7 +80,7 @@ pub(super) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, T
     Ok(findings)
 }
 
-/// Looks at what a topic would be that the bridge is to create.
+/// Checks the settings of a topic that the bridge will create.
 pub(super) fn look_ahead(config: &Config, brokers: usize) -> Vec<Warning> {
     let value = config.topic_replication.to_string();
     let warning = |why: String, fix: &str| {
@@ -90,17 +88,18 @@ pub(super) fn look_ahead(config: &Config, brokers: usize) -> Vec<Warning> {
     };
     let wanted = usize::try_from(config.topic_replication).unwrap_or(0);
     if wanted > brokers {
-        let why = format!("there are {brokers} broker(s), so that the topic cannot be created");
-        return warning(why, "start more brokers, or set it lower");
+        let why = format!("the topic cannot be created with {brokers} broker(s)");
+        return warning(why, "start more brokers, or set a lower number");
     }
     if wanted == 1 {
-        let why = "one copy: a broker that is lost takes records with it, and nothing is published while it is away";
-        return warning(why.to_owned(), "set 3, where there are brokers for it");
+        let why =
+            "one replica: the loss of one broker loses records, and no record is published while that broker is down";
+        return warning(why.to_owned(), "set 3, if three brokers exist");
     }
     Vec::new()
 }
 
-/// The largest record that a delivery can become, its batch included.
+/// The size of the largest record of a webhook, in bytes, including its batch header.
 fn largest_record(config: &Config) -> u64 {
     // At most 16 MiB.
     let body = u64::try_from(config.max_body_bytes).unwrap_or(u64::from(u32::MAX));
@@ -118,12 +117,12 @@ impl Topic<'_> {
         self.settings.get(setting).map(String::as_str)
     }
 
-    /// A setting that is a number; -1, which stands for no bound, is none.
+    /// The value of a numeric setting. `None` for -1, which means no limit.
     fn number(&self, setting: &str) -> Option<u64> {
         self.get(setting)?.parse().ok()
     }
 
-    /// What is set for librdkafka.
+    /// The value of a property of librdkafka.
     fn property(&self, name: &str, default: u64) -> u64 {
         let client = self.config.kafka.client_config();
         client.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
@@ -157,13 +156,13 @@ impl Topic<'_> {
         found.into_iter().flatten().collect()
     }
 
-    /// Every write would be refused.
+    /// The problem, if Kafka would reject every record.
     fn problem(&self) -> Option<String> {
         let needed = self.number("min.insync.replicas")?;
         let have = u64::try_from(self.replicas).ok()?;
         (have > 0 && needed > have).then(|| {
             format!(
-                "topic {}: min.insync.replicas={needed}, but it has {have} replica(s): nothing can be published; {}",
+                "topic {}: min.insync.replicas={needed} with {have} replica(s): no record can be published; {}",
                 self.config.topic,
                 self.set(&format!("min.insync.replicas={have}"))
             )
@@ -172,7 +171,7 @@ impl Topic<'_> {
 
     fn compacted(&self) -> Option<Warning> {
         let is_compacted = self.get("cleanup.policy")?.contains("compact");
-        let why = "compaction keeps the newest recall of each account and removes the others";
+        let why = "compaction keeps only the newest recall of each account";
         is_compacted.then(|| self.warn("cleanup.policy", why, "cleanup.policy=delete"))
     }
 
@@ -180,36 +179,38 @@ impl Topic<'_> {
         (self.replicas == 1).then(|| Warning {
             setting: "replication factor",
             value: "1".to_owned(),
-            why: "a broker that is lost takes records with it, and nothing is published while it is away".to_owned(),
-            fix: "give each partition three replicas with kafka-reassign-partitions.sh, or create the topic anew with \
-                  --replication-factor 3"
+            why: "the loss of one broker loses records, and no record is published while that broker is down"
                 .to_owned(),
+            fix:
+                "give each partition three replicas with kafka-reassign-partitions.sh, or create the topic again with \
+                  --replication-factor 3"
+                    .to_owned(),
         })
     }
 
     fn one_in_sync(&self) -> Option<Warning> {
-        let why = "a record counts as written when one broker has it, and is lost with that broker";
+        let why = "Kafka confirms a record that only one broker has; the loss of that broker loses the record";
         (self.number("min.insync.replicas")? == 1)
             .then(|| self.warn("min.insync.replicas", why, "min.insync.replicas=2"))
     }
 
     fn unclean_election(&self) -> Option<Warning> {
-        let why = "a replica that lags may become leader, and what it lacks is lost though Kafka confirmed it";
+        let why = "a replica that is behind can become leader; the records that it does not have are lost, although Kafka confirmed them";
         (self.get("unclean.leader.election.enable")? == "true")
             .then(|| self.warn("unclean.leader.election.enable", why, "unclean.leader.election.enable=false"))
     }
 
     fn retention(&self) -> Option<Warning> {
-        let why = "records are removed before a consumer, or a node that was down, has read them";
+        let why = "Kafka may delete records before a consumer, or a restarted node, has read them";
         (self.number("retention.ms")? < DAY_MS)
             .then(|| self.warn("retention.ms", why, &format!("retention.ms={WEEK_MS}")))
     }
 
-    /// A record carries the time of its receipt, and may have waited in a spool since.
+    /// The timestamp of a record is its time of receipt. A record can wait in a spool for days after it.
     fn old_records(&self) -> Option<Warning> {
         const SETTING: &str = "message.timestamp.before.max.ms";
         let by_receipt = self.get("message.timestamp.type")? == "CreateTime";
-        let why = "recalls that waited longer than that in an outage are refused and go to quarantine";
+        let why = "Kafka rejects recalls that waited longer than this during an outage; they go to quarantine";
         (by_receipt && self.number(SETTING)? < WEEK_MS)
             .then(|| self.warn(SETTING, why, "message.timestamp.type=LogAppendTime"))
     }
@@ -217,7 +218,7 @@ impl Topic<'_> {
     fn large_records(&self) -> Option<Warning> {
         let needed = largest_record(self.config);
         let why = format!(
-            "a delivery of BRIDGE_MAX_BODY_BYTES={} can need {needed}, and goes to quarantine",
+            "the record of a webhook of BRIDGE_MAX_BODY_BYTES={} can need {needed} bytes; it then goes to quarantine",
             self.config.max_body_bytes
         );
         (self.number("max.message.bytes")? < needed)
@@ -231,14 +232,14 @@ impl Topic<'_> {
             setting: "KAFKA_MESSAGE_MAX_BYTES",
             value: limit.to_string(),
             why: format!(
-                "a delivery of BRIDGE_MAX_BODY_BYTES={} can need {needed}, and goes to quarantine",
+                "the record of a webhook of BRIDGE_MAX_BODY_BYTES={} can need {needed} bytes; it then goes to quarantine",
                 self.config.max_body_bytes
             ),
-            fix: format!("set KAFKA_MESSAGE_MAX_BYTES={needed}, and the topic's max.message.bytes not below it"),
+            fix: format!("set KAFKA_MESSAGE_MAX_BYTES={needed}, and max.message.bytes of the topic to at least this value"),
         })
     }
 
-    /// While a backlog drains, batches are as large as the client lets them be.
+    /// While a backlog is published, batches reach the limit of the client.
     fn large_batches(&self) -> Option<Warning> {
         let batch = self.property("batch.size", BATCH_SIZE).min(self.property("message.max.bytes", MESSAGE_MAX_BYTES));
         let limit = self.number("max.message.bytes")?;
@@ -246,8 +247,8 @@ impl Topic<'_> {
             setting: "KAFKA_BATCH_SIZE",
             value: batch.to_string(),
             why: format!(
-                "the topic's max.message.bytes={limit} is smaller: batches may be refused and have to be sent again in \
-                 smaller ones while a backlog drains"
+                "the topic's max.message.bytes={limit} is smaller: while a backlog is published, Kafka may reject \
+                 batches, which librdkafka then splits and sends again"
             ),
             fix: format!("set KAFKA_BATCH_SIZE={limit}"),
         })

@@ -16,7 +16,7 @@ fn config(changes: &[(&str, &str)]) -> Config {
     Config::load(vars).unwrap()
 }
 
-/// The settings that are warned of, and the problem.
+/// Returns the settings with a warning, and the problem.
 fn judge(config: &Config, changes: &[(&str, &str)], replicas: usize) -> (Vec<&'static str>, Option<String>) {
     let settings = GOOD.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let topic = Topic { config, settings: &settings, replicas };
@@ -36,7 +36,7 @@ fn a_good_topic_gives_no_warning() {
 }
 
 #[test]
-fn each_fault_gives_its_warning_and_no_other() {
+fn each_risky_setting_gives_exactly_its_own_warning() {
     for (name, value, bound) in [
         ("cleanup.policy", "compact", "cleanup.policy"),
         ("cleanup.policy", "compact,delete", "cleanup.policy"),
@@ -53,7 +53,7 @@ fn each_fault_gives_its_warning_and_no_other() {
 }
 
 #[test]
-fn a_message_size_below_what_a_delivery_can_need_is_found_on_both_sides() {
+fn message_size_limits_below_the_largest_record_give_a_warning() {
     let needed = 2 * 65_536 + 2048;
     let small_batches = config(&[("KAFKA_BATCH_SIZE", "100000")]);
     let limit = |bytes: u64| judge(&small_batches, &[("max.message.bytes", &bytes.to_string())], 3).0;
@@ -67,21 +67,21 @@ fn a_message_size_below_what_a_delivery_can_need_is_found_on_both_sides() {
 }
 
 #[test]
-fn more_replicas_in_sync_than_there_are_cannot_work() {
+fn min_insync_replicas_above_the_replica_count_is_a_problem() {
     let (warnings, problem) = judge(&config(&[]), &[("min.insync.replicas", "3")], 2);
     assert_eq!(warnings, Vec::<&str>::new());
     assert!(problem.unwrap().contains("--add-config min.insync.replicas=2"));
 }
 
 #[test]
-fn nothing_is_said_about_what_is_not_known() {
+fn unknown_settings_give_no_warning() {
     let config = config(&[]);
     let topic = Topic { config: &config, settings: &Settings::new(), replicas: 3 };
     assert_eq!((topic.warnings(), topic.problem()), (vec![], None));
 }
 
 #[test]
-fn a_topic_that_is_to_be_created_needs_as_many_brokers_and_should_have_more_than_one() {
+fn a_new_topic_needs_enough_brokers_and_more_than_one_replica() {
     let of = |replication: &str, brokers| {
         look_ahead(&config(&[("BRIDGE_TOPIC_REPLICATION", replication)]), brokers)
             .iter()
@@ -89,6 +89,6 @@ fn a_topic_that_is_to_be_created_needs_as_many_brokers_and_should_have_more_than
             .collect::<Vec<_>>()
     };
     assert!(of("3", 1)[0].contains("cannot be created"));
-    assert!(of("1", 3)[0].contains("one copy"));
+    assert!(of("1", 3)[0].contains("one replica"));
     assert_eq!(of("3", 3), Vec::<String>::new());
 }

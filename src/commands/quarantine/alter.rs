@@ -1,5 +1,4 @@
-//! `requeue` and `drop`: by this process where the node is stopped, through the running one
-//! otherwise.
+//! `requeue` and `drop`. If the node runs, it makes the change on request; otherwise this process makes it.
 
 use std::collections::BTreeSet;
 
@@ -19,19 +18,18 @@ use crate::quarantine::view::{entries, plain};
 use crate::quarantine::{Action, Changed, Done, change};
 use crate::spool::{Options, QuarantineId, Spool, SpoolError};
 
-/// Which entries, and whether that is certain.
+/// Arguments of `requeue` and `drop`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Alter {
-    /// The numbers of the entries.
+    /// Ids of the entries.
     #[arg(value_name = "ID", value_parser = clap::value_parser!(i64).range(1..), conflicts_with_all = ["reason", "account", "since", "through"])]
     ids: Vec<QuarantineId>,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Do it to what the filter means. Needs --through with the last number that was shown, so that
-    /// nothing is meant that was not seen.
+    /// Apply to all matching entries; requires --through.
     #[arg(long)]
     yes: bool,
-    /// One JSON object per entry.
+    /// Print one JSON object per entry.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -41,10 +39,12 @@ pub(super) struct Alter {
 impl Alter {
     pub(super) fn run(&self, action: Action) -> Result<(), CommandError> {
         if self.ids.is_empty() && !self.filter.is_given() {
-            refuse("name entries by their numbers (see `quarantine list`) or by a filter");
+            refuse("no entries given; give ids (see `quarantine list`) or a filter");
         }
         if self.ids.is_empty() && self.yes && self.filter.through.is_none() {
-            refuse("--yes needs --through with the last number that was shown: run it without --yes first");
+            refuse(
+                "--yes requires --through with the last id that the preview listed; run the command without --yes first",
+            );
         }
         if self.ids.is_empty() && !self.yes {
             return self.preview(action);
@@ -59,7 +59,7 @@ impl Alter {
         results.finish(changed)
     }
 
-    /// Shows which entries are meant, and how to say that it is these.
+    /// Lists the matching entries, and prints the command that changes exactly these.
     fn preview(&self, action: Action) -> Result<(), CommandError> {
         let open = Opened::at(&self.place)?;
         let (mut output, mut lines, mut last) = (Output::new(), Lines::new(self.json), 0);
@@ -93,7 +93,7 @@ impl Alter {
     }
 }
 
-/// A command line that says too little.
+/// Ends the process because of an incomplete command line.
 fn refuse(text: &str) -> ! {
     clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{text}\n")).exit()
 }
@@ -105,20 +105,20 @@ fn word(action: Action) -> &'static str {
     }
 }
 
-/// Does it, here or there; tells `each` what was done as it is done.
+/// Changes the entries in this process or through the running node. Calls `each` after each step.
 fn alter(
     config: &SpoolConfig,
     action: Action,
     ids: &BTreeSet<QuarantineId>,
     mut each: impl FnMut(Vec<Changed>),
 ) -> Result<(), CommandError> {
-    // Would make a spool where there is none.
+    // Opening would create a missing spool.
     drop(crate::spool::Hold::take(&config.dir)?);
     let options = Options {
         dir: config.dir.clone(),
         max_bytes: config.max_bytes,
         quarantine_max_bytes: config.quarantine_max_bytes,
-        // The node's own is not known here; a shorter one would forget what the node has to know.
+        // The window of the node is unknown here. A shorter one would delete ids that the node needs.
         dedup_window: crate::config::MAX_DEDUP_WINDOW,
         on_commit: Box::new(|_, _| ()),
     };
@@ -145,12 +145,12 @@ fn alter(
     }
     drop(reader);
     if action == Action::Requeue {
-        note("the node is stopped: what is requeued is published when it runs again");
+        note("the node is stopped; it publishes the requeued entries after its next start");
     }
     Ok(result.and(writer.stop())?)
 }
 
-/// What was done, line by line, and in all.
+/// The results: one line for each entry, and totals.
 struct Results {
     output: Output,
     json: bool,
@@ -171,8 +171,8 @@ impl Results {
                 }
                 Done::Dropped => (1, "dropped".to_owned()),
                 Done::Kept { why } => (2, format!("kept: {}", plain(why))),
-                Done::Gone => (3, "gone: it was requeued or dropped before".to_owned()),
-                Done::Unknown => (4, "unknown: no entry ever had this number".to_owned()),
+                Done::Gone => (3, "gone: was requeued or dropped before".to_owned()),
+                Done::Unknown => (4, "unknown: no entry ever had this id".to_owned()),
             };
             self.counts[place] += 1;
             if self.json {
@@ -185,7 +185,7 @@ impl Results {
 
     fn finish(self, changed: Result<(), CommandError>) -> Result<(), CommandError> {
         let [requeued, dropped, kept, gone, unknown] = self.counts;
-        // What was done is told, also where the rest failed.
+        // The changes that were made are printed, also after an error.
         let written = self.output.finish();
         changed?;
         let done = requeued + dropped;

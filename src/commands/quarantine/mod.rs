@@ -1,4 +1,4 @@
-//! `recall-bridge quarantine`: what could not be published, and what is to become of it.
+//! `recall-bridge quarantine`: lists, requeues, drops and exports quarantine entries.
 
 mod alter;
 mod read;
@@ -8,7 +8,7 @@ use super::{CommandError, Place};
 use crate::quarantine::Action;
 use crate::spool::{Hold, Reader, SpoolError};
 
-/// What to do.
+/// Arguments of `quarantine`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -17,40 +17,39 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List entries, the oldest first: number, time, reason, account.
+    /// List entries, oldest first: id, time, reason, account.
     #[command(
         after_help = "Example:\n  recall-bridge quarantine list\n  recall-bridge quarantine list --reason stale --since 24h --json"
     )]
     List(read::List),
-    /// Show all of some entries.
+    /// Show entries completely.
     #[command(after_help = "Example:\n  recall-bridge quarantine show 3")]
     Show(read::Show),
-    /// Publish entries after all: append them to the spool as if newly accepted. Safe to repeat.
+    /// Publish entries: append them to the spool like newly accepted recalls. Can be repeated safely.
     ///
-    /// Entries named by number are requeued at once. A filter only shows which ones it means, and the
-    /// command line that requeues exactly these.
+    /// Entries that are given by id are requeued immediately. A filter changes nothing: it lists the matching
+    /// entries, and prints the command that requeues exactly these.
     #[command(
         after_help = "Example:\n  recall-bridge quarantine requeue 3 7\n  recall-bridge quarantine requeue --reason kafka_too_large\n  recall-bridge quarantine requeue --reason kafka_too_large --through 41 --yes"
     )]
     Requeue(alter::Alter),
-    /// Forget entries, after a look at them: what is dropped is gone.
+    /// Delete entries permanently.
     ///
-    /// Entries named by number are dropped at once. A filter only shows which ones it means, and the
-    /// command line that drops exactly these.
+    /// Entries that are given by id are dropped immediately. A filter changes nothing: it lists the matching entries,
+    /// and prints the command that drops exactly these.
     #[command(
         after_help = "Example:\n  recall-bridge quarantine drop 3 7\n  recall-bridge quarantine drop --reason malformed --account '#TOA#_1'\n  recall-bridge quarantine drop --reason malformed --account '#TOA#_1' --through 41 --yes"
     )]
     Drop(alter::Alter),
-    /// Write entries as JSON lines, with all that was kept; bodies that are no text as Base64.
+    /// Write complete entries as JSON lines. Bodies that are not text are written as Base64.
     #[command(after_help = "Example:\n  recall-bridge quarantine export >quarantine.jsonl")]
     Export(read::Export),
 }
 
-/// Does it.
+/// Runs a subcommand of `quarantine`.
 ///
 /// # Errors
-/// There is no spool, or it cannot be read or reached; an entry that was named is not there, or
-/// stays in quarantine.
+/// No spool exists, or it cannot be read or reached; a given entry does not exist, or stays in quarantine.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     match &args.command {
         Command::List(list) => list.run(),
@@ -61,7 +60,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     }
 }
 
-/// A spool that is looked into; where nobody works on it, nobody begins to.
+/// A spool opened for reading. If the node is stopped, it cannot start meanwhile.
 pub(super) struct Opened {
     pub(super) reader: Reader,
     _hold: Hold,

@@ -1,4 +1,4 @@
-//! `list`, `show` and `export`: reading only, whether the node runs or not.
+//! `list`, `show` and `export`: read the quarantine. The node may run or be stopped.
 
 use anyhow::anyhow;
 use serde_json::Value;
@@ -12,15 +12,15 @@ use crate::quarantine::view::{plain, summary, time, whole};
 use crate::quarantine::{Filter, account};
 use crate::spool::{QuarantineId, StoredEntry};
 
-/// Of a sentence in a list.
+/// The longest part of a detail that a list shows.
 const DETAIL_MAX_CHARS: usize = 100;
 
-/// What to list.
+/// Arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
     filter: FilterArgs,
-    /// One JSON object per entry.
+    /// Print one JSON object per entry.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ impl List {
     }
 }
 
-/// A list of entries, for people or for scripts.
+/// Writes a list of entries, as a table or as JSON lines.
 pub(super) struct Lines {
     json: bool,
     pub(super) count: u64,
@@ -51,7 +51,7 @@ impl Lines {
         Self { json, count: 0 }
     }
 
-    /// Adds an entry; `false`: nobody reads on.
+    /// Writes an entry. Returns `false` if the reader closed the pipe.
     pub(super) fn put(&mut self, output: &mut Output, entry: &StoredEntry) -> bool {
         self.count += 1;
         if self.json {
@@ -81,13 +81,13 @@ impl Lines {
     }
 }
 
-/// What to show.
+/// Arguments of `show`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
-    /// The numbers of the entries.
+    /// Ids of the entries.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<QuarantineId>,
-    /// One JSON object per entry.
+    /// Print one JSON object per entry.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -121,7 +121,7 @@ impl Show {
     }
 }
 
-/// All of an entry, for people.
+/// Prints a complete entry.
 fn print(output: &mut Output, entry: &StoredEntry) {
     let fields = whole(entry);
     let names = ["id", "at", "reason", "detail", "account", "bridge_spool", "bridge_seq", "query"];
@@ -148,7 +148,7 @@ fn print(output: &mut Output, entry: &StoredEntry) {
     }
 }
 
-/// What to export.
+/// Arguments of `quarantine export`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Which entries a command line means.
+//! Selects entries by the filter of a command line.
 
 use jiff::Timestamp;
 
@@ -7,19 +7,19 @@ use crate::quarantine::Filter;
 use crate::quarantine::view::time;
 use crate::spool::{QuarantineId, Reader, SpoolError, StoredEntry};
 
-/// Conditions; all that are given must hold.
+/// Conditions of a filter. An entry matches if it meets all given conditions.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct FilterArgs {
-    /// Entries of this reason: `malformed`, `stale`, `kafka_too_large` …
+    /// Entries with this reason: `malformed`, `stale`, `kafka_too_large` …
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
-    /// Entries about this `Official_Account`.
+    /// Entries of this `Official_Account`.
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<String>,
-    /// Entries from this time on: as 2026-01-31T12:00:00Z, or so long ago, as 90s, 30m, 24h, 7d.
+    /// Entries since this time (2026-01-31T12:00:00Z) or of this last period (90s, 30m, 24h, 7d).
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<i64>,
-    /// Entries up to this number.
+    /// Entries up to this id, inclusive.
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     pub(super) through: Option<QuarantineId>,
 }
@@ -38,7 +38,7 @@ impl FilterArgs {
         self.filter() != Filter::default()
     }
 
-    /// The same on a command line, with a time that means the same tomorrow.
+    /// Returns the filter as arguments of a command line. A period becomes a fixed time.
     pub(super) fn arguments(&self) -> Vec<String> {
         let named =
             [("--reason", self.reason.clone()), ("--account", self.account.clone()), ("--since", self.since.map(time))];
@@ -47,7 +47,7 @@ impl FilterArgs {
     }
 }
 
-/// Tells each entry that a filter means, by number, until `each` has enough.
+/// Calls `each` for each matching entry, in the order of ids, until it returns `false`.
 pub(super) fn each_match(
     reader: &Reader,
     filter: &Filter,
@@ -69,7 +69,7 @@ pub(super) fn each_match(
     }
 }
 
-/// A command line that a shell takes apart again as it was.
+/// Quotes arguments for a POSIX shell.
 pub(super) fn quoted(arguments: &[String]) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@+".contains(letter);
     let quote = |argument: &String| {
@@ -82,12 +82,13 @@ pub(super) fn quoted(arguments: &[String]) -> String {
     arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
-/// UNIX milliseconds of a point in time, or of so long ago.
+/// Parses a time, or a period before now. Returns UNIX milliseconds.
 fn since(text: &str) -> Result<i64, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time.as_millisecond());
     }
-    let help = || format!("{text:?} is no time; write for example 2026-01-31T12:00:00Z, 90s, 30m, 24h or 7d");
+    let help =
+        || format!("{text:?} is not a time or a period; write for example 2026-01-31T12:00:00Z, 90s, 30m, 24h or 7d");
     let seconds = match text.chars().last() {
         Some('s') => 1,
         Some('m') => 60,
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_point_or_so_long_ago() {
+    fn a_time_or_a_period_is_parsed() {
         assert_eq!(since("1970-01-01T00:00:01.5Z"), Ok(1500));
         let now = clock::now_ms();
         for (text, ago) in [("90s", 90_000), ("30m", 1_800_000), ("24h", 86_400_000), ("7d", 604_800_000)] {
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_survives_a_shell() {
+    fn a_shell_splits_the_quoted_command_line_into_the_same_arguments() {
         let arguments = ["drop", "#TOA#_1", "it's", "", "a b", "--since", "2026-01-31T12:00:00.000Z"];
         let line = quoted(&arguments.map(str::to_owned));
         assert_eq!(line, r"drop '#TOA#_1' 'it'\''s' '' 'a b' --since 2026-01-31T12:00:00.000Z");

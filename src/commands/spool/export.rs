@@ -1,4 +1,4 @@
-//! `spool export`: the events that wait, one JSON line each.
+//! `spool export`: writes each unpublished event as a JSON line.
 
 use anyhow::anyhow;
 use serde_json::{Map, Value};
@@ -9,10 +9,10 @@ use crate::quarantine::view::{self, put_bytes};
 use crate::record::Record;
 use crate::spool::{Hold, Identity, Reader, Seq, WaitingRow};
 
-/// Damaged rows that are named.
+/// The number of corrupted rows that are named.
 const ROWS_NAMED: usize = 20;
 
-/// What to export.
+/// Arguments of `spool export`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
     #[command(flatten)]
@@ -20,13 +20,13 @@ pub(super) struct Export {
 }
 
 impl Export {
-    /// Goes on behind what is damaged, and tells it at the end (exit 70).
+    /// Continues after a corrupted row, and reports it at the end (exit 70).
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let dir = self.place.config()?.dir;
         let _hold = Hold::take(&dir)?;
         let reader = Reader::open_beside(&dir)?;
         let mut output = Output::new();
-        let (mut after, mut damaged, mut open) = (None, Vec::new(), true);
+        let (mut after, mut corrupted, mut open) = (None, Vec::new(), true);
         while open {
             let waiting = reader.waiting(after)?;
             let Some(last) = waiting.rows.last() else { break };
@@ -34,21 +34,21 @@ impl Export {
             for row in &waiting.rows {
                 open = open && put(&mut output, row, &waiting.identities);
                 if !row.is_sound {
-                    damaged.push(row.first_seq.to_string());
+                    corrupted.push(row.first_seq.to_string());
                 }
             }
         }
         output.finish()?;
-        if damaged.is_empty() {
+        if corrupted.is_empty() {
             return Ok(());
         }
-        let (count, some) = (damaged.len(), damaged[..damaged.len().min(ROWS_NAMED)].join(", "));
-        let text = format!("{count} row(s) are damaged, and exported as they are; they begin with event {some}");
+        let (count, some) = (corrupted.len(), corrupted[..corrupted.len().min(ROWS_NAMED)].join(", "));
+        let text = format!("{count} row(s) are corrupted and were exported unchanged; they start with event {some}");
         Err(CommandError::Damaged(anyhow!(text)))
     }
 }
 
-/// Writes the events of a row; `false`: nobody reads on.
+/// Writes the events of a row. Returns `false` if the reader closed the pipe.
 fn put(output: &mut Output, row: &WaitingRow, identities: &[Identity]) -> bool {
     if row.is_sound {
         return row.events().all(|(seq, event)| output.json(&line(row, identities, seq, event)));

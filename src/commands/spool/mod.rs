@@ -1,4 +1,4 @@
-//! `recall-bridge spool`: looking into a spool, whether the node runs or not.
+//! `recall-bridge spool`: reads a spool. The node may run or be stopped.
 
 mod export;
 mod status;
@@ -6,7 +6,7 @@ mod verify;
 
 use super::CommandError;
 
-/// What to look at.
+/// Arguments of `spool`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -15,21 +15,21 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Tell how much waits and since when, what is in quarantine, and where in the topic it stands.
+    /// Show the backlog and its age, the quarantine, and the next offsets in the topic.
     #[command(after_help = "Example:\n  recall-bridge spool status\n  recall-bridge spool status --json")]
     Status(status::Status),
-    /// Read all of the spool: structure, every checksum, the sequence, the totals. Exit 1 on a fault.
+    /// Verify the whole spool: structure, checksums, sequence numbers, totals. Exit 1 on an error.
     #[command(after_help = "Example:\n  recall-bridge spool verify --dir /var/lib/recall-bridge")]
     Verify(verify::Verify),
-    /// Write the events that wait to be published as JSON lines.
+    /// Write the unpublished events as JSON lines.
     #[command(after_help = "Example:\n  recall-bridge spool export >events.jsonl")]
     Export(export::Export),
 }
 
-/// Looks.
+/// Runs a subcommand of `spool`.
 ///
 /// # Errors
-/// There is no spool, or it cannot be read; `verify` finds a fault.
+/// No spool exists, it cannot be read, or `verify` found an error.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     match &args.command {
         Command::Status(status) => status.run(),

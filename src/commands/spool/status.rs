@@ -1,4 +1,4 @@
-//! `spool status`: what the file says of itself.
+//! `spool status`: shows the state of the spool file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::config::SpoolConfig;
 use crate::quarantine::view::{entries, plain, time};
 use crate::spool::{Facts, Hold, Positions, Reader, Seq, Tallies, Tally};
 
-/// The database, its log, and the log's index.
+/// The database, its WAL, and the index of the WAL.
 const FILES: [&str; 3] = ["spool.db", "spool.db-wal", "spool.db-shm"];
 
-/// How to tell.
+/// Arguments of `spool status`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
-    /// Print it as one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     place: Place,
 }
 
-/// What `--json` prints. Names are those of the running node's `/status`, where it has them.
+/// The output of `--json`. Fields that `/status` has too have the same names.
 #[derive(Debug, Serialize)]
 struct Report {
     dir: String,
@@ -109,10 +109,10 @@ fn print(output: &mut Output, report: &Report, running: Option<&str>) {
     line("directory", format_args!("{}", plain(&report.dir)));
     line("node", format_args!("{}", running.map_or("stopped".to_owned(), |pid| format!("running{pid}"))));
     for identity in &report.identities {
-        line("spool", format_args!("{} from event {} on", identity.bridge_spool, identity.first_seq));
+        line("spool", format_args!("{}, from event {}", identity.bridge_spool, identity.first_seq));
     }
     line("accepted", format_args!("events up to {}", report.accepted_seq));
-    line("published", format_args!("events up to {}, as stored; Kafka may be a little further", report.published_seq));
+    line("published", format_args!("events up to {}, as stored; Kafka may have a few more", report.published_seq));
     line("waiting", format_args!("{} event(s), {} of {} bytes", report.depth, report.bytes, report.capacity_bytes));
     if let Some(at) = &report.oldest_accepted_at {
         line("oldest", format_args!("accepted {at}, {:.1} s ago", report.oldest_age_seconds));
@@ -131,7 +131,7 @@ fn print(output: &mut Output, report: &Report, running: Option<&str>) {
     }
     for (topic, positions) in &report.positions {
         let positions: Vec<String> = positions.iter().map(|(partition, next)| format!("{partition}@{next}")).collect();
-        line("position", format_args!("{} {}", plain(topic), positions.join(" ")));
+        line("next offset", format_args!("{} {}", plain(topic), positions.join(" ")));
     }
     for (name, bytes) in &report.files {
         line("file", format_args!("{name}: {bytes} bytes"));

@@ -1,4 +1,4 @@
-//! `spool verify`: is all of it sound?
+//! `spool verify`: verifies the whole spool.
 
 use anyhow::anyhow;
 use serde_json::json;
@@ -8,10 +8,10 @@ use crate::commands::{CommandError, Place};
 use crate::quarantine::view::{entries, plain};
 use crate::spool::{Hold, verify};
 
-/// How to tell.
+/// Arguments of `spool verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// Print the result as one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -19,8 +19,8 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    /// Exit 1 where something is wrong: the question was answered, and the answer is no. That the
-    /// file is no spool of this release at all is 70, as when the bridge starts on it.
+    /// Exits with 1 if the verification found an error. If the file is not a spool of this release, the exit code is
+    /// 70, as at the start of the bridge.
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let dir = self.place.config()?.dir;
         let _hold = Hold::take(&dir)?;
@@ -39,12 +39,12 @@ impl Verify {
                 "faults": report.faults,
             }));
         } else {
-            for fault in &report.faults {
-                output.line(format_args!("fault: {}", plain(fault)));
+            for error in &report.faults {
+                output.line(format_args!("error: {}", plain(error)));
             }
             let unnamed = report.faults_total - report.faults.len() as u64;
             if unnamed > 0 {
-                output.line(format_args!("and {unnamed} faults more"));
+                output.line(format_args!("and {unnamed} more errors"));
             }
             let last = report.next_seq.saturating_sub(1);
             let span = if report.rows > 0 { format!(" from {} to {last}", report.first_seq) } else { String::new() };
@@ -57,11 +57,15 @@ impl Verify {
                 entries(report.quarantine_entries)
             ));
             output.line(match report.faults_total {
-                0 => "the spool is sound".to_owned(),
-                faults => format!("NOT sound: {faults} fault(s)"),
+                0 => "the spool is intact".to_owned(),
+                errors => format!("the spool is NOT intact: {errors} error(s)"),
             });
         }
         output.finish()?;
-        if report.faults_total == 0 { Ok(()) } else { Err(CommandError::Negative(anyhow!("the spool is not sound"))) }
+        if report.faults_total == 0 {
+            Ok(())
+        } else {
+            Err(CommandError::Negative(anyhow!("the spool is not intact; keep the file and see docs/operations.md")))
+        }
     }
 }

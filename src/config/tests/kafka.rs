@@ -1,11 +1,11 @@
-//! `KAFKA_…` becomes librdkafka's.
+//! Tests of `KAFKA_…` variables as librdkafka's properties.
 
 use std::collections::BTreeMap;
 
 use super::super::kafka_names::{FROM_FILE, is_known, property, variable};
-use super::{fault, load};
+use super::{error_of, load};
 
-/// The properties in effect with some variables added.
+/// Returns the properties in effect after variables were added.
 fn effective(vars: &[(&str, &str)]) -> BTreeMap<String, String> {
     let config = load(vars).unwrap();
     let owned = |(name, value): (&str, String)| (name.to_owned(), value);
@@ -13,7 +13,7 @@ fn effective(vars: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_defaults_fit_the_bridge_and_the_users_values_win() {
+fn user_properties_have_priority_over_the_bridges_defaults() {
     let kafka = effective(&[]);
     for (name, value) in [
         ("bootstrap.servers", "kafka-1:9092"),
@@ -32,34 +32,34 @@ fn the_defaults_fit_the_bridge_and_the_users_values_win() {
 }
 
 #[test]
-fn over_tls_the_authorities_of_the_system_count_unless_others_are_given() {
+fn tls_uses_the_systems_ca_certificates_unless_others_are_set() {
     for protocol in ["ssl", "SSL"] {
         assert_eq!(effective(&[("KAFKA_SECURITY_PROTOCOL", protocol)])["ssl.ca.location"], "probe");
     }
     assert!(!effective(&[("KAFKA_SECURITY_PROTOCOL", "plaintext")]).contains_key("ssl.ca.location"));
     let given = [("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_CA_LOCATION", "/dev/null")];
-    // The properties are checked with the file.
+    // librdkafka also checks the file.
     assert!(load(&given).is_err() || effective(&given)["ssl.ca.location"] == "/dev/null");
 }
 
 #[test]
-fn an_alias_wins_over_the_default_of_what_it_stands_for() {
+fn an_alias_replaces_the_default_of_its_property() {
     let kafka = effective(&[("KAFKA_COMPRESSION_CODEC", "gzip")]);
     assert_eq!(kafka["compression.codec"], "gzip");
     assert!(!kafka.contains_key("compression.type"));
 }
 
 #[test]
-fn two_spellings_of_one_property_are_a_fault() {
+fn two_spellings_of_one_property_are_an_error() {
     let shown = load(&[("KAFKA_LINGER_MS", "1"), ("KAFKA_QUEUE_BUFFERING_MAX_MS", "2")]);
     let shown = shown.unwrap_err().to_string();
     assert!(shown.contains("is set together with KAFKA_LINGER_MS"), "{shown}");
-    let shown = fault("KAFKA_METADATA_BROKER_LIST", "kafka");
+    let shown = error_of("KAFKA_METADATA_BROKER_LIST", "kafka");
     assert!(shown.contains("is set together with KAFKA_BOOTSTRAP_SERVERS"), "{shown}");
 }
 
 #[test]
-fn the_waits_between_connections_fit_one_another() {
+fn the_default_reconnect_waits_follow_the_users_values() {
     let kafka = effective(&[("KAFKA_RECONNECT_BACKOFF_MS", "3000")]);
     assert_eq!(kafka["reconnect.backoff.max.ms"], "3000");
     let kafka = effective(&[("KAFKA_RECONNECT_BACKOFF_MAX_MS", "20")]);
@@ -71,31 +71,31 @@ fn every_compression_is_built_in() {
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         assert_eq!(effective(&[("KAFKA_COMPRESSION_TYPE", codec)])["compression.type"], codec);
     }
-    let shown = fault("KAFKA_COMPRESSION_TYPE", "brotli");
-    assert!(shown.contains("librdkafka does not take \"brotli\""), "{shown}");
+    let shown = error_of("KAFKA_COMPRESSION_TYPE", "brotli");
+    assert!(shown.contains("librdkafka rejects \"brotli\""), "{shown}");
 }
 
 #[test]
-fn an_unknown_property_is_a_fault() {
+fn an_unknown_property_is_an_error() {
     for (name, near) in [("KAFKA_client_id", "KAFKA_CLIENT_ID"), ("KAFKA_TOPIC", "BRIDGE_TOPIC")] {
-        let shown = fault(name, "x");
+        let shown = error_of(name, "x");
         assert!(shown.ends_with(&format!("did you mean {near}?")), "{shown}");
     }
-    let shown = fault("KAFKA_SECURITY_PROTOCOLL", "x");
+    let shown = error_of("KAFKA_SECURITY_PROTOCOLL", "x");
     assert!(shown.contains("has no property security.protocoll; remove it"), "{shown}");
 }
 
 #[test]
-fn a_bad_value_is_a_fault_with_librdkafkas_reason() {
-    let shown = fault("KAFKA_MESSAGE_MAX_BYTES", "1");
-    assert!(shown.contains("does not take \"1\"") && shown.contains("1000..1000000000"), "{shown}");
+fn a_bad_value_is_an_error_with_librdkafkas_reason() {
+    let shown = error_of("KAFKA_MESSAGE_MAX_BYTES", "1");
+    assert!(shown.contains("rejects \"1\"") && shown.contains("1000..1000000000"), "{shown}");
     assert_eq!(shown.lines().count(), 1, "{shown}");
-    let shown = fault("KAFKA_SECURITY_PROTOCOL", "tls");
+    let shown = error_of("KAFKA_SECURITY_PROTOCOL", "tls");
     assert!(shown.contains("see security.protocol in librdkafka's"), "{shown}");
 }
 
 #[test]
-fn what_the_bridge_owns_is_a_fault_that_says_why() {
+fn properties_that_the_bridge_sets_are_errors_with_a_reason() {
     for property in [
         "transactional.id",
         "transaction.timeout.ms",
@@ -123,14 +123,14 @@ fn what_the_bridge_owns_is_a_fault_that_says_why() {
         "plugin.library.paths",
         "test.mock.num.brokers",
     ] {
-        let shown = fault(&variable(property), "1");
-        assert!(shown.contains(&format!("the bridge decides {property} itself: ")), "{shown}");
+        let shown = error_of(&variable(property), "1");
+        assert!(shown.contains(&format!("the bridge sets {property} itself: ")), "{shown}");
         assert!(shown.ends_with("; remove it"), "{shown}");
     }
 }
 
 #[test]
-fn what_is_the_users_is_taken() {
+fn other_properties_are_passed_to_librdkafka() {
     let config = load(&[
         ("KAFKA_DEBUG", "broker,eos"),
         ("KAFKA_LINGER_MS", "0.5"),
@@ -148,7 +148,7 @@ fn what_is_the_users_is_taken() {
 }
 
 #[test]
-fn properties_that_do_not_fit_one_another_are_found_before_anything_starts() {
+fn contradicting_properties_are_errors_at_load() {
     let shown = load(&[("KAFKA_RECONNECT_BACKOFF_MS", "500"), ("KAFKA_RECONNECT_BACKOFF_MAX_MS", "100")])
         .unwrap_err()
         .to_string();
@@ -157,19 +157,19 @@ fn properties_that_do_not_fit_one_another_are_found_before_anything_starts() {
         .unwrap_err()
         .to_string();
     assert!(shown.starts_with("KAFKA_SSL_CA_LOCATION: "), "{shown}");
-    // Nothing is said about a password that only its file's own fault keeps away.
-    let faults = load(&[
+    // The missing password causes no second error: the error of its file explains it.
+    let errors = load(&[
         ("KAFKA_SECURITY_PROTOCOL", "sasl_plaintext"),
         ("KAFKA_SASL_MECHANISM", "PLAIN"),
         ("KAFKA_SASL_USERNAME", "u"),
         ("KAFKA_SASL_PASSWORD_FILE", "/nowhere/at/all"),
     ])
     .unwrap_err();
-    assert_eq!(faults.len(), 1, "{faults}");
+    assert_eq!(errors.len(), 1, "{errors}");
 }
 
 #[test]
-fn librdkafka_tells_which_properties_it_has() {
+fn librdkafka_reports_its_properties() {
     for (_, property_of_file) in FROM_FILE {
         assert!(is_known(property_of_file), "{property_of_file}");
         assert_eq!(property(variable(property_of_file).strip_prefix("KAFKA_").unwrap()), *property_of_file);

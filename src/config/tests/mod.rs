@@ -1,33 +1,33 @@
-//! What the configuration promises.
+//! Tests of the configuration.
 
-mod faults;
+mod errors;
 mod kafka;
 mod names;
 mod secrets;
 mod servers;
 mod table;
 
-use super::{Config, Faults};
+use super::{Config, ConfigErrors};
 
-/// The least that is complete.
+/// The smallest valid configuration.
 const LEAST: &[(&str, &str)] = &[("BRIDGE_APPS", "1400000001:xxxxyyyy"), ("KAFKA_BOOTSTRAP_SERVERS", "kafka-1:9092")];
 
-/// Loads the least configuration with some variables changed or added.
-fn load(vars: &[(&str, &str)]) -> Result<Config, Faults> {
+/// Loads the smallest configuration with changed or added variables.
+fn load(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let least = LEAST.iter().filter(|(name, _)| vars.iter().all(|(other, _)| other != name));
     load_only(&least.chain(vars).copied().collect::<Vec<_>>())
 }
 
 /// Loads exactly these variables.
-fn load_only(vars: &[(&str, &str)]) -> Result<Config, Faults> {
+fn load_only(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Config::load(vars.iter().map(owned))
 }
 
-/// The only fault of one variable added to the least configuration, as shown.
-fn fault(name: &str, value: &str) -> String {
-    let faults = load(&[(name, value)]).expect_err(name);
-    assert_eq!(faults.len(), 1, "{faults}");
-    assert_eq!(faults.iter().next().unwrap().name(), name, "{faults}");
-    faults.to_string()
+/// Returns the text of the only error after one variable was added to the smallest configuration.
+fn error_of(name: &str, value: &str) -> String {
+    let errors = load(&[(name, value)]).expect_err(name);
+    assert_eq!(errors.len(), 1, "{errors}");
+    assert_eq!(errors.iter().next().unwrap().name(), name, "{errors}");
+    errors.to_string()
 }

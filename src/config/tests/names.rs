@@ -1,18 +1,18 @@
-//! Whose a name is.
+//! Tests of the classification of names.
 
 use super::super::names::{Kind, kind};
 use super::super::variables::{Raw, VARIABLES};
-use super::{fault, load};
+use super::{error_of, load};
 use crate::config::Config;
 
 #[test]
-fn every_known_name_has_a_field_to_be_read_into() {
+fn every_variable_has_a_field_in_the_raw_environment() {
     let vars = VARIABLES.iter().map(|variable| (variable.name.to_owned(), "x".to_owned()));
     assert!(envy::prefixed("BRIDGE_").from_iter::<_, Raw>(vars).is_ok());
 }
 
 #[test]
-fn an_unknown_name_is_a_fault_with_the_nearest_known_name() {
+fn an_unknown_name_is_an_error_with_the_nearest_known_name() {
     for (name, near) in [
         ("BRIDGE_TOPICS", "BRIDGE_TOPIC"),
         ("BRIDGE_topic", "BRIDGE_TOPIC"),
@@ -22,14 +22,14 @@ fn an_unknown_name_is_a_fault_with_the_nearest_known_name() {
         ("BRIDGE_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVERS"),
         ("BRIDGE_KAFKA_SASL_USERNAME", "KAFKA_SASL_USERNAME"),
     ] {
-        let shown = fault(name, "a-value");
+        let shown = error_of(name, "a-value");
         assert!(shown.ends_with(&format!("did you mean {near}?")), "{shown}");
         assert!(!shown.contains("a-value"), "{shown}");
     }
 }
 
 #[test]
-fn names_that_kubernetes_injects_for_a_service_are_ignored() {
+fn names_that_kubernetes_injects_are_ignored() {
     let injected = [
         "BRIDGE_SERVICE_HOST",
         "BRIDGE_SERVICE_PORT",
@@ -56,7 +56,7 @@ fn names_that_kubernetes_injects_for_a_service_are_ignored() {
 }
 
 #[test]
-fn names_that_only_resemble_kubernetes_are_not_ignored() {
+fn names_that_resemble_those_of_kubernetes_are_not_ignored() {
     for name in [
         "BRIDGE_PORTS",
         "BRIDGE_PORT_NUMBER",
@@ -92,7 +92,7 @@ fn names_of_kafkas_own_scripts_are_ignored() {
 }
 
 #[test]
-fn no_property_of_librdkafka_is_taken_for_a_variable_of_the_scripts() {
+fn librdkafka_properties_are_not_classified_as_script_variables() {
     for property in ["bootstrap.servers", "client.id", "debug", "linger.ms", "sasl.username", "ssl.key.pem"] {
         let name = super::super::kafka_names::variable(property);
         assert_eq!(kind(&name), Kind::Kafka, "{name}");
@@ -100,14 +100,14 @@ fn no_property_of_librdkafka_is_taken_for_a_variable_of_the_scripts() {
 }
 
 #[test]
-fn foreign_names_and_the_test_suites_own_are_not_looked_at() {
+fn foreign_names_and_test_suite_names_are_ignored() {
     let vars = [("PATH", "/bin"), ("BRIDGE_TEST_KAFKA", "x"), ("MY_BRIDGE_TOPIC", "x")];
     assert!(load(&vars).unwrap().ignored.is_empty());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_value_of_ours_that_is_not_utf8_is_a_fault_and_a_foreign_one_is_not() {
+fn only_bridge_variables_must_be_utf8() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
 

@@ -1,4 +1,4 @@
-//! Secrets are used, never shown.
+//! Tests that secrets are used and never shown.
 
 use std::io::Write;
 
@@ -17,7 +17,7 @@ fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().unwrap()
 }
 
-/// Every text that a configuration may end up in.
+/// Returns every text form of a configuration.
 fn rendered(config: &Config) -> String {
     let settings: Vec<_> = config.effective().collect();
     let kafka: Vec<_> = config.kafka.effective().collect();
@@ -49,8 +49,8 @@ fn no_secret_is_in_any_rendering_of_a_configuration() {
 }
 
 #[test]
-fn no_secret_is_in_a_fault() {
-    let faults = load_only(&[
+fn errors_contain_no_secret() {
+    let errors = load_only(&[
         ("BRIDGE_APPS", "1400000001:hunter2"),
         ("BRIDGE_APPS_FILE", "/nowhere"),
         ("BRIDGE_APP", "1400000001:hunter2"),
@@ -62,19 +62,19 @@ fn no_secret_is_in_a_fault() {
         ("KAFKA_BOOTSTRAP_SERVERS", "http://user:hunter2@kafka:9092"),
     ])
     .unwrap_err();
-    for shown in [faults.to_string(), format!("{faults:?}")] {
+    for shown in [errors.to_string(), format!("{errors:?}")] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
-    assert!(faults.len() >= 6, "{faults}");
+    assert!(errors.len() >= 6, "{errors}");
 
-    // A key that is none is only found out when a client is built.
-    let faults = load(&[("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_KEY_PEM", "hunter2")]);
-    let shown = faults.unwrap_err().to_string();
+    // Only creating a client detects an invalid key.
+    let errors = load(&[("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_KEY_PEM", "hunter2")]);
+    let shown = errors.unwrap_err().to_string();
     assert!(shown.starts_with("KAFKA_SSL_KEY_PEM: ") && !shown.contains("hunter2"), "{shown}");
 }
 
 #[test]
-fn secrets_are_read_from_files_and_lose_one_line_end() {
+fn secrets_are_read_from_files_without_their_line_end() {
     let apps = file(b"1400000001:hunter2\n1400000002:other\n");
     let password = file(b" pass word \r\n");
     let key = file(b"no line end");
@@ -98,7 +98,7 @@ fn secrets_are_read_from_files_and_lose_one_line_end() {
 }
 
 #[test]
-fn a_value_and_its_file_together_are_a_fault() {
+fn setting_a_value_and_its_file_is_an_error() {
     let secret = file(b"hunter2");
     let both = [
         ("BRIDGE_APPS", "BRIDGE_APPS_FILE"),
@@ -114,7 +114,7 @@ fn a_value_and_its_file_together_are_a_fault() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_a_fault_with_variable_path_and_reason() {
+fn an_unusable_file_is_an_error_with_variable_path_and_reason() {
     let empty = file(b"\n");
     let binary = file(b"\xff\xfe");
     let large = file(&vec![b'x'; 1024 * 1024 + 1]);

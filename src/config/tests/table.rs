@@ -1,12 +1,12 @@
-//! Every row of the documentation's table: its default, a good value, bad ones.
+//! Tests every variable of the table: its default, a valid value, invalid values.
 
 use std::time::Duration;
 
-use super::{fault, load};
+use super::{error_of, load};
 use crate::config::{AckAfter, Delivery, LogFormat, SpoolFailure, VARIABLES, Values};
 
 #[test]
-fn the_defaults_are_those_of_the_table() {
+fn unset_variables_have_their_defaults() {
     let config = load(&[]).unwrap();
     assert_eq!(config.apps.ids().collect::<Vec<_>>(), [1_400_000_001]);
     assert_eq!(config.apps_file, None);
@@ -36,7 +36,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(config.kafka.bootstrap_servers(), "kafka-1:9092");
 }
 
-/// One good value per row, none of them the default, each as `effective` shows it.
+/// A valid value for each variable, different from the default, in the form that `effective` shows.
 const GOOD: &[(&str, &str)] = &[
     ("BRIDGE_ALLOW_UNSIGNED", "true"),
     ("BRIDGE_LISTEN", "[::]:0"),
@@ -65,7 +65,7 @@ const GOOD: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_row_takes_a_good_value_and_shows_it_as_given() {
+fn every_variable_accepts_a_valid_value_and_shows_it_as_given() {
     let config = load(GOOD).unwrap();
     let settings: Vec<_> = config.effective().collect();
     for (name, value) in GOOD {
@@ -86,12 +86,12 @@ fn every_row_takes_a_good_value_and_shows_it_as_given() {
     assert!(defaults.effective().all(|s| s.is_default == (s.name != "BRIDGE_APPS")));
 }
 
-/// Bad values per row, and what the fault says.
+/// Invalid values for each variable, and a part of the error.
 const BAD: &[(&str, &[&str], &str)] = &[
     ("BRIDGE_ALLOW_UNSIGNED", &["yes", "1", "True"], "write true or false"),
     ("BRIDGE_LISTEN", &["8080", ":8080", "localhost:8080"], "for example 0.0.0.0:8080"),
     ("BRIDGE_OPS_LISTEN", &["9100", "127.0.0.1"], "for example 127.0.0.1:9100"),
-    ("BRIDGE_OPS_LISTEN", &["127.0.0.1:8080"], "a port of its own"),
+    ("BRIDGE_OPS_LISTEN", &["127.0.0.1:8080"], "its own port"),
     ("BRIDGE_WEBHOOK_PATH", &["hook", "/a?b", "/a#b", "/a b", "/ä"], "write a path"),
     ("BRIDGE_TLS_CLIENT_CA", &["/ca.crt"], "name a certificate in BRIDGE_TLS_CERT"),
     ("BRIDGE_MAX_BODY_BYTES", &["64k", "-1", "+1", " 1024"], "digits only"),
@@ -119,16 +119,16 @@ const BAD: &[(&str, &[&str], &str)] = &[
 ];
 
 #[test]
-fn every_row_refuses_bad_values_and_says_what_to_write() {
+fn every_variable_refuses_invalid_values_and_names_the_fix() {
     for (name, values, says) in BAD {
         for value in *values {
-            let shown = fault(name, value);
+            let shown = error_of(name, value);
             assert!(shown.contains(says), "{shown}");
         }
     }
     let longest = "t".repeat(249);
     assert!(load(&[("BRIDGE_TOPIC", &longest)]).is_ok());
-    assert!(fault("BRIDGE_TOPIC", &format!("{longest}t")).contains('…'));
+    assert!(error_of("BRIDGE_TOPIC", &format!("{longest}t")).contains('…'));
 }
 
 #[test]

@@ -1,20 +1,20 @@
-//! How faults are reported, and what counts as not set.
+//! Tests of the reported errors, and of empty values.
 
-use super::{fault, load, load_only};
-use crate::config::Fault;
+use super::{error_of, load, load_only};
+use crate::config::ConfigError;
 
 #[test]
-fn a_fault_names_the_variable_what_is_wrong_and_the_fix() {
+fn an_error_names_the_variable_the_problem_and_the_fix() {
     assert_eq!(
-        fault("BRIDGE_MAX_BODY_BYTES", "64k"),
+        error_of("BRIDGE_MAX_BODY_BYTES", "64k"),
         "BRIDGE_MAX_BODY_BYTES: \"64k\" is not a whole number of bytes; \
          write digits only, for example 65536"
     );
 }
 
 #[test]
-fn all_faults_are_reported_at_once_one_per_line() {
-    let faults = load_only(&[
+fn all_errors_are_reported_at_once_one_per_line() {
+    let errors = load_only(&[
         ("BRIDGE_ACK_TIMEOUT_MS", "soon"),
         ("BRIDGE_LISTEN", "everywhere"),
         ("BRIDGE_TOPICS", "x"),
@@ -23,7 +23,7 @@ fn all_faults_are_reported_at_once_one_per_line() {
         ("KAFKA_SASL_PASSWORD_FILE", "/nowhere/at/all"),
     ])
     .unwrap_err();
-    let names: Vec<&str> = faults.iter().map(Fault::name).collect();
+    let names: Vec<&str> = errors.iter().map(ConfigError::name).collect();
     assert_eq!(
         names,
         [
@@ -37,12 +37,12 @@ fn all_faults_are_reported_at_once_one_per_line() {
             "KAFKA_BOOTSTRAP_SERVERS",
         ]
     );
-    let shown = faults.to_string();
-    assert_eq!(shown.lines().count(), faults.len(), "{shown}");
+    let shown = errors.to_string();
+    assert_eq!(shown.lines().count(), errors.len(), "{shown}");
 }
 
 #[test]
-fn what_is_required_is_asked_for() {
+fn missing_required_variables_are_errors() {
     let shown = load_only(&[]).unwrap_err().to_string();
     assert!(shown.contains("BRIDGE_APPS: is not set; list your apps"), "{shown}");
     assert!(shown.contains("KAFKA_BOOTSTRAP_SERVERS: is not set; name the brokers"), "{shown}");
