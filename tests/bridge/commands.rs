@@ -57,7 +57,7 @@ fn health_says_whether_the_bridge_of_this_host_can_accept() {
     bridge.kill();
     let dead = ask.run(&["health"]);
     expect(&dead, 1);
-    assert!(stderr(&dead).contains("does not answer"), "{dead:?}");
+    assert!(stderr(&dead).contains("does not respond"), "{dead:?}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn check_config_shows_what_is_effective_hides_secrets_and_asks_the_broker() {
     assert!(!settings.to_string().contains("passw0rd") && !settings.to_string().contains(TOKEN), "{settings}");
 
     // The mock knows no settings of topics.
-    assert!(said.contains("settings could not be looked at"), "{said}");
+    assert!(said.contains("settings cannot be read"), "{said}");
     assert_eq!(said.matches("warning ").count(), 1, "the mock's topics have one replica: {said}");
 
     let missing = setup.clone().env("BRIDGE_TOPIC", "no-such-topic").run(&["check-config"]);
@@ -230,5 +230,5 @@ fn the_demo_runs_by_itself_and_all_arrives() {
     };
     assert!(number("recalled messages acknowledged") >= 20, "{said}");
     assert_eq!(number("records in Kafka"), number("recalled messages acknowledged"), "{said}");
-    assert_eq!((number("missing"), number("doubled")), (0, 0), "{said}");
+    assert_eq!((number("missing"), number("duplicated")), (0, 0), "{said}");
 }

@@ -37,6 +37,7 @@ fn a_spool_held_by_another_bridge_ends_with_75_and_names_directory_and_process()
     assert_eq!(code, 75, "{said}");
     assert!(said.contains(&bridge.setup().spool_dir().display().to_string()), "{said}");
     assert!(said.contains(&format!("pid {}", bridge.process.pid())), "{said}");
+    assert!(said.contains("; stop that process, or set BRIDGE_SPOOL_DIR"), "{said}");
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
 }
 
@@ -48,7 +49,10 @@ fn a_spool_directory_that_cannot_be_one_ends_with_75() {
     for dir in [file.clone(), file.join("below")] {
         let (code, said) = serve(&setup.clone().env("BRIDGE_SPOOL_DIR", dir.display()));
         assert_eq!(code, 75, "{said}");
-        assert!(said.contains("BRIDGE_SPOOL_DIR") && said.contains(&dir.display().to_string()), "{said}");
+        assert!(
+            said.contains("; set BRIDGE_SPOOL_DIR to a directory") && said.contains(&dir.display().to_string()),
+            "{said}"
+        );
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"no directory");
 }

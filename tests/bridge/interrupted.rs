@@ -18,7 +18,7 @@ fn demo_leaves_no_directory_and_claims_nothing() {
     let code = demo.wait_exit(PATIENCE);
     let said = demo.log_lines().concat();
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("nothing is proven"), "{said}");
+    assert!(said.contains("nothing is verified"), "{said}");
     assert_eq!(temporary.read_dir().unwrap().count(), 0);
 }
 

@@ -100,7 +100,7 @@ fn a_proof_that_could_not_be_told_is_none() {
     let args = ["tail", "--from", "beginning", "--until-end", "--verify"].map(str::to_owned);
     let output = run(bridge.setup(), &args, writer);
     expect(&output, 1);
-    assert!(stderr(&output).contains("nothing is proven"), "{output:?}");
+    assert!(stderr(&output).contains("nothing is verified"), "{output:?}");
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn a_stopped_node_requeues_too_and_publishes_when_it_runs_again() {
         let setup = only_spool(bridge.setup());
         let output = setup.run(&["quarantine", "requeue", &round.to_string()]);
         expect(&output, 0);
-        assert!(stderr(&output).contains("published when it runs again"), "{output:?}");
+        assert!(stderr(&output).contains("publishes the requeued entries after its next start"), "{output:?}");
         assert!(stdout(&output).contains(&format!("bridge_seq {}", round + 1)), "{output:?}");
         assert!(run(&setup, 0, &["quarantine", "requeue", &round.to_string()]).contains("gone"));
         bridge = bridge.restart();

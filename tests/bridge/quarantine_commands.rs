@@ -135,7 +135,7 @@ fn what_is_not_there_is_said_with_the_right_exit_code() {
     let setup = Setup::new("127.0.0.1:1");
     let nothing = only_spool(&setup).run(&["quarantine", "list"]);
     expect(&nothing, 75);
-    assert!(stderr(&nothing).contains("there is no spool in") && stderr(&nothing).contains("--dir"), "{nothing:?}");
+    assert!(stderr(&nothing).contains("no spool exists in") && stderr(&nothing).contains("--dir"), "{nothing:?}");
     assert!(!setup.spool_dir().exists(), "a spool was made");
     let misspelt = setup.clone().env("BRIDGE_SPOOL_DIRR", "elsewhere").run(&["quarantine", "list"]);
     expect(&misspelt, 78);

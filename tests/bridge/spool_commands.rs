@@ -138,7 +138,7 @@ fn status_verify_and_export_work_on_a_node_that_accepts_and_publishes() {
         while !load.is_finished() {
             let sound = bridge.setup().run(&["spool", "verify"]);
             expect(&sound, 0);
-            assert!(stdout(&sound).contains("the spool is sound"), "{sound:?}");
+            assert!(stdout(&sound).contains("the spool is intact"), "{sound:?}");
             let mut seqs: Vec<u64> = Vec::new();
             for line in json(bridge.setup(), 0, &["spool", "export"]) {
                 seqs.push(line["seq"].as_u64().unwrap());
@@ -164,20 +164,20 @@ fn what_the_disk_has_changed_is_found_by_verify_and_does_not_keep_export_from_th
     send(&bridge, 0..5);
     bridge.kill();
     let sound = run(&setup, 0, &["spool", "verify"]);
-    assert!(sound.contains("5 row(s), 10 event(s)") && sound.contains("sound"), "{sound}");
+    assert!(sound.contains("5 row(s), 10 event(s)") && sound.contains("the spool is intact"), "{sound}");
     let damage = "UPDATE event_group SET payload = zeroblob(length(payload)) WHERE first_seq = 5";
     assert_eq!(database(&setup).execute(damage, []).unwrap(), 1);
 
     let found = setup.run(&["spool", "verify"]);
     expect(&found, 1);
-    assert!(stdout(&found).contains("event 5 is corrupted") && stdout(&found).contains("NOT sound"), "{found:?}");
+    assert!(stdout(&found).contains("event 5 is corrupted") && stdout(&found).contains("NOT intact"), "{found:?}");
     let report = json(&setup, 1, &["spool", "verify", "--json"]).remove(0);
     assert_eq!((&report["faults_total"], &report["rows"]), (&1.into(), &5.into()));
     assert!(report["faults"][0].as_str().unwrap().contains("event 5"), "{report}");
 
     let exported = setup.run(&["spool", "export"]);
     expect(&exported, 70);
-    assert!(stderr(&exported).contains("1 row(s) are damaged"), "{exported:?}");
+    assert!(stderr(&exported).contains("1 row(s) are corrupted"), "{exported:?}");
     let lines: Vec<Value> = stdout(&exported).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let seqs: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [1, 2, 3, 4, 5, 7, 8, 9, 10]);
@@ -203,7 +203,11 @@ fn where_there_is_no_spool_none_is_made_and_what_is_none_is_named() {
     for command in ["status", "verify", "export"] {
         let nothing = setup.run(&["spool", command]);
         expect(&nothing, 75);
-        assert!(stderr(&nothing).contains("there is no spool in"), "{nothing:?}");
+        assert!(
+            stderr(&nothing).contains("no spool exists in")
+                && stderr(&nothing).contains("with --dir or BRIDGE_SPOOL_DIR"),
+            "{nothing:?}"
+        );
     }
     assert!(!setup.spool_dir().exists());
     std::fs::create_dir_all(setup.spool_dir()).unwrap();
