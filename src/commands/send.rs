@@ -125,7 +125,7 @@ fn identity(args: &Args) -> Result<(u64, Option<Token>), CommandError> {
 
 fn given_token(args: &Args) -> anyhow::Result<Option<Token>> {
     if let Some(file) = &args.token_file {
-        let text = read_secret_file("--token-file", file).map_err(|fault| anyhow!("{fault}"))?;
+        let text = read_secret_file("--token-file", file).map_err(|error| anyhow!("{error}"))?;
         return Ok(Some(text.expose().parse().context("--token-file")?));
     }
     args.token.as_deref().map(str::parse).transpose().context("--token")

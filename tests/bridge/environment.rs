@@ -1,11 +1,11 @@
-//! Variables that other programs left in the environment, and values that came to harm on their way.
+//! Tests of variables of other programs in the environment, and of truncated values.
 
 use crate::bridge::Setup;
 use crate::cli::{expect, stderr, stdout};
 use crate::mock::Kafka;
 
 #[test]
-fn variables_of_kafkas_scripts_and_of_kubernetes_stop_no_command() {
+fn variables_of_kafkas_scripts_and_kubernetes_stop_no_command() {
     let kafka = Kafka::start();
     let foreign = [
         ("KAFKA_HOME", "/opt/kafka"),
@@ -30,12 +30,12 @@ fn variables_of_kafkas_scripts_and_of_kubernetes_stop_no_command() {
     for args in [["health"].as_slice(), &["tail", "--from", "beginning", "--until-end"], &["check-config"]] {
         expect(&ask.run(args), 0);
     }
-    // A property that is misspelt is a fault all the same.
+    // A misspelled property is still an error.
     expect(&setup.env("KAFKA_BOOTSTRAP_SERVER", "x:1").run(&["check-config"]), 78);
 }
 
 #[test]
-fn check_config_shows_how_long_a_token_is_and_not_what_it_is() {
+fn check_config_shows_the_length_of_a_token_only() {
     let setup = Setup::new("127.0.0.1:1").env("BRIDGE_APPS", "1400000001:ab$cd|a-longer-token,1400000002:x");
     let output = setup.run(&["check-config", "--offline"]);
     expect(&output, 0);
@@ -49,7 +49,7 @@ fn check_config_shows_how_long_a_token_is_and_not_what_it_is() {
 }
 
 #[test]
-fn the_placeholder_of_the_examples_is_no_token() {
+fn the_placeholder_of_the_examples_is_refused_as_a_token() {
     for token in ["change-me", "CHANGE_ME", "changeme", "real|change-me"] {
         let setup = Setup::new("127.0.0.1:1").env("BRIDGE_APPS", format!("1400000001:{token}"));
         for args in [["serve"].as_slice(), &["check-config", "--offline"]] {
