@@ -45,7 +45,7 @@
 //! * [`spool`]: the durable queue. Bytes in, bytes out, sequence numbers; its storage contract, with
 //!   numbers, is its documentation.
 //! * [`publisher`]: spool to Kafka: a pure state machine, a driver, and every call to librdkafka.
-//!   [`publisher::bypass`] publishes directly while the spool cannot be written.
+//!   [`publisher::direct`] publishes directly while the spool cannot be written.
 //! * [`quarantine`]: selects entries of the quarantine and converts them back into records.
 //! * [`control`]: lets a command ask the running process for a change: a socket in the spool directory.
 //! * [`ops`]: metrics, health and status, on their own listener.
@@ -54,7 +54,7 @@
 //! * [`seq_set`]: sets of sequence numbers.
 //! * [`escape`]: escapes untrusted text for a terminal and a log.
 //! * [`pulse`], [`watchdog`]: detect stuck components by the monotonic clock.
-//! * [`supervisor`]: notifies systemd.
+//! * [`systemd`]: notifies systemd.
 //! * [`version`]: the release and its commit.
 //! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
 //! * [`telemetry`]: one line per log event on stderr, as JSON or as text; it never blocks.
@@ -87,7 +87,7 @@ pub mod quarantine;
 pub mod record;
 pub mod seq_set;
 pub mod spool;
-pub mod supervisor;
+pub mod systemd;
 pub mod telemetry;
 pub mod tls;
 pub mod verify;

@@ -11,7 +11,7 @@ use crate::config::{Config, SpoolFailure};
 use crate::control::Control;
 use crate::ops::metrics::Metrics;
 use crate::publisher::PublisherError;
-use crate::publisher::bypass::{self, Bypass};
+use crate::publisher::direct::{self, DirectPublisher};
 use crate::spool::{self, Spool, WriterHandle};
 use crate::watchdog::{self, Component, Health};
 
@@ -84,17 +84,17 @@ pub(super) fn watch_threads(
 }
 
 /// Starts direct publishing, if it is configured.
-pub(super) fn start_bypass(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Bypass>>, AppError> {
+pub(super) fn start_bypass(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<DirectPublisher>>, AppError> {
     if config.spool_failure == SpoolFailure::Refuse {
         return Ok(None);
     }
-    let options = bypass::Options {
+    let options = direct::Options {
         topic: config.topic.clone(),
         config: config.kafka.client_config(),
         timeout: config.ack_timeout,
         metrics: Arc::clone(metrics),
     };
-    let bypass = Bypass::start(options).map_err(PublisherError::Thread)?;
+    let bypass = DirectPublisher::start(options).map_err(PublisherError::Thread)?;
     Ok(Some(Arc::new(bypass)))
 }
 

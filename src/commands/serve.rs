@@ -9,7 +9,7 @@ use super::CommandError;
 use super::reload::{reload, warn_of_time};
 use crate::app::{App, AppError};
 use crate::config::{Config, LogFormat};
-use crate::supervisor;
+use crate::systemd;
 use crate::telemetry;
 use crate::webhook::Apps;
 
@@ -45,7 +45,7 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
     let hangup = signals(SignalKind::hangup())?;
     let app = tokio::select! {
         app = App::start(&config) => app?,
-        () = supervisor::extend_start() => return Ok(()),
+        () = systemd::extend_start() => return Ok(()),
         name = stops.next() => {
             tracing::info!(event = "signal", signal = name, "signal received while the spool was opening; exiting");
             return Ok(());
@@ -64,10 +64,10 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
         "webhook listener ready"
     );
     tracing::info!(event = "ops_listener_ready", address = %app.ops_address(), "operations listener ready");
-    supervisor::ready();
+    systemd::ready();
     let reload = reload(hangup, &config, Arc::clone(app.shared()), app.tls().cloned());
 
-    let watchdog = supervisor::feed_watchdog(app.health());
+    let watchdog = systemd::feed_watchdog(app.health());
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
     let running = app.run(async {
         let _ = stopping.await;
@@ -80,7 +80,7 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
         () = &mut watchdog => {}
         name = stops.next() => tracing::info!(event = "signal", signal = name, "signal received; shutting down"),
     }
-    supervisor::stopping();
+    systemd::stopping();
     drop(stop);
     tokio::select! {
         result = running => Ok(result?),

@@ -11,7 +11,7 @@ use super::head::{self, Head, HeadError, Method, Search};
 use super::input::Input;
 use super::limits::{FREE_BYTES, HEAD_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT};
 use super::registry::{Activity, Entry};
-use super::reply::Reply;
+use super::response::Response;
 use super::service::Service;
 use super::worker::Worker;
 
@@ -66,7 +66,7 @@ pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &W
 /// Writes the last response of a connection and closes it.
 async fn last<S: Service>(
     input: &mut Input,
-    reply: &Reply,
+    reply: &Response,
     http_11: bool,
     without_body: bool,
     worker: &Worker<S>,

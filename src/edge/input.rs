@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::limits::{FREE_BYTES, REPLY_TIMEOUT, WRITE_TIMEOUT};
+use super::limits::{FREE_BYTES, RESPONSE_TIMEOUT, WRITE_TIMEOUT};
 use super::stream::Stream;
 
 /// Bytes read from the socket at a time. An idle connection holds no buffer.
@@ -103,12 +103,12 @@ impl Input {
     }
 
     /// Writes all of `bytes`. Each step must progress within [`WRITE_TIMEOUT`], and the whole within
-    /// [`REPLY_TIMEOUT`].
+    /// [`RESPONSE_TIMEOUT`].
     ///
     /// # Errors
     /// The peer closed the connection, or does not read (`TimedOut`).
     pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        let end = Instant::now() + REPLY_TIMEOUT;
+        let end = Instant::now() + RESPONSE_TIMEOUT;
         while !bytes.is_empty() {
             let step = timeout(WRITE_TIMEOUT, self.stream.write(bytes));
             let written = timeout_at(end, step).await.map_err(io::Error::from)?.map_err(io::Error::from)??;

@@ -10,7 +10,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time of a write without progress.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time of a whole response.
-pub const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time for which input is discarded after the last response, so that the peer reads the response before a
 /// reset.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::outcome::Outcome;
 use super::shared::Shared;
-use crate::edge::Reply;
+use crate::edge::Response;
 use crate::spool::AppendError;
 use crate::webhook;
 
@@ -25,11 +25,11 @@ impl Answer {
         Self { outcome, info: info.into() }
     }
 
-    pub(super) fn reply(&self) -> Reply {
+    pub(super) fn reply(&self) -> Response {
         let status = self.outcome.status();
         let reply = match self.outcome.error_code() {
-            0 => Reply::new(status, JSON, webhook::ok()),
-            code => Reply::new(status, JSON, webhook::fail(code, &self.info)),
+            0 => Response::new(status, JSON, webhook::ok()),
+            code => Response::new(status, JSON, webhook::fail(code, &self.info)),
         };
         let ends = self.outcome.ends_connection();
         let reply = reply.closing(ends).proven(!ends);

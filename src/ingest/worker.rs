@@ -15,7 +15,7 @@ use super::outcome::Outcome;
 use super::path;
 use super::shared::Shared;
 use crate::clock;
-use crate::edge::{Body, BodyError, Head, HeadError, Method, Reply, Service};
+use crate::edge::{Body, BodyError, Head, HeadError, Method, Response, Service};
 use crate::events::Origin;
 use crate::spool::QuarantineEntry;
 use crate::webhook::{self, Verified};
@@ -51,7 +51,7 @@ impl Drop for Delivery<'_> {
 }
 
 impl Service for Worker {
-    async fn call(&self, head: &Head, body: &mut Body<'_>) -> Reply {
+    async fn call(&self, head: &Head, body: &mut Body<'_>) -> Response {
         let shared = &*self.shared;
         let mut delivery = Delivery { shared, started: head.received(), decided: false };
         let answer = match route(shared, head, body) {
@@ -63,7 +63,7 @@ impl Service for Worker {
         answer.reply()
     }
 
-    fn bad_request(&self, error: &HeadError, peer: IpAddr) -> Reply {
+    fn bad_request(&self, error: &HeadError, peer: IpAddr) -> Response {
         let answer = Answer::fail(Outcome::BadRequest, error.to_string());
         self.shared.metrics.count_webhook(answer.outcome as usize);
         log(&self.shared, &answer, b"", Some(peer));

@@ -39,17 +39,17 @@ pub enum TransactionResult {
     /// Kafka rejected a record permanently; it goes to quarantine.
     Refused,
     /// Unknown outcome: the publisher reconciles with the topic.
-    Doubt,
+    UnknownOutcome,
 }
 
 impl TransactionResult {
-    const ALL: [Self; 3] = [Self::Committed, Self::Refused, Self::Doubt];
+    const ALL: [Self; 3] = [Self::Committed, Self::Refused, Self::UnknownOutcome];
 
     fn label(self) -> &'static str {
         match self {
             Self::Committed => "committed",
             Self::Refused => "refused",
-            Self::Doubt => "doubt",
+            Self::UnknownOutcome => "doubt",
         }
     }
 }

@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use serde::Serialize;
 
 use super::panel::Panel;
-use crate::edge::{self, Body, Head, HeadError, Method, Reply, Server, Service};
+use crate::edge::{self, Body, Head, HeadError, Method, Response, Server, Service};
 
 /// The limit of connections of scrapers, health checks and people. Older idle ones make room for new ones.
 const CONNECTIONS: usize = 128;
@@ -48,18 +48,18 @@ pub fn run(listener: TcpListener, service: &OpsService) -> std::io::Result<Serve
 }
 
 impl Service for OpsService {
-    async fn call(&self, head: &Head, _: &mut Body<'_>) -> Reply {
+    async fn call(&self, head: &Head, _: &mut Body<'_>) -> Response {
         let path = head.path();
         if !matches!(path, b"/livez" | b"/readyz" | b"/status" | b"/metrics") {
             return error(StatusCode::NOT_FOUND, "path: this listener has /livez, /readyz, /status and /metrics");
         }
         match head.method() {
             Method::Get | Method::Head => {}
-            Method::Options => return Reply::new(StatusCode::OK, TEXT, "").allowing(METHODS),
+            Method::Options => return Response::new(StatusCode::OK, TEXT, "").allowing(METHODS),
             _ => return error(StatusCode::METHOD_NOT_ALLOWED, "method: use GET or HEAD").allowing(METHODS),
         }
         if path == b"/livez" {
-            return Reply::new(StatusCode::OK, TEXT, "ok\n");
+            return Response::new(StatusCode::OK, TEXT, "ok\n");
         }
         let Some(panel) = self.0.get() else {
             let starting = serde_json::json!({ "ready": false, "reasons": ["starting: the spool is being opened"] });
@@ -73,24 +73,24 @@ impl Service for OpsService {
             }
             b"/status" => json(StatusCode::OK, &panel.status()),
             _ => match panel.metrics.render(&panel.view()) {
-                Ok(text) => Reply::new(StatusCode::OK, METRICS, text),
+                Ok(text) => Response::new(StatusCode::OK, METRICS, text),
                 Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, &failed.to_string()),
             },
         }
     }
 
-    fn bad_request(&self, wrong: &HeadError, _: IpAddr) -> Reply {
+    fn bad_request(&self, wrong: &HeadError, _: IpAddr) -> Response {
         error(StatusCode::BAD_REQUEST, &wrong.to_string())
     }
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Reply {
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => Reply::new(status, JSON, body),
+        Ok(body) => Response::new(status, JSON, body),
         Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, &failed.to_string()),
     }
 }
 
-fn error(status: StatusCode, text: &str) -> Reply {
-    Reply::new(status, JSON, serde_json::json!({ "error": text }).to_string())
+fn error(status: StatusCode, text: &str) -> Response {
+    Response::new(status, JSON, serde_json::json!({ "error": text }).to_string())
 }

@@ -8,14 +8,14 @@ use rdkafka::ClientConfig;
 
 use super::compare::{Held, compare};
 use super::damaged;
-use super::found::{Found, print};
-use super::kafka::errors::{Trouble, needs_you};
+use super::kafka::errors::{StepError, needs_you};
 use super::kafka::producer::Producer;
 use super::kafka::reconcile::reconcile;
 use super::kafka::slowness::Slowness;
 use super::kafka::topic::{self, Creation, Topic};
 use super::kafka::verify_reason;
 use super::machine::{Action, Event, Machine, Range, TRANSACTION_MAX_RECORDS};
+use super::recovered::{RecoveredSet, content_hash};
 use super::{Options, PublisherError};
 use crate::clock;
 use crate::ops::metrics::Metrics;
@@ -71,12 +71,12 @@ pub(super) struct Driver {
 
 /// Splits the errors of the spool. The inner error may be retried. The outer error ends the publisher: the
 /// writer has exited, or the file is corrupted.
-fn split_error<T>(result: Result<T, SpoolError>) -> Result<Result<T, Trouble>, PublisherError> {
-    let trouble = |doing, text| Ok(Err(Trouble { kind: "other", doing, text }));
+fn split_error<T>(result: Result<T, SpoolError>) -> Result<Result<T, StepError>, PublisherError> {
+    let trouble = |doing, text| Ok(Err(StepError { kind: "other", doing, text }));
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(SpoolError::NotWritten(reason)) if reason.contains(QUARANTINE_FULL) => {
-            Ok(Err(Trouble { kind: "quarantine_full", doing: "quarantining a record", text: reason.to_string() }))
+            Ok(Err(StepError { kind: "quarantine_full", doing: "quarantining a record", text: reason.to_string() }))
         }
         Err(SpoolError::NotWritten(reason)) => trouble("writing to the spool", reason.to_string()),
         Err(SpoolError::Sqlite(error)) => trouble("reading the spool", error.to_string()),
@@ -150,7 +150,7 @@ impl Driver {
                 Err(trouble) => {
                     let trouble = self.watched(CALL_BOUND, |driver| verify_reason::explain(&driver.config, trouble))?;
                     self.report(&trouble);
-                    Event::Doubt { records: 0 }
+                    Event::UnknownOutcome { records: 0 }
                 }
             };
             self.note(event);
@@ -175,7 +175,7 @@ impl Driver {
         }
     }
 
-    fn execute(&mut self, action: Action) -> Result<Result<Event, Trouble>, PublisherError> {
+    fn execute(&mut self, action: Action) -> Result<Result<Event, StepError>, PublisherError> {
         Ok(match action {
             Action::Backoff(time) => {
                 self.pause(time);
@@ -187,7 +187,7 @@ impl Driver {
             Action::ListOffsets => self.watched(CALL_BOUND, Self::list_offsets)?,
             Action::Begin { positions, unused } => split_error(self.spool.begin(&self.topic_name, positions, unused))?
                 .map(|begun| if begun { Event::Done } else { Event::Used }),
-            Action::ReadBack(ranges) => match self.watched(CALL_BOUND, |driver| driver.reconcile(&ranges))? {
+            Action::Reconcile(ranges) => match self.watched(CALL_BOUND, |driver| driver.reconcile(&ranges))? {
                 Ok(found) => self.compare(found)?,
                 Err(trouble) => Err(trouble),
             },
@@ -220,7 +220,7 @@ impl Driver {
         Ok(result)
     }
 
-    fn renew(&mut self, first_seq: Seq) -> Result<Result<(), Trouble>, PublisherError> {
+    fn renew(&mut self, first_seq: Seq) -> Result<Result<(), StepError>, PublisherError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
             // The UUID then differs from that of every copy. No event of a corrupted row is published.
@@ -235,7 +235,7 @@ impl Driver {
         split_error(self.spool.renew_identity(Identity { first_seq, uuid }))
     }
 
-    fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, Trouble> {
+    fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, StepError> {
         // The new producer fences the requests of the old one, so nothing waits for them.
         self.producer = None;
         self.show(KafkaState::Connecting);
@@ -244,7 +244,7 @@ impl Driver {
         Ok(Event::Connected)
     }
 
-    fn list_offsets(&mut self) -> Result<Event, Trouble> {
+    fn list_offsets(&mut self) -> Result<Event, StepError> {
         if self.topic.is_none() {
             self.topic = Some(Topic::new(&self.config, &self.topic_name)?);
         }
@@ -265,7 +265,7 @@ impl Driver {
         Ok(Event::Offsets(result?))
     }
 
-    fn reconcile(&mut self, ranges: &[Range]) -> Result<Found, Trouble> {
+    fn reconcile(&mut self, ranges: &[Range]) -> Result<RecoveredSet, StepError> {
         let found = self.machine.nothing_found(self.spool.progress().next_seq);
         self.show(KafkaState::ReadingBack);
         let offsets: i64 = ranges.iter().map(|range| range.to - range.from).sum();
@@ -288,7 +288,7 @@ impl Driver {
     }
 
     /// Compares the recovered set with the events of the same numbers in the spool.
-    fn compare(&mut self, mut found: Found) -> Result<Result<Event, Trouble>, PublisherError> {
+    fn compare(&mut self, mut found: RecoveredSet) -> Result<Result<Event, StepError>, PublisherError> {
         let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
         let reader = &mut self.reader;
         let compared = compare(&mut found, self.machine.watermark(), |from, below| {
@@ -296,11 +296,11 @@ impl Driver {
                 Err(SpoolError::Damaged(damage)) => return Ok(Held::Damaged(damage.until)),
                 result => split_error(result).map_err(Err)?.map_err(Ok)?,
             };
-            let prints = batch.events().map(|(seq, event)| {
+            let hashes = batch.events().map(|(seq, event)| {
                 let record = Record::decode(event).map_err(|_| Err(PublisherError::Undecodable(seq)))?;
-                Ok(print(record.key, record.value))
+                Ok(content_hash(record.key, record.value))
             });
-            Ok(Held::Events(prints.collect::<Result<_, _>>()?))
+            Ok(Held::Events(hashes.collect::<Result<_, _>>()?))
         });
         match compared {
             Ok(()) => {}
@@ -309,7 +309,7 @@ impl Driver {
         }
         self.metrics.read_back_found.inc_by(found.count());
         tracing::info!(event = "reconcile_finished", found = found.count(), "reconciled with the topic");
-        Ok(Ok(Event::ReadBack(found)))
+        Ok(Ok(Event::Reconciled(found)))
     }
 
     /// Passes the result to the machine, and its progress to the spool.
@@ -337,7 +337,7 @@ impl Driver {
     }
 
     /// Counts, shows and logs a failure: one log line per change of the error, not per attempt.
-    fn report(&mut self, trouble: &Trouble) {
+    fn report(&mut self, trouble: &StepError) {
         let needs_you = needs_you(trouble.kind);
         self.metrics.count_kafka_error(trouble.kind);
         self.metrics.kafka_needs_you.set(i64::from(needs_you.is_some()));

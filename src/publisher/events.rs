@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::found::Found;
+use super::recovered::RecoveredSet;
 use crate::spool::{Identity, Positions, Seq};
 
 /// An action that the machine asks the driver to execute.
@@ -31,7 +31,7 @@ pub enum Action {
     /// Reconcile: read these ranges in `read_committed`, after the last stable offset has passed their ends, and
     /// add every sequence number of this spool to
     /// [`Machine::nothing_found`](super::machine::Machine::nothing_found).
-    ReadBack(Vec<Range>),
+    Reconcile(Vec<Range>),
     /// Take a new identity for the events from `first_seq` on.
     Renew {
         /// The first sequence number of the new identity.
@@ -42,7 +42,7 @@ pub enum Action {
         /// The sequence number of the record, which is the next to publish.
         seq: Seq,
         /// Why Kafka rejected it.
-        reason: Refusal,
+        reason: PoisonReason,
     },
     /// Publish events `from ..`, below `below`, at most `records` of them, in one transaction;
     /// skip those that [`Machine::is_published`](super::machine::Machine::is_published).
@@ -68,7 +68,7 @@ pub enum Event {
     /// The offsets of every partition.
     Offsets(Vec<PartitionOffsets>),
     /// All ranges were read; this is the recovered set.
-    ReadBack(Found),
+    Reconciled(RecoveredSet),
     /// The spool has these identities now.
     Renewed(Vec<Identity>),
     /// The events before `until` are in quarantine.
@@ -86,16 +86,16 @@ pub enum Event {
         next: Positions,
     },
     /// Kafka rejected a record of a transaction permanently.
-    Refused {
+    Rejected {
         /// The first rejected record.
         seq: Seq,
         /// Records in the transaction.
         records: u64,
         /// Kafka's reason.
-        reason: Refusal,
+        reason: PoisonReason,
     },
     /// Any other error: the outcome of the transaction, if one was open, is unknown.
-    Doubt {
+    UnknownOutcome {
         /// Records in the transaction; 0 if none was started.
         records: u64,
     },
@@ -103,7 +103,7 @@ pub enum Event {
 
 /// Why Kafka rejected a record permanently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct PoisonReason {
     /// The reason label of the quarantine entry.
     pub reason: &'static str,
     /// Kafka's error text.

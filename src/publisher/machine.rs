@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use super::events::{Action, Event, PartitionOffsets, Range, Refusal};
-use super::found::Found;
+pub use super::events::{Action, Event, PartitionOffsets, PoisonReason, Range};
+use super::recovered::RecoveredSet;
 use crate::spool::{Identity, Positions, Seq};
 
 /// The maximum number of records of one transaction.
@@ -28,7 +28,7 @@ enum Step {
     Backoff,
     Connect,
     ListOffsets,
-    ReadBack(Vec<Range>),
+    Reconcile(Vec<Range>),
     Renew(Seq),
     Begin,
     Publish,
@@ -51,13 +51,13 @@ pub struct Machine {
     positions: Positions,
     /// The ends of the ranges read last. They become next offsets once the whole recovered set is published.
     read_through: Option<Positions>,
-    found: Found,
+    found: RecoveredSet,
     /// The maximum number of records of the next transaction.
     records: u64,
     /// The size limit while the poison record of a rejected transaction is unknown.
     refused: Option<RefusedSize>,
     /// A record that was rejected alone. It goes to quarantine after the next reconciliation.
-    poison: Option<(Seq, Refusal)>,
+    poison: Option<(Seq, PoisonReason)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +80,7 @@ impl Machine {
             unused,
             positions,
             read_through: None,
-            found: Found::default(),
+            found: RecoveredSet::default(),
             records: TRANSACTION_MAX_RECORDS,
             refused: None,
             poison: None,
@@ -93,7 +93,7 @@ impl Machine {
             Step::Backoff => Action::Backoff(backoff(self.failures)),
             Step::Connect => Action::Connect { spool: self.identity().0 },
             Step::ListOffsets => Action::ListOffsets,
-            Step::ReadBack(ranges) => Action::ReadBack(ranges.clone()),
+            Step::Reconcile(ranges) => Action::Reconcile(ranges.clone()),
             Step::Begin => Action::Begin { positions: self.positions.clone(), unused: self.unused },
             Step::Renew(first_seq) => Action::Renew { first_seq: *first_seq },
             Step::Publish => {
@@ -127,7 +127,7 @@ impl Machine {
                 self.step = Step::ListOffsets;
             }
             Event::Offsets(offsets) => self.plan(&offsets),
-            Event::ReadBack(found) => self.take(found),
+            Event::Reconciled(found) => self.take(found),
             Event::Renewed(identities) => {
                 self.identities = identities;
                 // The publisher fences under the new identity, and reconciles again.
@@ -157,7 +157,7 @@ impl Machine {
                 self.grow();
                 self.advance(until);
             }
-            Event::Refused { seq, records, reason } => {
+            Event::Rejected { seq, records, reason } => {
                 if records <= 1 {
                     self.poison = Some((seq, reason));
                 }
@@ -167,7 +167,7 @@ impl Machine {
                 self.failures = 0;
                 self.fail();
             }
-            Event::Doubt { records } => {
+            Event::UnknownOutcome { records } => {
                 if records > 0 {
                     self.records = (records / SHRINK).max(1);
                 }
@@ -187,8 +187,8 @@ impl Machine {
     }
 
     /// Returns an empty recovered set for a reconciliation. The spool has not assigned `next_seq` yet.
-    pub fn nothing_found(&self, next_seq: Seq) -> Found {
-        Found::new(self.watermark, next_seq, &self.identities)
+    pub fn nothing_found(&self, next_seq: Seq) -> RecoveredSet {
+        RecoveredSet::new(self.watermark, next_seq, &self.identities)
     }
 
     /// Whether the last reconciliation found this number in the topic.
@@ -235,7 +235,7 @@ impl Machine {
         let ends: Positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
         if self.unused {
             self.positions = ends;
-            self.take(Found::default());
+            self.take(RecoveredSet::default());
             return;
         }
         if self.positions.iter().any(|(at, position)| ends.get(at).is_none_or(|end| position > end)) {
@@ -260,14 +260,14 @@ impl Machine {
             .collect();
         self.read_through = Some(ends);
         if ranges.is_empty() {
-            self.take(Found::default());
+            self.take(RecoveredSet::default());
         } else {
-            self.step = Step::ReadBack(ranges);
+            self.step = Step::Reconcile(ranges);
         }
     }
 
     /// Takes over the recovered set.
-    fn take(&mut self, found: Found) {
+    fn take(&mut self, found: RecoveredSet) {
         self.step = match (found.foreign_from(), self.begun) {
             (Some(first_seq), _) => Step::Renew(first_seq),
             (None, false) => Step::Begin,

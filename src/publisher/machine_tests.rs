@@ -23,12 +23,12 @@ fn ready(machine: &mut Machine, partitions: &[(i64, i64)], found: &[Seq]) {
     machine.on(Event::Connected);
     assert_eq!(machine.next(), Action::ListOffsets);
     machine.on(offsets(partitions));
-    if let Action::ReadBack(_) = machine.next() {
+    if let Action::Reconcile(_) = machine.next() {
         let mut set = machine.nothing_found(Seq::MAX);
         for &seq in found {
             set.note(UUID, seq, 0);
         }
-        machine.on(Event::ReadBack(set));
+        machine.on(Event::Reconciled(set));
     }
     if matches!(machine.next(), Action::Begin { .. }) {
         machine.on(Event::Done);
@@ -40,7 +40,7 @@ fn committed(until: Seq, next: &[(i32, i64)]) -> Event {
 }
 
 fn doubt(records: u64) -> Event {
-    Event::Doubt { records }
+    Event::UnknownOutcome { records }
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn a_used_spool_of_unknown_age_reads_the_whole_topic() {
     machine.on(Event::Used);
     assert_eq!(machine.next(), Action::ListOffsets);
     machine.on(offsets(&[(5, 510)]));
-    assert_eq!(machine.next(), Action::ReadBack(vec![Range { partition: 0, from: 5, to: 510 }]));
-    machine.on(Event::ReadBack(machine.nothing_found(4)));
+    assert_eq!(machine.next(), Action::Reconcile(vec![Range { partition: 0, from: 5, to: 510 }]));
+    machine.on(Event::Reconciled(machine.nothing_found(4)));
     assert_eq!(machine.next(), Action::Begin { positions: [(0, 510)].into(), unused: false });
 }
 
@@ -73,14 +73,14 @@ fn a_spool_without_next_offsets_reads_from_its_creation_on() {
     let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], Positions::new());
     machine.on(Event::Connected);
     machine.on(Event::Offsets(vec![at(0, 5, 510, 500), at(1, 0, 90, 90), at(2, 7, 9, 3)]));
-    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+    let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     let range = |partition, from, to| Range { partition, from, to };
     assert_eq!(ranges, [range(0, 500, 510), range(2, 7, 9)], "partition 1 has no record since the spool's creation");
     // A stored offset is used, even if it is before that time.
     let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], [(0, 100)].into());
     machine.on(Event::Connected);
     machine.on(Event::Offsets(vec![at(0, 5, 510, 500), at(1, 0, 90, 80)]));
-    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+    let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     assert_eq!(ranges, [range(0, 100, 510), range(1, 80, 90)]);
 }
 
@@ -90,7 +90,7 @@ fn a_start_reads_from_the_next_offsets_to_the_high_watermarks() {
     machine.on(Event::Connected);
     // Partition 0: new records; 1: removed by retention; 2: a new partition; 3: no new records.
     machine.on(offsets(&[(0, 130), (60, 70), (2, 4), (0, 3)]));
-    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+    let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     let ranges: Vec<_> = ranges.iter().map(|range| (range.partition, range.from, range.to)).collect();
     assert_eq!(ranges, [(0, 100, 130), (1, 60, 70), (2, 2, 4)]);
 }
@@ -103,9 +103,9 @@ fn a_next_offset_above_the_end_reveals_a_recreated_topic() {
         machine.on(doubt(0));
         machine.on(Event::Connected);
         machine.on(offsets(ends));
-        let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+        let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
         assert_eq!(ranges[0], Range { partition: 0, from: 0, to: 130 });
-        machine.on(Event::ReadBack(machine.nothing_found(Seq::MAX)));
+        machine.on(Event::Reconciled(machine.nothing_found(Seq::MAX)));
         // A start after a crash must not use the old offsets.
         assert!(matches!(machine.next(), Action::Begin { .. }), "{:?}", machine.next());
     }
@@ -124,7 +124,7 @@ fn a_used_spool_without_next_offsets_reads_the_whole_topic() {
     let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], Positions::new());
     machine.on(Event::Connected);
     machine.on(offsets(&[(3, 130)]));
-    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+    let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     assert_eq!(ranges, [Range { partition: 0, from: 3, to: 130 }]);
 }
 
@@ -149,11 +149,11 @@ fn any_unknown_outcome_leads_to_a_fence_and_a_reconciliation() {
     assert_eq!(machine.next(), Action::Connect { spool: UUID });
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 15)]));
-    let Action::ReadBack(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
+    let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
     assert_eq!(ranges, [Range { partition: 0, from: 10, to: 15 }]);
     let mut found = machine.nothing_found(31);
     found.note(UUID, 20, 0);
-    machine.on(Event::ReadBack(found));
+    machine.on(Event::Reconciled(found));
     assert!(matches!(machine.next(), Action::Publish { from: 11, .. }), "{:?}", machine.next());
 }
 
@@ -182,26 +182,26 @@ fn a_spool_behind_the_topic_takes_a_new_identity() {
     let mut machine = machine(10, &[(0, 100)]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
-    assert!(matches!(machine.next(), Action::ReadBack(_)));
+    assert!(matches!(machine.next(), Action::Reconcile(_)));
     let mut found = machine.nothing_found(20);
     for seq in (10..15).chain(20..40) {
         found.note(UUID, seq, 0);
     }
     assert_eq!(found.foreign_from(), Some(20));
-    machine.on(Event::ReadBack(found));
+    machine.on(Event::Reconciled(found));
     assert_eq!(machine.next(), Action::Renew { first_seq: 20 });
     machine.on(Event::Renewed(vec![identity(1, UUID), identity(20, NEW)]));
     // The rest of the old range is published under the old identity.
     assert_eq!(machine.next(), Action::Connect { spool: UUID });
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
-    assert!(matches!(machine.next(), Action::ReadBack(_)));
+    assert!(matches!(machine.next(), Action::Reconcile(_)));
     let mut found = machine.nothing_found(20);
     for seq in (10..15).chain(20..40) {
         found.note(UUID, seq, 0);
     }
     assert!(found.foreign_from().is_none(), "later numbers of the old identity are known");
-    machine.on(Event::ReadBack(found));
+    machine.on(Event::Reconciled(found));
     machine.on(Event::Done);
     assert!(matches!(machine.next(), Action::Publish { from: 10, below: 20, .. }));
     assert!(machine.is_published(14) && !machine.is_published(15) && !machine.is_published(20));
@@ -216,7 +216,7 @@ fn a_poison_record_is_found_by_halving_and_quarantined_alone() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     let poison = 700;
-    let reason = Refusal { reason: "kafka_too_large", detail: String::new() };
+    let reason = PoisonReason { reason: "kafka_too_large", detail: String::new() };
     let mut transactions = 0;
     let mut offset = 0;
     while machine.watermark() <= 1000 {
@@ -226,7 +226,7 @@ fn a_poison_record_is_found_by_halving_and_quarantined_alone() {
                 let until = (from + records).min(1001);
                 if (from..until).contains(&poison) {
                     let reason = reason.clone();
-                    machine.on(Event::Refused { seq: poison, records: until - from, reason });
+                    machine.on(Event::Rejected { seq: poison, records: until - from, reason });
                 } else {
                     offset += i64::try_from(until - from).unwrap();
                     machine.on(committed(until, &[(0, offset)]));
@@ -247,8 +247,8 @@ fn a_poison_record_is_found_by_halving_and_quarantined_alone() {
 fn a_poison_record_that_the_topic_has_is_not_quarantined() {
     let mut machine = machine(5, &[(0, 10)]);
     ready(&mut machine, &[(0, 10)], &[]);
-    let reason = Refusal { reason: "kafka_invalid", detail: String::new() };
-    machine.on(Event::Refused { seq: 5, records: 1, reason });
+    let reason = PoisonReason { reason: "kafka_invalid", detail: String::new() };
+    machine.on(Event::Rejected { seq: 5, records: 1, reason });
     ready(&mut machine, &[(0, 12)], &[5]);
     assert!(matches!(machine.next(), Action::Publish { from: 5, .. }));
     assert!(machine.is_published(5));
@@ -281,7 +281,7 @@ fn numbers_used_by_a_copy_get_a_new_identity() {
     let mut machine = machine(10, &[(0, 100)]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 200)]));
-    assert!(matches!(machine.next(), Action::ReadBack(_)));
+    assert!(matches!(machine.next(), Action::Reconcile(_)));
     let mut found = machine.nothing_found(20);
     for seq in 10..25 {
         found.note(UUID, seq, u32::from(seq >= 14));
@@ -289,7 +289,7 @@ fn numbers_used_by_a_copy_get_a_new_identity() {
     assert!((10..14).all(|seq| found.compare(seq, 0)));
     assert!(!found.compare(14, 0));
     assert_eq!((found.foreign_from(), found.count()), (Some(14), 4));
-    machine.on(Event::ReadBack(found));
+    machine.on(Event::Reconciled(found));
     assert_eq!(machine.next(), Action::Renew { first_seq: 14 });
 }
 
@@ -311,10 +311,10 @@ fn the_reason_for_a_new_identity_is_found_again_after_a_failure() {
     for _ in 0..2 {
         machine.on(Event::Connected);
         machine.on(offsets(&[(0, 200)]));
-        assert_eq!(machine.next(), Action::ReadBack(vec![Range { partition: 0, from: 100, to: 200 }]));
+        assert_eq!(machine.next(), Action::Reconcile(vec![Range { partition: 0, from: 100, to: 200 }]));
         let mut found = machine.nothing_found(10);
         found.note(UUID, 12, 0);
-        machine.on(Event::ReadBack(found));
+        machine.on(Event::Reconciled(found));
         assert_eq!(machine.next(), Action::Renew { first_seq: 10 });
         machine.on(doubt(0));
     }

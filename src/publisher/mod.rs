@@ -15,22 +15,22 @@
 //! # Modules
 //!
 //! - [`machine`] decides the next step and is pure. [`events`] has the types that it exchanges with the driver.
-//! - [`found`] is the recovered set; [`mod@compare`] compares it with the spool.
+//! - [`recovered`] is the recovered set; [`mod@compare`] compares it with the spool.
 //! - `driver` executes the steps. `damaged` makes quarantine entries of corrupted rows.
 //! - `keeper` runs the driver, and replaces it if its [`pulse`](crate::pulse) shows that it is stuck in
 //!   librdkafka.
 //! - [`kafka`] has all calls to librdkafka.
-//! - [`bypass`] publishes directly while the spool cannot be written.
+//! - [`direct`] publishes directly while the spool cannot be written.
 
-pub mod bypass;
 pub mod compare;
 mod damaged;
+pub mod direct;
 mod driver;
 pub mod events;
-pub mod found;
 pub mod kafka;
 mod keeper;
 pub mod machine;
+pub mod recovered;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

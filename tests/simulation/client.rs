@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use recall_bridge::publisher::compare::compare;
-use recall_bridge::publisher::machine::{Event, PartitionOffsets, Range, Refusal};
+use recall_bridge::publisher::machine::{Event, PartitionOffsets, PoisonReason, Range};
 use recall_bridge::spool::{Positions, Seq};
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ impl World {
                 self.process(node).producer = Some(producer);
                 Ok(())
             }
-            _ => Err(Failed::Trouble),
+            _ => Err(Failed::StepError),
         }
     }
 
@@ -47,8 +47,8 @@ impl World {
         let mut offsets = Vec::new();
         for at in 0..count {
             self.turbulence(node)?;
-            let partitions = self.kafka.partitions.as_ref().ok_or(Failed::Trouble)?;
-            let partition = partitions.get(at).ok_or(Failed::Trouble)?;
+            let partitions = self.kafka.partitions.as_ref().ok_or(Failed::StepError)?;
+            let partition = partitions.get(at).ok_or(Failed::StepError)?;
             offsets.push(PartitionOffsets {
                 partition: index(at),
                 low: offset(partition.low),
@@ -56,23 +56,23 @@ impl World {
                 start: offset(partition.low),
             });
         }
-        if offsets.is_empty() { Err(Failed::Trouble) } else { Ok(Event::Offsets(offsets)) }
+        if offsets.is_empty() { Err(Failed::StepError) } else { Ok(Event::Offsets(offsets)) }
     }
 
     pub fn read_back(&mut self, node: usize, ranges: &[Range]) -> Result<Event, Failed> {
         let next_seq = self.nodes[node].disk.next_seq();
         let mut found = self.machine(node).nothing_found(next_seq);
         if self.broken == Some(Breakage::NoReadingBack) {
-            return Ok(Event::ReadBack(found));
+            return Ok(Event::Reconciled(found));
         }
         let incarnation = self.kafka.incarnation();
         for range in ranges {
             let to = self.wait_until_stable(node, range)?;
-            let partitions = self.kafka.partitions.as_ref().ok_or(Failed::Trouble)?;
-            let partition = partitions.get(usize::try_from(range.partition).unwrap()).ok_or(Failed::Trouble)?;
+            let partitions = self.kafka.partitions.as_ref().ok_or(Failed::StepError)?;
+            let partition = partitions.get(usize::try_from(range.partition).unwrap()).ok_or(Failed::StepError)?;
             // Made anew between the offsets and the reading: the client finds its offset out of range.
             if self.kafka.incarnation() != incarnation && partition.high() < to {
-                return Err(Failed::Trouble);
+                return Err(Failed::StepError);
             }
             for (_, record) in partition.committed(usize::try_from(range.from).unwrap(), to) {
                 found.note(record.spool, record.seq, record.id);
@@ -87,12 +87,12 @@ impl World {
         self.turbulence(node).inspect_err(|_| self.counts.count(Kind::CrashedReading))?;
         let watermark = self.machine(node).watermark();
         if found.count() > 0 {
-            self.counts.count(Kind::Found);
+            self.counts.count(Kind::RecoveredSet);
         }
         if found.highest().is_some_and(|highest| (watermark..highest).any(|seq| !found.contains(seq))) {
             self.counts.count(Kind::FoundAhead);
         }
-        Ok(Event::ReadBack(found))
+        Ok(Event::Reconciled(found))
     }
 
     /// How far may be read.
@@ -100,8 +100,8 @@ impl World {
         let to = usize::try_from(range.to).unwrap();
         for _ in 0..STABLE_ATTEMPTS {
             self.turbulence(node)?;
-            let partitions = self.kafka.partitions.as_ref().ok_or(Failed::Trouble)?;
-            let partition = partitions.get(usize::try_from(range.partition).unwrap()).ok_or(Failed::Trouble)?;
+            let partitions = self.kafka.partitions.as_ref().ok_or(Failed::StepError)?;
+            let partition = partitions.get(usize::try_from(range.partition).unwrap()).ok_or(Failed::StepError)?;
             if partition.stable() >= to {
                 return Ok(to);
             }
@@ -114,7 +114,7 @@ impl World {
             self.write_markers();
         }
         self.counts.count(Kind::GivenUpReading);
-        Err(Failed::Trouble)
+        Err(Failed::StepError)
     }
 
     pub fn publish(&mut self, node: usize, from: Seq, below: Seq, records: u64) -> Result<Event, Failed> {
@@ -151,13 +151,13 @@ impl World {
             Ok(next) => Ok(Event::Committed { until, next }),
             Err(Ended::Stopped(stop)) => Err(stop.into()),
             Err(Ended::Refused(seq)) => {
-                let reason = Refusal { reason: "kafka_too_large", detail: String::new() };
-                Ok(Event::Refused { seq, records: count, reason })
+                let reason = PoisonReason { reason: "kafka_too_large", detail: String::new() };
+                Ok(Event::Rejected { seq, records: count, reason })
             }
             Err(Ended::Doubt) if self.broken == Some(Breakage::QuarantinesUnknown) => {
                 self.quarantine(node, from, until)
             }
-            Err(Ended::Doubt) => Ok(Event::Doubt { records: count }),
+            Err(Ended::Doubt) => Ok(Event::UnknownOutcome { records: count }),
         }
     }
 
@@ -169,7 +169,7 @@ impl World {
         if !fenced {
             self.init(node, name).map_err(|failed| match failed {
                 Failed::Stopped(stop) => Ended::Stopped(stop),
-                Failed::Trouble => Ended::Doubt,
+                Failed::StepError => Ended::Doubt,
             })?;
         }
         let partitions = self.kafka.partitions.as_ref().map_or(0, Vec::len);

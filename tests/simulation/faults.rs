@@ -53,7 +53,7 @@ kinds! {
     Poisoned: "Kafka refuses a record for good",
     Quarantined: "a record goes to quarantine",
     FoundAhead: "a reading finds records ahead of ones that are missing",
-    Found: "a reading finds records that the watermark has not passed",
+    RecoveredSet: "a reading finds records that the watermark has not passed",
     Renewed: "a spool takes a new identity",
     Unused: "a spool that was never used is opened",
     Used: "a spool accepts before it has reached Kafka for the first time",

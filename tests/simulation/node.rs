@@ -44,7 +44,7 @@ pub struct Producer {
 /// A failed step.
 pub enum Failed {
     Stopped(Stop),
-    Trouble,
+    StepError,
 }
 
 impl From<Stop> for Failed {
@@ -77,7 +77,7 @@ impl World {
         say!(self, "bridge {node}: {}", brief(&action));
         match self.execute(node, action) {
             Ok(event) => self.note(node, event),
-            Err(Failed::Trouble) => self.note(node, Event::Doubt { records: 0 }),
+            Err(Failed::StepError) => self.note(node, Event::UnknownOutcome { records: 0 }),
             Err(Failed::Stopped(Stop::Crash)) => self.crash(node),
         }
         self.nodes[node].busy = false;
@@ -158,7 +158,7 @@ impl World {
                 self.nodes[node].disk.begin(positions, origins);
                 Event::Done
             }
-            Action::ReadBack(ranges) => self.read_back(node, &ranges)?,
+            Action::Reconcile(ranges) => self.read_back(node, &ranges)?,
             Action::Renew { first_seq } => {
                 self.spool_commit(node)?;
                 let fresh = self.fresh_uuid();
@@ -184,7 +184,7 @@ impl World {
     /// A commit of the spool may fail, and may be the last that the process does.
     fn spool_commit(&mut self, node: usize) -> Result<(), Failed> {
         if self.chaos(Kind::SpoolFails, 10) {
-            return Err(Failed::Trouble);
+            return Err(Failed::StepError);
         }
         Ok(self.turbulence(node)?)
     }
@@ -240,7 +240,7 @@ pub fn offset(at: usize) -> i64 {
 
 fn brief(action: &Action) -> String {
     match action {
-        Action::ReadBack(ranges) => {
+        Action::Reconcile(ranges) => {
             let ranges: Vec<String> =
                 ranges.iter().map(|range| format!("{}: {}..{}", range.partition, range.from, range.to)).collect();
             format!("ReadBack {}", ranges.join(", "))
@@ -251,7 +251,7 @@ fn brief(action: &Action) -> String {
 
 fn told(event: &Event) -> String {
     match event {
-        Event::ReadBack(found) => {
+        Event::Reconciled(found) => {
             format!("found {} below {:?}, not its own from {:?}", found.count(), found.highest(), found.foreign_from())
         }
         event => format!("{event:?}"),

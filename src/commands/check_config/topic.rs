@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::events;
 use crate::publisher::kafka::describe::{self, Settings};
-use crate::publisher::kafka::errors::Trouble;
+use crate::publisher::kafka::errors::StepError;
 
 #[cfg(test)]
 #[path = "topic_tests.rs"]
@@ -59,7 +59,7 @@ impl Findings {
 ///
 /// # Errors
 /// The broker does not respond.
-pub(super) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, Trouble> {
+pub(super) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, StepError> {
     let mut findings = Findings::default();
     let replicas = describe::replicas(client, &config.topic)?;
     let settings = match describe::settings(client, &config.topic) {

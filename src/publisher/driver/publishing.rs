@@ -7,14 +7,18 @@ use crate::clock;
 use crate::ops::metrics::TransactionResult;
 use crate::ops::status::KafkaState;
 use crate::publisher::PublisherError;
-use crate::publisher::kafka::errors::Trouble;
+use crate::publisher::kafka::errors::StepError;
 use crate::publisher::kafka::producer::PublishError;
-use crate::publisher::machine::{Event, Refusal};
+use crate::publisher::machine::{Event, PoisonReason};
 use crate::record::Record;
 use crate::spool::{Damage, Positions, QuarantineEntry, ReadLimit, Seq, SpoolError};
 
 impl Driver {
-    pub(super) fn quarantine(&mut self, seq: Seq, refusal: Refusal) -> Result<Result<Event, Trouble>, PublisherError> {
+    pub(super) fn quarantine(
+        &mut self,
+        seq: Seq,
+        refusal: PoisonReason,
+    ) -> Result<Result<Event, StepError>, PublisherError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(seq, seq + 1, limit) {
             Err(SpoolError::Damaged(damage)) => return self.set_aside(seq, *damage),
@@ -46,7 +50,7 @@ impl Driver {
 
     /// Moves a corrupted row to quarantine, so that publishing continues with its successors. No event of the row is
     /// published, because the checksum covers the row as a whole.
-    fn set_aside(&mut self, from: Seq, damage: Damage) -> Result<Result<Event, Trouble>, PublisherError> {
+    fn set_aside(&mut self, from: Seq, damage: Damage) -> Result<Result<Event, StepError>, PublisherError> {
         let until = damage.until;
         let found = (from..until).filter(|&seq| self.machine.is_published(seq)).count() as u64;
         if found == until - from {
@@ -65,7 +69,7 @@ impl Driver {
         from: Seq,
         below: Seq,
         records: u64,
-    ) -> Result<Result<Event, Trouble>, PublisherError> {
+    ) -> Result<Result<Event, StepError>, PublisherError> {
         if self.show(KafkaState::Ready) {
             tracing::info!(event = "kafka_ready", "Kafka is ready");
         }
@@ -103,7 +107,7 @@ impl Driver {
         let count = missing.len() as u64;
         let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();
         let Some(producer) = self.producer.as_mut() else {
-            return Ok(Ok(Event::Doubt { records: 0 }));
+            return Ok(Ok(Event::UnknownOutcome { records: 0 }));
         };
         let started = Instant::now();
         self.pulse.enter(self.slowness.publish_timeout() + CALL_MARGIN);
@@ -124,22 +128,22 @@ impl Driver {
                 self.metrics.count_transaction(TransactionResult::Refused);
                 self.metrics.count_kafka_error("refused");
                 let (seq, reason) =
-                    reports.refused.unwrap_or((from, Refusal { reason: "kafka_invalid", detail: String::new() }));
-                Event::Refused { seq, records: count, reason }
+                    reports.refused.unwrap_or((from, PoisonReason { reason: "kafka_invalid", detail: String::new() }));
+                Event::Rejected { seq, records: count, reason }
             }
             Err(PublishError::UnknownOutcome(trouble)) => {
-                self.metrics.count_transaction(TransactionResult::Doubt);
+                self.metrics.count_transaction(TransactionResult::UnknownOutcome);
                 if count == 1 && trouble.kind == "timeout" {
                     self.slowness.more();
                 }
                 self.report(&trouble);
-                Event::Doubt { records: count }
+                Event::UnknownOutcome { records: count }
             }
         }))
     }
 
     /// Serves callbacks while the backlog is empty, and checks from time to time whether Kafka is reachable.
-    fn idle(&mut self) -> Result<Event, Trouble> {
+    fn idle(&mut self) -> Result<Event, StepError> {
         if let Some(producer) = &self.producer {
             producer.idle()?;
         }

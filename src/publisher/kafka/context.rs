@@ -12,7 +12,7 @@ use rdkafka::producer::ProducerContext;
 
 use super::client_error::ClientError;
 use super::errors::{is_refusal, refusal_reason};
-use crate::publisher::machine::Refusal;
+use crate::publisher::machine::PoisonReason;
 use crate::spool::{Positions, Seq};
 
 /// The delivery reports of one transaction.
@@ -23,7 +23,7 @@ pub(in crate::publisher) struct Reports {
     /// The offset after the last record, by partition.
     pub(in crate::publisher) next: Positions,
     /// The first poison record.
-    pub(in crate::publisher) refused: Option<(Seq, Refusal)>,
+    pub(in crate::publisher) refused: Option<(Seq, PoisonReason)>,
     /// The first error of another kind.
     pub(in crate::publisher) failed: Option<KafkaError>,
 }
@@ -32,7 +32,7 @@ impl Reports {
     /// Notes a poison record; keeps the one with the lowest number.
     pub(in crate::publisher) fn refuse(&mut self, seq: Seq, code: RDKafkaErrorCode, error: &KafkaError) {
         if self.refused.as_ref().is_none_or(|(first, _)| seq < *first) {
-            self.refused = Some((seq, Refusal { reason: refusal_reason(code), detail: error.to_string() }));
+            self.refused = Some((seq, PoisonReason { reason: refusal_reason(code), detail: error.to_string() }));
         }
     }
 }

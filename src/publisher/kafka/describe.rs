@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 
 use super::context::Context;
-use super::errors::Trouble;
+use super::errors::StepError;
 
 const DOING: &str = "reading the topic's settings";
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,8 +21,8 @@ pub type Settings = BTreeMap<String, String>;
 ///
 /// # Errors
 /// The broker is unreachable, or refuses the request.
-pub fn replicas(config: &ClientConfig, topic: &str) -> Result<usize, Trouble> {
-    let fault = |error: KafkaError| Trouble::new("describing the topic", &error);
+pub fn replicas(config: &ClientConfig, topic: &str) -> Result<usize, StepError> {
+    let fault = |error: KafkaError| StepError::new("describing the topic", &error);
     let mut config = config.clone();
     config.set("allow.auto.create.topics", "false");
     let client: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(fault)?;
@@ -35,9 +35,9 @@ pub fn replicas(config: &ClientConfig, topic: &str) -> Result<usize, Trouble> {
 ///
 /// # Errors
 /// The right `DescribeConfigs` on the topic is missing, or the broker does not support the request.
-pub fn settings(config: &ClientConfig, topic: &str) -> Result<Settings, Trouble> {
-    let fault = |error: KafkaError| Trouble::new(DOING, &error);
-    let other = |text: String| Trouble { kind: "other", doing: DOING, text };
+pub fn settings(config: &ClientConfig, topic: &str) -> Result<Settings, StepError> {
+    let fault = |error: KafkaError| StepError::new(DOING, &error);
+    let other = |text: String| StepError { kind: "other", doing: DOING, text };
     let admin: AdminClient<Context> = config.create_with_context(Context::default()).map_err(fault)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| other(error.to_string()))?;
     let resource = ResourceSpecifier::Topic(topic);
@@ -48,7 +48,7 @@ pub fn settings(config: &ClientConfig, topic: &str) -> Result<Settings, Trouble>
     // The client library returns a missing right as a response without settings.
     if described.entries.is_empty() {
         let text = "the broker returned no settings".to_owned();
-        return Err(Trouble { kind: "authorization", doing: DOING, text });
+        return Err(StepError { kind: "authorization", doing: DOING, text });
     }
     Ok(described.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
 }

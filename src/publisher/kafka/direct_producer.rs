@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::context::Context;
-use super::errors::{Trouble, kind};
+use super::errors::{StepError, kind};
 use crate::record::{BRIDGE_UNSPOOLED, Record};
 
 const DOING: &str = "publishing directly";
@@ -57,7 +57,7 @@ struct Pending {
 pub(in crate::publisher) struct DirectWebhook {
     /// Encoded records.
     pub(in crate::publisher) records: Vec<Vec<u8>>,
-    pub(in crate::publisher) reply: oneshot::Sender<Result<(), Trouble>>,
+    pub(in crate::publisher) reply: oneshot::Sender<Result<(), StepError>>,
     /// Its share of the bytes that may wait.
     pub(in crate::publisher) _space: OwnedSemaphorePermit,
 }
@@ -75,7 +75,7 @@ impl DirectProducer {
         config: &ClientConfig,
         topic: &str,
         timeout: Duration,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, StepError> {
         let client = config
             .clone()
             .set("enable.idempotence", "true")
@@ -85,7 +85,7 @@ impl DirectProducer {
             .set("linger.ms", "0")
             .set("message.timeout.ms", timeout.as_millis().to_string())
             .create_with_context(DirectContext::default())
-            .map_err(|error| Trouble::new(DOING, &error))?;
+            .map_err(|error| StepError::new(DOING, &error))?;
         Ok(Self { client, topic: topic.to_owned(), pending: HashMap::new(), next: 0 })
     }
 
@@ -106,8 +106,8 @@ impl DirectProducer {
         self.pending.insert(number, Pending { webhook, reports_left });
     }
 
-    fn send_record(&self, encoded: &[u8], number: usize) -> Result<(), Trouble> {
-        let other = |text: String| Trouble { kind: "other", doing: DOING, text };
+    fn send_record(&self, encoded: &[u8], number: usize) -> Result<(), StepError> {
+        let other = |text: String| StepError { kind: "other", doing: DOING, text };
         let record = Record::decode(encoded).map_err(|error| other(error.to_string()))?;
         let mut headers = OwnedHeaders::new_with_capacity(9);
         for (key, value) in record.headers().chain([(BRIDGE_UNSPOOLED, b"1".as_slice())]) {
@@ -118,7 +118,7 @@ impl DirectProducer {
             .payload(record.value)
             .timestamp(record.timestamp_ms)
             .headers(headers);
-        self.client.send(message).map_err(|(error, _)| Trouble::new(DOING, &error))
+        self.client.send(message).map_err(|(error, _)| StepError::new(DOING, &error))
     }
 
     /// Sends the results of completed webhooks. Returns whether reports are outstanding.
@@ -152,12 +152,12 @@ impl DirectProducer {
     }
 
     /// Checks that the topic exists and has a leader for every partition.
-    pub(in crate::publisher) fn probe(&self, timeout: Duration) -> Result<(), Trouble> {
+    pub(in crate::publisher) fn probe(&self, timeout: Duration) -> Result<(), StepError> {
         const DOING: &str = "checking whether Kafka is reachable";
         let metadata = self.client.client().fetch_metadata(Some(&self.topic), timeout);
         let metadata =
             metadata.map_err(|error| super::producer::explained(DOING, &error, &self.client.context().context))?;
-        let trouble = |code: RDKafkaErrorCode, text: String| Trouble { kind: kind(code), doing: DOING, text };
+        let trouble = |code: RDKafkaErrorCode, text: String| StepError { kind: kind(code), doing: DOING, text };
         let Some(topic) = metadata.topics().first().filter(|topic| !topic.partitions().is_empty()) else {
             return Err(trouble(RDKafkaErrorCode::UnknownTopic, format!("there is no topic {}", self.topic)));
         };
@@ -169,8 +169,8 @@ impl DirectProducer {
     }
 
     /// Returns the fatal error of this producer, if it has one.
-    pub(in crate::publisher) fn fatal(&self) -> Option<Trouble> {
+    pub(in crate::publisher) fn fatal(&self) -> Option<StepError> {
         let (code, text) = self.client.client().fatal_error()?;
-        Some(Trouble { kind: kind(code), doing: DOING, text })
+        Some(StepError { kind: kind(code), doing: DOING, text })
     }
 }

@@ -47,7 +47,7 @@ pub fn needs_you(kind: &str) -> Option<&'static str> {
 /// A failed step of the publisher, as it is logged and shown in `/status`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{doing}: {text}{}", needs_you(kind).map_or(String::new(), |what| format!("; needs you: {what}")))]
-pub struct Trouble {
+pub struct StepError {
     /// One of [`KINDS`].
     pub kind: &'static str,
     /// The step that failed, as a participle: "publishing".
@@ -56,7 +56,7 @@ pub struct Trouble {
     pub text: String,
 }
 
-impl Trouble {
+impl StepError {
     /// Classifies an error of the client library.
     pub fn new(doing: &'static str, error: &KafkaError) -> Self {
         let kind = error.rdkafka_error_code().map_or("other", kind);
@@ -155,13 +155,13 @@ mod tests {
 
     #[test]
     fn errors_without_a_retry_name_the_setting_to_change() {
-        let publishing = |code| Trouble::new(PUBLISHING, &KafkaError::MessageProduction(code));
+        let publishing = |code| StepError::new(PUBLISHING, &KafkaError::MessageProduction(code));
         for code in [76, 43, 42, 35] {
             let trouble = publishing(rdkafka::types::RDKafkaErrorCode::from(code_of(code)));
             assert_eq!(trouble.kind, "compression", "{code}");
             assert!(trouble.to_string().contains("KAFKA_COMPRESSION_TYPE"), "{trouble}");
         }
-        let connecting = |code| Trouble::new("connecting to Kafka", &KafkaError::Global(code)).to_string();
+        let connecting = |code| StepError::new("connecting to Kafka", &KafkaError::Global(code)).to_string();
         assert!(connecting(RDKafkaErrorCode::UnsupportedFeature).contains("needs you"));
         assert!(connecting(RDKafkaErrorCode::ClusterAuthorizationFailed).contains("IdempotentWrite"));
         assert!(!connecting(RDKafkaErrorCode::OperationTimedOut).contains("needs you"));

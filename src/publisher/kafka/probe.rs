@@ -3,7 +3,7 @@
 use rdkafka::ClientConfig;
 use uuid::Uuid;
 
-use super::errors::Trouble;
+use super::errors::StepError;
 use super::producer::Producer;
 use super::slowness::Slowness;
 use super::topic::Topic;
@@ -13,7 +13,7 @@ use super::verify_reason;
 ///
 /// # Errors
 /// No broker is reachable, or the credentials are rejected.
-pub fn brokers(config: &ClientConfig) -> Result<usize, Trouble> {
+pub fn brokers(config: &ClientConfig) -> Result<usize, StepError> {
     Topic::new(config, "")?.brokers().map_err(|trouble| verify_reason::explain(config, trouble))
 }
 
@@ -21,7 +21,7 @@ pub fn brokers(config: &ClientConfig) -> Result<usize, Trouble> {
 ///
 /// # Errors
 /// The broker is unreachable or refuses the request.
-pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, Trouble> {
+pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, StepError> {
     match Topic::new(config, topic)?.offsets(None) {
         Ok(offsets) => Ok(Some(offsets.len())),
         Err(trouble) if trouble.kind == "unknown_topic" => Ok(None),
@@ -34,7 +34,7 @@ pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, T
 ///
 /// # Errors
 /// The broker does not accept it; the error names the setting to change.
-pub fn producer(config: &ClientConfig, topic: &str, transactional: bool) -> Result<(), Trouble> {
+pub fn producer(config: &ClientConfig, topic: &str, transactional: bool) -> Result<(), StepError> {
     let id = transactional.then(|| format!("recall-bridge.{}", Uuid::nil()));
     Producer::connect(config, topic, id.as_deref(), Slowness::default()).map(drop)
 }

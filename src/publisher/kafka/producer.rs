@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use uuid::Uuid;
 
 use super::context::{Context, Reports};
-use super::errors::{PUBLISHING, Trouble, is_refusal};
+use super::errors::{PUBLISHING, StepError, is_refusal};
 use super::slowness::Slowness;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, Record};
 use crate::spool::Seq;
@@ -34,7 +34,7 @@ pub(in crate::publisher) enum PublishError {
     /// Kafka rejected a record permanently.
     Rejected(Box<Reports>),
     /// The outcome is unknown.
-    UnknownOutcome(Trouble),
+    UnknownOutcome(StepError),
 }
 
 pub(in crate::publisher) struct Producer {
@@ -53,7 +53,7 @@ impl Producer {
         topic: &str,
         transactional_id: Option<&str>,
         slowness: Slowness,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, StepError> {
         const DOING: &str = CONNECTING;
         let mut config = config.clone();
         let millis = |time: Duration| time.as_millis().to_string();
@@ -73,7 +73,7 @@ impl Producer {
             config.set("statistics.interval.ms", millis(STATISTICS));
         }
         let client: BaseProducer<Context> =
-            config.create_with_context(Context::default()).map_err(|error| Trouble::new(DOING, &error))?;
+            config.create_with_context(Context::default()).map_err(|error| StepError::new(DOING, &error))?;
         let producer = Self {
             client,
             transactional: transactional_id.is_some(),
@@ -93,12 +93,12 @@ impl Producer {
 
     /// Waits for the producer id. Without transactions, librdkafka reports no error if the broker refuses one: the
     /// records only wait.
-    fn wait_for_id(&self, timeout: Duration) -> Result<(), Trouble> {
+    fn wait_for_id(&self, timeout: Duration) -> Result<(), StepError> {
         let until = Instant::now() + timeout;
         while !self.client.context().has_producer_id() {
             self.client.poll(Duration::ZERO);
             if let Some((code, text)) = self.client.client().fatal_error() {
-                return Err(Trouble { kind: super::errors::kind(code), doing: CONNECTING, text });
+                return Err(StepError { kind: super::errors::kind(code), doing: CONNECTING, text });
             }
             if Instant::now() >= until {
                 super::poll_client_errors(self.client.context(), |time| self.client.poll(time));
@@ -132,7 +132,7 @@ impl Producer {
         while self.client.in_flight_count() > 0 && !self.client.context().has_failed() {
             if Instant::now() >= until {
                 let text = format!("{} of {sent} records were not acknowledged in time", self.client.in_flight_count());
-                return Err(PublishError::UnknownOutcome(Trouble::timeout(DOING, text)));
+                return Err(PublishError::UnknownOutcome(StepError::timeout(DOING, text)));
             }
             self.serve();
         }
@@ -145,7 +145,7 @@ impl Producer {
         }
         if reports.delivered != sent {
             let text = format!("{} of {sent} records were reported delivered", reports.delivered);
-            return Err(PublishError::UnknownOutcome(Trouble { kind: "other", doing: DOING, text }));
+            return Err(PublishError::UnknownOutcome(StepError { kind: "other", doing: DOING, text }));
         }
         if self.transactional {
             self.client
@@ -208,10 +208,10 @@ impl Producer {
     }
 
     /// Serves callbacks while the backlog is empty. Returns the fatal error of the producer, if it has one.
-    pub(in crate::publisher) fn idle(&self) -> Result<(), Trouble> {
+    pub(in crate::publisher) fn idle(&self) -> Result<(), StepError> {
         self.client.poll(Duration::ZERO);
         match self.client.client().fatal_error() {
-            Some((code, text)) => Err(Trouble { kind: super::errors::kind(code), doing: "waiting", text }),
+            Some((code, text)) => Err(StepError { kind: super::errors::kind(code), doing: "waiting", text }),
             None => Ok(()),
         }
     }
@@ -220,14 +220,14 @@ impl Producer {
         PublishError::UnknownOutcome(self.trouble(doing, error))
     }
 
-    fn trouble(&self, doing: &'static str, error: &KafkaError) -> Trouble {
+    fn trouble(&self, doing: &'static str, error: &KafkaError) -> StepError {
         explained(doing, error, self.client.context())
     }
 }
 
 /// Replaces the text of a timeout by the error that the client reported meanwhile, which is usually its cause.
-pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Context) -> Trouble {
-    let mut trouble = Trouble::new(doing, error);
+pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Context) -> StepError {
+    let mut trouble = StepError::new(doing, error);
     if let Some(client_error) = context.take_client_error()
         && matches!(trouble.kind, "timeout" | "transport" | "other")
     {

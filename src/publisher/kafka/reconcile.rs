@@ -11,11 +11,11 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
 
 use super::context::Context;
-use super::errors::Trouble;
+use super::errors::StepError;
 use super::producer::explained;
 use super::slowness::Slowness;
-use crate::publisher::found::{Found, print};
 use crate::publisher::machine::Range;
+use crate::publisher::recovered::{RecoveredSet, content_hash};
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL};
 
 const DOING: &str = "reconciling with the topic";
@@ -38,10 +38,10 @@ pub(in crate::publisher) fn reconcile(
     config: &ClientConfig,
     topic: &str,
     ranges: &[Range],
-    mut found: Found,
+    mut found: RecoveredSet,
     slowness: Slowness,
     stop: impl Fn() -> bool,
-) -> Result<Found, Trouble> {
+) -> Result<RecoveredSet, StepError> {
     let mut ranges = ranges.to_vec();
     for _ in 0..2 {
         // A new client for each pass: librdkafka 2.12 aborts the process when a client is closed while it stops
@@ -56,7 +56,7 @@ pub(in crate::publisher) fn reconcile(
     Ok(found)
 }
 
-fn connect(config: &ClientConfig, slowness: Slowness) -> Result<BaseConsumer<Context>, Trouble> {
+fn connect(config: &ClientConfig, slowness: Slowness) -> Result<BaseConsumer<Context>, StepError> {
     let mut config = config.clone();
     if slowness.is_slow() {
         // Many small responses arrive in time where one large response does not. A broker sends a whole batch, even if
@@ -76,7 +76,7 @@ fn connect(config: &ClientConfig, slowness: Slowness) -> Result<BaseConsumer<Con
         .set("fetch.wait.max.ms", "10")
         .set("queued.max.messages.kbytes", "16384")
         .create_with_context(Context::default())
-        .map_err(|error| Trouble::new(DOING, &error))
+        .map_err(|error| StepError::new(DOING, &error))
 }
 
 /// Reads every range once. Returns the rest of each range that ended at the end of its partition.
@@ -84,10 +84,10 @@ fn read(
     consumer: &BaseConsumer<Context>,
     topic: &str,
     ranges: &[Range],
-    found: &mut Found,
+    found: &mut RecoveredSet,
     patience: Duration,
     stop: &impl Fn() -> bool,
-) -> Result<Vec<Range>, Trouble> {
+) -> Result<Vec<Range>, StepError> {
     let fault = |error: &KafkaError| explained(DOING, error, consumer.context());
     let mut list = TopicPartitionList::with_capacity(ranges.len());
     for range in ranges {
@@ -105,13 +105,13 @@ fn read(
         match consumer.poll(POLL) {
             None if progress.elapsed() > patience => {
                 let text = format!("no record arrived for {} s", patience.as_secs());
-                return Err(Trouble::timeout(DOING, text));
+                return Err(StepError::timeout(DOING, text));
             }
             None => continue,
             Some(Ok(message)) => {
                 if let Some((spool, seq)) = name_of(&message) {
                     let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
-                    found.note(spool, seq, print(key, value));
+                    found.note(spool, seq, content_hash(key, value));
                 }
                 if let Some(range) = open.get_mut(&message.partition()) {
                     range.from = message.offset() + 1;
@@ -139,7 +139,7 @@ fn wait_until_stable(
     topic: &str,
     ranges: &[Range],
     stop: &impl Fn() -> bool,
-) -> Result<(), Trouble> {
+) -> Result<(), StepError> {
     let until = Instant::now() + STABLE_TIMEOUT;
     for range in ranges {
         loop {
@@ -155,7 +155,7 @@ fn wait_until_stable(
             }
             if Instant::now() >= until {
                 let text = format!("an open transaction holds back partition {} at offset {stable}", range.partition);
-                return Err(Trouble::timeout(DOING, text));
+                return Err(StepError::timeout(DOING, text));
             }
             std::thread::sleep(STABLE_POLL);
         }
@@ -163,8 +163,8 @@ fn wait_until_stable(
     Ok(())
 }
 
-fn stopped() -> Trouble {
-    Trouble { kind: "other", doing: DOING, text: "the bridge is stopping".to_owned() }
+fn stopped() -> StepError {
+    StepError { kind: "other", doing: DOING, text: "the bridge is stopping".to_owned() }
 }
 
 /// Returns `bridge_spool` and `bridge_seq` of a record, if it has both.
@@ -203,8 +203,9 @@ mod tests {
         for steps in (0..20).cycle().take(100) {
             let asked = Cell::new(0);
             let stop = || asked.replace(asked.get() + 1) >= steps;
-            given_up +=
-                u32::from(reconcile(&config, "recalls", &ranges, Found::default(), Slowness::default(), stop).is_err());
+            given_up += u32::from(
+                reconcile(&config, "recalls", &ranges, RecoveredSet::default(), Slowness::default(), stop).is_err(),
+            );
         }
         assert!((50..100).contains(&given_up), "{given_up} of 100 were given up");
     }

@@ -9,7 +9,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::context::Context;
-use super::errors::Trouble;
+use super::errors::StepError;
 use super::producer::explained;
 use crate::publisher::machine::PartitionOffsets;
 use crate::spool::Positions;
@@ -33,7 +33,7 @@ pub(in crate::publisher) struct Topic {
 }
 
 impl Topic {
-    pub(in crate::publisher) fn new(config: &ClientConfig, name: &str) -> Result<Self, Trouble> {
+    pub(in crate::publisher) fn new(config: &ClientConfig, name: &str) -> Result<Self, StepError> {
         let client = config
             .clone()
             // `ListOffsets` depends on this setting, also in producers: with `read_committed` it would return the last
@@ -41,12 +41,12 @@ impl Topic {
             .set("isolation.level", "read_uncommitted")
             .set("allow.auto.create.topics", "false")
             .create_with_context(Context::default())
-            .map_err(|error| Trouble::new("connecting to Kafka", &error))?;
+            .map_err(|error| StepError::new("connecting to Kafka", &error))?;
         Ok(Self { client, name: name.to_owned() })
     }
 
     /// Returns the offsets of every partition; `start` is that of the first record not older than `since_ms`.
-    pub(in crate::publisher) fn offsets(&self, since_ms: Option<i64>) -> Result<Vec<PartitionOffsets>, Trouble> {
+    pub(in crate::publisher) fn offsets(&self, since_ms: Option<i64>) -> Result<Vec<PartitionOffsets>, StepError> {
         let offsets = self.partitions()?.into_iter().map(|partition| {
             let (low, high) = self
                 .client
@@ -62,7 +62,7 @@ impl Topic {
         Ok(offsets)
     }
 
-    fn find_starts(&self, offsets: &mut [PartitionOffsets], since_ms: i64) -> Result<(), Trouble> {
+    fn find_starts(&self, offsets: &mut [PartitionOffsets], since_ms: i64) -> Result<(), StepError> {
         let since = self.at_time(offsets, since_ms)?;
         // A broker that cannot search by time also reports "no such record". A broker that can search finds the first
         // record of the partition at time 0, if there is one.
@@ -78,7 +78,7 @@ impl Topic {
     }
 
     /// Returns the offset of the first record of each partition that is not older than `ms`, if there is one.
-    fn at_time(&self, offsets: &[PartitionOffsets], ms: i64) -> Result<Positions, Trouble> {
+    fn at_time(&self, offsets: &[PartitionOffsets], ms: i64) -> Result<Positions, StepError> {
         let fault = |error: &KafkaError| explained(OFFSETS, error, self.client.context());
         let mut times = TopicPartitionList::with_capacity(offsets.len());
         for at in offsets {
@@ -96,7 +96,7 @@ impl Topic {
     }
 
     /// Returns the number of brokers.
-    pub(in crate::publisher) fn brokers(&self) -> Result<usize, Trouble> {
+    pub(in crate::publisher) fn brokers(&self) -> Result<usize, StepError> {
         let result = self.client.fetch_metadata(None, TIMEOUT);
         super::poll_client_errors(self.client.context(), |time| drop(self.client.poll(time)));
         let metadata = result.map_err(|error| explained("listing the brokers", &error, self.client.context()))?;
@@ -104,13 +104,13 @@ impl Topic {
     }
 
     /// Returns the partitions. A missing topic is an error, and so is a partition without a leader.
-    pub(in crate::publisher) fn partitions(&self) -> Result<Vec<i32>, Trouble> {
+    pub(in crate::publisher) fn partitions(&self) -> Result<Vec<i32>, StepError> {
         const DOING: &str = "describing the topic";
         let result = self.client.fetch_metadata(Some(&self.name), TIMEOUT);
         // Collects the errors that explain a timeout.
         super::poll_client_errors(self.client.context(), |time| drop(self.client.poll(time)));
         let metadata = result.map_err(|error| explained(DOING, &error, self.client.context()))?;
-        let missing = || Trouble {
+        let missing = || StepError {
             kind: "unknown_topic",
             doing: DOING,
             text: format!("topic {} does not exist; create it, or set BRIDGE_TOPIC_CREATE=true", self.name),
@@ -120,7 +120,7 @@ impl Topic {
             let code = RDKafkaErrorCode::from(code);
             return Err(match code {
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => missing(),
-                code => Trouble::new(DOING, &KafkaError::MetadataFetch(code)),
+                code => StepError::new(DOING, &KafkaError::MetadataFetch(code)),
             });
         }
         if topic.partitions().is_empty() {
@@ -131,16 +131,16 @@ impl Topic {
 }
 
 /// Creates the topic. If another node has created it meanwhile, this succeeds too.
-pub(in crate::publisher) fn create(config: &ClientConfig, name: &str, how: Creation) -> Result<(), Trouble> {
+pub(in crate::publisher) fn create(config: &ClientConfig, name: &str, how: Creation) -> Result<(), StepError> {
     const DOING: &str = "creating the topic";
-    let fault = |error: KafkaError| Trouble::new(DOING, &error);
+    let fault = |error: KafkaError| StepError::new(DOING, &error);
     let admin: AdminClient<Context> = config.create_with_context(Context::default()).map_err(fault)?;
     // Append time: a recall published late must not exceed its retention on arrival.
     let topic = NewTopic::new(name, how.partitions, TopicReplication::Fixed(how.replication))
         .set("cleanup.policy", "delete")
         .set("message.timestamp.type", "LogAppendTime");
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| Trouble {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| StepError {
         kind: "other",
         doing: DOING,
         text: error.to_string(),

@@ -13,7 +13,7 @@ use openssl::ssl::{HandshakeError, SslConnector, SslConnectorBuilder, SslMethod}
 use openssl::x509::X509;
 use rdkafka::ClientConfig;
 
-use super::errors::Trouble;
+use super::errors::StepError;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// librdkafka's error text for an untrusted certificate.
@@ -32,7 +32,7 @@ const SYSTEM: [&str; 9] = [
 ];
 
 /// Adds the reason to an error about the broker's certificate. Returns any other error unchanged.
-pub(in crate::publisher) fn explain(config: &ClientConfig, mut trouble: Trouble) -> Trouble {
+pub(in crate::publisher) fn explain(config: &ClientConfig, mut trouble: StepError) -> StepError {
     if trouble.text.contains(NOT_VERIFIED)
         && let Some((host, port)) = broker(&trouble.text)
         && let Some((code, reason)) = verify(config, host, port)
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn the_text_stays_unchanged_without_a_response() {
         let text = format!("ssl://127.0.0.1:1/bootstrap: {NOT_VERIFIED}");
-        let trouble = Trouble { kind: "authentication", doing: "connecting to Kafka", text };
+        let trouble = StepError { kind: "authentication", doing: "connecting to Kafka", text };
         assert_eq!(explain(&ClientConfig::new(), trouble.clone()), trouble);
     }
 }

@@ -42,7 +42,12 @@ pub(in crate::spool) fn open_writer(dir: &Path) -> Result<(Connection, StoredSta
 pub(in crate::spool) fn open_first(dir: &Path) -> Result<(Connection, StoredState), SpoolError> {
     wal::rewrite(dir).map_err(|source| SpoolError::Directory { dir: dir.to_owned(), source })?;
     let (connection, found) = open_writer(dir)?;
-    wal::empty(&connection).map_err(|error| as_spool_error(&database_file(dir), error))?;
+    if let Err(error) = wal::empty(&connection) {
+        // The commits are in the WAL. The connection's view of the disk cannot be trusted after the error.
+        tracing::warn!(event = "checkpoint_failed", %error, "cannot copy the WAL into the database");
+        drop(connection);
+        return open_writer(dir);
+    }
     Ok((connection, found))
 }
 

@@ -59,7 +59,7 @@ pub(in crate::spool) fn rewrite(dir: &Path) -> std::io::Result<()> {
 /// only what this process writes has to be copied.
 ///
 /// # Errors
-/// The disk fails. A full disk is no error here: the spool refuses deliveries until there is room.
+/// The disk fails. A full disk is not an error here: the spool refuses webhooks until it has space.
 pub(in crate::spool) fn empty(connection: &Connection) -> rusqlite::Result<()> {
     let (ended, waiting) = channel::<()>();
     let began = Instant::now();

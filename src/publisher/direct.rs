@@ -14,7 +14,7 @@ use rdkafka::ClientConfig;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::kafka::direct_producer::{DirectProducer, DirectWebhook};
-use super::kafka::errors::Trouble;
+use super::kafka::errors::StepError;
 use crate::ingest::direct::{DirectPublish, DirectPublishError, DirectPublishing};
 use crate::ops::metrics::Metrics;
 use crate::pulse::Pulse;
@@ -46,16 +46,16 @@ pub struct Options {
 }
 
 /// A handle to the thread, which ends with the last handle.
-pub struct Bypass {
+pub struct DirectPublisher {
     options: Arc<Options>,
     thread: Mutex<Thread>,
     room: Arc<Semaphore>,
 }
 
-impl fmt::Debug for Bypass {
+impl fmt::Debug for DirectPublisher {
     // The options are left out: librdkafka's settings contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bypass").field("room", &self.room).finish_non_exhaustive()
+        f.debug_struct("DirectPublisher").field("room", &self.room).finish_non_exhaustive()
     }
 }
 
@@ -77,10 +77,10 @@ impl Thread {
 #[derive(Debug)]
 enum Job {
     Publish(DirectWebhook),
-    Probe(Sender<Result<(), Trouble>>),
+    Probe(Sender<Result<(), StepError>>),
 }
 
-impl Bypass {
+impl DirectPublisher {
     /// Starts the thread. It connects to Kafka with the first webhook.
     ///
     /// # Errors
@@ -111,8 +111,8 @@ impl Bypass {
         thread.jobs.send(job).is_ok()
     }
 
-    async fn publish_records(&self, records: Vec<Vec<u8>>) -> Result<(), Trouble> {
-        let other = |text: &str| Trouble { kind: "other", doing: DOING, text: text.to_owned() };
+    async fn publish_records(&self, records: Vec<Vec<u8>>) -> Result<(), StepError> {
+        let other = |text: &str| StepError { kind: "other", doing: DOING, text: text.to_owned() };
         let bytes = u32::try_from(records.iter().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
         let room = room.map_err(|_| other("too many records are waiting for Kafka"))?;
@@ -128,15 +128,15 @@ impl Bypass {
     ///
     /// # Errors
     /// Kafka cannot accept records, with the reason.
-    pub fn probe(&self) -> Result<(), Trouble> {
+    pub fn probe(&self) -> Result<(), StepError> {
         let (reply, answer) = channel();
         let asked = self.ask(Job::Probe(reply));
-        let late = || Trouble::timeout(DOING, "Kafka did not respond".to_owned());
+        let late = || StepError::timeout(DOING, "Kafka did not respond".to_owned());
         if asked { answer.recv_timeout(PROBE_TIMEOUT * 2).unwrap_or_else(|_| Err(late())) } else { Err(late()) }
     }
 }
 
-impl DirectPublish for Bypass {
+impl DirectPublish for DirectPublisher {
     fn publish(&self, records: Vec<Vec<u8>>) -> DirectPublishing<'_> {
         Box::pin(async {
             let published = self.publish_records(records).await;
@@ -164,7 +164,7 @@ fn work(options: &Options, inbox: &Receiver<Job>, pulse: &Pulse) {
 
 /// Serves jobs with one producer, until the producer fails or is idle.
 fn serve(mut producer: DirectProducer, first: Job, inbox: &Receiver<Job>, pulse: &Pulse) {
-    let mut probed: Option<(Instant, Result<(), Trouble>)> = None;
+    let mut probed: Option<(Instant, Result<(), StepError>)> = None;
     let mut next = Some(first);
     let mut asked_at = Instant::now();
     let mut logged = false;
@@ -214,7 +214,7 @@ fn serve(mut producer: DirectProducer, first: Job, inbox: &Receiver<Job>, pulse:
     }
 }
 
-fn refuse(job: Job, trouble: Trouble) {
+fn refuse(job: Job, trouble: StepError) {
     // The receiver may have timed out.
     match job {
         Job::Publish(webhook) => drop(webhook.reply.send(Err(trouble))),

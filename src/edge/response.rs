@@ -5,7 +5,7 @@ use actix_web::web::Bytes;
 
 /// The response to one request.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct Response {
     status: StatusCode,
     content_type: String,
     allow: Option<&'static str>,
@@ -15,7 +15,7 @@ pub struct Reply {
     proven: bool,
 }
 
-impl Reply {
+impl Response {
     /// Creates a response with a body.
     pub fn new(status: StatusCode, content_type: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl Reply {
         }
     }
 
-    /// Replaces the status of [`Reply::new`].
+    /// Replaces the status of [`Response::new`].
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;

@@ -7,35 +7,35 @@ use crate::spool::{Identity, Seq};
 
 /// The sequence numbers in the topic that are not below the published sequence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct RecoveredSet {
     base: Seq,
     /// The spool has not assigned this number and the numbers above it.
     next_seq: Seq,
     identities: Vec<Identity>,
     seqs: SeqSet,
     /// The content hash of the record of each number from `base` on.
-    prints: Vec<u32>,
+    hashes: Vec<u32>,
     /// The first number that the topic holds under this spool's UUID and that this spool did not publish.
     foreign_from: Option<Seq>,
 }
 
 /// Returns the content hash of a record: CRC-32 over key and value.
-pub fn print(key: &[u8], value: &[u8]) -> u32 {
+pub fn content_hash(key: &[u8], value: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
     hasher.update(value);
     hasher.finalize()
 }
 
-impl Found {
+impl RecoveredSet {
     /// Returns an empty set. Numbers below `base` are ignored; the spool has not assigned `next_seq` yet.
     pub fn new(base: Seq, next_seq: Seq, identities: &[Identity]) -> Self {
         Self { base, seqs: SeqSet::new(base), next_seq, identities: identities.to_vec(), ..Self::default() }
     }
 
-    /// Adds a record by its `bridge_spool`, its `bridge_seq` and its [`print()`]. Returns whether it belongs to this
+    /// Adds a record by its `bridge_spool`, its `bridge_seq` and its [`content_hash()`]. Returns whether it belongs to this
     /// spool.
-    pub fn note(&mut self, spool: Uuid, bridge_seq: u64, print: u32) -> bool {
+    pub fn note(&mut self, spool: Uuid, bridge_seq: u64, hash: u32) -> bool {
         let Some(at) = self.identities.iter().position(|identity| identity.uuid == spool) else { return false };
         let seq = (self.identities[at].first_seq - 1).saturating_add(bridge_seq);
         match self.identities.get(at + 1) {
@@ -49,19 +49,19 @@ impl Found {
         }
         if let Some(at) = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()) {
             self.seqs.insert(seq);
-            if self.prints.len() <= at {
-                self.prints.resize(at + 1, 0);
+            if self.hashes.len() <= at {
+                self.hashes.resize(at + 1, 0);
             }
-            self.prints[at] = print;
+            self.hashes[at] = hash;
         }
         true
     }
 
     /// Compares an event of this spool with the recovered record of the same number, if there is one. A copy of the
     /// spool may have used the number for another recall. Returns whether both agree.
-    pub fn compare(&mut self, seq: Seq, print: u32) -> bool {
+    pub fn compare(&mut self, seq: Seq, hash: u32) -> bool {
         let at = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok());
-        let agree = !self.contains(seq) || at.and_then(|at| self.prints.get(at)) == Some(&print);
+        let agree = !self.contains(seq) || at.and_then(|at| self.hashes.get(at)) == Some(&hash);
         if !agree {
             self.disown(seq);
         }
