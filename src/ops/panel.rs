@@ -153,7 +153,7 @@ impl Panel {
             capacity_bytes: usage.max_bytes,
             oldest_age_seconds: self.oldest_age().as_secs_f64(),
             accepted_seq: progress.next_seq - 1,
-            published_seq: progress.watermark - 1,
+            published_seq: progress.published_end - 1,
             kafka: self.kafka.get(),
             dedup: self.spool.dedup().into(),
             quarantine_events: usage.quarantine_events,

@@ -72,7 +72,7 @@ impl Sampler {
         loop {
             let progress = spool.progress();
             let waiting = progress.depth() > 0;
-            let oldest = waiting.then(|| reader.accepted_at_ms(progress.watermark).ok().flatten()).flatten();
+            let oldest = waiting.then(|| reader.accepted_at_ms(progress.published_end).ok().flatten()).flatten();
             self.oldest_accepted_at_ms.store(oldest.unwrap_or(NOTHING), Relaxed);
             self.wal_bytes.store(spool.wal_bytes(), Relaxed);
             if let Some(probe) = probe.filter(|_| spool.fault().is_some()) {

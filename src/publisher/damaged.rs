@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::spool::{Damage, QuarantineEntry, Seq};
+use crate::spool::{CorruptedRow, QuarantineEntry, Seq};
 
 /// Returns the entry for a row whose events from `from` on were not published, except `found` of them.
 /// `name` returns `bridge_spool` and `bridge_seq` of an event.
-pub(super) fn entry(damage: Damage, from: Seq, found: u64, name: impl Fn(Seq) -> (Uuid, u64)) -> QuarantineEntry {
+pub(super) fn entry(damage: CorruptedRow, from: Seq, found: u64, name: impl Fn(Seq) -> (Uuid, u64)) -> QuarantineEntry {
     let ((first_spool, first), (last_spool, last)) = (name(from), name(damage.until - 1));
     let of_another = if first_spool == last_spool { String::new() } else { format!(" of spool {last_spool}") };
     let mut detail = format!(
@@ -35,7 +35,7 @@ mod tests {
     const NEW: Uuid = Uuid::from_u128(2);
 
     fn detail(from: Seq, found: u64, new_from: Seq) -> String {
-        let damage = Damage {
+        let damage = CorruptedRow {
             file: "spool.db".into(),
             first_seq: 5,
             until: 10,

@@ -93,9 +93,9 @@ impl From<Abandoned> for PublisherError {
 /// Returns a time before every record of this spool and of its copies: the earliest of the time in its UUID,
 /// the time of its oldest row (the clock may have been ahead when the UUID was created), and now; minus
 /// [`CLOCK_MARGIN_MS`].
-fn since_ms(identities: &[Identity], watermark: Seq, reader: &Reader) -> Result<Option<i64>, SpoolError> {
+fn since_ms(identities: &[Identity], published_end: Seq, reader: &Reader) -> Result<Option<i64>, SpoolError> {
     let Some(taken) = identities.first().and_then(Identity::taken_at_ms) else { return Ok(None) };
-    let oldest = reader.accepted_at_ms(watermark)?.unwrap_or(taken);
+    let oldest = reader.accepted_at_ms(published_end)?.unwrap_or(taken);
     Ok(Some(taken.min(oldest).min(clock::now_ms()).saturating_sub(CLOCK_MARGIN_MS).max(0)))
 }
 
@@ -106,11 +106,11 @@ impl Driver {
         let topic_name: Arc<str> = options.topic.as_str().into();
         let machine = Machine::new(
             unused,
-            options.spool.progress().watermark,
+            options.spool.progress().published_end,
             options.spool.identities(),
-            reader.positions(&topic_name)?,
+            reader.next_offsets(&topic_name)?,
         );
-        let since_ms = since_ms(&options.spool.identities(), options.spool.progress().watermark, &reader)?;
+        let since_ms = since_ms(&options.spool.identities(), options.spool.progress().published_end, &reader)?;
         Ok(Self {
             reader,
             machine,
@@ -185,8 +185,10 @@ impl Driver {
                 self.watched(self.slowness.connect_timeout() + CALL_MARGIN, |driver| driver.connect(spool))?
             }
             Action::ListOffsets => self.watched(CALL_BOUND, Self::list_offsets)?,
-            Action::Begin { positions, unused } => split_error(self.spool.begin(&self.topic_name, positions, unused))?
-                .map(|begun| if begun { Event::Done } else { Event::Used }),
+            Action::Begin { next_offsets, unused } => {
+                split_error(self.spool.begin(&self.topic_name, next_offsets, unused))?
+                    .map(|begun| if begun { Event::Done } else { Event::Used })
+            }
             Action::Reconcile(ranges) => match self.watched(CALL_BOUND, |driver| driver.reconcile(&ranges))? {
                 Ok(found) => self.compare(found)?,
                 Err(trouble) => Err(trouble),
@@ -224,7 +226,7 @@ impl Driver {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
             // The UUID then differs from that of every copy. No event of a corrupted row is published.
-            Err(SpoolError::Damaged(_)) => Batch::default(),
+            Err(SpoolError::CorruptedRow(_)) => Batch::default(),
             result => match split_error(result)? {
                 Ok(batch) => batch,
                 Err(trouble) => return Ok(Err(trouble)),
@@ -291,9 +293,9 @@ impl Driver {
     fn compare(&mut self, mut found: RecoveredSet) -> Result<Result<Event, StepError>, PublisherError> {
         let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
         let reader = &mut self.reader;
-        let compared = compare(&mut found, self.machine.watermark(), |from, below| {
+        let compared = compare(&mut found, self.machine.published_end(), |from, below| {
             let batch = match reader.read(from, below, limit) {
-                Err(SpoolError::Damaged(damage)) => return Ok(Held::Damaged(damage.until)),
+                Err(SpoolError::CorruptedRow(damage)) => return Ok(Held::Damaged(damage.until)),
                 result => split_error(result).map_err(Err)?.map_err(Ok)?,
             };
             let hashes = batch.events().map(|(seq, event)| {
@@ -322,12 +324,12 @@ impl Driver {
             self.metrics.kafka_needs_you.set(0);
             tracing::info!(event = "kafka_recovered", "Kafka works again");
         }
-        let before = self.machine.watermark();
+        let before = self.machine.published_end();
         self.machine.on(event);
-        let watermark = self.machine.watermark();
-        if watermark != before {
-            let positions = self.machine.positions().clone();
-            self.spool.advance(Advance { watermark, topic: Arc::clone(&self.topic_name), positions });
+        let published_end = self.machine.published_end();
+        if published_end != before {
+            let next_offsets = self.machine.next_offsets().clone();
+            self.spool.advance(Advance { published_end, topic: Arc::clone(&self.topic_name), next_offsets });
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::recovered::RecoveredSet;
-use crate::spool::{Identity, Positions, Seq};
+use crate::spool::{Identity, NextOffsets, Seq};
 
 /// An action that the machine asks the driver to execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Action {
     /// Before the first transaction of this process: store the next offsets, durably.
     Begin {
         /// The start of the next reconciliation.
-        positions: Positions,
+        next_offsets: NextOffsets,
         /// The offsets skip the current content of the topic, because no record of this spool can be in it. This is
         /// true only until the spool has accepted an event: after that, a copy of it may have published.
         unused: bool,
@@ -83,7 +83,7 @@ pub enum Event {
         /// The sequence number after the last one of the transaction.
         until: Seq,
         /// The offset after the last record of each partition that got one, from delivery reports.
-        next: Positions,
+        next: NextOffsets,
     },
     /// Kafka rejected a record of a transaction permanently.
     Rejected {

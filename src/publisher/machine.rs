@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 pub use super::events::{Action, Event, PartitionOffsets, PoisonReason, Range};
 use super::recovered::RecoveredSet;
-use crate::spool::{Identity, Positions, Seq};
+use crate::spool::{Identity, NextOffsets, Seq};
 
 /// The maximum number of records of one transaction.
 pub const TRANSACTION_MAX_RECORDS: u64 = 10_000;
@@ -40,7 +40,7 @@ pub struct Machine {
     step: Step,
     /// Failures since the last successful step.
     failures: u32,
-    watermark: Seq,
+    published_end: Seq,
     identities: Vec<Identity>,
     /// The identity of the connected producer.
     connected: Option<Uuid>,
@@ -48,9 +48,9 @@ pub struct Machine {
     begun: bool,
     /// Whether no record of this spool can exist until it begins.
     unused: bool,
-    positions: Positions,
+    next_offsets: NextOffsets,
     /// The ends of the ranges read last. They become next offsets once the whole recovered set is published.
-    read_through: Option<Positions>,
+    read_through: Option<NextOffsets>,
     found: RecoveredSet,
     /// The maximum number of records of the next transaction.
     records: u64,
@@ -67,18 +67,18 @@ struct RefusedSize {
 }
 
 impl Machine {
-    /// Creates the machine of an opened spool. `positions` are its stored next offsets; `unused`: no record of it can
+    /// Creates the machine of an opened spool. `next_offsets` are its stored next offsets; `unused`: no record of it can
     /// exist.
-    pub fn new(unused: bool, watermark: Seq, identities: Vec<Identity>, positions: Positions) -> Self {
+    pub fn new(unused: bool, published_end: Seq, identities: Vec<Identity>, next_offsets: NextOffsets) -> Self {
         Self {
             step: Step::Connect,
             failures: 0,
-            watermark,
+            published_end,
             identities,
             connected: None,
             begun: false,
             unused,
-            positions,
+            next_offsets,
             read_through: None,
             found: RecoveredSet::default(),
             records: TRANSACTION_MAX_RECORDS,
@@ -94,13 +94,13 @@ impl Machine {
             Step::Connect => Action::Connect { spool: self.identity().0 },
             Step::ListOffsets => Action::ListOffsets,
             Step::Reconcile(ranges) => Action::Reconcile(ranges.clone()),
-            Step::Begin => Action::Begin { positions: self.positions.clone(), unused: self.unused },
+            Step::Begin => Action::Begin { next_offsets: self.next_offsets.clone(), unused: self.unused },
             Step::Renew(first_seq) => Action::Renew { first_seq: *first_seq },
             Step::Publish => {
                 if let Some((seq, reason)) = &self.poison {
                     return Action::Quarantine { seq: *seq, reason: reason.clone() };
                 }
-                Action::Publish { from: self.watermark, below: self.identity().1, records: self.records }
+                Action::Publish { from: self.published_end, below: self.identity().1, records: self.records }
             }
         }
     }
@@ -119,7 +119,7 @@ impl Machine {
             }
             Event::Used => {
                 self.unused = false;
-                self.positions.clear();
+                self.next_offsets.clear();
                 self.step = Step::ListOffsets;
             }
             Event::Connected => {
@@ -144,15 +144,15 @@ impl Machine {
             Event::Idle => self.failures = 0,
             Event::Committed { until, next } => {
                 self.failures = 0;
-                if next.iter().any(|(at, next)| self.positions.get(at).is_some_and(|known| next < known)) {
+                if next.iter().any(|(at, next)| self.next_offsets.get(at).is_some_and(|known| next < known)) {
                     // The topic was recreated: offsets of the old topic are not valid for this one.
-                    self.positions.values_mut().for_each(|position| *position = 0);
+                    self.next_offsets.values_mut().for_each(|position| *position = 0);
                     self.read_through = None;
                 }
                 // Recovered records that are still ahead may lie before these offsets. They must be found again after a
                 // crash.
                 if self.found.highest().is_none_or(|highest| highest < until) {
-                    self.positions.extend(next);
+                    self.next_offsets.extend(next);
                 }
                 self.grow();
                 self.advance(until);
@@ -177,18 +177,18 @@ impl Machine {
     }
 
     /// The published sequence: the next sequence number to publish.
-    pub fn watermark(&self) -> Seq {
-        self.watermark
+    pub fn published_end(&self) -> Seq {
+        self.published_end
     }
 
     /// The next offsets: below them, no record is at or above the published sequence.
-    pub fn positions(&self) -> &Positions {
-        &self.positions
+    pub fn next_offsets(&self) -> &NextOffsets {
+        &self.next_offsets
     }
 
     /// Returns an empty recovered set for a reconciliation. The spool has not assigned `next_seq` yet.
     pub fn nothing_found(&self, next_seq: Seq) -> RecoveredSet {
-        RecoveredSet::new(self.watermark, next_seq, &self.identities)
+        RecoveredSet::new(self.published_end, next_seq, &self.identities)
     }
 
     /// Whether the last reconciliation found this number in the topic.
@@ -220,7 +220,7 @@ impl Machine {
 
     /// Returns the identity of the next event to publish, and the end of its range.
     fn identity(&self) -> (Uuid, Seq) {
-        let (uuid, end, _) = self.identity_at(self.watermark);
+        let (uuid, end, _) = self.identity_at(self.published_end);
         (uuid, end)
     }
 
@@ -232,30 +232,30 @@ impl Machine {
 
     /// Decides which ranges the reconciliation must read.
     fn plan(&mut self, offsets: &[PartitionOffsets]) {
-        let ends: Positions = offsets.iter().map(|at| (at.partition, at.high)).collect();
+        let ends: NextOffsets = offsets.iter().map(|at| (at.partition, at.high)).collect();
         if self.unused {
-            self.positions = ends;
+            self.next_offsets = ends;
             self.take(RecoveredSet::default());
             return;
         }
-        if self.positions.iter().any(|(at, position)| ends.get(at).is_none_or(|end| position > end)) {
+        if self.next_offsets.iter().any(|(at, position)| ends.get(at).is_none_or(|end| position > end)) {
             // The topic was recreated: offsets of the old topic are not valid for this one, also for partitions that have
             // grown beyond them. The stored offsets must be replaced before the next transaction.
-            self.positions.clear();
+            self.next_offsets.clear();
             self.begun = false;
         }
-        self.positions = offsets
+        self.next_offsets = offsets
             .iter()
             .map(|at| {
                 // Without a stored offset (a copy of this spool may have published, or the partition is new): from the time
                 // of the spool's creation on. If retention has removed the offset: from the first record on.
-                let stored = self.positions.get(&at.partition);
+                let stored = self.next_offsets.get(&at.partition);
                 (at.partition, stored.map_or(at.start.max(at.low), |stored| at.low.max(*stored)))
             })
             .collect();
         let ranges: Vec<Range> = ends
             .iter()
-            .map(|(&partition, &to)| Range { partition, from: self.positions[&partition], to })
+            .map(|(&partition, &to)| Range { partition, from: self.next_offsets[&partition], to })
             .filter(|range| range.from < range.to)
             .collect();
         self.read_through = Some(ends);
@@ -278,14 +278,14 @@ impl Machine {
             self.read_through = None;
         }
         self.found = found;
-        if self.poison.as_ref().is_some_and(|(seq, _)| *seq != self.watermark || self.found.contains(*seq)) {
+        if self.poison.as_ref().is_some_and(|(seq, _)| *seq != self.published_end || self.found.contains(*seq)) {
             self.poison = None;
         }
         self.adopt_ends();
     }
 
-    fn advance(&mut self, watermark: Seq) {
-        self.watermark = watermark;
+    fn advance(&mut self, published_end: Seq) {
+        self.published_end = published_end;
         self.adopt_ends();
         if self.connected.is_some_and(|connected| connected != self.identity().0) {
             self.step = Step::Connect;
@@ -294,11 +294,11 @@ impl Machine {
 
     /// Moves the next offsets to the ends of the last reconciliation, once the whole recovered set is published.
     fn adopt_ends(&mut self) {
-        if self.found.highest().is_none_or(|highest| highest < self.watermark)
+        if self.found.highest().is_none_or(|highest| highest < self.published_end)
             && let Some(ends) = self.read_through.take()
         {
             for (partition, end) in ends {
-                let position = self.positions.entry(partition).or_insert(end);
+                let position = self.next_offsets.entry(partition).or_insert(end);
                 *position = end.max(*position);
             }
         }

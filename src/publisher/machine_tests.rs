@@ -7,8 +7,13 @@ fn identity(first_seq: Seq, uuid: Uuid) -> Identity {
     Identity { first_seq, uuid }
 }
 
-fn machine(watermark: Seq, positions: &[(i32, i64)]) -> Machine {
-    Machine::new(positions.is_empty(), watermark, vec![identity(1, UUID)], positions.iter().copied().collect())
+fn machine(published_end: Seq, next_offsets: &[(i32, i64)]) -> Machine {
+    Machine::new(
+        next_offsets.is_empty(),
+        published_end,
+        vec![identity(1, UUID)],
+        next_offsets.iter().copied().collect(),
+    )
 }
 
 fn offsets(partitions: &[(i64, i64)]) -> Event {
@@ -48,7 +53,7 @@ fn a_new_spool_starts_at_the_end_of_the_topic() {
     let mut machine = machine(1, &[]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 500), (7, 9)]));
-    assert_eq!(machine.next(), Action::Begin { positions: [(0, 500), (1, 9)].into(), unused: true });
+    assert_eq!(machine.next(), Action::Begin { next_offsets: [(0, 500), (1, 9)].into(), unused: true });
     machine.on(Event::Done);
     assert_eq!(machine.next(), Action::Publish { from: 1, below: Seq::MAX, records: TRANSACTION_MAX_RECORDS });
 }
@@ -58,19 +63,19 @@ fn a_used_spool_of_unknown_age_reads_the_whole_topic() {
     let mut machine = machine(1, &[]);
     machine.on(Event::Connected);
     machine.on(offsets(&[(5, 500)]));
-    assert_eq!(machine.next(), Action::Begin { positions: [(0, 500)].into(), unused: true });
+    assert_eq!(machine.next(), Action::Begin { next_offsets: [(0, 500)].into(), unused: true });
     machine.on(Event::Used);
     assert_eq!(machine.next(), Action::ListOffsets);
     machine.on(offsets(&[(5, 510)]));
     assert_eq!(machine.next(), Action::Reconcile(vec![Range { partition: 0, from: 5, to: 510 }]));
     machine.on(Event::Reconciled(machine.nothing_found(4)));
-    assert_eq!(machine.next(), Action::Begin { positions: [(0, 510)].into(), unused: false });
+    assert_eq!(machine.next(), Action::Begin { next_offsets: [(0, 510)].into(), unused: false });
 }
 
 #[test]
 fn a_spool_without_next_offsets_reads_from_its_creation_on() {
     let at = |partition, low, high, start| PartitionOffsets { partition, low, high, start };
-    let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], Positions::new());
+    let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], NextOffsets::new());
     machine.on(Event::Connected);
     machine.on(Event::Offsets(vec![at(0, 5, 510, 500), at(1, 0, 90, 90), at(2, 7, 9, 3)]));
     let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
@@ -116,12 +121,12 @@ fn a_record_below_a_known_offset_reveals_a_recreated_topic() {
     let mut machine = machine(10, &[(0, 100), (1, 50)]);
     ready(&mut machine, &[(0, 100), (0, 50)], &[]);
     machine.on(committed(12, &[(1, 2)]));
-    assert_eq!(machine.positions(), &Positions::from([(0, 0), (1, 2)]));
+    assert_eq!(machine.next_offsets(), &NextOffsets::from([(0, 0), (1, 2)]));
 }
 
 #[test]
 fn a_used_spool_without_next_offsets_reads_the_whole_topic() {
-    let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], Positions::new());
+    let mut machine = Machine::new(false, 1, vec![identity(1, UUID)], NextOffsets::new());
     machine.on(Event::Connected);
     machine.on(offsets(&[(3, 130)]));
     let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
@@ -135,9 +140,9 @@ fn recovered_records_are_skipped_before_the_next_offsets_move() {
     assert!(machine.is_published(11) && machine.is_published(13));
     assert!(!machine.is_published(12) && !machine.is_published(9) && !machine.is_published(14));
     machine.on(committed(12, &[]));
-    assert_eq!(machine.positions()[&0], 100, "13 is ahead, so it must be found again");
+    assert_eq!(machine.next_offsets()[&0], 100, "13 is ahead, so it must be found again");
     machine.on(committed(14, &[(0, 131)]));
-    assert_eq!(machine.positions()[&0], 131);
+    assert_eq!(machine.next_offsets()[&0], 131);
 }
 
 #[test]
@@ -219,7 +224,7 @@ fn a_poison_record_is_found_by_halving_and_quarantined_alone() {
     let reason = PoisonReason { reason: "kafka_too_large", detail: String::new() };
     let mut transactions = 0;
     let mut offset = 0;
-    while machine.watermark() <= 1000 {
+    while machine.published_end() <= 1000 {
         match machine.next() {
             Action::Publish { from, records, .. } => {
                 transactions += 1;
@@ -300,9 +305,9 @@ fn next_offsets_stay_before_unpassed_recovered_records() {
     let mut machine = machine(1, &[(0, 10), (1, 10)]);
     ready(&mut machine, &[(0, 50), (0, 50)], &[100]);
     machine.on(committed(64, &[(0, 60)]));
-    assert_eq!(machine.positions(), &Positions::from([(0, 10), (1, 10)]));
+    assert_eq!(machine.next_offsets(), &NextOffsets::from([(0, 10), (1, 10)]));
     machine.on(committed(128, &[(1, 70)]));
-    assert_eq!(machine.positions(), &Positions::from([(0, 50), (1, 70)]));
+    assert_eq!(machine.next_offsets(), &NextOffsets::from([(0, 50), (1, 70)]));
 }
 
 #[test]

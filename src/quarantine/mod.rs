@@ -13,4 +13,4 @@ pub mod view;
 pub use change::{Action, Changed, Done, Name, change};
 pub use filter::Filter;
 pub use kind::{DAMAGED, Kind, account, kind};
-pub use revive::{Unfit, revive};
+pub use revive::{RequeueError, revive};

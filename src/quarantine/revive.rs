@@ -3,19 +3,19 @@
 use crate::events::{self, EventKind, Origin, RecallError};
 use crate::record::{Record, restamp};
 use crate::spool::{NEAR_MISS, StoredEntry};
-use crate::webhook::{self, QueryFault};
+use crate::webhook::{self, QueryError};
 
 use super::kind::{Kind, kind};
 
 /// Why an entry cannot be published as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum RequeueError {
     /// Still no valid recall.
     #[error("it is no valid recall: {0}")]
     Malformed(#[from] RecallError),
     /// The query is none that was ever verified.
     #[error("its query is not that of a webhook: {0}")]
-    Query(#[from] QueryFault),
+    Query(#[from] QueryError),
     /// A webhook that the bridge would have ignored in time, too.
     #[error("it is a webhook of {0}, which is not published")]
     OtherCommand(String),
@@ -41,27 +41,27 @@ pub enum Unfit {
 /// headers byte for byte.
 ///
 /// # Errors
-/// See [`Unfit`].
-pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, Unfit> {
+/// See [`RequeueError`].
+pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, RequeueError> {
     let mut events = match kind(entry) {
         Kind::Delivery => encode(entry)?,
         Kind::Record => vec![entry.body.clone()],
-        Kind::Damaged => return Err(Unfit::Damaged),
-        Kind::Other => return Err(Unfit::UnknownReason(entry.reason.clone())),
+        Kind::Damaged => return Err(RequeueError::Damaged),
+        Kind::Other => return Err(RequeueError::UnknownReason(entry.reason.clone())),
     };
     for event in &mut events {
-        Record::decode(event).map_err(|_| Unfit::NotARecord)?;
-        restamp(event, now_ms).map_err(|_| Unfit::NotARecord)?;
+        Record::decode(event).map_err(|_| RequeueError::NotARecord)?;
+        restamp(event, now_ms).map_err(|_| RequeueError::NotARecord)?;
     }
     Ok(events)
 }
 
 /// The records of a delivery, as if it had come in time.
-fn encode(entry: &StoredEntry) -> Result<Vec<Vec<u8>>, Unfit> {
+fn encode(entry: &StoredEntry) -> Result<Vec<Vec<u8>>, RequeueError> {
     let verified = webhook::verified_before(&entry.query)?;
-    let kind =
-        kind_of(verified.command(), &entry.reason).ok_or_else(|| Unfit::OtherCommand(verified.command().to_owned()))?;
-    let messages = kind.parse(&verified, &entry.body)?.ok_or(Unfit::Empty)?;
+    let kind = kind_of(verified.command(), &entry.reason)
+        .ok_or_else(|| RequeueError::OtherCommand(verified.command().to_owned()))?;
+    let messages = kind.parse(&verified, &entry.body)?.ok_or(RequeueError::Empty)?;
     let origin = Origin::new(&verified, entry.at_ms, None);
     let encoded = (0..messages.count()).map(|index| {
         let mut bytes = Vec::new();

@@ -50,7 +50,7 @@ pub enum SpoolError {
     },
     /// One row is corrupted; the rest of the file is intact.
     #[error("{0}")]
-    Damaged(Box<Damage>),
+    CorruptedRow(Box<CorruptedRow>),
     /// SQLite failed: a full disk, an I/O error.
     #[error("spool: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -65,7 +65,7 @@ pub enum SpoolError {
 /// A row whose checksum does not match.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the row of events {first_seq} to {} in {file} is corrupted: {reason}", .until - 1)]
-pub struct Damage {
+pub struct CorruptedRow {
     /// The database file.
     pub file: PathBuf,
     /// Its first sequence number.

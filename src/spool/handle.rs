@@ -30,7 +30,7 @@ use super::store::open::open_first;
 use super::store::reader::Reader;
 use super::store::schema::migrate;
 use super::store::state::rename_unused;
-use super::terms::{Advance, DedupUsage, Identity, Positions, Progress, Seq, Usage};
+use super::terms::{Advance, DedupUsage, Identity, NextOffsets, Progress, Seq, Usage};
 use super::writer::Writer;
 use crate::clock;
 use crate::pulse::Pulse;
@@ -98,9 +98,9 @@ impl Spool {
             state: Mutex::new(State {
                 progress: Progress {
                     next_seq: found.next_seq,
-                    watermark: found.watermark,
+                    published_end: found.published_end,
                     opened_next_seq: found.next_seq,
-                    opened_watermark: found.watermark,
+                    opened_watermark: found.published_end,
                     quarantined: 0,
                 },
                 identities: found.identities.clone(),
@@ -111,7 +111,7 @@ impl Spool {
                 forgotten_at: dedup.forgotten_at(),
             }),
             grown: Condvar::new(),
-            published: watch::Sender::new(found.watermark),
+            published: watch::Sender::new(found.published_end),
             pulse: Pulse::default(),
             dir: options.dir,
         });
@@ -200,15 +200,15 @@ impl Spool {
     pub fn advance(&self, advance: Advance) {
         {
             let mut state = self.shared.state();
-            state.progress.watermark = advance.watermark;
+            state.progress.published_end = advance.published_end;
         }
-        self.shared.published.send_replace(advance.watermark);
+        self.shared.published.send_replace(advance.published_end);
         let mut inbox = self.shared.queue.lock();
         let first = inbox.advance.is_none();
         match &mut inbox.advance {
             Some(waiting) if waiting.topic == advance.topic => {
-                waiting.watermark = advance.watermark;
-                waiting.positions.extend(advance.positions);
+                waiting.published_end = advance.published_end;
+                waiting.next_offsets.extend(advance.next_offsets);
             }
             waiting => *waiting = Some(advance),
         }
@@ -230,9 +230,9 @@ impl Spool {
 
     /// Replaces the next offsets in a topic, together with a waiting published sequence; durable when it returns.
     /// With `unused`, changes nothing and returns false if any event was accepted.
-    pub fn begin(&self, topic: &Arc<str>, positions: Positions, unused: bool) -> Result<bool, SpoolError> {
-        let watermark = self.progress().watermark;
-        let advance = Advance { watermark, topic: Arc::clone(topic), positions };
+    pub fn begin(&self, topic: &Arc<str>, next_offsets: NextOffsets, unused: bool) -> Result<bool, SpoolError> {
+        let published_end = self.progress().published_end;
+        let advance = Advance { published_end, topic: Arc::clone(topic), next_offsets };
         self.command(|reply| Command::Begin { advance, unused, reply })
     }
 

@@ -26,8 +26,8 @@
 //!   runs, the next group gathers. A single webhook is committed at once. At most 64 MiB wait in memory for the disk.
 //! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row holds the events
 //!   `first_seq .. first_seq + events`, each after its length, under one CRC-32. A row that fails its checksum is never
-//!   read as events ([`SpoolError::Damaged`]).
-//! - The *published sequence* (column `watermark`) is the next sequence number to publish. The writer stores it with the
+//!   read as events ([`SpoolError::CorruptedRow`]).
+//! - The *published sequence* (column `published_end`) is the next sequence number to publish. The writer stores it with the
 //!   next group after 20 ms, or alone, together with the next offset of every partition. The stored value may be behind
 //!   Kafka and is never ahead of it.
 //! - Rows below the stored published sequence are removed in bulk: at most 1 MiB per commit while webhooks wait, 8 MiB
@@ -73,7 +73,7 @@ mod terms;
 mod writer;
 
 pub use appender::{Appender, EventWriter};
-pub use error::{AppendError, Damage, SpoolError};
+pub use error::{AppendError, CorruptedRow, SpoolError};
 #[doc(hidden)]
 pub use frame::row_events;
 pub use handle::{Spool, TakeOutError, WriterHandle};
@@ -86,7 +86,7 @@ pub use quarantine::{
 };
 pub use store::reader::{Batch, ReadLimit, Reader};
 pub use store::waiting::{Facts, Waiting, WaitingRow};
-pub use terms::{Advance, DedupUsage, Durable, EventId, Identity, Positions, Progress, Seq, Usage};
+pub use terms::{Advance, DedupUsage, Durable, EventId, Identity, NextOffsets, Progress, Seq, Usage};
 
 #[cfg(test)]
 mod tests;

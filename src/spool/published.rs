@@ -19,7 +19,7 @@ pub struct Published {
 
 #[derive(Debug)]
 struct State {
-    watermark: Cell<Seq>,
+    published_end: Cell<Seq>,
     moved: Notify,
 }
 
@@ -27,24 +27,24 @@ impl Published {
     /// Follows the published sequence of a spool on the current thread, which must run a local task set (an actix or
     /// Tokio `LocalSet` context).
     pub fn new(spool: &Spool) -> Self {
-        let mut watermarks = spool.shared().published.subscribe();
-        let watermark = Cell::new(*watermarks.borrow_and_update());
-        let state = Rc::new(State { watermark, moved: Notify::new() });
-        tokio::task::spawn_local(follow(watermarks, Rc::clone(&state)));
+        let mut published_ends = spool.shared().published.subscribe();
+        let published_end = Cell::new(*published_ends.borrow_and_update());
+        let state = Rc::new(State { published_end, moved: Notify::new() });
+        tokio::task::spawn_local(follow(published_ends, Rc::clone(&state)));
         Self { state }
     }
 
     /// Waits, without a limit, until all events below `until` are in Kafka or, as poison records, in quarantine.
     pub async fn wait_for(&self, until: Seq) {
-        while self.state.watermark.get() < until {
+        while self.state.published_end.get() < until {
             self.state.moved.notified().await;
         }
     }
 }
 
-async fn follow(mut watermarks: watch::Receiver<Seq>, state: Rc<State>) {
-    while watermarks.changed().await.is_ok() {
-        state.watermark.set(*watermarks.borrow_and_update());
+async fn follow(mut published_ends: watch::Receiver<Seq>, state: Rc<State>) {
+    while published_ends.changed().await.is_ok() {
+        state.published_end.set(*published_ends.borrow_and_update());
         state.moved.notify_waiters();
     }
 }

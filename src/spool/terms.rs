@@ -18,7 +18,7 @@ pub type EventId = [u8; 16];
 pub(super) const NO_ID: EventId = [0; 16];
 
 /// The next offset to read, by partition.
-pub type Positions = BTreeMap<i32, i64>;
+pub type NextOffsets = BTreeMap<i32, i64>;
 
 /// The spool UUID of a range of sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +66,10 @@ pub struct Progress {
     /// The sequence number of the next accepted event.
     pub next_seq: Seq,
     /// The published sequence: all events below it are in Kafka or in quarantine.
-    pub watermark: Seq,
+    pub published_end: Seq,
     /// `next_seq` when the process opened the spool.
     pub opened_next_seq: Seq,
-    /// `watermark` when the process opened the spool.
+    /// `published_end` when the process opened the spool.
     pub opened_watermark: Seq,
     /// Records moved to quarantine since then.
     pub quarantined: u64,
@@ -78,7 +78,7 @@ pub struct Progress {
 impl Progress {
     /// Unpublished events.
     pub fn depth(&self) -> u64 {
-        self.next_seq - self.watermark
+        self.next_seq - self.published_end
     }
     /// Unpublished events when the process opened the spool.
     pub fn recovered(&self) -> u64 {
@@ -90,7 +90,7 @@ impl Progress {
     }
     /// Records known to be in Kafka since then.
     pub fn published(&self) -> u64 {
-        self.watermark - self.opened_watermark - self.quarantined
+        self.published_end - self.opened_watermark - self.quarantined
     }
 }
 
@@ -98,11 +98,11 @@ impl Progress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
     /// The next sequence number to publish.
-    pub watermark: Seq,
+    pub published_end: Seq,
     /// The topic of the next offsets.
     pub topic: Arc<str>,
     /// Next offsets: no record of an unpublished event is below them. Partitions that are not named keep theirs.
-    pub positions: Positions,
+    pub next_offsets: NextOffsets,
 }
 
 /// Values for `/status` and the metrics.

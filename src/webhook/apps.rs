@@ -60,14 +60,14 @@ impl Apps {
     /// # Errors
     ///
     /// Every fault of the text, in its order, not only the first one.
-    pub fn parse(text: &str, allow_unsigned: bool) -> Result<Self, Vec<AppsFault>> {
+    pub fn parse(text: &str, allow_unsigned: bool) -> Result<Self, Vec<AppsError>> {
         let mut apps = BTreeMap::new();
         let mut faults = Vec::new();
         let entries = text.split([',', '\n', '\r']).map(str::trim).filter(|entry| !entry.is_empty());
         for (entry, text) in (1..).zip(entries) {
             let (id, tokens) = split_entry(text);
             let Some(sdk_app_id) = read_id(id) else {
-                faults.push(AppsFault::BadId { entry });
+                faults.push(AppsError::BadId { entry });
                 continue;
             };
             let tokens = read_tokens(entry, sdk_app_id, tokens, allow_unsigned).unwrap_or_else(|fault| {
@@ -76,11 +76,11 @@ impl Apps {
             });
             // Also after a fault: the next entry of the same app is one too.
             if apps.insert(sdk_app_id, tokens).is_some() {
-                faults.push(AppsFault::Repeated { entry, sdk_app_id });
+                faults.push(AppsError::Repeated { entry, sdk_app_id });
             }
         }
         if apps.is_empty() && faults.is_empty() {
-            faults.push(AppsFault::None);
+            faults.push(AppsError::None);
         }
         if faults.is_empty() { Ok(Self(apps)) } else { Err(faults) }
     }
@@ -129,15 +129,15 @@ fn read_tokens(
     sdk_app_id: u64,
     tokens: Option<&str>,
     allow_unsigned: bool,
-) -> Result<Vec<Token>, AppsFault> {
+) -> Result<Vec<Token>, AppsError> {
     match tokens {
         Some(tokens) => tokens
             .split('|')
             .map(|token| token.trim().parse())
             .collect::<Result<_, EmptyToken>>()
-            .map_err(|EmptyToken| AppsFault::EmptyToken { entry, sdk_app_id }),
+            .map_err(|EmptyToken| AppsError::EmptyToken { entry, sdk_app_id }),
         None if allow_unsigned => Ok(Vec::new()),
-        None => Err(AppsFault::Unsigned { entry, sdk_app_id }),
+        None => Err(AppsError::Unsigned { entry, sdk_app_id }),
     }
 }
 
@@ -146,7 +146,7 @@ fn read_tokens(
 /// Entries are counted from 1, blank ones not. No fault holds text of the
 /// entry: what stands where an id belongs may be a token with a comma in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AppsFault {
+pub enum AppsError {
     /// What stands before the colon is no id.
     #[error("entry {entry}: the SdkAppid is not a number; write sdkappid:token, the id in digits only")]
     BadId {
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn takes_an_app_without_token_only_when_allowed() {
         assert_eq!(Apps::parse("7", true).unwrap().get(7).unwrap().len(), 0);
-        let unsigned = AppsFault::Unsigned { entry: 1, sdk_app_id: 7 };
+        let unsigned = AppsError::Unsigned { entry: 1, sdk_app_id: 7 };
         assert_eq!(Apps::parse("7", false).unwrap_err(), [unsigned]);
     }
 
@@ -219,15 +219,15 @@ mod tests {
         let faults = Apps::parse(text, false).unwrap_err();
         let sdk_app_id = 2;
         let expected = [
-            AppsFault::BadId { entry: 1 },
-            AppsFault::BadId { entry: 2 },
-            AppsFault::EmptyToken { entry: 3, sdk_app_id },
-            AppsFault::Repeated { entry: 4, sdk_app_id },
-            AppsFault::Repeated { entry: 5, sdk_app_id },
-            AppsFault::EmptyToken { entry: 6, sdk_app_id: 3 },
-            AppsFault::Unsigned { entry: 7, sdk_app_id: 4 },
-            AppsFault::BadId { entry: 8 },
-            AppsFault::BadId { entry: 9 },
+            AppsError::BadId { entry: 1 },
+            AppsError::BadId { entry: 2 },
+            AppsError::EmptyToken { entry: 3, sdk_app_id },
+            AppsError::Repeated { entry: 4, sdk_app_id },
+            AppsError::Repeated { entry: 5, sdk_app_id },
+            AppsError::EmptyToken { entry: 6, sdk_app_id: 3 },
+            AppsError::Unsigned { entry: 7, sdk_app_id: 4 },
+            AppsError::BadId { entry: 8 },
+            AppsError::BadId { entry: 9 },
         ];
         assert_eq!(faults, expected);
         for fault in faults {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn nothing_listed_is_a_fault() {
-        assert_eq!(Apps::parse(" ,\n", true).unwrap_err(), [AppsFault::None]);
+        assert_eq!(Apps::parse(" ,\n", true).unwrap_err(), [AppsError::None]);
     }
 
     #[test]

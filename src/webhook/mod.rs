@@ -14,8 +14,8 @@ mod reply;
 mod traceparent;
 mod verify;
 
-pub use apps::{Apps, AppsFault, EmptyToken, Token};
-pub use query::{QueryFault, without_sign};
+pub use apps::{Apps, AppsError, EmptyToken, Token};
+pub use query::{QueryError, without_sign};
 pub use reply::{fail, ok};
 pub use traceparent::known_part as traceparent;
-pub use verify::{EXPIRED_SECONDS, Refusal, SignFault, Verified, verified_before, verify};
+pub use verify::{EXPIRED_SECONDS, Refusal, SignError, Verified, verified_before, verify};

@@ -36,7 +36,7 @@ pub(super) enum Param<'q> {
 
 /// What is wrong with a query string.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueryFault {
+pub enum QueryError {
     /// A parameter that decides something does not decode to text.
     #[error("{0}: not decodable; expected %XX escapes of UTF-8")]
     Undecodable(&'static str),
@@ -73,7 +73,7 @@ impl<'q> Query<'q> {
     /// # Errors
     ///
     /// `SdkAppid` or `CallbackCommand` missing, repeated, undecodable, or not as documented.
-    pub(super) fn parse(query: &'q [u8]) -> Result<Self, QueryFault> {
+    pub(super) fn parse(query: &'q [u8]) -> Result<Self, QueryError> {
         let mut sdk_app_id = Param::Missing;
         let mut command = Param::Missing;
         let mut client_ip = None;
@@ -99,7 +99,7 @@ impl<'q> Query<'q> {
             sdk_app_id: read_app_id(&sdk_app_id.required(SDK_APP_ID)?)?,
             command: Some(command.required(COMMAND)?)
                 .filter(|command| !command.is_empty())
-                .ok_or(QueryFault::EmptyCommand)?,
+                .ok_or(QueryError::EmptyCommand)?,
             client_ip: client_ip.flatten(),
             opt_platform: opt_platform.flatten(),
             sign,
@@ -116,12 +116,12 @@ impl<'q> Param<'q> {
         };
     }
 
-    fn required(self, name: &'static str) -> Result<Cow<'q, str>, QueryFault> {
+    fn required(self, name: &'static str) -> Result<Cow<'q, str>, QueryError> {
         match self {
             Self::Once(value) => Ok(value),
-            Self::Missing => Err(QueryFault::Missing(name)),
-            Self::Undecodable => Err(QueryFault::Undecodable(name)),
-            Self::Repeated => Err(QueryFault::Repeated(name)),
+            Self::Missing => Err(QueryError::Missing(name)),
+            Self::Undecodable => Err(QueryError::Undecodable(name)),
+            Self::Repeated => Err(QueryError::Repeated(name)),
         }
     }
 }
@@ -174,12 +174,12 @@ fn informal(value: &[u8], max_bytes: usize) -> Option<Cow<'_, str>> {
     (text.len() <= max_bytes).then_some(text)
 }
 
-fn read_app_id(text: &str) -> Result<u64, QueryFault> {
+fn read_app_id(text: &str) -> Result<u64, QueryError> {
     // `u64::from_str` alone would take a leading plus sign.
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().map_err(|_| QueryFault::BadAppId)
+        text.parse().map_err(|_| QueryError::BadAppId)
     } else {
-        Err(QueryFault::BadAppId)
+        Err(QueryError::BadAppId)
     }
 }
 

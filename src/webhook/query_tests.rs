@@ -90,12 +90,12 @@ fn address_and_platform_are_what_can_be_understood_of_them() {
 #[test]
 fn what_decides_something_has_to_decode() {
     for (query, fault) in [
-        (&b"SdkAppid=%&CallbackCommand=c"[..], QueryFault::Undecodable(SDK_APP_ID)),
-        (b"SdkAppid=1&CallbackCommand=%zz", QueryFault::Undecodable(COMMAND)),
-        (b"SdkAppid=1&CallbackCommand=\xb0\xb2", QueryFault::Undecodable(COMMAND)),
-        (b"SdkAppid=1&CallbackCommand=%B0%B2", QueryFault::Undecodable(COMMAND)),
-        (b"SdkAppid=1&SdkAppid=%&CallbackCommand=c", QueryFault::Repeated(SDK_APP_ID)),
-        (b"SdkAppid=%&SdkAppid=1&CallbackCommand=c", QueryFault::Repeated(SDK_APP_ID)),
+        (&b"SdkAppid=%&CallbackCommand=c"[..], QueryError::Undecodable(SDK_APP_ID)),
+        (b"SdkAppid=1&CallbackCommand=%zz", QueryError::Undecodable(COMMAND)),
+        (b"SdkAppid=1&CallbackCommand=\xb0\xb2", QueryError::Undecodable(COMMAND)),
+        (b"SdkAppid=1&CallbackCommand=%B0%B2", QueryError::Undecodable(COMMAND)),
+        (b"SdkAppid=1&SdkAppid=%&CallbackCommand=c", QueryError::Repeated(SDK_APP_ID)),
+        (b"SdkAppid=%&SdkAppid=1&CallbackCommand=c", QueryError::Repeated(SDK_APP_ID)),
     ] {
         assert_eq!(Query::parse(query), Err(fault), "{}", query.escape_ascii());
     }
@@ -106,16 +106,16 @@ fn what_decides_something_has_to_decode() {
 #[test]
 fn the_required_two_are_there_once_and_well_formed() {
     for (query, fault) in [
-        ("", QueryFault::Missing(SDK_APP_ID)),
-        ("sdkappid=1&CallbackCommand=c", QueryFault::Missing(SDK_APP_ID)),
-        ("SdkAppid=1&SdkAppid=1&CallbackCommand=c", QueryFault::Repeated(SDK_APP_ID)),
-        ("SdkAppid=&CallbackCommand=c", QueryFault::BadAppId),
-        ("SdkAppid=%2B1&CallbackCommand=c", QueryFault::BadAppId),
-        ("SdkAppid=-1&CallbackCommand=c", QueryFault::BadAppId),
-        ("SdkAppid=18446744073709551616&CallbackCommand=c", QueryFault::BadAppId),
-        ("SdkAppid=1", QueryFault::Missing(COMMAND)),
-        ("SdkAppid=1&CallbackCommand", QueryFault::EmptyCommand),
-        ("SdkAppid=1&CallbackCommand=c&CallbackCommand=c", QueryFault::Repeated(COMMAND)),
+        ("", QueryError::Missing(SDK_APP_ID)),
+        ("sdkappid=1&CallbackCommand=c", QueryError::Missing(SDK_APP_ID)),
+        ("SdkAppid=1&SdkAppid=1&CallbackCommand=c", QueryError::Repeated(SDK_APP_ID)),
+        ("SdkAppid=&CallbackCommand=c", QueryError::BadAppId),
+        ("SdkAppid=%2B1&CallbackCommand=c", QueryError::BadAppId),
+        ("SdkAppid=-1&CallbackCommand=c", QueryError::BadAppId),
+        ("SdkAppid=18446744073709551616&CallbackCommand=c", QueryError::BadAppId),
+        ("SdkAppid=1", QueryError::Missing(COMMAND)),
+        ("SdkAppid=1&CallbackCommand", QueryError::EmptyCommand),
+        ("SdkAppid=1&CallbackCommand=c&CallbackCommand=c", QueryError::Repeated(COMMAND)),
     ] {
         assert_eq!(Query::parse(query.as_bytes()), Err(fault), "{query}");
     }

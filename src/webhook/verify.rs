@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::apps::{Apps, Token};
-use super::query::{Param, Query, QueryFault};
+use super::query::{Param, Query, QueryError};
 
 /// Proof that a delivery is authentic; only [`verify`] builds one, or [`verified_before`] anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Verified<'_> {
 pub enum Refusal<'q> {
     /// The query string is not as documented.
     #[error(transparent)]
-    BadQuery(#[from] QueryFault),
+    BadQuery(#[from] QueryError),
     /// The app is not ours.
     #[error("SdkAppid: {sdk_app_id} is not an app of this receiver")]
     UnknownApp {
@@ -63,7 +63,7 @@ pub enum Refusal<'q> {
     },
     /// Not proven to be the vendor's.
     #[error(transparent)]
-    BadSign(#[from] SignFault),
+    BadSign(#[from] SignError),
     /// Authentic, a published command, but from outside the time window.
     #[error(
         "RequestTime: outside the time window, {} s {} this receiver's clock",
@@ -96,7 +96,7 @@ impl<'q> Refusal<'q> {
 
 /// What is wrong with `Sign` or `RequestTime`, for an app that has tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SignFault {
+pub enum SignError {
     /// One of the two is not there: authentication is not switched on in the
     /// vendor's console, or it is not the vendor who sends.
     #[error("{0}: missing in the query; expected because the app has a token")]
@@ -170,7 +170,7 @@ pub fn verify<'q>(
 /// # Errors
 ///
 /// The query string is not as documented: it is not one that was verified.
-pub fn verified_before(query: &str) -> Result<Verified<'_>, QueryFault> {
+pub fn verified_before(query: &str) -> Result<Verified<'_>, QueryError> {
     let Query { sdk_app_id, command, client_ip, opt_platform, .. } = Query::parse(query.as_bytes())?;
     Ok(Verified { sdk_app_id, command, client_ip, opt_platform, skew_seconds: None })
 }
@@ -180,21 +180,21 @@ fn check_sign<'p, 'q>(sign: &Param<'_>, request_time: &'p Param<'_>, tokens: &[T
     let sign = once(sign, "Sign")?;
     let request_time = once(request_time, "RequestTime")?;
     let mut given = [0; 32];
-    hex::decode_to_slice(sign, &mut given).map_err(|_| SignFault::NotHex)?;
+    hex::decode_to_slice(sign, &mut given).map_err(|_| SignError::NotHex)?;
     if request_time.is_empty() || !request_time.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(SignFault::NotDigits.into());
+        return Err(SignError::NotDigits.into());
     }
     // Neither how much of a Sign is right nor which token it is shows in time.
     let proven = tokens.iter().fold(Choice::from(0), |proven, token| proven | token.digest(request_time).ct_eq(&given));
-    if proven.into() { Ok(request_time) } else { Err(SignFault::Wrong.into()) }
+    if proven.into() { Ok(request_time) } else { Err(SignError::Wrong.into()) }
 }
 
 fn once<'p, 'q>(param: &'p Param<'_>, name: &'static str) -> Result<&'p str, Refusal<'q>> {
     match param {
         Param::Once(value) => Ok(value),
-        Param::Missing => Err(SignFault::Missing(name).into()),
-        Param::Repeated => Err(SignFault::Repeated(name).into()),
-        Param::Undecodable => Err(QueryFault::Undecodable(name).into()),
+        Param::Missing => Err(SignError::Missing(name).into()),
+        Param::Repeated => Err(SignError::Repeated(name).into()),
+        Param::Undecodable => Err(QueryError::Undecodable(name).into()),
     }
 }
 

@@ -34,7 +34,7 @@ fn any_token_of_a_rotation_proves() {
         assert_eq!(check(&query).unwrap().skew_seconds(), Some(0));
     }
     let query = signed("third", "1669872112");
-    assert_eq!(check(&query), Err(SignFault::Wrong.into()));
+    assert_eq!(check(&query), Err(SignError::Wrong.into()));
 }
 
 #[test]
@@ -61,18 +61,18 @@ fn names_what_is_wrong_with_the_proof() {
     let sign = format!("&Sign={SIGN}");
     let time = "&RequestTime=1669872112";
     for (rest, fault) in [
-        (String::new(), SignFault::Missing("Sign")),
-        (sign.clone(), SignFault::Missing("RequestTime")),
-        (format!("{sign}{sign}{time}"), SignFault::Repeated("Sign")),
-        (format!("{sign}{time}{time}"), SignFault::Repeated("RequestTime")),
-        (format!("{sign}0{time}"), SignFault::NotHex),
-        (format!("&Sign={time}"), SignFault::NotHex),
-        (format!("&Sign={}{time}", SIGN.replace('7', "g")), SignFault::NotHex),
-        (format!("{sign}&RequestTime="), SignFault::NotDigits),
-        (format!("{sign}&RequestTime=+1669872112"), SignFault::NotDigits),
-        (format!("{sign}&RequestTime=-1"), SignFault::NotDigits),
-        (format!("{sign}&RequestTime=1e9"), SignFault::NotDigits),
-        (format!("{sign}&RequestTime=01669872112"), SignFault::Wrong),
+        (String::new(), SignError::Missing("Sign")),
+        (sign.clone(), SignError::Missing("RequestTime")),
+        (format!("{sign}{sign}{time}"), SignError::Repeated("Sign")),
+        (format!("{sign}{time}{time}"), SignError::Repeated("RequestTime")),
+        (format!("{sign}0{time}"), SignError::NotHex),
+        (format!("&Sign={time}"), SignError::NotHex),
+        (format!("&Sign={}{time}", SIGN.replace('7', "g")), SignError::NotHex),
+        (format!("{sign}&RequestTime="), SignError::NotDigits),
+        (format!("{sign}&RequestTime=+1669872112"), SignError::NotDigits),
+        (format!("{sign}&RequestTime=-1"), SignError::NotDigits),
+        (format!("{sign}&RequestTime=1e9"), SignError::NotDigits),
+        (format!("{sign}&RequestTime=01669872112"), SignError::Wrong),
     ] {
         assert_eq!(check(&query(&rest)), Err(fault.into()), "{rest}");
         let shown = fault.to_string();
@@ -136,14 +136,14 @@ fn another_command_has_no_time_but_needs_its_sign() {
         let query = signed("xxxxyyyy", time).replace(RECALL, "C2C.CallbackAfterSendMsg");
         assert_eq!(check(&query).unwrap().command(), "C2C.CallbackAfterSendMsg");
         let forged = signed("third", time).replace(RECALL, "C2C.CallbackAfterSendMsg");
-        assert_eq!(check(&forged), Err(SignFault::Wrong.into()));
+        assert_eq!(check(&forged), Err(SignError::Wrong.into()));
     }
 }
 
 #[test]
 fn a_proof_that_does_not_decode_is_a_fault_of_the_query_where_one_is_wanted() {
     let query = query("&Sign=%zz&RequestTime=1669872112");
-    assert_eq!(check(&query), Err(QueryFault::Undecodable("Sign").into()));
+    assert_eq!(check(&query), Err(QueryError::Undecodable("Sign").into()));
     assert!(check(&query.replace("SdkAppid=1", "SdkAppid=2")).is_ok());
     assert_eq!(check(&query.replace("SdkAppid=1", "SdkAppid=3")), Err(Refusal::UnknownApp { sdk_app_id: 3 }));
 }

@@ -94,12 +94,12 @@ fn hold_writes(bridge: &Bridge) -> Connection {
 
 /// Waits until the writer has stored the watermark and removed what is published: it would be at that, and
 /// time out at it, before it turns to the next delivery.
-fn wait_stored(bridge: &Bridge, watermark: u64) {
+fn wait_stored(bridge: &Bridge, published_end: u64) {
     let connection = crate::spool::open(&bridge.setup().spool_dir());
     eventually("what is published is removed from the file", || {
         let query = "SELECT watermark, (SELECT count(*) FROM event_group) FROM progress";
         let stored = connection.query_row(query, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)));
-        (stored.unwrap() == (watermark, 0)).then_some(())
+        (stored.unwrap() == (published_end, 0)).then_some(())
     });
 }
 

@@ -89,10 +89,10 @@ fn database(bridge: &Bridge) -> Connection {
 
 /// What the bridge stores together: the watermark, and the next offset of every partition.
 fn progress(database: &Connection) -> (u64, Vec<(i32, i64)>) {
-    let watermark = database.query_row("SELECT watermark FROM progress", [], |row| row.get(0)).unwrap();
+    let published_end = database.query_row("SELECT watermark FROM progress", [], |row| row.get(0)).unwrap();
     let mut statement = database.prepare("SELECT partition, next_offset FROM position").unwrap();
     let positions = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    (watermark, positions.collect::<Result<_, _>>().unwrap())
+    (published_end, positions.collect::<Result<_, _>>().unwrap())
 }
 
 fn send(bridge: &Bridge, numbers: std::ops::Range<u64>) {
@@ -113,16 +113,16 @@ fn what_a_watermark_that_lags_does_not_know_of_is_found_in_the_topic_and_not_pub
         .unwrap();
     send(&bridge, 0..20);
     bridge.kill();
-    let (watermark, positions) = progress(&database(&bridge));
+    let (published_end, positions) = progress(&database(&bridge));
     bridge = bridge.restart();
     send(&bridge, 20..40);
     bridge.kill();
 
     // First as it was at an earlier moment, then as it was before the first transaction.
     let first = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
-    for (watermark, positions, found) in [(watermark, positions, 40.0), (1, first, 80.0)] {
+    for (published_end, positions, found) in [(published_end, positions, 40.0), (1, first, 80.0)] {
         let database = database(&bridge);
-        database.execute("UPDATE progress SET watermark = ?1", [watermark]).unwrap();
+        database.execute("UPDATE progress SET watermark = ?1", [published_end]).unwrap();
         database.execute("DELETE FROM position", []).unwrap();
         for (partition, offset) in &positions {
             let place = params![crate::bridge::TOPIC, partition, offset];

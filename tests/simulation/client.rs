@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use recall_bridge::publisher::compare::compare;
 use recall_bridge::publisher::machine::{Event, PartitionOffsets, PoisonReason, Range};
-use recall_bridge::spool::{Positions, Seq};
+use recall_bridge::spool::{NextOffsets, Seq};
 use uuid::Uuid;
 
 use crate::disk::Advance;
@@ -79,17 +79,17 @@ impl World {
             }
         }
         if self.broken != Some(Breakage::NotCompared) {
-            let watermark = self.machine(node).watermark();
+            let published_end = self.machine(node).published_end();
             let disk = &self.nodes[node].disk;
-            let compared = compare(&mut found, watermark, |from, below| Ok::<_, ()>(disk.held(from, below)));
+            let compared = compare(&mut found, published_end, |from, below| Ok::<_, ()>(disk.held(from, below)));
             compared.expect("reading does not fail");
         }
         self.turbulence(node).inspect_err(|_| self.counts.count(Kind::CrashedReading))?;
-        let watermark = self.machine(node).watermark();
+        let published_end = self.machine(node).published_end();
         if found.count() > 0 {
             self.counts.count(Kind::RecoveredSet);
         }
-        if found.highest().is_some_and(|highest| (watermark..highest).any(|seq| !found.contains(seq))) {
+        if found.highest().is_some_and(|highest| (published_end..highest).any(|seq| !found.contains(seq))) {
             self.counts.count(Kind::FoundAhead);
         }
         Ok(Event::Reconciled(found))
@@ -138,12 +138,12 @@ impl World {
             })
             .collect();
         if missing.is_empty() {
-            return Ok(Event::Committed { until, next: Positions::new() });
+            return Ok(Event::Committed { until, next: NextOffsets::new() });
         }
         if self.broken == Some(Breakage::WatermarkFirst) {
             let origins = self.process(node).origins.clone();
-            let positions = self.machine(node).positions().clone();
-            self.nodes[node].disk.advance(Advance { watermark: until, positions, origins });
+            let next_offsets = self.machine(node).next_offsets().clone();
+            self.nodes[node].disk.advance(Advance { published_end: until, next_offsets, origins });
             self.nodes[node].disk.store();
         }
         let count = missing.len() as u64;
@@ -162,7 +162,7 @@ impl World {
     }
 
     /// What the client library does with one transaction.
-    fn transaction(&mut self, node: usize, records: &[(Seq, Record)]) -> Result<Positions, Ended> {
+    fn transaction(&mut self, node: usize, records: &[(Seq, Record)]) -> Result<NextOffsets, Ended> {
         let Some((name, fenced)) = self.process(node).producer.as_ref().map(|at| (at.name, at.fenced)) else {
             return Err(Ended::Doubt);
         };
@@ -184,7 +184,7 @@ impl World {
                 None => queues.push((at, vec![(seq, record)])),
             }
         }
-        let mut next = Positions::new();
+        let mut next = NextOffsets::new();
         let mut added: Vec<usize> = Vec::new();
         let incarnation = self.kafka.incarnation();
         // Partitions take turns, in batches of a few records, each partition in order.

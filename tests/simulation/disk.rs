@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use recall_bridge::publisher::compare::Held;
-use recall_bridge::spool::{Identity, Positions, Seq};
+use recall_bridge::spool::{Identity, NextOffsets, Seq};
 use uuid::Uuid;
 
 use crate::kafka::Id;
@@ -28,8 +28,8 @@ pub struct Stored {
     /// All that was ever accepted, also where its rows are removed: number 1 first.
     pub events: Vec<Event>,
     pub rows: Vec<Row>,
-    pub watermark: Seq,
-    pub positions: Positions,
+    pub published_end: Seq,
+    pub next_offsets: NextOffsets,
     /// Which topic of the name each position is of. The bridge cannot know it.
     pub origins: BTreeMap<i32, usize>,
     /// All that it ever had, also those that the spool forgets as superseded.
@@ -39,8 +39,8 @@ pub struct Stored {
 /// A watermark on its way to the disk.
 #[derive(Debug, Clone)]
 pub struct Advance {
-    pub watermark: Seq,
-    pub positions: Positions,
+    pub published_end: Seq,
+    pub next_offsets: NextOffsets,
     pub origins: BTreeMap<i32, usize>,
 }
 
@@ -48,7 +48,7 @@ pub struct Advance {
 pub struct Disk {
     pub stored: Stored,
     /// The watermark as the process knows it.
-    pub watermark: Seq,
+    pub published_end: Seq,
     pub waiting: Option<Advance>,
 }
 
@@ -57,8 +57,8 @@ impl Disk {
         let stored = Stored {
             events: Vec::new(),
             rows: Vec::new(),
-            watermark: 1,
-            positions: Positions::new(),
+            published_end: 1,
+            next_offsets: NextOffsets::new(),
             origins: BTreeMap::new(),
             identities: vec![Identity { first_seq: 1, uuid }],
         };
@@ -66,7 +66,7 @@ impl Disk {
     }
 
     pub fn of(stored: Stored) -> Self {
-        Self { watermark: stored.watermark, stored, waiting: None }
+        Self { published_end: stored.published_end, stored, waiting: None }
     }
 
     pub fn next_seq(&self) -> Seq {
@@ -74,13 +74,13 @@ impl Disk {
     }
 
     pub fn depth(&self) -> u64 {
-        self.next_seq() - self.watermark
+        self.next_seq() - self.published_end
     }
 
     /// The process is gone, and with it what it had not stored.
     pub fn crash(&mut self) {
         self.waiting = None;
-        self.watermark = self.stored.watermark;
+        self.published_end = self.stored.published_end;
     }
 
     pub fn accept(&mut self, events: &[Event]) {
@@ -91,36 +91,36 @@ impl Disk {
 
     /// Notes a watermark, to be stored some time later.
     pub fn advance(&mut self, mut advance: Advance) {
-        self.watermark = advance.watermark;
+        self.published_end = advance.published_end;
         if let Some(mut waiting) = self.waiting.take() {
-            waiting.positions.extend(advance.positions);
+            waiting.next_offsets.extend(advance.next_offsets);
             waiting.origins.extend(advance.origins);
-            advance = Advance { watermark: advance.watermark, ..waiting };
+            advance = Advance { published_end: advance.published_end, ..waiting };
         }
         self.waiting = Some(advance);
     }
 
     pub fn store(&mut self) {
         if let Some(advance) = self.waiting.take() {
-            self.stored.watermark = self.stored.watermark.max(advance.watermark);
-            self.stored.positions.extend(advance.positions);
+            self.stored.published_end = self.stored.published_end.max(advance.published_end);
+            self.stored.next_offsets.extend(advance.next_offsets);
             self.stored.origins.extend(advance.origins);
         }
     }
 
     /// Replaces the positions; durable with the watermark that waits.
-    pub fn begin(&mut self, positions: Positions, origins: BTreeMap<i32, usize>) {
-        self.stored.positions.clear();
+    pub fn begin(&mut self, next_offsets: NextOffsets, origins: BTreeMap<i32, usize>) {
+        self.stored.next_offsets.clear();
         self.stored.origins.clear();
         self.waiting = None;
-        self.advance(Advance { watermark: self.watermark, positions, origins });
+        self.advance(Advance { published_end: self.published_end, next_offsets, origins });
         self.store();
     }
 
     /// The watermark moves behind events that are in quarantine, in one commit with that.
     pub fn quarantine(&mut self, until: Seq) {
-        self.watermark = until;
-        self.stored.watermark = until;
+        self.published_end = until;
+        self.stored.published_end = until;
     }
 
     pub fn renew(&mut self, identity: Identity) {
@@ -164,7 +164,7 @@ impl Stored {
 
     /// What the process is told at the start: identities whose range is published are forgotten.
     pub fn known_identities(&self) -> Vec<Identity> {
-        let superseded = self.identities.iter().skip(1).take_while(|next| next.first_seq <= self.watermark).count();
+        let superseded = self.identities.iter().skip(1).take_while(|next| next.first_seq <= self.published_end).count();
         self.identities[superseded..].to_vec()
     }
 

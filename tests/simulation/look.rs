@@ -1,7 +1,7 @@
 //! Does a bridge look where its records are?
 
 use recall_bridge::publisher::machine::Action;
-use recall_bridge::spool::{Positions, Seq};
+use recall_bridge::spool::{NextOffsets, Seq};
 
 use crate::faults::Kind;
 use crate::node::{index, offset};
@@ -11,7 +11,7 @@ impl World {
     /// The machine has looked at the topic. Are all records that it is in doubt about where it will look
     /// for them? Not below offsets of an earlier topic, where nothing betrays that it is another one:
     /// that is the one exception.
-    pub fn look(&mut self, node: usize, before: &Positions) {
+    pub fn look(&mut self, node: usize, before: &NextOffsets) {
         let incarnation = self.kafka.incarnation();
         let Some(partitions) = &self.kafka.partitions else { return };
         let process = self.nodes[node].process.as_ref().expect("a running bridge");
@@ -31,7 +31,7 @@ impl World {
         }
         let identities = &self.nodes[node].disk.stored.identities;
         for (at, log) in partitions.iter().enumerate() {
-            let from = process.machine.positions().get(&index(at)).copied().unwrap_or(0);
+            let from = process.machine.next_offsets().get(&index(at)).copied().unwrap_or(0);
             let older = process.origins.get(&index(at)).is_some_and(|origin| *origin != incarnation);
             if older && !betrayed {
                 self.counts.count(Kind::Hidden);
@@ -40,7 +40,7 @@ impl World {
                 let own = identities.iter().position(|identity| identity.uuid == record.spool).is_some_and(|own| {
                     let seq = identities[own].first_seq + record.seq - 1;
                     let end = identities.get(own + 1).map_or(Seq::MAX, |next| next.first_seq);
-                    (process.machine.watermark()..end).contains(&seq)
+                    (process.machine.published_end()..end).contains(&seq)
                 });
                 if own && older && !betrayed {
                     self.ledger.excused.insert(record.id);
@@ -56,13 +56,13 @@ impl World {
     }
 
     /// Keeps book of which topic the machine's positions are.
-    pub fn follow_origins(&mut self, node: usize, before: &Positions, next: &Positions) {
+    pub fn follow_origins(&mut self, node: usize, before: &NextOffsets, next: &NextOffsets) {
         let process = self.nodes[node].process.as_mut().expect("a running bridge");
         if next.iter().any(|(at, next)| before.get(at).is_some_and(|known| next < known)) {
             process.origins = before.keys().map(|&at| (at, process.into)).collect();
         }
         for (at, next) in next {
-            if process.machine.positions().get(at) == Some(next) {
+            if process.machine.next_offsets().get(at) == Some(next) {
                 process.origins.insert(*at, process.into);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use recall_bridge::publisher::machine::{Action, Event, Machine};
-use recall_bridge::spool::{Identity, Positions, Seq};
+use recall_bridge::spool::{Identity, NextOffsets, Seq};
 use uuid::Uuid;
 
 use crate::disk::{Advance, Disk};
@@ -92,9 +92,10 @@ impl World {
             self.counts.count(Kind::Unused);
         }
         let stored = &disk.stored;
-        let machine = Machine::new(unused, stored.watermark, stored.known_identities(), stored.positions.clone());
+        let machine =
+            Machine::new(unused, stored.published_end, stored.known_identities(), stored.next_offsets.clone());
         let origins = stored.origins.clone();
-        say!(self, "bridge {node}: started at {} of {}", machine.watermark(), self.nodes[node].disk.next_seq());
+        say!(self, "bridge {node}: started at {} of {}", machine.published_end(), self.nodes[node].disk.next_seq());
         self.nodes[node].process = Some(Process { machine, producer: None, origins, into: 0 });
     }
 
@@ -125,10 +126,11 @@ impl World {
         if self.broken == Some(Breakage::EndsAtStop)
             && let Some(partitions) = &self.kafka.partitions
         {
-            let ends: Positions = partitions.iter().enumerate().map(|(at, p)| (index(at), offset(p.high()))).collect();
+            let ends: NextOffsets =
+                partitions.iter().enumerate().map(|(at, p)| (index(at), offset(p.high()))).collect();
             let origins = ends.keys().map(|&at| (at, self.kafka.incarnation())).collect();
-            let watermark = self.nodes[node].disk.watermark;
-            self.nodes[node].disk.advance(Advance { watermark, positions: ends, origins });
+            let published_end = self.nodes[node].disk.published_end;
+            self.nodes[node].disk.advance(Advance { published_end, next_offsets: ends, origins });
         }
         self.nodes[node].disk.store();
         self.nodes[node].process = None;
@@ -152,10 +154,10 @@ impl World {
                 self.counts.count(Kind::Used);
                 Event::Used
             }
-            Action::Begin { positions, .. } => {
+            Action::Begin { next_offsets, .. } => {
                 self.spool_commit(node)?;
                 let origins = self.process(node).origins.clone();
-                self.nodes[node].disk.begin(positions, origins);
+                self.nodes[node].disk.begin(next_offsets, origins);
                 Event::Done
             }
             Action::Reconcile(ranges) => self.read_back(node, &ranges)?,
@@ -204,7 +206,7 @@ impl World {
 
     pub fn set_aside(&mut self, node: usize, from: Seq, until: Seq) -> Result<Event, Failed> {
         if (from..until).all(|seq| self.machine(node).is_published(seq)) {
-            return Ok(Event::Committed { until, next: Positions::new() });
+            return Ok(Event::Committed { until, next: NextOffsets::new() });
         }
         self.quarantine(node, from, until)
     }
@@ -212,20 +214,20 @@ impl World {
     /// Passes the result on to the machine, and its progress to the spool, as the driver does.
     fn note(&mut self, node: usize, event: Event) {
         say!(self, "bridge {node}:   {}", told(&event));
-        let watermark = self.machine(node).watermark();
-        let before = self.machine(node).positions().clone();
+        let published_end = self.machine(node).published_end();
+        let before = self.machine(node).next_offsets().clone();
         let look = matches!(event, Event::Offsets(_));
-        let next = if let Event::Committed { next, .. } = &event { next.clone() } else { Positions::new() };
+        let next = if let Event::Committed { next, .. } = &event { next.clone() } else { NextOffsets::new() };
         self.machine(node).on(event);
         if look {
             self.look(node, &before);
         }
         self.follow_origins(node, &before, &next);
-        if self.machine(node).watermark() != watermark {
-            let positions = self.machine(node).positions().clone();
+        if self.machine(node).published_end() != published_end {
+            let next_offsets = self.machine(node).next_offsets().clone();
             let origins = self.process(node).origins.clone();
-            let watermark = self.machine(node).watermark();
-            self.nodes[node].disk.advance(Advance { watermark, positions, origins });
+            let published_end = self.machine(node).published_end();
+            self.nodes[node].disk.advance(Advance { published_end, next_offsets, origins });
         }
     }
 }

@@ -43,7 +43,7 @@ impl World {
             self.crash(node);
         }
         let copy = self.copies[at].1.clone();
-        say!(self, "bridge {node}: its spool is replaced by a copy, {} of {}", copy.watermark, copy.next_seq());
+        say!(self, "bridge {node}: its spool is replaced by a copy, {} of {}", copy.published_end, copy.next_seq());
         let old = std::mem::replace(&mut self.nodes[node].disk, Disk::of(copy));
         self.ledger.discarded.push(old.stored);
     }
@@ -57,7 +57,7 @@ impl World {
             self,
             "bridge {}: a copy of that of bridge {of}, {} of {}",
             self.nodes.len(),
-            copy.watermark,
+            copy.published_end,
             copy.next_seq()
         );
         self.nodes.push(Node::new(Disk::of(copy)));
@@ -65,8 +65,8 @@ impl World {
 
     fn damage(&mut self, node: usize) {
         let disk = &mut self.nodes[node].disk;
-        let watermark = disk.watermark;
-        if let Some(row) = disk.stored.rows.iter_mut().rev().find(|row| row.until > watermark && !row.damaged) {
+        let published_end = disk.published_end;
+        if let Some(row) = disk.stored.rows.iter_mut().rev().find(|row| row.until > published_end && !row.damaged) {
             row.damaged = true;
             let (first, until) = (row.first, row.until);
             let ids: Vec<Id> = (first..until).map(|seq: Seq| disk.stored.event(seq).id).collect();

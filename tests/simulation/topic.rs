@@ -56,7 +56,7 @@ impl World {
                     .identities
                     .iter()
                     .find(of)
-                    .is_some_and(|identity| identity.first_seq + record.seq > stored.watermark)
+                    .is_some_and(|identity| identity.first_seq + record.seq > stored.published_end)
             })
         };
         let low = partitions[at].low;
@@ -94,7 +94,7 @@ impl World {
         say!(self, "the topic is deleted");
         let disks = self.nodes.iter().map(|node| &node.disk.stored);
         for stored in disks.chain(self.copies.iter().map(|(_, copy)| copy)) {
-            self.ledger.in_doubt.extend((stored.watermark..stored.next_seq()).map(|seq| stored.event(seq).id));
+            self.ledger.in_doubt.extend((stored.published_end..stored.next_seq()).map(|seq| stored.event(seq).id));
         }
         for request in &self.held {
             if let Request::Produce { records, .. } = request {

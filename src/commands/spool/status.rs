@@ -11,7 +11,7 @@ use crate::commands::output::Output;
 use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
 use crate::quarantine::view::{entries, plain, time};
-use crate::spool::{Facts, Hold, Positions, Reader, Seq, Tallies, Tally};
+use crate::spool::{Facts, Hold, NextOffsets, Reader, Seq, Tallies, Tally};
 
 /// The database, its WAL, and the index of the WAL.
 const FILES: [&str; 3] = ["spool.db", "spool.db-wal", "spool.db-shm"];
@@ -40,7 +40,7 @@ struct Report {
     accepted_seq: Seq,
     published_seq: Seq,
     identities: Vec<Name>,
-    positions: BTreeMap<String, Positions>,
+    positions: BTreeMap<String, NextOffsets>,
     quarantine_events: u64,
     quarantine_bytes: u64,
     quarantine_capacity_bytes: u64,
@@ -80,18 +80,18 @@ fn report(config: &SpoolConfig, facts: Facts, running: bool) -> Report {
         dir: config.dir.display().to_string(),
         running,
         spool_uuid: facts.identities.last().map(|identity| identity.uuid).unwrap_or_default(),
-        depth: facts.next_seq - facts.watermark,
+        depth: facts.next_seq - facts.published_end,
         bytes: facts.bytes,
         capacity_bytes: config.max_bytes,
         oldest_accepted_at: facts.oldest_accepted_at_ms.map(time),
         oldest_age_seconds,
         accepted_seq: facts.next_seq - 1,
-        published_seq: facts.watermark - 1,
+        published_seq: facts.published_end - 1,
         identities: facts.identities.iter().map(name).collect(),
         quarantine_events: sum(|tally| tally.events),
         quarantine_bytes: sum(|tally| tally.bytes),
         quarantine_capacity_bytes: config.quarantine_max_bytes,
-        positions: facts.positions,
+        positions: facts.next_offsets,
         quarantine: facts.quarantine,
         files: sizes(&config.dir),
     }

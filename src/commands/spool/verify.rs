@@ -33,7 +33,7 @@ impl Verify {
                 "bytes": report.bytes,
                 "first_seq": report.first_seq,
                 "next_seq": report.next_seq,
-                "watermark": report.watermark,
+                "watermark": report.published_end,
                 "quarantine_events": report.quarantine_entries,
                 "faults_total": report.faults_total,
                 "faults": report.faults,
@@ -53,7 +53,7 @@ impl Verify {
                 report.rows,
                 report.events,
                 report.bytes,
-                report.watermark.saturating_sub(1),
+                report.published_end.saturating_sub(1),
                 entries(report.quarantine_entries)
             ));
             output.line(match report.faults_total {

@@ -11,7 +11,7 @@ use crate::publisher::kafka::errors::StepError;
 use crate::publisher::kafka::producer::PublishError;
 use crate::publisher::machine::{Event, PoisonReason};
 use crate::record::Record;
-use crate::spool::{Damage, Positions, QuarantineEntry, ReadLimit, Seq, SpoolError};
+use crate::spool::{CorruptedRow, NextOffsets, QuarantineEntry, ReadLimit, Seq, SpoolError};
 
 impl Driver {
     pub(super) fn quarantine(
@@ -21,7 +21,7 @@ impl Driver {
     ) -> Result<Result<Event, StepError>, PublisherError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(seq, seq + 1, limit) {
-            Err(SpoolError::Damaged(damage)) => return self.set_aside(seq, *damage),
+            Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(seq, *damage),
             result => match split_error(result)? {
                 Ok(batch) => batch,
                 Err(trouble) => return Ok(Err(trouble)),
@@ -50,12 +50,12 @@ impl Driver {
 
     /// Moves a corrupted row to quarantine, so that publishing continues with its successors. No event of the row is
     /// published, because the checksum covers the row as a whole.
-    fn set_aside(&mut self, from: Seq, damage: Damage) -> Result<Result<Event, StepError>, PublisherError> {
+    fn set_aside(&mut self, from: Seq, damage: CorruptedRow) -> Result<Result<Event, StepError>, PublisherError> {
         let until = damage.until;
         let found = (from..until).filter(|&seq| self.machine.is_published(seq)).count() as u64;
         if found == until - from {
             tracing::warn!(event = "row_skipped", %damage, "corrupted row skipped: Kafka has all its records");
-            return Ok(Ok(Event::Committed { until, next: Positions::new() }));
+            return Ok(Ok(Event::Committed { until, next: NextOffsets::new() }));
         }
         if self.logged.replace(from) != Some(from) {
             tracing::error!(event = "row_damaged", %damage, "corrupted row quarantined; publishing continues");
@@ -78,7 +78,7 @@ impl Driver {
         }
         let limit = ReadLimit { events: records, bytes: TRANSACTION_BYTES };
         let batch = match self.reader.read(from, below, limit) {
-            Err(SpoolError::Damaged(damage)) => return self.set_aside(from, *damage),
+            Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(from, *damage),
             result => match split_error(result)? {
                 Ok(batch) => batch,
                 Err(trouble) => return Ok(Err(trouble)),
@@ -102,7 +102,7 @@ impl Driver {
         }
         let until = batch.until();
         if missing.is_empty() {
-            return Ok(Ok(Event::Committed { until, next: Positions::new() }));
+            return Ok(Ok(Event::Committed { until, next: NextOffsets::new() }));
         }
         let count = missing.len() as u64;
         let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();

@@ -13,7 +13,7 @@ use rdkafka::producer::ProducerContext;
 use super::client_error::ClientError;
 use super::errors::{is_refusal, refusal_reason};
 use crate::publisher::machine::PoisonReason;
-use crate::spool::{Positions, Seq};
+use crate::spool::{NextOffsets, Seq};
 
 /// The delivery reports of one transaction.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(in crate::publisher) struct Reports {
     /// The number of records that the broker acknowledged.
     pub(in crate::publisher) delivered: u64,
     /// The offset after the last record, by partition.
-    pub(in crate::publisher) next: Positions,
+    pub(in crate::publisher) next: NextOffsets,
     /// The first poison record.
     pub(in crate::publisher) refused: Option<(Seq, PoisonReason)>,
     /// The first error of another kind.

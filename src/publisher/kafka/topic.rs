@@ -12,7 +12,7 @@ use super::context::Context;
 use super::errors::StepError;
 use super::producer::explained;
 use crate::publisher::machine::PartitionOffsets;
-use crate::spool::Positions;
+use crate::spool::NextOffsets;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const OFFSETS: &str = "listing offsets";
@@ -78,14 +78,14 @@ impl Topic {
     }
 
     /// Returns the offset of the first record of each partition that is not older than `ms`, if there is one.
-    fn at_time(&self, offsets: &[PartitionOffsets], ms: i64) -> Result<Positions, StepError> {
+    fn at_time(&self, offsets: &[PartitionOffsets], ms: i64) -> Result<NextOffsets, StepError> {
         let fault = |error: &KafkaError| explained(OFFSETS, error, self.client.context());
         let mut times = TopicPartitionList::with_capacity(offsets.len());
         for at in offsets {
             times.add_partition_offset(&self.name, at.partition, Offset::Offset(ms)).map_err(|error| fault(&error))?;
         }
         let found = self.client.offsets_for_times(times, TIMEOUT).map_err(|error| fault(&error))?;
-        let mut starts = Positions::new();
+        let mut starts = NextOffsets::new();
         for element in found.elements() {
             element.error().map_err(|error| fault(&error))?;
             if let Offset::Offset(offset) = element.offset() {

@@ -33,7 +33,7 @@ pub struct VerifyReport {
     /// The sequence number of the next accepted event.
     pub next_seq: Seq,
     /// The stored published sequence.
-    pub watermark: Seq,
+    pub published_end: Seq,
     /// Entries in quarantine.
     pub quarantine_entries: u64,
     /// The first 100 errors, one sentence each.
@@ -128,11 +128,11 @@ impl Check<'_> {
 
     fn identities(&mut self) -> rusqlite::Result<()> {
         let tx = self.connection.unchecked_transaction()?;
-        let watermark = check::watermark(&tx)?;
+        let published_end = check::published_end(&tx)?;
         let first = rows::identities(&tx)?.first().map(|identity| identity.first_seq);
-        if first.is_none_or(|first| first > watermark) {
+        if first.is_none_or(|first| first > published_end) {
             let known = first.map_or("no UUID".to_owned(), |first| format!("UUIDs from event {first} on"));
-            self.fault(format!("the spool has {known}, but event {watermark} needs one"));
+            self.fault(format!("the spool has {known}, but event {published_end} needs one"));
         }
         Ok(())
     }
@@ -159,18 +159,18 @@ impl Check<'_> {
     /// Checks the next rows in one read transaction. Returns whether there were any.
     fn step(&mut self, walk: &mut Walk) -> rusqlite::Result<bool> {
         let tx = self.connection.unchecked_transaction()?;
-        let watermark = check::watermark(&tx)?;
+        let published_end = check::published_end(&tx)?;
         let newest = check::newest(&tx)?;
-        self.report.watermark = watermark;
-        self.report.next_seq = newest.unwrap_or(watermark);
+        self.report.published_end = published_end;
+        self.report.next_seq = newest.unwrap_or(published_end);
         let keys = check::keys_after(&tx, walk.last.unwrap_or(i64::MIN), STEP_ROWS)?;
         if keys.is_empty() {
-            self.end(walk, watermark);
+            self.end(walk, published_end);
         }
         let more = !keys.is_empty();
         let until = self.report.bytes + STEP_BYTES;
         for key in keys {
-            self.row(&tx, walk, key, watermark);
+            self.row(&tx, walk, key, published_end);
             walk.last = Some(key);
             if self.report.bytes >= until {
                 break;
@@ -179,19 +179,19 @@ impl Check<'_> {
         Ok(more)
     }
 
-    fn end(&mut self, walk: &Walk, watermark: Seq) {
+    fn end(&mut self, walk: &Walk, published_end: Seq) {
         if walk.last.is_none() {
             self.report.first_seq = self.report.next_seq;
         }
-        if self.report.next_seq < watermark {
+        if self.report.next_seq < published_end {
             self.fault(format!(
-                "the next event is {}, but all events below {watermark} count as published",
+                "the next event is {}, but all events below {published_end} count as published",
                 self.report.next_seq
             ));
         }
     }
 
-    fn row(&mut self, tx: &Transaction<'_>, walk: &mut Walk, key: i64, watermark: Seq) {
+    fn row(&mut self, tx: &Transaction<'_>, walk: &mut Walk, key: i64, published_end: Seq) {
         let Ok(first_seq) = Seq::try_from(key) else {
             self.fault(format!("a row has the number {key}"));
             return;
@@ -201,7 +201,7 @@ impl Check<'_> {
         }
         self.report.rows += 1;
         // The node may have removed published rows meanwhile.
-        let expected = walk.expected.map(|expected| expected.max(watermark.min(first_seq)));
+        let expected = walk.expected.map(|expected| expected.max(published_end.min(first_seq)));
         match expected {
             Some(expected) if expected < first_seq => {
                 self.fault(format!("events {expected} to {} are missing", first_seq - 1));

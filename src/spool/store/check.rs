@@ -59,7 +59,7 @@ pub(in crate::spool) struct Row {
 }
 
 /// The next sequence number to publish.
-pub(in crate::spool) fn watermark(tx: &Transaction<'_>) -> rusqlite::Result<Seq> {
+pub(in crate::spool) fn published_end(tx: &Transaction<'_>) -> rusqlite::Result<Seq> {
     tx.query_row("SELECT watermark FROM progress WHERE id = 1", [], |row| row.get(0))
 }
 

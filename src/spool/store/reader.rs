@@ -10,9 +10,9 @@ use super::errors::{as_spool_error, corrupt};
 use super::files::database_file;
 use super::open::open_reader;
 use super::row::Row;
-use crate::spool::error::{Damage, SpoolError};
+use crate::spool::error::{CorruptedRow, SpoolError};
 use crate::spool::frame;
-use crate::spool::terms::{Positions, Seq};
+use crate::spool::terms::{NextOffsets, Seq};
 
 /// Limits of one read. At least one row is read: up to 1 MiB and one webhook.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ impl Reader {
     /// Reads events from `from` on, in sequence, within `limit` and below `below`.
     ///
     /// # Errors
-    /// [`SpoolError::Damaged`]: the row of `from` is corrupted. Rows before a corrupted row are returned without it.
+    /// [`SpoolError::CorruptedRow`]: the row of `from` is corrupted. Rows before a corrupted row are returned without it.
     /// [`SpoolError::Corrupt`]: events are missing, or SQLite finds the file corrupted.
     pub fn read(&mut self, from: Seq, below: Seq, limit: ReadLimit) -> Result<Batch, SpoolError> {
         // SQLite's numbers are signed.
@@ -92,11 +92,11 @@ impl Reader {
     }
 
     /// The stored next offsets in a topic. Empty: nothing was published to it.
-    pub fn positions(&self, topic: &str) -> Result<Positions, SpoolError> {
+    pub fn next_offsets(&self, topic: &str) -> Result<NextOffsets, SpoolError> {
         let mut statement =
             self.connection.prepare_cached("SELECT partition, next_offset FROM position WHERE topic = ?1")?;
-        let positions = statement.query_map([topic], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(positions.collect::<rusqlite::Result<_>>()?)
+        let next_offsets = statement.query_map([topic], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(next_offsets.collect::<rusqlite::Result<_>>()?)
     }
 
     /// When the event was accepted, in UNIX milliseconds, if it is in the spool.
@@ -112,7 +112,7 @@ impl Reader {
         let Some(until) = until else {
             return self.corrupt(format!("the row of event {} is corrupted, and so is the next one", row.first_seq));
         };
-        SpoolError::Damaged(Box::new(Damage {
+        SpoolError::CorruptedRow(Box::new(CorruptedRow {
             file: self.file.clone(),
             first_seq: row.first_seq,
             until,

@@ -33,11 +33,11 @@ pub(in crate::spool) fn insert_group(
 /// Stores the published sequence and its next offsets, and removes identities that end below it.
 pub(in crate::spool) fn store_watermark(
     tx: &Transaction<'_>,
-    watermark: Seq,
+    published_end: Seq,
     advance: &Advance,
 ) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE progress SET watermark = ?1 WHERE id = 1")?.execute([watermark])?;
-    for (partition, offset) in &advance.positions {
+    tx.prepare_cached("UPDATE progress SET watermark = ?1 WHERE id = 1")?.execute([published_end])?;
+    for (partition, offset) in &advance.next_offsets {
         tx.prepare_cached("INSERT OR REPLACE INTO position VALUES (?1, ?2, ?3)")?.execute(params![
             advance.topic.as_ref(),
             partition,
@@ -47,7 +47,7 @@ pub(in crate::spool) fn store_watermark(
     tx.prepare_cached(
         "DELETE FROM identity WHERE first_seq < (SELECT max(first_seq) FROM identity WHERE first_seq <= ?1)",
     )?
-    .execute([watermark])?;
+    .execute([published_end])?;
     Ok(())
 }
 
@@ -69,12 +69,16 @@ pub(in crate::spool) fn begins_within(tx: &Transaction<'_>, events: &Range<Seq>)
 }
 
 /// Removes rows below the published sequence, oldest first, up to `budget` bytes. Returns whether rows remain.
-pub(in crate::spool) fn remove_published(tx: &Transaction<'_>, watermark: Seq, budget: u64) -> rusqlite::Result<bool> {
+pub(in crate::spool) fn remove_published(
+    tx: &Transaction<'_>,
+    published_end: Seq,
+    budget: u64,
+) -> rusqlite::Result<bool> {
     let mut statement = tx.prepare_cached(
         "SELECT first_seq, first_seq + events <= ?1, length(payload) FROM event_group
          WHERE first_seq < ?1 ORDER BY first_seq LIMIT ?2",
     )?;
-    let mut rows = statement.query(params![watermark, REMOVE_MAX_ROWS])?;
+    let mut rows = statement.query(params![published_end, REMOVE_MAX_ROWS])?;
     let (mut last, mut bytes, mut count, mut left) = (None, 0, 0, false);
     while let Some(row) = rows.next()? {
         if !row.get::<_, bool>(1)? {
@@ -119,13 +123,13 @@ pub(in crate::spool) fn identities(connection: &Connection) -> rusqlite::Result<
 }
 
 /// The running total of bytes through the last row that is entirely below the published sequence. None: no such row.
-pub(in crate::spool) fn released(connection: &Connection, watermark: Seq) -> rusqlite::Result<Option<u64>> {
+pub(in crate::spool) fn released(connection: &Connection, published_end: Seq) -> rusqlite::Result<Option<u64>> {
     // Newest first: the row with the published sequence, if any, then the requested one.
     let mut statement = connection.prepare_cached(
         "SELECT bytes_through, first_seq + events <= ?1 FROM event_group
          WHERE first_seq < ?1 ORDER BY first_seq DESC LIMIT 2",
     )?;
-    let mut rows = statement.query(params![watermark])?;
+    let mut rows = statement.query(params![published_end])?;
     while let Some(row) = rows.next()? {
         if row.get(1)? {
             return row.get(0).map(Some);

@@ -15,7 +15,7 @@ use crate::spool::terms::{Identity, Seq};
 #[derive(Debug, Clone)]
 pub(in crate::spool) struct StoredState {
     /// The next sequence number to publish.
-    pub(in crate::spool) watermark: Seq,
+    pub(in crate::spool) published_end: Seq,
     /// The sequence number of the next accepted event.
     pub(in crate::spool) next_seq: Seq,
     /// Running total of payload bytes through the newest row.
@@ -34,12 +34,12 @@ pub(in crate::spool) fn check(connection: &Connection, file: &Path) -> Result<St
     let Some(first) = found.identities.first() else {
         return Err(corrupt(file, "it has no identity".to_owned()));
     };
-    if found.watermark < 1 || found.next_seq < found.watermark || first.first_seq > found.watermark {
+    if found.published_end < 1 || found.next_seq < found.published_end || first.first_seq > found.published_end {
         return Err(corrupt(
             file,
             format!(
                 "its numbers contradict each other: identity from {}, published below {}, given out below {}",
-                first.first_seq, found.watermark, found.next_seq
+                first.first_seq, found.published_end, found.next_seq
             ),
         ));
     }
@@ -56,7 +56,7 @@ pub(in crate::spool) fn check(connection: &Connection, file: &Path) -> Result<St
 }
 
 fn look(connection: &Connection) -> rusqlite::Result<StoredState> {
-    let (watermark, quarantine_events, quarantine_bytes): (Seq, u64, u64) = connection.query_row(
+    let (published_end, quarantine_events, quarantine_bytes): (Seq, u64, u64) = connection.query_row(
         "SELECT watermark, quarantine_events, quarantine_bytes FROM progress WHERE id = 1",
         [],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
@@ -68,8 +68,8 @@ fn look(connection: &Connection) -> rusqlite::Result<StoredState> {
             |row| Ok((row.get::<_, Seq>(0)?, row.get::<_, u64>(1)?)),
         )
         .optional()?;
-    let (next_seq, bytes_through) = newest.unwrap_or((watermark, 0));
-    let bytes_released = match rows::released(connection, watermark)? {
+    let (next_seq, bytes_through) = newest.unwrap_or((published_end, 0));
+    let bytes_released = match rows::released(connection, published_end)? {
         Some(bytes) => bytes,
         None => connection
             .query_row(
@@ -86,7 +86,7 @@ fn look(connection: &Connection) -> rusqlite::Result<StoredState> {
         tracing::error!(event = "quarantine_unreadable", %error, "cannot read the quarantine");
         [("unreadable".into(), Tally { events: quarantine_events, bytes: quarantine_bytes })].into()
     });
-    Ok(StoredState { watermark, next_seq, bytes_through, bytes_released, quarantine, identities })
+    Ok(StoredState { published_end, next_seq, bytes_through, bytes_released, quarantine, identities })
 }
 
 /// Takes a new UUID if no event was accepted under the present one. Only a copy of this file (for example from a

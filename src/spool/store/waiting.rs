@@ -14,7 +14,7 @@ use super::state::check;
 use crate::spool::error::SpoolError;
 use crate::spool::frame;
 use crate::spool::quarantine::Tallies;
-use crate::spool::terms::{Identity, Positions, Seq};
+use crate::spool::terms::{Identity, NextOffsets, Seq};
 
 /// Maximum number of bytes of one read. The last row may exceed it.
 const STEP_BYTES: usize = 1 << 20;
@@ -23,7 +23,7 @@ const STEP_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The stored published sequence. Kafka may be slightly ahead.
-    pub watermark: Seq,
+    pub published_end: Seq,
     /// The sequence number of the next accepted event.
     pub next_seq: Seq,
     /// Bytes of unpublished payload.
@@ -33,7 +33,7 @@ pub struct Facts {
     /// The identities of unpublished events, oldest first.
     pub identities: Vec<Identity>,
     /// The next offset of every partition, by topic.
-    pub positions: BTreeMap<String, Positions>,
+    pub next_offsets: BTreeMap<String, NextOffsets>,
     /// Entries of the quarantine, by reason.
     pub quarantine: Tallies,
 }
@@ -50,7 +50,7 @@ pub struct WaitingRow {
     /// Each event after its length; see [`events`](Self::events).
     pub payload: Vec<u8>,
     /// Events below this sequence number are published.
-    pub watermark: Seq,
+    pub published_end: Seq,
     /// Whether checksum and count are correct.
     pub is_sound: bool,
 }
@@ -67,7 +67,7 @@ pub struct Waiting {
 impl WaitingRow {
     /// The unpublished events with their sequence numbers.
     pub fn events(&self) -> impl Iterator<Item = (Seq, &[u8])> {
-        (self.first_seq..).zip(frame::events(&self.payload)).skip_while(|&(seq, _)| seq < self.watermark)
+        (self.first_seq..).zip(frame::events(&self.payload)).skip_while(|&(seq, _)| seq < self.published_end)
     }
 }
 
@@ -100,20 +100,20 @@ impl Reader {
         // One transaction, so that all values belong to one moment.
         let tx = self.connection().unchecked_transaction().map_err(fault)?;
         let found = check(&tx, self.file())?;
-        let mut positions = BTreeMap::<String, Positions>::new();
+        let mut next_offsets = BTreeMap::<String, NextOffsets>::new();
         let mut statement = tx.prepare("SELECT topic, partition, next_offset FROM position").map_err(fault)?;
         let mut rows = statement.query([]).map_err(fault)?;
         while let Some(row) = rows.next().map_err(fault)? {
             let (topic, partition, offset) = (|| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))().map_err(fault)?;
-            positions.entry(topic).or_default().insert(partition, offset);
+            next_offsets.entry(topic).or_default().insert(partition, offset);
         }
         Ok(Facts {
-            watermark: found.watermark,
+            published_end: found.published_end,
             next_seq: found.next_seq,
             bytes: found.bytes_through - found.bytes_released,
-            oldest_accepted_at_ms: self.accepted_at_ms(found.watermark)?,
+            oldest_accepted_at_ms: self.accepted_at_ms(found.published_end)?,
             identities: found.identities,
-            positions,
+            next_offsets,
             quarantine: found.quarantine,
         })
     }
@@ -129,13 +129,13 @@ impl Reader {
         // One transaction for rows and identities.
         let tx = self.connection().unchecked_transaction().map_err(fault)?;
         let found = (|| {
-            let (watermark, first): (Seq, Option<Seq>) = tx.query_row(
+            let (published_end, first): (Seq, Option<Seq>) = tx.query_row(
                 "SELECT watermark, (SELECT max(first_seq) FROM event_group WHERE first_seq <= watermark)
                  FROM progress WHERE id = 1",
                 [],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
-            let from = first.unwrap_or(watermark).max(after.map_or(0, |after| after + 1));
+            let from = first.unwrap_or(published_end).max(after.map_or(0, |after| after + 1));
             let identities = rows::identities(&tx)?;
             let mut waiting = Waiting { rows: Vec::new(), identities };
             let mut statement = tx.prepare_cached(
@@ -147,14 +147,14 @@ impl Reader {
             while bytes < STEP_BYTES {
                 let Some(row) = rows.next()? else { break };
                 let (first_seq, events): (Seq, u64) = (row.get(0)?, row.get(1)?);
-                if first_seq.saturating_add(events) <= watermark {
+                if first_seq.saturating_add(events) <= published_end {
                     continue;
                 }
                 let payload: Vec<u8> = row.get(4)?;
                 bytes += payload.len();
                 let is_sound = frame::fault(first_seq, events, row.get(3)?, &payload).is_none();
                 let accepted_at_ms = row.get(2)?;
-                waiting.rows.push(WaitingRow { first_seq, events, accepted_at_ms, payload, watermark, is_sound });
+                waiting.rows.push(WaitingRow { first_seq, events, accepted_at_ms, payload, published_end, is_sound });
             }
             Ok(waiting)
         })();

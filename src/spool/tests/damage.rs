@@ -59,7 +59,7 @@ fn survey(dir: &Path) -> Result<(u64, u64), SpoolError> {
                 }
                 from = batch.until();
             }
-            Err(SpoolError::Damaged(damage)) => {
+            Err(SpoolError::CorruptedRow(damage)) => {
                 assert!(damage.until > from, "{damage}");
                 from = damage.until;
                 damaged += 1;
@@ -257,9 +257,9 @@ fn damaged(sql: &str) -> (tempfile::TempDir, Spool, WriterHandle) {
 
 const FLIP: &str = "UPDATE event_group SET payload = CAST(substr(payload, 1, 4) || '!' || substr(payload, 6) AS BLOB)";
 
-fn damage_at(spool: &Spool, from: Seq) -> Result<Damage, SpoolError> {
+fn damage_at(spool: &Spool, from: Seq) -> Result<CorruptedRow, SpoolError> {
     match spool.reader().unwrap().read(from, Seq::MAX, ReadLimit { events: 1000, bytes: 1 << 20 }) {
-        Err(SpoolError::Damaged(damage)) => Ok(*damage),
+        Err(SpoolError::CorruptedRow(damage)) => Ok(*damage),
         Err(error) => Err(error),
         Ok(batch) => panic!("{batch:?}"),
     }
@@ -317,10 +317,10 @@ fn a_damaged_row_goes_to_quarantine_as_one_entry_and_the_watermark_behind_it_in_
     let damage = damage_at(&spool, 3).unwrap();
     spool.quarantine_events(3..damage.until, entry(damage.bytes.clone())).unwrap();
     let progress = spool.progress();
-    assert_eq!((progress.watermark, progress.quarantined, progress.published(), progress.depth()), (5, 2, 2, 1));
+    assert_eq!((progress.published_end, progress.quarantined, progress.published(), progress.depth()), (5, 2, 2, 1));
     writer.stop().unwrap();
     let (spool, _writer) = open(dir.path());
-    assert_eq!((spool.progress().watermark, spool.usage().quarantine_events), (5, 1));
+    assert_eq!((spool.progress().published_end, spool.usage().quarantine_events), (5, 1));
     assert_eq!(spool.usage().quarantine_bytes, damage.bytes.len() as u64);
     assert_eq!(read(&spool, 5), [(5, "e".into())]);
     let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
@@ -339,11 +339,11 @@ fn events_of_another_row_are_never_quarantined_with_a_damaged_one() {
         let result = spool.quarantine_events(events.clone(), entry(vec![]));
         assert!(matches!(result, Err(SpoolError::NotWritten(_))), "{events:?}: {result:?}");
     }
-    assert_eq!((spool.progress().watermark, spool.progress().quarantined), (2, 0));
+    assert_eq!((spool.progress().published_end, spool.progress().quarantined), (2, 0));
     assert_eq!((spool.usage().quarantine_events, spool.usage().quarantine_bytes), (0, 0));
     writer.stop().unwrap();
     let report = verify(dir.path()).unwrap();
-    assert_eq!((report.watermark, report.quarantine_entries, report.faults_total), (2, 0, 0), "{report:?}");
+    assert_eq!((report.published_end, report.quarantine_entries, report.faults_total), (2, 0, 0), "{report:?}");
 }
 
 #[test]
@@ -351,6 +351,6 @@ fn a_damaged_row_larger_than_the_quarantine_is_put_aside_all_the_same() {
     let (_dir, spool, _writer) = damaged(&format!("{FLIP} WHERE first_seq = 2"));
     advance(&spool, 2);
     spool.quarantine_events(2..5, entry(vec![0; 1001])).unwrap();
-    assert_eq!((spool.progress().watermark, spool.usage().quarantine_events), (5, 1));
+    assert_eq!((spool.progress().published_end, spool.usage().quarantine_events), (5, 1));
     assert!(spool.fault().is_none(), "{:?}", spool.fault());
 }

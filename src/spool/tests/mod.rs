@@ -48,8 +48,8 @@ pub(super) fn read(spool: &Spool, from: Seq) -> Vec<(Seq, String)> {
     batch.events().map(|(seq, event)| (seq, String::from_utf8(event.to_vec()).unwrap())).collect()
 }
 
-fn advance(spool: &Spool, watermark: Seq) {
-    spool.advance(Advance { watermark, topic: TOPIC.into(), positions: [(0, 7)].into() });
+fn advance(spool: &Spool, published_end: Seq) {
+    spool.advance(Advance { published_end, topic: TOPIC.into(), next_offsets: [(0, 7)].into() });
 }
 
 fn rows(dir: &Path) -> u64 {
@@ -83,7 +83,7 @@ fn published_rows_are_removed_and_numbers_never_start_again() {
     assert_eq!(rows(dir.path()), 0);
     let (spool, _writer) = open(dir.path());
     assert_eq!(spool.usage().bytes, 0);
-    assert_eq!(spool.reader().unwrap().positions(TOPIC).unwrap(), [(0, 7)].into());
+    assert_eq!(spool.reader().unwrap().next_offsets(TOPIC).unwrap(), [(0, 7)].into());
     append(&spool, &[&["d"]]);
     assert_eq!(read(&spool, 4), [(4, "d".into())]);
 }
@@ -97,7 +97,7 @@ fn a_watermark_inside_a_row_keeps_the_row_and_reading_starts_inside_it() {
     writer.stop().unwrap();
     assert_eq!(rows(dir.path()), 1);
     let (spool, _writer) = open(dir.path());
-    assert_eq!(spool.progress().watermark, 2);
+    assert_eq!(spool.progress().published_end, 2);
     assert_eq!(read(&spool, 2), [(2, "b".into()), (3, "c".into())]);
 }
 
@@ -108,10 +108,10 @@ fn the_bound_refuses_at_once_and_opens_again_when_records_are_published() {
     append(&spool, &[&["0123456789"], &["0123456789"]]);
     let full = with_appender(&spool, async |appender| appender.append(|writer| write(writer, &["x"])).await);
     assert_eq!(full, Err(AppendError::Full { what: "spool", bytes: 28, max_bytes: 30 }));
-    assert!(spool.begin(&TOPIC.into(), Positions::new(), false).unwrap());
+    assert!(spool.begin(&TOPIC.into(), NextOffsets::new(), false).unwrap());
     advance(&spool, 2);
     // Durable when it returns, and with it what the watermark frees.
-    assert!(spool.begin(&TOPIC.into(), Positions::new(), false).unwrap());
+    assert!(spool.begin(&TOPIC.into(), NextOffsets::new(), false).unwrap());
     append(&spool, &[&["y"]]);
 }
 
@@ -119,13 +119,13 @@ fn the_bound_refuses_at_once_and_opens_again_when_records_are_published() {
 fn positions_of_an_unused_spool_are_not_stored_once_it_has_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = open(dir.path());
-    let stored = || spool.reader().unwrap().positions(TOPIC).unwrap();
+    let stored = || spool.reader().unwrap().next_offsets(TOPIC).unwrap();
     assert!(spool.begin(&TOPIC.into(), [(0, 7)].into(), true).unwrap());
     append(&spool, &[&["a"]]);
     assert!(!spool.begin(&TOPIC.into(), [(0, 9)].into(), true).unwrap());
-    assert_eq!(stored(), Positions::from([(0, 7)]));
+    assert_eq!(stored(), NextOffsets::from([(0, 7)]));
     assert!(spool.begin(&TOPIC.into(), [(0, 9)].into(), false).unwrap());
-    assert_eq!(stored(), Positions::from([(0, 9)]));
+    assert_eq!(stored(), NextOffsets::from([(0, 9)]));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_flipped_bit_is_found_when_the_row_is_read() {
         .execute("UPDATE event_group SET payload = CAST(x'0500000045' || substr(payload, 6) AS BLOB)", [])
         .unwrap();
     let result = spool.reader().unwrap().read(1, Seq::MAX, ReadLimit { events: 1, bytes: 1 });
-    let Err(SpoolError::Damaged(damage)) = result else { panic!("{result:?}") };
+    let Err(SpoolError::CorruptedRow(damage)) = result else { panic!("{result:?}") };
     assert_eq!((damage.first_seq, damage.until, damage.bytes), (1, 2, b"\x05\0\0\0Event".to_vec()));
 }
 
@@ -192,7 +192,7 @@ fn a_refused_record_goes_to_quarantine_and_the_watermark_behind_it_in_one_commit
         body: b"a".to_vec(),
     };
     spool.quarantine_record(1, entry).unwrap();
-    assert_eq!((spool.progress().watermark, spool.progress().quarantined, spool.progress().published()), (2, 1, 0));
+    assert_eq!((spool.progress().published_end, spool.progress().quarantined, spool.progress().published()), (2, 1, 0));
     writer.stop().unwrap();
     let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
     let kept: (String, u64) = connection

@@ -54,7 +54,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// What a watermark is stored with.
-type Stored = (Seq, Positions);
+type Stored = (Seq, NextOffsets);
 
 /// What must be there.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Model {
         self.events.len() as u64 + 1
     }
 
-    fn watermark(&self) -> Seq {
+    fn published_end(&self) -> Seq {
         self.stored.last().unwrap().0
     }
 
@@ -101,8 +101,8 @@ impl Model {
 }
 
 /// What lies behind the watermark needs no name. The spool forgets it with the next watermark.
-fn forget_behind(identities: &mut BTreeMap<Seq, Uuid>, watermark: Seq) {
-    let current = identities.range(..=watermark).next_back().map_or(1, |(first_seq, _)| *first_seq);
+fn forget_behind(identities: &mut BTreeMap<Seq, Uuid>, published_end: Seq) {
+    let current = identities.range(..=published_end).next_back().map_or(1, |(first_seq, _)| *first_seq);
     identities.retain(|first_seq, _| *first_seq >= current);
 }
 
@@ -128,7 +128,7 @@ impl Run {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (spool, writer) = open_at(dir.path());
-        let mut model = Model { stored: vec![(1, Positions::new())], ..Model::default() };
+        let mut model = Model { stored: vec![(1, NextOffsets::new())], ..Model::default() };
         model.identities.insert(1, spool.identities()[0].uuid);
         Self { dir, spool, writer, model }
     }
@@ -153,23 +153,23 @@ impl Run {
                 model.quarantine.push(("malformed".into(), body));
             }
             Op::Advance(by, partition, offset) => {
-                let waiting = model.next_seq() - model.watermark();
-                let watermark = model.watermark() + by.index(usize::try_from(waiting).unwrap() + 1) as u64;
-                let positions: Positions = [(*partition, *offset)].into();
+                let waiting = model.next_seq() - model.published_end();
+                let published_end = model.published_end() + by.index(usize::try_from(waiting).unwrap() + 1) as u64;
+                let next_offsets: NextOffsets = [(*partition, *offset)].into();
                 let mut all = model.stored.last().unwrap().1.clone();
-                all.extend(&positions);
-                self.spool.advance(Advance { watermark, topic: TOPIC.into(), positions });
-                model.stored.push((watermark, all));
+                all.extend(&next_offsets);
+                self.spool.advance(Advance { published_end, topic: TOPIC.into(), next_offsets });
+                model.stored.push((published_end, all));
             }
             Op::Begin(partition, offset) => {
-                let positions: Positions = [(*partition, *offset)].into();
-                assert!(self.spool.begin(&TOPIC.into(), positions.clone(), false).unwrap());
-                model.stored.push((model.watermark(), positions));
+                let next_offsets: NextOffsets = [(*partition, *offset)].into();
+                assert!(self.spool.begin(&TOPIC.into(), next_offsets.clone(), false).unwrap());
+                model.stored.push((model.published_end(), next_offsets));
                 model.settle();
                 self.audit();
             }
             Op::Refuse(size) => {
-                let seq = model.watermark();
+                let seq = model.published_end();
                 if seq < model.next_seq() {
                     let body = model.make(*size);
                     self.spool.quarantine_record(seq, entry("kafka_invalid", body.clone())).unwrap();
@@ -179,8 +179,8 @@ impl Run {
                 }
             }
             Op::Renew(at) => {
-                let waiting = usize::try_from(model.next_seq() - model.watermark()).unwrap();
-                let first_seq = model.watermark() + at.index(waiting + 1) as u64;
+                let waiting = usize::try_from(model.next_seq() - model.published_end()).unwrap();
+                let first_seq = model.published_end() + at.index(waiting + 1) as u64;
                 let uuid = Uuid::new_v4();
                 self.spool.renew_identity(Identity { first_seq, uuid }).unwrap();
                 model.identities.insert(first_seq, uuid);
@@ -245,11 +245,11 @@ impl Run {
                 model.events.extend(delivery);
             }
         }
-        let watermark = spool.progress().watermark;
-        let positions = spool.reader().unwrap().positions(TOPIC).unwrap();
-        let found = model.stored.iter().position(|stored| *stored == (watermark, positions.clone()));
-        let found =
-            found.unwrap_or_else(|| panic!("{watermark} with {positions:?} was never stored: {:?}", model.stored));
+        let published_end = spool.progress().published_end;
+        let next_offsets = spool.reader().unwrap().next_offsets(TOPIC).unwrap();
+        let found = model.stored.iter().position(|stored| *stored == (published_end, next_offsets.clone()));
+        let found = found
+            .unwrap_or_else(|| panic!("{published_end} with {next_offsets:?} was never stored: {:?}", model.stored));
         model.stored = vec![model.stored.swap_remove(found)];
         model.forget_identities();
         Self::check(copy, spool, writer, model)
@@ -270,10 +270,10 @@ impl Run {
             let known = model.identities.insert(*first_seq, *uuid);
             assert!(known.is_some_and(|known| known != *uuid), "the name was kept");
         }
-        forget_behind(&mut identities, model.watermark());
+        forget_behind(&mut identities, model.published_end());
         assert_eq!(identities, model.identities);
         let progress = spool.progress();
-        assert_eq!((progress.opened_next_seq, progress.opened_watermark), (model.next_seq(), model.watermark()));
+        assert_eq!((progress.opened_next_seq, progress.opened_watermark), (model.next_seq(), model.published_end()));
         let run = Self { dir, spool, writer, model };
         run.count();
         run.audit();
@@ -283,7 +283,7 @@ impl Run {
     /// What status and metrics show.
     fn count(&self) {
         let progress = self.spool.progress();
-        assert_eq!((progress.next_seq, progress.watermark), (self.model.next_seq(), self.model.watermark()));
+        assert_eq!((progress.next_seq, progress.published_end), (self.model.next_seq(), self.model.published_end()));
         let usage = self.spool.usage();
         let bytes: usize = self.model.quarantine.iter().map(|(_, body)| body.len() + DETAIL.len() + QUERY.len()).sum();
         assert_eq!(
@@ -295,10 +295,10 @@ impl Run {
 
     /// Everything in the file; the watermark was just stored.
     fn audit(&self) {
-        let (model, watermark) = (&self.model, self.model.watermark());
+        let (model, published_end) = (&self.model, self.model.published_end());
         let report = verify(self.dir.path()).unwrap();
         assert_eq!(report.faults, Vec::<String>::new());
-        assert_eq!((report.next_seq, report.watermark), (model.next_seq(), watermark));
+        assert_eq!((report.next_seq, report.published_end), (model.next_seq(), published_end));
         let connection = rusqlite::Connection::open(self.dir.path().join("spool.db")).unwrap();
         let mut used = 0;
         let mut statement =
@@ -311,7 +311,7 @@ impl Run {
                 frame::push_event(&mut expected, |out| out.extend_from_slice(event));
             }
             assert!(payload == expected, "the row of event {first_seq}");
-            if (first_seq + events) as u64 > watermark {
+            if (first_seq + events) as u64 > published_end {
                 used += payload.len() as u64;
             }
         }
@@ -320,17 +320,17 @@ impl Run {
         let entries = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let entries: Vec<(String, Vec<u8>)> = entries.collect::<Result<_, _>>().unwrap();
         assert!(entries == model.quarantine, "the quarantine");
-        let positions = self.spool.reader().unwrap().positions(TOPIC).unwrap();
-        assert_eq!(positions, model.stored.last().unwrap().1);
+        let next_offsets = self.spool.reader().unwrap().next_offsets(TOPIC).unwrap();
+        assert_eq!(next_offsets, model.stored.last().unwrap().1);
         let everything = ReadLimit { events: u64::MAX, bytes: usize::MAX };
-        let batch = self.spool.reader().unwrap().read(watermark, Seq::MAX, everything).unwrap();
+        let batch = self.spool.reader().unwrap().read(published_end, Seq::MAX, everything).unwrap();
         assert_eq!(batch.until(), model.next_seq());
     }
 
     fn read(&self, from: &Index, below: &Index, limit: ReadLimit) {
-        let (model, watermark) = (&self.model, self.model.watermark());
-        let waiting = usize::try_from(model.next_seq() - watermark).unwrap();
-        let from = watermark + from.index(waiting + 1) as u64;
+        let (model, published_end) = (&self.model, self.model.published_end());
+        let waiting = usize::try_from(model.next_seq() - published_end).unwrap();
+        let from = published_end + from.index(waiting + 1) as u64;
         let below = from + below.index(waiting + 5) as u64;
         let mut reader = self.spool.reader().unwrap();
         let batch = reader.read(from, below, limit).unwrap();

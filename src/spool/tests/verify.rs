@@ -48,7 +48,7 @@ fn a_sound_spool_has_no_fault_and_stays_as_it_is() {
         bytes: 6 * 5,
         first_seq: 1,
         next_seq: 7,
-        watermark: 3,
+        published_end: 3,
         quarantine_entries: 2,
         ..VerifyReport::default()
     };
@@ -74,7 +74,7 @@ fn a_sound_spool_has_no_fault_and_stays_as_it_is() {
 fn an_empty_spool_has_no_fault() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).1.stop().unwrap();
-    let empty = VerifyReport { first_seq: 1, next_seq: 1, watermark: 1, ..VerifyReport::default() };
+    let empty = VerifyReport { first_seq: 1, next_seq: 1, published_end: 1, ..VerifyReport::default() };
     assert_eq!(verify(dir.path()).unwrap(), empty);
 }
 
@@ -174,7 +174,7 @@ fn damage_to_sqlites_own_structure_is_named_and_the_rest_is_checked_all_the_same
     let report = verify(dir.path()).unwrap();
     assert!(report.faults[0].starts_with("SQLite"), "{report:?}");
     assert!(report.faults.iter().any(|fault| fault.starts_with("the quarantine cannot be read")), "{report:?}");
-    assert_eq!((report.rows, report.events, report.watermark), (3, 6, 3));
+    assert_eq!((report.rows, report.events, report.published_end), (3, 6, 3));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn what_a_running_node_adds_publishes_and_removes_meanwhile_is_no_fault() {
                 append(&spool, &[["x", "y"].as_slice(); 20]);
                 // Inside a row, and more than one read of the check behind.
                 advance(&spool, spool.progress().next_seq - BACKLOG);
-                spool.begin(&TOPIC.into(), Positions::new(), false).unwrap();
+                spool.begin(&TOPIC.into(), NextOffsets::new(), false).unwrap();
             }
         }
     });
@@ -226,7 +226,7 @@ fn what_a_running_node_adds_publishes_and_removes_meanwhile_is_no_fault() {
     while rounds < 30 || last < 3000 {
         let report = verify(dir.path()).unwrap();
         assert_eq!(report.faults, Vec::<String>::new());
-        assert!(report.next_seq >= last && report.watermark <= report.next_seq, "{report:?}");
+        assert!(report.next_seq >= last && report.published_end <= report.next_seq, "{report:?}");
         last = report.next_seq;
         rounds += 1;
         assert!(!node.is_finished(), "the node has failed");

@@ -8,7 +8,7 @@ use crate::spool::command::Command;
 use crate::spool::error::SpoolError;
 use crate::spool::quarantine::{self, QuarantineEntry};
 use crate::spool::store::{self, rows};
-use crate::spool::terms::{Advance, Identity, Positions, Seq};
+use crate::spool::terms::{Advance, Identity, NextOffsets, Seq};
 
 impl Writer {
     pub(super) fn execute(&mut self, command: Command) -> Result<(), SpoolError> {
@@ -59,7 +59,7 @@ impl Writer {
         entry: &QuarantineEntry,
     ) -> Result<Result<(), Arc<str>>, SpoolError> {
         let name = Identity::name(&self.shared.state().identities, events.start);
-        let behind = Advance { watermark: events.end, topic: "".into(), positions: Positions::new() };
+        let behind = Advance { published_end: events.end, topic: "".into(), next_offsets: NextOffsets::new() };
         let mut fits = false;
         let result = self.transact(|writer, tx| {
             // The end of a corrupted row is computed. It must not include events of the next row.
@@ -80,7 +80,7 @@ impl Writer {
         if result.is_ok() {
             self.checkpoints.wrote(entry.bytes());
             let mut state = self.shared.state();
-            state.progress.watermark = events.end;
+            state.progress.published_end = events.end;
             state.progress.quarantined += events.end - events.start;
             quarantine::count(&mut state.quarantine, entry);
             self.shared.published.send_replace(events.end);

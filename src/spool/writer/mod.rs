@@ -71,7 +71,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Effect {
     bytes_released: Option<u64>,
-    watermark: Option<Seq>,
+    published_end: Option<Seq>,
     removable: bool,
     /// Rows of the deduplication window were removed up to this one.
     forgotten: Option<Seq>,
@@ -102,7 +102,7 @@ impl Writer {
             next_seq: found.next_seq,
             bytes_through: found.bytes_through,
             bytes_released: found.bytes_released,
-            stored_watermark: found.watermark,
+            stored_watermark: found.published_end,
             removable: true,
             stored_at: Instant::now(),
             paced_until: None,
@@ -264,9 +264,9 @@ impl Writer {
     fn keep(&self, mut advance: Advance) {
         let mut inbox = self.shared.queue.lock();
         if let Some(newer) = inbox.advance.take() {
-            advance.watermark = newer.watermark;
+            advance.published_end = newer.published_end;
             if newer.topic == advance.topic {
-                advance.positions.extend(newer.positions);
+                advance.next_offsets.extend(newer.next_offsets);
             } else {
                 advance = newer;
             }
@@ -349,8 +349,8 @@ impl Writer {
 
     fn apply(&mut self, effect: &Effect) {
         self.checkpoints.wrote(COMMIT_OVERHEAD_BYTES);
-        if let Some(watermark) = effect.watermark {
-            self.stored_watermark = watermark;
+        if let Some(published_end) = effect.published_end {
+            self.stored_watermark = published_end;
         }
         if let Some(released) = effect.bytes_released {
             self.shared.capacity.release(released.saturating_sub(self.bytes_released));
@@ -362,8 +362,8 @@ impl Writer {
         }
         let mut state = self.shared.state();
         state.dedup = self.dedup.usage();
-        if let Some(watermark) = effect.watermark {
-            let superseded = state.identities.iter().skip(1).take_while(|next| next.first_seq <= watermark).count();
+        if let Some(published_end) = effect.published_end {
+            let superseded = state.identities.iter().skip(1).take_while(|next| next.first_seq <= published_end).count();
             state.identities.drain(..superseded);
         }
         if !self.gone && state.fault.take().is_some() {
@@ -374,16 +374,16 @@ impl Writer {
     /// Stores a published sequence and removes the rows below it, as part of a transaction.
     fn store(&self, tx: &Transaction<'_>, advance: Option<&Advance>, remove: u64) -> rusqlite::Result<Effect> {
         let mut effect = Effect { removable: self.removable, ..Effect::default() };
-        let mut watermark = self.stored_watermark;
+        let mut published_end = self.stored_watermark;
         if let Some(advance) = advance {
-            watermark = advance.watermark.max(watermark);
-            rows::store_watermark(tx, watermark, advance)?;
-            effect.watermark = Some(watermark);
-            effect.bytes_released = rows::released(tx, watermark)?;
+            published_end = advance.published_end.max(published_end);
+            rows::store_watermark(tx, published_end, advance)?;
+            effect.published_end = Some(published_end);
+            effect.bytes_released = rows::released(tx, published_end)?;
             effect.removable = true;
         }
         if effect.removable && remove > 0 {
-            effect.removable = rows::remove_published(tx, watermark, remove)?;
+            effect.removable = rows::remove_published(tx, published_end, remove)?;
         }
         if remove > 0 {
             effect.forgotten = self.remove_forgotten(tx)?;

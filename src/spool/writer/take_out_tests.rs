@@ -80,7 +80,7 @@ fn a_record_whose_way_into_quarantine_failed_and_is_on_the_disk_is_there_once() 
         assert_eq!(writer.quarantine_events(&(1..2), &entry).unwrap().is_err(), failed);
     }
     let state = shared.state();
-    assert_eq!((state.progress.watermark, state.progress.quarantined, shared.quarantine.used()), (2, 1, 1));
+    assert_eq!((state.progress.published_end, state.progress.quarantined, shared.quarantine.used()), (2, 1, 1));
     drop(state);
     drop(writer);
     let (spool, _writer) = open(dir.path());
