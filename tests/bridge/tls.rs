@@ -161,7 +161,7 @@ fn send_speaks_tls_with_an_authority_and_a_certificate_and_says_what_is_wrong() 
     for (args, says) in [
         (["--ca", "/nowhere.crt"].as_slice(), "/nowhere.crt"),
         (&["--ca", &key], "contains no PEM certificate"),
-        (&["--ca", &ca, "--cert", &key, "--key", &key], "hold no certificate and key"),
+        (&["--ca", &ca, "--cert", &key, "--key", &key], "do not contain a certificate and its key"),
     ] {
         let output = send(args);
         expect(&output, 75);
