@@ -25,8 +25,8 @@ pub enum AppError {
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
-    /// The spool cannot be opened.
-    #[error(transparent)]
+    /// The spool cannot be opened. The text has the variable to change.
+    #[error("{_0}{}", spool_fix(_0))]
     Spool(#[from] SpoolError),
     /// The publisher cannot be started, or failed.
     #[error(transparent)]
@@ -42,6 +42,15 @@ pub enum AppError {
     ComponentExited(&'static str),
 }
 
+/// The fix of an error of the spool as the end of its text; empty if the error has none in the configuration.
+fn spool_fix(error: &SpoolError) -> &'static str {
+    match error {
+        SpoolError::Locked { .. } => "; stop that process, or set BRIDGE_SPOOL_DIR to another directory",
+        SpoolError::Directory { .. } => "; set BRIDGE_SPOOL_DIR to a directory that this user can write",
+        _ => "",
+    }
+}
+
 impl AppError {
     /// Whether the process could not start for an external reason (exit code 75).
     pub fn is_outside(&self) -> bool {
@@ -50,12 +59,7 @@ impl AppError {
             Self::Bind { .. }
                 | Self::Descriptors(_)
                 | Self::Thread(_)
-                | Self::Spool(
-                    SpoolError::Locked { .. }
-                        | SpoolError::NoSpool { .. }
-                        | SpoolError::Directory { .. }
-                        | SpoolError::Sqlite(_)
-                )
+                | Self::Spool(SpoolError::Locked { .. } | SpoolError::Directory { .. } | SpoolError::Sqlite(_))
         )
     }
 }

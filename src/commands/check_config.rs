@@ -9,6 +9,7 @@ use serde_json::json;
 use self::topic::{Findings, Warning};
 use super::CommandError;
 use super::output::{Output, note};
+use crate::app::AppError;
 use crate::config::{Config, Delivery};
 use crate::escape::plain;
 use crate::publisher::kafka::probe;
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         Err(SpoolError::Locked { holder, .. }) => {
             note(format_args!("spool      {}: in use by a running bridge{holder}", config.spool_dir.display()));
         }
-        Err(error) => problems.push(error.to_string()),
+        Err(error) => problems.push(AppError::from(error).to_string()),
     }
     if !args.offline {
         match ask_broker(&config) {
@@ -132,9 +133,12 @@ fn ask_broker(config: &Config) -> anyhow::Result<Findings> {
         Ok(()) => found.lines.push("producer id: allowed".to_owned()),
         // The earlier findings are reported too.
         Err(trouble) if transactional => found.problems.push(format!(
-            "{trouble}; exactly_once requires transactions; if the broker does not support them, set BRIDGE_DELIVERY=at_least_once"
+            "{trouble}; exactly_once requires transactions; if the broker does not support them, set \
+             BRIDGE_DELIVERY=at_least_once"
         )),
-        Err(trouble) => found.problems.push(format!("{trouble}; at_least_once requires a producer id; allow InitProducerId (ACL IdempotentWrite)")),
+        Err(trouble) => found.problems.push(format!(
+            "{trouble}; at_least_once requires a producer id; allow InitProducerId (ACL IdempotentWrite)"
+        )),
     }
     Ok(found)
 }

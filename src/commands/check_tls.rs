@@ -11,7 +11,7 @@ pub(super) fn lines(config: &Config) -> Vec<String> {
     let now = SystemTime::now();
     let line = |what: &str, certificate: &Certificate| match certificate.untimely(now) {
         None => format!("{what} {certificate}"),
-        Some(fault) => format!("{what} {certificate}: WARNING: it {fault}"),
+        Some(problem) => format!("{what} {certificate}: WARNING: it {problem}"),
     };
     let mut lines = vec![line("certificate", tls.material.certificate())];
     lines.extend(tls.material.authorities().iter().map(|authority| line("client authority", authority)));

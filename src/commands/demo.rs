@@ -1,7 +1,7 @@
-//! `recall-bridge demo`: all of it on one machine, without configuration or broker.
+//! `recall-bridge demo`: demonstrates the bridge on one machine, without configuration or broker.
 //!
-//! The parts are the real ones: the bridge, its spool on a disk, HTTP and Kafka's protocol over
-//! TCP. Only the broker is librdkafka's mock cluster.
+//! It uses the real bridge with its spool on a disk, and HTTP and the Kafka protocol over TCP. Only the broker is
+//! librdkafka's mock cluster.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,20 +32,20 @@ const TOKEN: &str = "demo-token";
 const ACCOUNTS: [&str; 4] = ["#TOA#_news", "#TOA#_shop", "@TOA#_weather", "@TOA#_公告"];
 const WEBHOOKS: usize = 20;
 const BETWEEN: Duration = Duration::from_millis(80);
-/// Webhooks sent while Kafka is away, after as many while it is there.
+/// The numbers of the webhooks that are sent while the broker is down.
 const OUTAGE: std::ops::Range<usize> = 8..13;
-/// How long the last records may take to arrive.
+/// The maximum wait for the last records.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What to leave running.
+/// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Leave bridge and broker up afterwards, and print how to try them.
+    /// Keep bridge and broker running at the end, and print commands to try.
     #[arg(long)]
     keep_running: bool,
 }
 
-/// A record as the consumer saw it.
+/// A record that the consumer received.
 struct Arrival {
     msg_key: String,
     partition: i32,
@@ -53,7 +53,7 @@ struct Arrival {
     at: Instant,
 }
 
-/// A recalled message as it was sent.
+/// A recalled message that was sent.
 struct Sent {
     account: &'static str,
     msg_key: String,
@@ -65,7 +65,7 @@ struct Sent {
 /// Runs the demo.
 ///
 /// # Errors
-/// A part could not be started, or a recall did not arrive exactly once.
+/// A component could not start, or a recall did not arrive exactly once.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let _ = telemetry::init("error,rdkafka=off,librdkafka=off", LogFormat::Text);
     let mut output = Output::live();
@@ -74,11 +74,11 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     match clean {
         Some(true) => Ok(()),
         Some(false) => Err(CommandError::Negative(anyhow!("a recall did not arrive exactly once"))),
-        None => Err(CommandError::Negative(anyhow!("stopped before the end: nothing is proven"))),
+        None => Err(CommandError::Negative(anyhow!("stopped before the end; nothing is verified"))),
     }
 }
 
-/// Whether all arrived exactly once; none where it was stopped before that was known.
+/// Returns whether every recall arrived exactly once; `None` if the demo was stopped before.
 async fn show(args: &Args, output: &mut Output) -> anyhow::Result<Option<bool>> {
     let cluster = MockCluster::new(1).context("the embedded broker")?;
     cluster.create_topic(TOPIC, PARTITIONS, 1)?;
@@ -96,7 +96,7 @@ async fn show(args: &Args, output: &mut Output) -> anyhow::Result<Option<bool>> 
     let (arrivals, consumer) = consume(&cluster.bootstrap_servers())?;
     let clean = tokio::select! {
         shown = act(&cluster, &url, arrivals, output) => shown?,
-        // Not by the signal itself: the spool's directory is to be removed.
+        // Returns instead of exiting, so that the directory of the spool is removed.
         stopped = tokio::signal::ctrl_c() => return Ok(stopped.map(|()| None)?),
     };
 
@@ -127,19 +127,19 @@ fn config(bootstrap: &str, spool: &std::path::Path) -> anyhow::Result<Config> {
 
 fn introduce(output: &mut Output, url: &str, ops: std::net::SocketAddr, bootstrap: &str) {
     output.line(format_args!(
-        "Somebody takes back messages of an official channel. The chat service tells us by a webhook,
-once. recall-bridge checks its signature, writes it to disk, answers, and then publishes
-one record per message to Kafka, so that every cache and archive can purge its copy.
+        "A user recalls messages of an official account. The chat service reports it by a webhook,
+once. recall-bridge checks the signature, writes the recalls to disk, responds, and publishes
+one record per message to Kafka, so that caches and archives can delete their copies.
 
   webhooks    {url}
   operations  http://{ops}/metrics
   Kafka       {bootstrap}, topic {TOPIC} (embedded)
 
-  account            message              answered in   in Kafka after   partition@offset"
+  account            message              acknowledged  in Kafka after   partition@offset"
     ));
 }
 
-/// Sends recalls, takes Kafka away in between, and waits until all have arrived.
+/// Sends recalls, stops the broker for some of them, and waits until all records have arrived.
 async fn act(
     cluster: &MockCluster<'_, DefaultProducerContext>,
     url: &str,
@@ -151,11 +151,11 @@ async fn act(
     for number in 0..WEBHOOKS {
         if number == OUTAGE.start {
             cluster.broker_down(1)?;
-            board.output.line("  -- Kafka is taken away; recalls are still answered, from disk --");
+            board.output.line("  -- Kafka is down; recalls are still acknowledged, from disk --");
         }
         if number == OUTAGE.end {
             cluster.broker_up(1)?;
-            board.output.line("  -- Kafka is back --");
+            board.output.line("  -- Kafka is up again --");
         }
         let account = ACCOUNTS[number % ACCOUNTS.len()];
         let keys: Vec<String> = (0..=number % 3).map(|key| format!("{number}_{key}_1698741698")).collect();
@@ -189,7 +189,7 @@ async fn act(
     Ok(board.sum_up())
 }
 
-/// What was sent, and what arrived of it.
+/// The recalls that were sent, and the records that arrived.
 struct Board<'o> {
     output: &'o mut Output,
     sent: HashMap<String, (Sent, u64)>,
@@ -211,7 +211,7 @@ impl<'o> Board<'o> {
         self.acks.push(sent.ack);
         if sent.during_outage {
             self.output.line(format_args!(
-                "  {:<18} {:<20} {:>8.2} ms   waits on disk",
+                "  {:<18} {:<20} {:>8.2} ms   waits in the spool",
                 sent.account,
                 sent.msg_key,
                 ms(sent.ack)
@@ -227,7 +227,7 @@ impl<'o> Board<'o> {
 
     fn arrive(&mut self, arrival: Arrival) {
         let Some((sent, times)) = self.sent.get_mut(&arrival.msg_key) else {
-            // The record overtook the answer to its webhook.
+            // The record arrived before the response to its webhook.
             self.early.push(arrival);
             return;
         };
@@ -243,7 +243,7 @@ impl<'o> Board<'o> {
             ms(lag),
             arrival.partition,
             arrival.offset,
-            if *times > 1 { "  AGAIN" } else { "" },
+            if *times > 1 { "  DUPLICATE" } else { "" },
         ));
     }
 
@@ -251,24 +251,24 @@ impl<'o> Board<'o> {
         self.sent.values().all(|(_, times)| *times > 0)
     }
 
-    /// Prints the summary; tells whether all arrived exactly once.
+    /// Prints the summary. Returns whether every recall arrived exactly once.
     fn sum_up(mut self) -> bool {
         self.unknown += self.early.len() as u64;
         let missing = self.sent.values().filter(|(_, times)| *times == 0).count();
-        let doubled = self.sent.values().filter(|(_, times)| *times > 1).count();
+        let duplicated = self.sent.values().filter(|(_, times)| *times > 1).count();
         let lines = [
             String::new(),
             format!("  recalled messages acknowledged   {}", self.sent.len()),
             format!("  records in Kafka                 {}", self.records),
             format!("  missing                          {missing}"),
-            format!("  doubled                          {doubled}"),
-            format!("  answered in (median, max)        {} ms", spread(&mut self.acks)),
-            format!("  in Kafka after (median, max)     {} ms, the outage included", spread(&mut self.lags)),
+            format!("  duplicated                       {duplicated}"),
+            format!("  acknowledged in (median, max)    {} ms", spread(&mut self.acks)),
+            format!("  in Kafka after (median, max)     {} ms, including the outage", spread(&mut self.lags)),
         ];
         for line in lines {
             self.output.line(line);
         }
-        missing == 0 && doubled == 0 && self.unknown == 0 && self.refused == 0
+        missing == 0 && duplicated == 0 && self.unknown == 0 && self.refused == 0
     }
 }
 
@@ -284,7 +284,7 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Reads the topic on a thread of its own, as any consumer would.
+/// Reads the topic as a consumer, on a separate thread.
 fn consume(bootstrap: &str) -> anyhow::Result<(mpsc::UnboundedReceiver<Arrival>, Arc<AtomicBool>)> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -305,7 +305,7 @@ fn consume(bootstrap: &str) -> anyhow::Result<(mpsc::UnboundedReceiver<Arrival>,
     let stopped = Arc::clone(&stop);
     std::thread::Builder::new().name("consumer".to_owned()).spawn(move || {
         while !stopped.load(Relaxed) {
-            // An error is the outage; the consumer comes back by itself.
+            // An error is part of the outage; the consumer reconnects by itself.
             let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else { continue };
             let value: serde_json::Value =
                 serde_json::from_slice(message.payload().unwrap_or_default()).unwrap_or_default();
@@ -320,19 +320,19 @@ fn consume(bootstrap: &str) -> anyhow::Result<(mpsc::UnboundedReceiver<Arrival>,
     Ok((receiver, stop))
 }
 
-/// How to go on by hand.
+/// Prints commands to try.
 fn invite(output: &mut Output, url: &str, ops: std::net::SocketAddr, bootstrap: &str) -> anyhow::Result<()> {
     output.line(format_args!(
         "
-Still running; Ctrl-C ends it. Send more from another terminal:
+Still running; press Ctrl-C to stop. To send more webhooks from another terminal:
 
   recall-bridge send --url {url} --app {APP} --token {TOKEN} --count 100
 
-or a single one, not signed for longer than 60 s:
+To send one webhook (its signature is valid for 60 s):
 
   {}
 
-and look:
+To see the result:
 
   KAFKA_BOOTSTRAP_SERVERS={bootstrap} recall-bridge tail --from beginning
   curl -s http://{ops}/status",

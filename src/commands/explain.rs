@@ -1,4 +1,4 @@
-//! `recall-bridge explain`: which outcome does this webhook get, and why?
+//! `recall-bridge explain`: shows the outcome of a webhook, and the reason.
 
 use std::path::PathBuf;
 
@@ -14,17 +14,16 @@ use crate::events::Origin;
 use crate::ingest::Outcome;
 use crate::ingest::checks::{Verdict, check};
 
-/// The request to explain.
+/// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The full URL, as the vendor called it.
+    /// Full URL of the webhook, with its query.
     #[arg(long)]
     url: String,
-    /// A file with the body; without it, only what comes before the body is judged.
+    /// File with the body. Without it, only the URL is checked.
     #[arg(long)]
     body: Option<PathBuf>,
-    /// The clock to assume, in UNIX seconds, instead of now: a captured URL is soon out of its
-    /// time window.
+    /// Time to assume instead of now, in UNIX seconds. A captured URL leaves its time window soon.
     #[arg(long)]
     at: Option<i64>,
     /// Print the result as JSON.
@@ -32,16 +31,17 @@ pub struct Args {
     json: bool,
 }
 
-/// Explains. Whatever the outcome, having explained it is a success.
+/// Prints the outcome. Every outcome is a success of this command.
 ///
 /// # Errors
-/// The configuration is faulty, or the URL or body cannot be read.
+/// The configuration is invalid, or the URL or the body cannot be read.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let config = Config::from_env_with(&[("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
     let body = args.body.as_ref().map(|file| std::fs::read(file).with_context(|| file.display().to_string()));
     let body = body.transpose().map_err(CommandError::Outside)?;
-    let url = reqwest::Url::parse(&args.url)
-        .map_err(|error| CommandError::Outside(anyhow!("--url: {error}; give the full URL, with http://")))?;
+    let url = reqwest::Url::parse(&args.url).map_err(|error| {
+        CommandError::Outside(anyhow!("--url: {error}; give the full URL with http:// or https://"))
+    })?;
     let explained = explain(&config, &url, body.as_deref(), args.at);
     let mut output = Output::new();
     if args.json {
@@ -65,7 +65,7 @@ fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<
         return plain(Outcome::NotFound, why);
     }
     if let Some(size) = body.map(<[u8]>::len).filter(|size| *size > config.max_body_bytes) {
-        return plain(Outcome::TooLarge, format!("body: {size} bytes, over {}", config.max_body_bytes));
+        return plain(Outcome::TooLarge, format!("body: {size} bytes, limit {}", config.max_body_bytes));
     }
     let now = at.unwrap_or_else(clock::now_seconds);
     let window = config.request_time_window_seconds;
@@ -74,7 +74,7 @@ fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<
     let skew = verdict.verified().and_then(crate::webhook::Verified::skew_seconds);
     match verdict {
         Verdict::Quarantine { outcome: Outcome::Malformed, .. } if body.is_none() => {
-            answer(Outcome::Accepted, "authentic; give --body to judge the rest", skew, None)
+            answer(Outcome::Accepted, "authentic; give --body to check the rest", skew, None)
         }
         Verdict::Answer { outcome, info, .. } => answer(outcome, &info, skew, None),
         Verdict::Quarantine { outcome, info, .. } => {
@@ -83,7 +83,7 @@ fn explain(config: &Config, url: &reqwest::Url, body: Option<&[u8]>, at: Option<
         Verdict::Publish(verified, messages) => {
             let origin = Origin::new(&verified, now * 1000, None);
             let records: Vec<_> = (0..messages.count()).map(|index| messages.describe(index, &origin)).collect();
-            answer(Outcome::Accepted, "every check holds", skew, Some(records.into()))
+            answer(Outcome::Accepted, "all checks passed", skew, Some(records.into()))
         }
     }
 }

@@ -17,6 +17,8 @@ pub mod tail;
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
+
 use crate::app::AppError;
 use crate::config::{ConfigErrors, SpoolConfig};
 use crate::spool::SpoolError;
@@ -60,7 +62,12 @@ pub enum CommandError {
 
 impl From<SpoolError> for CommandError {
     fn from(error: SpoolError) -> Self {
-        Self::App(error.into())
+        match error {
+            SpoolError::NoSpool { .. } => {
+                Self::Outside(anyhow!("{error}; name the directory of a spool with --dir or BRIDGE_SPOOL_DIR"))
+            }
+            error => Self::App(error.into()),
+        }
     }
 }
 

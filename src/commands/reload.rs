@@ -64,10 +64,14 @@ fn reload_tls(files: &Files, listener: &Listener) {
             let certificate = material.certificate().clone();
             listener.replace(material);
             warn_of_time(&certificate);
-            tracing::info!(event = "certificates_reloaded", tls = %certificate, "SIGHUP: certificates reloaded for new connections");
+            tracing::info!(
+                event = "certificates_reloaded",
+                tls = %certificate,
+                "SIGHUP: certificates reloaded for new connections"
+            );
         }
         Err(errors) => {
-            tracing::error!(event = "reload_refused", error = all(&errors), "SIGHUP: certificates not changed")
+            tracing::error!(event = "reload_refused", error = all(&errors), "SIGHUP: certificates not changed");
         }
     }
 }
@@ -81,7 +85,11 @@ fn is_worse(new: &Material, present: &Material) -> bool {
 /// Logs a warning if the certificate is expired or not valid yet.
 pub(super) fn warn_of_time(certificate: &Certificate) {
     if let Some(what) = certificate.untimely(SystemTime::now()) {
-        tracing::warn!(event = "certificate_not_valid", tls = %certificate, "certificate of BRIDGE_TLS_CERT {what}; senders will refuse it");
+        tracing::warn!(
+            event = "certificate_not_valid",
+            tls = %certificate,
+            "certificate of BRIDGE_TLS_CERT {what}; senders will refuse it"
+        );
     }
 }
 

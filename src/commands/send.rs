@@ -1,4 +1,4 @@
-//! `recall-bridge send`: a signed sender, as the vendor is one.
+//! `recall-bridge send`: sends signed webhooks, as the vendor does.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -22,37 +22,37 @@ use crate::events::recall::RecallKind;
 use crate::events::{EventKind as _, RECALL_COMMAND};
 use crate::webhook::Token;
 
-/// The sender gives up after this long, as the vendor does.
+/// The timeout of a webhook, the same as the vendor's.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What to send, and how.
+/// Arguments of `send`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where to: the webhook URL of the bridge, without a query.
+    /// Webhook URL of the bridge, without a query.
     #[arg(long, value_parser = webhook_url)]
     url: reqwest::Url,
-    /// The SdkAppid to send as; without it, the first one of `BRIDGE_APPS`, with its first token.
+    /// SdkAppid of the sender. Default: the first app of `BRIDGE_APPS`, with its first token.
     #[arg(long)]
     app: Option<u64>,
-    /// Its token; without one, webhooks are not signed. Whoever may list processes sees it.
+    /// Token of the app; without it, webhooks are not signed. Visible in the process list; prefer --token-file.
     #[arg(long, requires = "app", conflicts_with = "token_file")]
     token: Option<String>,
-    /// A file that holds its token.
+    /// File with the token of the app.
     #[arg(long, value_name = "FILE", requires = "app")]
     token_file: Option<PathBuf>,
-    /// Webhooks per second over all connections; as fast as answers come when not given.
+    /// Webhooks per second over all connections. Default: no limit.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
-    /// Connections, each with one webhook under way at a time.
+    /// Number of connections; each sends one webhook at a time.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// Webhooks to send.
+    /// Number of webhooks.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// Recalled messages in each; the vendor sends up to 10.
+    /// Recalled messages per webhook; the vendor sends up to 10.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     keys_per_webhook: u16,
-    /// Official accounts to spread them over.
+    /// Number of official accounts in the webhooks.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     accounts: u64,
     #[command(flatten)]
@@ -62,10 +62,10 @@ pub struct Args {
     json: bool,
 }
 
-/// The answer's body.
+/// The body of a response.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Reply {
+struct Response {
     action_status: String,
     error_code: u32,
     error_info: String,
@@ -85,10 +85,10 @@ struct Summary {
     answers: BTreeMap<String, u64>,
 }
 
-/// Sends webhooks and reports their answers.
+/// Sends webhooks and prints the responses.
 ///
 /// # Errors
-/// Not every webhook was acknowledged.
+/// A webhook was not acknowledged.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -101,23 +101,31 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         Ok(())
     } else {
         let refused = summary.sent - summary.acknowledged;
-        Err(CommandError::Negative(anyhow!("{refused} of {} webhooks were not acknowledged", summary.sent)))
+        Err(CommandError::Negative(anyhow!(
+            "{refused} of {} webhooks were not acknowledged; see the responses above",
+            summary.sent
+        )))
     }
 }
 
-/// Who sends: as the command line says, or as the bridge with this environment expects it.
+/// Returns app and token from the command line, or from the configuration of the bridge in this environment.
 fn identity(args: &Args) -> Result<(u64, Option<Token>), CommandError> {
     if let Some(app) = args.app {
         return Ok((app, given_token(args).map_err(CommandError::Outside)?));
     }
     let config = Config::from_env_with(&[("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
-    let app = config.apps.ids().next().context("BRIDGE_APPS names no app").map_err(CommandError::Outside)?;
+    let app = config
+        .apps
+        .ids()
+        .next()
+        .context("BRIDGE_APPS contains no app; set it, or give --app")
+        .map_err(CommandError::Outside)?;
     Ok((app, config.apps.get(app).and_then(<[Token]>::first).cloned()))
 }
 
 fn given_token(args: &Args) -> anyhow::Result<Option<Token>> {
     if let Some(file) = &args.token_file {
-        let text = read_secret_file("--token-file", file).map_err(|fault| anyhow!("{fault}"))?;
+        let text = read_secret_file("--token-file", file).map_err(|error| anyhow!("{error}"))?;
         return Ok(Some(text.expose().parse().context("--token-file")?));
     }
     args.token.as_deref().map(str::parse).transpose().context("--token")
@@ -130,14 +138,14 @@ async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Sum
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let seconds_now = clock::now_seconds();
-    // No two runs send the same recalls: the bridge would take them for repeats.
+    // Each run sends other recalls, so that they are not duplicates.
     let run = RandomState::new().hash_one(seconds_now) >> 32;
     let (interrupt, stop) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             interrupt.send_replace(true);
         }
-        // Without a sender, nobody could wait.
+        // Keeps the sender of the channel, so that the tasks can wait for it.
         interrupt.closed().await;
     });
     let mut tasks = tokio::task::JoinSet::new();
@@ -156,7 +164,7 @@ async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Sum
                     let due = started + Duration::from_secs_f64(seconds(number, rate));
                     tokio::select! {
                         () = tokio::time::sleep_until(due.into()) => {}
-                        // What was sent until then is reported.
+                        // The webhooks that were sent are reported.
                         _ = stop.wait_for(|stopped| *stopped) => return Ok((latencies, answers)),
                     }
                 }
@@ -219,7 +227,7 @@ fn print(args: &Args, summary: &Summary) -> Result<(), CommandError> {
     output.finish()
 }
 
-/// The kind of an answer that acknowledges.
+/// The text of a response that acknowledges.
 pub(super) const ACKNOWLEDGED: &str = "200 OK";
 
 /// Sends signed webhooks to one URL.
@@ -236,24 +244,24 @@ impl Webhook {
         Ok(Self { client, url, app, token })
     }
 
-    /// Sends one; tells the answer's kind.
+    /// Sends a webhook. Returns the response as a short text.
     pub(super) async fn send(&self, account: &str, msg_keys: &[String]) -> String {
         let request = self.client.post(self.signed_url()).header("content-type", "application/json");
         match request.body(body(account, msg_keys)).send().await {
             Ok(answer) => {
                 let status = answer.status();
-                match answer.bytes().await.ok().and_then(|text| serde_json::from_slice::<Reply>(&text).ok()) {
+                match answer.bytes().await.ok().and_then(|text| serde_json::from_slice::<Response>(&text).ok()) {
                     Some(reply) if reply.action_status == "OK" && status.is_success() => ACKNOWLEDGED.to_owned(),
                     Some(reply) => format!("{status} {} {}", reply.error_code, reply.error_info),
-                    None => format!("{status} with a body that is not an answer"),
+                    None => format!("{status} with an invalid body"),
                 }
             }
-            Err(error) if error.is_timeout() => "no answer within 2 s".to_owned(),
+            Err(error) if error.is_timeout() => "no response within 2 s".to_owned(),
             Err(error) => http_client::failure(&error),
         }
     }
 
-    /// The same as a command for a shell.
+    /// Returns the same webhook as a shell command.
     pub(super) fn curl(&self, account: &str, msg_keys: &[String]) -> String {
         format!("curl -d '{}' '{}'", body(account, msg_keys), self.signed_url())
     }
@@ -281,8 +289,8 @@ fn body(account: &str, msg_keys: &[String]) -> String {
 fn webhook_url(text: &str) -> Result<reqwest::Url, String> {
     match text.parse::<reqwest::Url>() {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        Ok(_) => Err("give the full URL, as http://localhost:8080/".to_owned()),
-        Err(error) => Err(format!("{error}; give the full URL, as http://localhost:8080/")),
+        Ok(_) => Err("give the full URL, for example http://localhost:8080/".to_owned()),
+        Err(error) => Err(format!("{error}; give the full URL, for example http://localhost:8080/")),
     }
 }
 

@@ -56,7 +56,13 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
     let certificate = config.tls.as_ref().map(|tls| tls.material.certificate());
     certificate.inspect(|certificate| warn_of_time(certificate));
     let tls = certificate.map(ToString::to_string);
-    tracing::info!(event = "webhook_listener_ready", address = %app.webhook_address(), path = config.webhook_path, tls, "webhook listener ready");
+    tracing::info!(
+        event = "webhook_listener_ready",
+        address = %app.webhook_address(),
+        path = config.webhook_path,
+        tls,
+        "webhook listener ready"
+    );
     tracing::info!(event = "ops_listener_ready", address = %app.ops_address(), "operations listener ready");
     systemd::ready();
     let reload = reload(hangup, &config, Arc::clone(app.shared()), app.tls().cloned());

@@ -1,4 +1,5 @@
-//! Errors of the spool, and what each means for the data.
+//! Errors of the spool, and what each means for the data. The fix of a configuration error is added by the caller, which
+//! knows the names of variables and arguments.
 
 use std::path::PathBuf;
 
@@ -8,9 +9,7 @@ use super::terms::Seq;
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// Another process has the lock of the directory.
-    #[error(
-        "the spool directory {dir} is in use by another process{holder}; stop it, or give this one a BRIDGE_SPOOL_DIR of its own"
-    )]
+    #[error("the spool directory {dir} is in use by another process{holder}")]
     Locked {
         /// The spool directory.
         dir: PathBuf,
@@ -18,7 +17,7 @@ pub enum SpoolError {
         holder: String,
     },
     /// The directory or its lock file cannot be created or written.
-    #[error("the spool directory {dir} cannot be used: {source}; BRIDGE_SPOOL_DIR must be writable by this user")]
+    #[error("the spool directory {dir} cannot be used: {source}")]
     Directory {
         /// The spool directory.
         dir: PathBuf,
@@ -26,7 +25,7 @@ pub enum SpoolError {
         source: std::io::Error,
     },
     /// The directory of a command has no spool.
-    #[error("there is no spool in {dir}; name its directory with --dir or BRIDGE_SPOOL_DIR")]
+    #[error("no spool exists in {dir}")]
     NoSpool {
         /// The directory.
         dir: PathBuf,

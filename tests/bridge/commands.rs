@@ -1,4 +1,4 @@
-//! The other commands, as processes.
+//! Tests of the commands other than `serve`, as processes.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::cli::{expect, stderr, stdout};
 use crate::mock::Kafka;
 use crate::sender::Sender;
 
-/// What this tree is a checkout of; nothing where it is none.
+/// Returns the commit of this checkout; empty outside a checkout.
 fn commit() -> String {
     if !std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".git").exists() {
         return String::new();
@@ -17,7 +17,7 @@ fn commit() -> String {
 }
 
 #[test]
-fn version_and_help_are_there() {
+fn version_and_help_are_printed() {
     let setup = Setup::new("unused:1");
     let version = setup.run(&["--version"]);
     expect(&version, 0);
@@ -32,7 +32,7 @@ fn version_and_help_are_there() {
     {
         assert!(commands.contains(&expected), "{expected} is not among {commands:?}");
     }
-    // That each has an example, and that examples are right, is tested beside the command line.
+    // `src/main_tests.rs` tests that each command has a correct example.
     for command in commands.into_iter().filter(|command| *command != "help") {
         let help = setup.run(&[command, "--help"]);
         expect(&help, 0);
@@ -42,7 +42,7 @@ fn version_and_help_are_there() {
 }
 
 #[test]
-fn health_says_whether_the_bridge_of_this_host_can_accept() {
+fn health_reports_whether_the_bridge_can_accept_webhooks() {
     let setup = Setup::new("127.0.0.1:1");
     let mut bridge = setup.start();
     let ask = setup.clone().env("BRIDGE_OPS_LISTEN", bridge.ops_address());
@@ -51,17 +51,17 @@ fn health_says_whether_the_bridge_of_this_host_can_accept() {
     assert!(stdout(&healthy).contains("\"ready\":true"), "{healthy:?}");
     let anywhere = format!("0.0.0.0:{}", bridge.ops_address().port());
     expect(&setup.clone().env("BRIDGE_OPS_LISTEN", anywhere).run(&["health"]), 0);
-    // What the running bridge would not take again is no illness of it.
+    // An invalid configuration file does not make a running bridge unhealthy.
     expect(&ask.clone().without("BRIDGE_APPS").env("BRIDGE_TLS_CERT", "/gone").run(&["health"]), 0);
     expect(&setup.run(&["health", "--url", &format!("http://{}/readyz", bridge.ops_address())]), 0);
     bridge.kill();
     let dead = ask.run(&["health"]);
     expect(&dead, 1);
-    assert!(stderr(&dead).contains("does not answer"), "{dead:?}");
+    assert!(stderr(&dead).contains("does not respond"), "{dead:?}");
 }
 
 #[test]
-fn check_config_shows_what_is_effective_hides_secrets_and_asks_the_broker() {
+fn check_config_shows_settings_hides_secrets_and_asks_the_broker() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("KAFKA_SASL_PASSWORD", "kafka-passw0rd");
     let sound = setup.run(&["check-config"]);
@@ -80,8 +80,8 @@ fn check_config_shows_what_is_effective_hides_secrets_and_asks_the_broker() {
     assert_eq!((&settings["BRIDGE_APPS"], &settings["sasl.password"]), (&"***".into(), &"***".into()));
     assert!(!settings.to_string().contains("passw0rd") && !settings.to_string().contains(TOKEN), "{settings}");
 
-    // The mock knows no settings of topics.
-    assert!(said.contains("settings could not be looked at"), "{said}");
+    // The mock broker does not support settings of topics.
+    assert!(said.contains("settings cannot be read"), "{said}");
     assert_eq!(said.matches("warning ").count(), 1, "the mock's topics have one replica: {said}");
 
     let missing = setup.clone().env("BRIDGE_TOPIC", "no-such-topic").run(&["check-config"]);
@@ -96,24 +96,24 @@ fn check_config_shows_what_is_effective_hides_secrets_and_asks_the_broker() {
 }
 
 #[test]
-fn check_config_says_what_a_broker_without_transactions_means() {
+fn check_config_names_the_fix_for_a_broker_without_transactions() {
     let kafka = Kafka::start();
     kafka.without_transactions();
-    // The client looks again until its time is up.
+    // The client retries until its timeout.
     let setup = kafka.setup();
     let output = setup.run(&["check-config"]);
     expect(&output, 75);
     let said = stderr(&output);
     assert!(said.contains("BRIDGE_DELIVERY=at_least_once"), "{said}");
     assert!(said.contains("4 partition(s)"), "what else was found is told: {said}");
-    // Without transactions a producer needs an id all the same.
+    // A producer without transactions needs an id too.
     let output = setup.env("BRIDGE_DELIVERY", "at_least_once").run(&["check-config"]);
     expect(&output, 75);
     assert!(stderr(&output).contains("InitProducerId"), "{output:?}");
 }
 
 #[test]
-fn check_config_takes_no_harm_from_a_running_bridge() {
+fn check_config_succeeds_while_a_bridge_runs() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let output = bridge.setup().run(&["check-config"]);
@@ -123,7 +123,7 @@ fn check_config_takes_no_harm_from_a_running_bridge() {
 }
 
 #[test]
-fn what_send_sends_tail_proves() {
+fn tail_verifies_the_records_of_send() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let setup = bridge.setup();
@@ -160,7 +160,7 @@ fn what_send_sends_tail_proves() {
 }
 
 #[test]
-fn tail_finds_a_record_that_came_twice() {
+fn tail_finds_a_duplicated_record() {
     use rdkafka::message::OwnedHeaders;
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
@@ -187,7 +187,7 @@ fn tail_finds_a_record_that_came_twice() {
 }
 
 #[test]
-fn tail_names_the_number_of_a_record_that_kafka_refused_and_where_it_is() {
+fn tail_names_the_number_of_a_rejected_record_and_its_place() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env("KAFKA_MESSAGE_MAX_BYTES", 2000).start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
@@ -204,7 +204,7 @@ fn tail_names_the_number_of_a_record_that_kafka_refused_and_where_it_is() {
 }
 
 #[test]
-fn explain_says_which_outcome_a_webhook_gets() {
+fn explain_shows_the_outcome_of_a_webhook() {
     let setup = Setup::new("127.0.0.1:1");
     let url = |token: &str| format!("http://bridge/?{}", crate::sender::signed_query(APP, token));
     let sound = setup.run(&["explain", "--url", &url(TOKEN)]);
@@ -216,8 +216,8 @@ fn explain_says_which_outcome_a_webhook_gets() {
 }
 
 #[test]
-fn the_demo_runs_by_itself_and_all_arrives() {
-    // No configuration: not even what the other commands need.
+fn the_demo_publishes_every_recall_exactly_once() {
+    // The demo needs no configuration.
     let setup = ["BRIDGE_APPS", "BRIDGE_SPOOL_DIR", "BRIDGE_TOPIC", "KAFKA_BOOTSTRAP_SERVERS"]
         .into_iter()
         .fold(Setup::new("unused:1"), Setup::without);
@@ -230,5 +230,5 @@ fn the_demo_runs_by_itself_and_all_arrives() {
     };
     assert!(number("recalled messages acknowledged") >= 20, "{said}");
     assert_eq!(number("records in Kafka"), number("recalled messages acknowledged"), "{said}");
-    assert_eq!((number("missing"), number("doubled")), (0, 0), "{said}");
+    assert_eq!((number("missing"), number("duplicated")), (0, 0), "{said}");
 }

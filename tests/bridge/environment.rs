@@ -1,11 +1,11 @@
-//! Variables that other programs left in the environment, and values that came to harm on their way.
+//! Tests of variables of other programs in the environment, and of truncated values.
 
 use crate::bridge::Setup;
 use crate::cli::{expect, stderr, stdout};
 use crate::mock::Kafka;
 
 #[test]
-fn variables_of_kafkas_scripts_and_of_kubernetes_stop_no_command() {
+fn variables_of_kafkas_scripts_and_kubernetes_stop_no_command() {
     let kafka = Kafka::start();
     let foreign = [
         ("KAFKA_HOME", "/opt/kafka"),
@@ -25,23 +25,23 @@ fn variables_of_kafkas_scripts_and_of_kubernetes_stop_no_command() {
     ];
     let setup = foreign.iter().fold(kafka.setup(), |setup, (name, value)| setup.env(name, value));
     let bridge = setup.start();
-    bridge.process.wait_for_line("variables of Kubernetes Services or Kafka's scripts, ignored");
+    bridge.process.wait_for_line("variables_ignored");
     let ask = setup.clone().env("BRIDGE_OPS_LISTEN", bridge.ops_address());
     for args in [["health"].as_slice(), &["tail", "--from", "beginning", "--until-end"], &["check-config"]] {
         expect(&ask.run(args), 0);
     }
-    // A property that is misspelt is a fault all the same.
+    // A misspelled property is still an error.
     expect(&setup.env("KAFKA_BOOTSTRAP_SERVER", "x:1").run(&["check-config"]), 78);
 }
 
 #[test]
-fn check_config_shows_how_long_a_token_is_and_not_what_it_is() {
+fn check_config_shows_the_length_of_a_token_only() {
     let setup = Setup::new("127.0.0.1:1").env("BRIDGE_APPS", "1400000001:ab$cd|a-longer-token,1400000002:x");
     let output = setup.run(&["check-config", "--offline"]);
     expect(&output, 0);
     let said = stderr(&output);
-    assert!(said.contains("1400000001: a token of 5 characters, a token of 14 characters"), "{said}");
-    assert!(said.contains("1400000002: a token of 1 characters"), "{said}");
+    assert!(said.contains("1400000001: token with 5 characters, token with 14 characters"), "{said}");
+    assert!(said.contains("1400000002: token with 1 characters"), "{said}");
     assert!(!said.contains("ab$cd") && !stdout(&output).contains("ab$cd"));
     let json = setup.run(&["check-config", "--offline", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
@@ -49,7 +49,7 @@ fn check_config_shows_how_long_a_token_is_and_not_what_it_is() {
 }
 
 #[test]
-fn the_placeholder_of_the_examples_is_no_token() {
+fn the_placeholder_of_the_examples_is_refused_as_a_token() {
     for token in ["change-me", "CHANGE_ME", "changeme", "real|change-me"] {
         let setup = Setup::new("127.0.0.1:1").env("BRIDGE_APPS", format!("1400000001:{token}"));
         for args in [["serve"].as_slice(), &["check-config", "--offline"]] {

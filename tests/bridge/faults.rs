@@ -1,4 +1,4 @@
-//! What keeps it from starting: said plainly, with the right exit code, and nothing is harmed.
+//! Tests of failed starts: the error text, the exit code, and unchanged data.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -7,7 +7,7 @@ use crate::bridge::{APP, Setup, TOKEN};
 use crate::mock::Kafka;
 use crate::sender::{Sender, signed_query};
 
-/// Nobody listens there: the start does not need Kafka.
+/// An address without a broker: the start does not need Kafka.
 const NO_KAFKA: &str = "127.0.0.1:1";
 
 fn serve(setup: &Setup) -> (i32, String) {
@@ -20,7 +20,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_and_ends_with_75() {
+fn a_port_in_use_is_named_and_exits_with_75() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     for name in ["BRIDGE_LISTEN", "BRIDGE_OPS_LISTEN"] {
@@ -31,30 +31,34 @@ fn a_port_that_is_taken_is_named_and_ends_with_75() {
 }
 
 #[test]
-fn a_spool_held_by_another_bridge_ends_with_75_and_names_directory_and_process() {
+fn a_locked_spool_exits_with_75_and_names_directory_and_process() {
     let bridge = Setup::new(NO_KAFKA).start();
     let (code, said) = serve(bridge.setup());
     assert_eq!(code, 75, "{said}");
     assert!(said.contains(&bridge.setup().spool_dir().display().to_string()), "{said}");
     assert!(said.contains(&format!("pid {}", bridge.process.pid())), "{said}");
+    assert!(said.contains("; stop that process, or set BRIDGE_SPOOL_DIR"), "{said}");
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
 }
 
 #[test]
-fn a_spool_directory_that_cannot_be_one_ends_with_75() {
+fn an_unusable_spool_directory_exits_with_75() {
     let setup = Setup::new(NO_KAFKA);
     let file = setup.home().join("a-file");
     std::fs::write(&file, "no directory").unwrap();
     for dir in [file.clone(), file.join("below")] {
         let (code, said) = serve(&setup.clone().env("BRIDGE_SPOOL_DIR", dir.display()));
         assert_eq!(code, 75, "{said}");
-        assert!(said.contains("BRIDGE_SPOOL_DIR") && said.contains(&dir.display().to_string()), "{said}");
+        assert!(
+            said.contains("; set BRIDGE_SPOOL_DIR to a directory") && said.contains(&dir.display().to_string()),
+            "{said}"
+        );
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"no directory");
 }
 
 #[test]
-fn a_spool_file_that_cannot_be_trusted_ends_with_70_and_stays_as_it_is() {
+fn a_corrupted_spool_file_exits_with_70_and_stays_unchanged() {
     let setup = Setup::new(NO_KAFKA);
     let file = crate::spool::file(&setup.spool_dir());
     let spoil: [(&str, &dyn Fn()); 5] = [
@@ -93,7 +97,7 @@ fn a_spool_file_that_cannot_be_trusted_ends_with_70_and_stays_as_it_is() {
 }
 
 #[test]
-fn a_row_that_was_damaged_on_the_disk_goes_to_quarantine_and_its_successors_go_on() {
+fn a_corrupted_row_goes_to_quarantine_and_publishing_continues() {
     let kafka = Kafka::start();
     kafka.down();
     let mut bridge = kafka.setup().start();
@@ -103,7 +107,7 @@ fn a_row_that_was_damaged_on_the_disk_goes_to_quarantine_and_its_successors_go_o
     sender.acknowledged("#TOA#_1", &["3_1_1"]);
     bridge.kill();
     let dir = bridge.setup().spool_dir();
-    // One bit of one byte.
+    // Flips one bit.
     let mut payload: Vec<u8> = crate::spool::open(&dir)
         .query_row("SELECT payload FROM event_group WHERE first_seq = 2", [], |row| row.get(0))
         .unwrap();
@@ -124,7 +128,7 @@ fn a_row_that_was_damaged_on_the_disk_goes_to_quarantine_and_its_successors_go_o
     assert_eq!((reason.as_str(), body), ("damaged", payload), "{detail}");
 }
 
-/// Leaves a sound spool with some events, its log emptied into the file.
+/// Creates an intact spool with some events and an empty WAL.
 fn spool(setup: &Setup) {
     let mut bridge = setup.clone().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
@@ -133,7 +137,7 @@ fn spool(setup: &Setup) {
 }
 
 #[test]
-fn every_fault_of_the_configuration_is_told_in_one_go_before_anything_is_done() {
+fn all_configuration_errors_are_reported_before_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup::new(NO_KAFKA)
         .env("BRIDGE_LISTEN", taken.local_addr().unwrap())
@@ -171,7 +175,7 @@ fn every_fault_of_the_configuration_is_told_in_one_go_before_anything_is_done() 
 }
 
 #[test]
-fn what_is_required_and_missing_is_named() {
+fn missing_required_variables_are_named() {
     let setup = Setup::new(NO_KAFKA).without("BRIDGE_APPS").without("KAFKA_BOOTSTRAP_SERVERS");
     let (code, said) = serve(&setup);
     assert_eq!(code, 78, "{said}");
@@ -179,7 +183,7 @@ fn what_is_required_and_missing_is_named() {
 }
 
 #[test]
-fn what_kubernetes_injects_for_services_of_our_names_is_ignored() {
+fn variables_that_kubernetes_injects_for_services_are_ignored() {
     let bridge = Setup::new(NO_KAFKA)
         .env("BRIDGE_SERVICE_HOST", "10.0.0.1")
         .env("BRIDGE_SERVICE_PORT", "8080")
@@ -193,7 +197,7 @@ fn what_kubernetes_injects_for_services_of_our_names_is_ignored() {
 }
 
 #[test]
-fn no_token_is_in_any_output_however_talkative() {
+fn no_output_contains_a_token_at_any_log_level() {
     let kafka = Kafka::start();
     let password = "kafka-passw0rd";
     let setup = kafka.setup().env("BRIDGE_LOG", "trace").env("KAFKA_SASL_PASSWORD", password);

@@ -34,7 +34,7 @@ fn a_token_that_was_replaced_is_gone_from_the_memory() {
     assert!(is_in_memory(&bridge, "replaced-t0ken-7c1f55ab"), "the search finds nothing");
     write("present-t0ken-0d92e4b3");
     bridge.process.signal(Signal::HUP);
-    bridge.process.wait_for_line("SIGHUP: apps and tokens read again");
+    bridge.process.wait_for_line("apps_reloaded");
     assert!(is_in_memory(&bridge, "present-t0ken-0d92e4b3"));
     assert!(!is_in_memory(&bridge, "replaced-t0ken-7c1f55ab"));
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C at a command that is not the bridge: it ends at once, tells what it has, and leaves nothing.
+//! Tests of Ctrl-C during a command: it exits immediately, prints its result so far, and leaves no files.
 
 use rustix::process::Signal;
 
@@ -7,7 +7,7 @@ use crate::cli::{expect, stderr};
 use crate::mock::Kafka;
 
 #[test]
-fn demo_leaves_no_directory_and_claims_nothing() {
+fn an_interrupted_demo_leaves_no_directory_and_fails() {
     let setup = Setup::new("unused:1");
     let temporary = setup.home().join("temporary");
     std::fs::create_dir(&temporary).unwrap();
@@ -18,12 +18,12 @@ fn demo_leaves_no_directory_and_claims_nothing() {
     let code = demo.wait_exit(PATIENCE);
     let said = demo.log_lines().concat();
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("nothing is proven"), "{said}");
+    assert!(said.contains("nothing is verified"), "{said}");
     assert_eq!(temporary.read_dir().unwrap().count(), 0);
 }
 
 #[test]
-fn send_reports_what_it_has_sent() {
+fn an_interrupted_send_reports_the_sent_webhooks() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let app = APP.to_string();
@@ -37,7 +37,7 @@ fn send_reports_what_it_has_sent() {
 }
 
 #[test]
-fn send_wants_a_full_url() {
+fn send_requires_a_full_url() {
     for url in ["localhost:8080", "ftp://localhost/", "localhost"] {
         let output = Setup::new("unused:1").run(&["send", "--url", url, "--app", "1"]);
         expect(&output, 2);

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 const RUNBOOK: &str = include_str!("../../docs/operations.md");
 /// Directories whose lines do not all have a code yet.
-const NOT_YET_COVERED: [&str; 7] =
-    ["src/spool", "src/config", "src/webhook", "src/ingest", "src/record", "src/quarantine", "src/commands"];
+const NOT_YET_COVERED: [&str; 4] = ["src/webhook", "src/ingest", "src/record", "src/quarantine"];
 /// Codes of lines that are not written by a macro of `tracing`.
 const WITHOUT_MACRO: [(&str, &str); 3] = [("log_lines_dropped", "warn"), ("panic", "error"), ("library_log", "any")];
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];

@@ -1,4 +1,4 @@
-//! What commands print: nothing that a terminal obeys, and no panic, whatever stdout and stderr are.
+//! Tests of the output of commands: no control characters, and no panic with any stdout and stderr.
 
 use std::fs::File;
 use std::process::{Output, Stdio};
@@ -11,10 +11,10 @@ use crate::cli::{expect, malformed, stderr, stdout, stop};
 use crate::mock::Kafka;
 use crate::sender::Sender;
 
-/// Everything that a reader or a terminal could be deceived with.
+/// All unsafe characters.
 const EVIL: &str = "a\u{1b}[2J\r\n\u{7f}\u{85}\u{9b}31m\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}z";
 
-/// Every command that has something to say, in an environment where it succeeds.
+/// Every command with output, in an environment in which it succeeds.
 fn commands(url: &str) -> Vec<Vec<String>> {
     let explain = format!("http://h/?SdkAppid={APP}&CallbackCommand=x");
     let send = format!("send --url {url} --app {APP} --token {TOKEN} --count 1 --connections 1");
@@ -52,7 +52,7 @@ fn run(setup: &Setup, args: &[String], out: impl Into<Stdio>) -> Output {
 }
 
 #[test]
-fn a_full_stdout_is_an_error_a_closed_one_is_none_and_nothing_panics() {
+fn a_full_stdout_is_an_error_and_a_closed_stdout_is_not() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
@@ -78,7 +78,7 @@ fn a_full_stdout_is_an_error_a_closed_one_is_none_and_nothing_panics() {
 }
 
 #[test]
-fn an_error_whose_stderr_is_full_or_closed_has_its_exit_code_all_the_same() {
+fn an_error_keeps_its_exit_code_if_stderr_is_full_or_closed() {
     let setup = Setup::new("127.0.0.1:1").env("BRIDGE_TOPICS", "x");
     for close in ["2>/dev/full", "2>&-", "0<&- 1>&- 2>&-", "1>/dev/full 2>/dev/full"] {
         let line = format!("exec \"$0\" \"$@\" {close}");
@@ -90,7 +90,7 @@ fn an_error_whose_stderr_is_full_or_closed_has_its_exit_code_all_the_same() {
 }
 
 #[test]
-fn a_proof_that_could_not_be_told_is_none() {
+fn a_verification_without_output_is_not_a_success() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
@@ -100,11 +100,11 @@ fn a_proof_that_could_not_be_told_is_none() {
     let args = ["tail", "--from", "beginning", "--until-end", "--verify"].map(str::to_owned);
     let output = run(bridge.setup(), &args, writer);
     expect(&output, 1);
-    assert!(stderr(&output).contains("nothing is proven"), "{output:?}");
+    assert!(stderr(&output).contains("nothing is verified"), "{output:?}");
 }
 
 #[test]
-fn no_command_prints_what_a_terminal_obeys_and_json_has_every_character() {
+fn commands_escape_unsafe_characters_and_json_keeps_them() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged(EVIL, &[EVIL]);

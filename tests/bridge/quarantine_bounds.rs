@@ -28,7 +28,7 @@ fn flood(bridge: &Bridge) -> u32 {
 }
 
 #[test]
-fn replays_fill_their_own_part_and_push_nothing_out() {
+fn replays_fill_only_their_own_share() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", WHOLE).env("KAFKA_MESSAGE_MAX_BYTES", 2000);
     let mut bridge = setup.start();
@@ -70,7 +70,7 @@ fn share(bridge: &Bridge, name: &str) -> (f64, f64) {
 }
 
 #[test]
-fn a_quarantine_full_of_deliveries_stops_neither_a_refused_record_nor_its_successors() {
+fn a_quarantine_full_of_webhooks_still_takes_poison_records() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", WHOLE).env("KAFKA_MESSAGE_MAX_BYTES", 2000);
     let bridge = setup.start();
@@ -95,7 +95,7 @@ fn a_quarantine_full_of_deliveries_stops_neither_a_refused_record_nor_its_succes
 }
 
 #[test]
-fn refused_records_beyond_their_share_stop_nothing_and_count_against_the_spool() {
+fn poison_records_above_their_share_count_against_the_spool() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", WHOLE).env("KAFKA_MESSAGE_MAX_BYTES", 1000);
     let bridge = setup.start();
@@ -113,7 +113,7 @@ fn refused_records_beyond_their_share_stop_nothing_and_count_against_the_spool()
 }
 
 #[test]
-fn each_kind_of_refusal_is_kept_under_its_reason_and_goes_out_when_requeued() {
+fn each_rejection_has_its_reason_and_is_published_after_requeue() {
     use RDKafkaRespErr as E;
 
     let kafka = Kafka::start();

@@ -30,7 +30,7 @@ fn keys(records: &[Record]) -> Vec<&str> {
 }
 
 #[test]
-fn what_came_late_is_published_when_the_operator_vouches_for_it_and_only_once() {
+fn a_requeued_stale_webhook_is_published_exactly_once() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let before = unix_now();
@@ -75,7 +75,7 @@ fn what_came_late_is_published_when_the_operator_vouches_for_it_and_only_once() 
 }
 
 #[test]
-fn a_record_that_kafka_refused_goes_out_as_it_was_once_the_cause_is_gone() {
+fn a_requeued_poison_record_is_published_unchanged() {
     let kafka = Kafka::start();
     let small = kafka.setup().env("KAFKA_MESSAGE_MAX_BYTES", 2000);
     let mut bridge = small.start();
@@ -117,7 +117,7 @@ fn a_record_that_kafka_refused_goes_out_as_it_was_once_the_cause_is_gone() {
 }
 
 #[test]
-fn a_stopped_node_requeues_too_and_publishes_when_it_runs_again() {
+fn a_stopped_node_publishes_requeued_entries_after_its_start() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
@@ -133,7 +133,7 @@ fn a_stopped_node_requeues_too_and_publishes_when_it_runs_again() {
         let setup = only_spool(bridge.setup());
         let output = setup.run(&["quarantine", "requeue", &round.to_string()]);
         expect(&output, 0);
-        assert!(stderr(&output).contains("published when it runs again"), "{output:?}");
+        assert!(stderr(&output).contains("publishes the requeued entries after its next start"), "{output:?}");
         assert!(stdout(&output).contains(&format!("bridge_seq {}", round + 1)), "{output:?}");
         assert!(run(&setup, 0, &["quarantine", "requeue", &round.to_string()]).contains("gone"));
         bridge = bridge.restart();
@@ -147,7 +147,7 @@ fn a_stopped_node_requeues_too_and_publishes_when_it_runs_again() {
 }
 
 #[test]
-fn what_cannot_be_published_stays_and_says_why() {
+fn an_unpublishable_entry_stays_in_quarantine_with_a_reason() {
     let setup = Setup::new(NO_KAFKA);
     let mut bridge = setup.start();
     malformed(&bridge, "{\"Official_Account\":\"#TOA#_1\"}");
@@ -186,7 +186,7 @@ fn what_cannot_be_published_stays_and_says_why() {
 }
 
 #[test]
-fn a_filter_shows_the_exact_set_first_and_is_confirmed_for_exactly_that_set() {
+fn a_filter_changes_exactly_the_entries_that_it_listed_before() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     let setup = only_spool(bridge.setup());
@@ -248,7 +248,7 @@ fn a_filter_shows_the_exact_set_first_and_is_confirmed_for_exactly_that_set() {
 }
 
 #[test]
-fn a_command_line_that_says_too_little_changes_nothing() {
+fn an_incomplete_command_line_changes_nothing() {
     let bridge = Setup::new(NO_KAFKA).start();
     malformed(&bridge, "no");
     for args in [
@@ -267,7 +267,7 @@ fn a_command_line_that_says_too_little_changes_nothing() {
 }
 
 #[test]
-fn a_full_spool_keeps_what_does_not_fit_in_quarantine() {
+fn entries_without_space_in_the_spool_stay_in_quarantine() {
     let kafka = Kafka::start();
     let small = kafka.setup().env("KAFKA_MESSAGE_MAX_BYTES", 2000).env("BRIDGE_SPOOL_MAX_BYTES", 1 << 20);
     let mut bridge = small.start();

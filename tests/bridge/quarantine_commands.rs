@@ -1,4 +1,4 @@
-//! Looking into the quarantine: `list`, `show`, `export`, on a running node and on a stopped one.
+//! Tests of `quarantine list`, `show` and `export`, with a running and with a stopped node.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use crate::sender::Sender;
 
 const NO_TEXT: &[u8] = b"{\"Official_Account\":\"\xff\x1b[2J\"";
 
-/// A bridge with three entries: 1 `malformed`, 2 `stale`, 3 a record that Kafka refused.
+/// A bridge with three entries: 1 `malformed`, 2 `stale`, 3 a record that Kafka rejected.
 fn with_entries(kafka: &Kafka) -> Bridge {
     let bridge = kafka.setup().env("KAFKA_MESSAGE_MAX_BYTES", 2000).start();
     assert_eq!(malformed(&bridge, NO_TEXT), 120_009);
@@ -25,7 +25,7 @@ fn with_entries(kafka: &Kafka) -> Bridge {
 }
 
 #[test]
-fn a_running_node_and_a_stopped_one_show_the_same_and_nothing_secret() {
+fn a_running_and_a_stopped_node_show_the_same_entries() {
     let kafka = Kafka::start();
     let mut bridge = with_entries(&kafka);
     let setup = only_spool(bridge.setup());
@@ -47,14 +47,14 @@ fn a_running_node_and_a_stopped_one_show_the_same_and_nothing_secret() {
     let all = running.concat();
     assert!(!all.contains(TOKEN) && !all.contains("Sign="), "{all}");
     assert!(!all.contains('\u{1b}'), "a terminal is given orders: {all:?}");
-    // Looking changes nothing, and the node starts again.
+    // The commands change nothing, and the node starts again.
     bridge = bridge.restart();
     assert_eq!(look(), running);
     assert_eq!(bridge.metric("quarantine_events"), 3.0);
 }
 
 #[test]
-fn a_list_names_each_entry_with_reason_account_and_the_number_that_the_topic_lacks() {
+fn a_list_shows_reason_account_and_missing_sequence_number() {
     let kafka = Kafka::start();
     let bridge = with_entries(&kafka);
     let uuid = bridge.status()["spool_uuid"].clone();
@@ -78,7 +78,7 @@ fn a_list_names_each_entry_with_reason_account_and_the_number_that_the_topic_lac
 }
 
 #[test]
-fn an_export_holds_all_that_was_kept() {
+fn a_quarantine_export_contains_complete_entries() {
     let kafka = Kafka::start();
     let bridge = with_entries(&kafka);
     let exported = json(bridge.setup(), 0, &["quarantine", "export"]);
@@ -102,14 +102,14 @@ fn an_export_holds_all_that_was_kept() {
     }
     assert_eq!(exported.len(), 3);
     assert!(exported[0]["body_base64"].is_string() && exported[1]["body"].is_string(), "{exported:?}");
-    // A record is readable, too.
+    // A record is printed as text too.
     let record = &exported[2]["record"];
     assert_eq!((&record["key"], &record["headers"]["ce_specversion"]), (&"#TOA#_1".into(), &"1.0".into()));
     assert_eq!(record["value"]["msg_key"], "large".repeat(600));
 }
 
 #[test]
-fn filters_mean_what_they_say_also_together() {
+fn combined_filters_match_entries_that_meet_all_of_them() {
     let kafka = Kafka::start();
     let bridge = with_entries(&kafka);
     let listed = |args: &[&str]| {
@@ -131,11 +131,11 @@ fn filters_mean_what_they_say_also_together() {
 }
 
 #[test]
-fn what_is_not_there_is_said_with_the_right_exit_code() {
+fn missing_entries_and_spools_have_their_exit_codes() {
     let setup = Setup::new("127.0.0.1:1");
     let nothing = only_spool(&setup).run(&["quarantine", "list"]);
     expect(&nothing, 75);
-    assert!(stderr(&nothing).contains("there is no spool in") && stderr(&nothing).contains("--dir"), "{nothing:?}");
+    assert!(stderr(&nothing).contains("no spool exists in") && stderr(&nothing).contains("--dir"), "{nothing:?}");
     assert!(!setup.spool_dir().exists(), "a spool was made");
     let misspelt = setup.clone().env("BRIDGE_SPOOL_DIRR", "elsewhere").run(&["quarantine", "list"]);
     expect(&misspelt, 78);
@@ -149,7 +149,7 @@ fn what_is_not_there_is_said_with_the_right_exit_code() {
     expect(&missing, 1);
     assert!(stderr(&missing).contains("not in quarantine: 7"), "{missing:?}");
     bridge.kill();
-    // Another directory than that of the environment.
+    // `--dir` replaces the directory of the environment.
     let elsewhere = setup.clone().env("BRIDGE_SPOOL_DIR", "/nonexistent");
     run(&elsewhere, 0, &["quarantine", "list", "--dir", setup.spool_dir().to_str().unwrap()]);
     std::fs::remove_dir_all(setup.spool_dir()).unwrap();
@@ -161,7 +161,7 @@ fn what_is_not_there_is_said_with_the_right_exit_code() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_fault_and_a_result_that_cannot_be_written_is() {
+fn a_closed_pipe_is_no_error_and_an_unwritable_result_is_one() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     for number in 0..20 {
@@ -179,7 +179,7 @@ fn a_reader_that_has_seen_enough_is_no_fault_and_a_result_that_cannot_be_written
 }
 
 #[test]
-fn listing_a_running_node_sees_what_comes_and_disturbs_nobody() {
+fn a_list_shows_new_entries_and_does_not_disturb_the_node() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     std::thread::scope(|scope| {

@@ -51,7 +51,7 @@ fn assert_once(records: &[Record], others: &BTreeSet<String>) {
 }
 
 #[test]
-fn a_node_that_is_killed_again_and_again_while_it_requeues_under_load_publishes_each_once() {
+fn a_node_killed_during_requeues_publishes_each_entry_once() {
     let mut random = Random::new();
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
@@ -112,7 +112,7 @@ fn a_node_that_is_killed_again_and_again_while_it_requeues_under_load_publishes_
 }
 
 #[test]
-fn a_command_that_is_killed_while_it_requeues_on_a_stopped_node_can_be_repeated() {
+fn a_killed_requeue_on_a_stopped_node_can_be_repeated() {
     let mut random = Random::new();
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();

@@ -108,8 +108,8 @@ fn no_secret_and_no_sign_comes_out_anywhere_whatever_goes_wrong() {
         write(setup.home(), name, &text);
     }
     bridge.process.signal(Signal::HUP);
-    bridge.process.wait_for_line("SIGHUP: the apps stay as they were");
-    bridge.process.wait_for_line("SIGHUP: the certificates stay as they were");
+    bridge.process.wait_for_line("SIGHUP: apps not changed");
+    bridge.process.wait_for_line("SIGHUP: certificates not changed");
     search.run(&setup, 78, &["check-config"]);
     search.run(&setup, 78, &["serve"]);
     write(setup.home(), "apps", &format!("{APP}:{}|{}\n", TOKENS[0], TOKENS[1]));

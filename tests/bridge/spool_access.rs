@@ -1,4 +1,4 @@
-//! The spool directory is its owner's alone, and a check leaves nothing in it.
+//! Tests of the permissions of the spool directory, and of `check-config` without traces.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -22,7 +22,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_check_leaves_no_file_and_no_directory() {
+fn check_config_creates_no_file_and_no_directory() {
     let setup = Setup::new("127.0.0.1:1");
     expect(&setup.run(&["check-config", "--offline"]), 0);
     assert!(!setup.spool_dir().exists());
@@ -37,7 +37,7 @@ fn a_check_leaves_no_file_and_no_directory() {
     expect(&output, 75);
     assert!(stderr(&output).contains("/etc/hostname"), "{output:?}");
 
-    // So that a stop has nothing to wait for.
+    // The shutdown has no backlog to publish.
     let setup = setup.env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0);
     let mut bridge = setup.start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["1_1_1"]);
@@ -50,7 +50,7 @@ fn a_check_leaves_no_file_and_no_directory() {
 }
 
 #[test]
-fn directory_and_files_are_the_owners_alone_whatever_they_were_before() {
+fn spool_directory_and_files_are_private_to_their_owner() {
     let setup = Setup::new("127.0.0.1:1").env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).inside(&[
         "/bin/sh",
         "-c",
@@ -74,7 +74,7 @@ fn directory_and_files_are_the_owners_alone_whatever_they_were_before() {
 }
 
 #[test]
-fn a_directory_that_holds_other_files_keeps_its_mode_and_is_warned_of() {
+fn a_directory_with_other_files_keeps_its_mode_with_a_warning() {
     let setup = Setup::new("127.0.0.1:1").env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0);
     std::fs::create_dir(setup.spool_dir()).unwrap();
     std::fs::write(setup.spool_dir().join("mine"), "x").unwrap();
@@ -88,7 +88,7 @@ fn a_directory_that_holds_other_files_keeps_its_mode_and_is_warned_of() {
 }
 
 #[test]
-fn a_link_in_the_directory_is_not_followed() {
+fn the_spool_follows_no_symbolic_link() {
     for name in ["spool.lock", "spool.db", "spool.db-wal", "spool.db-shm"] {
         let setup = Setup::new("127.0.0.1:1");
         std::fs::create_dir(setup.spool_dir()).unwrap();
@@ -105,10 +105,10 @@ fn a_link_in_the_directory_is_not_followed() {
 }
 
 #[test]
-fn what_a_command_of_root_makes_belongs_to_the_owner_of_the_directory() {
+fn files_created_by_root_belong_to_the_directorys_owner() {
     const OWNER: u32 = 12_345;
     if !geteuid().is_root() {
-        // Nobody else can give a directory away.
+        // Only root can change the owner of a directory.
         return;
     }
     let setup = Setup::new("127.0.0.1:1").env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0);
@@ -126,7 +126,7 @@ fn what_a_command_of_root_makes_belongs_to_the_owner_of_the_directory() {
     for name in names(&dir) {
         assert_eq!(std::fs::metadata(dir.join(&name)).unwrap().uid(), OWNER, "{name}");
     }
-    // What another user made is named with its owner and this user.
+    // The error names the owner of a file and the user of the process.
     std::os::unix::fs::chown(setup.home(), Some(OWNER), None).unwrap();
     std::os::unix::fs::chown(dir.join("spool.lock"), Some(0), Some(0)).unwrap();
     let as_owner = setup.inside(&["setpriv", "--reuid=12345", "--clear-groups", "--regid=12345"]);

@@ -1,4 +1,4 @@
-//! Looking into a spool: `status`, `verify`, `export`, on a running node and on a stopped one.
+//! Tests of `spool status`, `spool verify` and `spool export`, with a running and with a stopped node.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn status(setup: &Setup) -> Value {
 }
 
 #[test]
-fn the_status_is_that_of_the_node_and_is_there_when_the_node_is_not() {
+fn spool_status_equals_the_nodes_status_and_works_without_it() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().env("BRIDGE_SPOOL_MAX_BYTES", 5 << 20).start();
     send(&bridge, 0..10);
@@ -36,7 +36,7 @@ fn the_status_is_that_of_the_node_and_is_there_when_the_node_is_not() {
     malformed(&bridge, "no");
     bridge.wait_published();
     let setup = bridge.setup().clone();
-    // The watermark is stored a little later.
+    // The published sequence is stored a little later.
     eventually("the watermark is stored", || (status(&setup)["depth"] == 0).then_some(()));
     kafka.down();
     send(&bridge, 10..15);
@@ -95,7 +95,7 @@ fn the_status_is_that_of_the_node_and_is_there_when_the_node_is_not() {
 }
 
 #[test]
-fn an_export_holds_every_event_that_waits_as_it_will_be_published() {
+fn a_spool_export_contains_every_unpublished_event() {
     let kafka = Kafka::start();
     kafka.down();
     let mut bridge = kafka.setup().start();
@@ -129,7 +129,7 @@ fn an_export_holds_every_event_that_waits_as_it_will_be_published() {
 }
 
 #[test]
-fn status_verify_and_export_work_on_a_node_that_accepts_and_publishes() {
+fn spool_commands_work_on_a_busy_node() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     std::thread::scope(|scope| {
@@ -138,7 +138,7 @@ fn status_verify_and_export_work_on_a_node_that_accepts_and_publishes() {
         while !load.is_finished() {
             let sound = bridge.setup().run(&["spool", "verify"]);
             expect(&sound, 0);
-            assert!(stdout(&sound).contains("the spool is sound"), "{sound:?}");
+            assert!(stdout(&sound).contains("the spool is intact"), "{sound:?}");
             let mut seqs: Vec<u64> = Vec::new();
             for line in json(bridge.setup(), 0, &["spool", "export"]) {
                 seqs.push(line["seq"].as_u64().unwrap());
@@ -157,27 +157,27 @@ fn status_verify_and_export_work_on_a_node_that_accepts_and_publishes() {
 }
 
 #[test]
-fn what_the_disk_has_changed_is_found_by_verify_and_does_not_keep_export_from_the_rest() {
+fn verify_finds_a_corrupted_row_and_export_continues_after_it() {
     let setup = Setup::new("127.0.0.1:1");
     let mut bridge = setup.start();
-    // One row each: the next is sent when the one before is durable.
+    // One row for each recall: the next one is sent after the previous one is durable.
     send(&bridge, 0..5);
     bridge.kill();
     let sound = run(&setup, 0, &["spool", "verify"]);
-    assert!(sound.contains("5 row(s), 10 event(s)") && sound.contains("sound"), "{sound}");
+    assert!(sound.contains("5 row(s), 10 event(s)") && sound.contains("the spool is intact"), "{sound}");
     let damage = "UPDATE event_group SET payload = zeroblob(length(payload)) WHERE first_seq = 5";
     assert_eq!(database(&setup).execute(damage, []).unwrap(), 1);
 
     let found = setup.run(&["spool", "verify"]);
     expect(&found, 1);
-    assert!(stdout(&found).contains("event 5 is corrupted") && stdout(&found).contains("NOT sound"), "{found:?}");
+    assert!(stdout(&found).contains("event 5 is corrupted") && stdout(&found).contains("NOT intact"), "{found:?}");
     let report = json(&setup, 1, &["spool", "verify", "--json"]).remove(0);
     assert_eq!((&report["faults_total"], &report["rows"]), (&1.into(), &5.into()));
     assert!(report["faults"][0].as_str().unwrap().contains("event 5"), "{report}");
 
     let exported = setup.run(&["spool", "export"]);
     expect(&exported, 70);
-    assert!(stderr(&exported).contains("1 row(s) are damaged"), "{exported:?}");
+    assert!(stderr(&exported).contains("1 row(s) are corrupted"), "{exported:?}");
     let lines: Vec<Value> = stdout(&exported).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let seqs: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [1, 2, 3, 4, 5, 7, 8, 9, 10]);
@@ -186,7 +186,7 @@ fn what_the_disk_has_changed_is_found_by_verify_and_does_not_keep_export_from_th
 }
 
 #[test]
-fn a_missing_row_is_found_by_verify() {
+fn verify_finds_a_missing_row() {
     let setup = Setup::new("127.0.0.1:1");
     let mut bridge = setup.start();
     send(&bridge, 0..5);
@@ -198,12 +198,16 @@ fn a_missing_row_is_found_by_verify() {
 }
 
 #[test]
-fn where_there_is_no_spool_none_is_made_and_what_is_none_is_named() {
+fn spool_commands_create_no_spool_and_refuse_other_files() {
     let setup = Setup::new("127.0.0.1:1");
     for command in ["status", "verify", "export"] {
         let nothing = setup.run(&["spool", command]);
         expect(&nothing, 75);
-        assert!(stderr(&nothing).contains("there is no spool in"), "{nothing:?}");
+        assert!(
+            stderr(&nothing).contains("no spool exists in")
+                && stderr(&nothing).contains("with --dir or BRIDGE_SPOOL_DIR"),
+            "{nothing:?}"
+        );
     }
     assert!(!setup.spool_dir().exists());
     std::fs::create_dir_all(setup.spool_dir()).unwrap();
@@ -217,12 +221,12 @@ fn where_there_is_no_spool_none_is_made_and_what_is_none_is_named() {
 }
 
 #[test]
-fn a_node_does_not_start_while_a_command_looks_into_its_stopped_spool_and_starts_after_it() {
+fn a_node_starts_only_after_a_command_has_closed_its_spool() {
     let setup = Setup::new("127.0.0.1:1");
     let mut bridge = setup.start();
     send(&bridge, 0..400);
     bridge.kill();
-    // A reader that does not read on: the command waits with the rest of its output.
+    // The reader stops reading, so the command waits with the rest of its output.
     let mut command = setup.command(&["spool", "export"]);
     let mut export = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     eventually("the command has the directory", || {

@@ -48,7 +48,7 @@ fn expect_accounts(bridge: &Bridge, accepted: f64, unspooled: f64) {
 }
 
 #[test]
-fn without_being_told_otherwise_it_refuses_says_so_and_recovers_by_itself() {
+fn by_default_the_bridge_refuses_webhooks_and_recovers_by_itself() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().breakable().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
@@ -75,7 +75,7 @@ fn without_being_told_otherwise_it_refuses_says_so_and_recovers_by_itself() {
 }
 
 #[test]
-fn where_that_is_wanted_it_publishes_past_the_spool_says_so_and_goes_back_to_it() {
+fn the_bridge_publishes_directly_and_returns_to_the_spool() {
     let kafka = Kafka::start();
     let (bridge, sender) = bypassing(&kafka);
     assert_eq!(ready(&bridge).1["degraded"].as_array().unwrap().len(), 0);
@@ -125,7 +125,7 @@ fn where_that_is_wanted_it_publishes_past_the_spool_says_so_and_goes_back_to_it(
 }
 
 #[test]
-fn past_the_spool_nothing_is_acknowledged_before_the_brokers_answer() {
+fn a_direct_publish_is_acknowledged_after_the_brokers_response() {
     const ROUND_TRIP: Duration = Duration::from_millis(300);
     let kafka = Kafka::start();
     let (bridge, sender) = bypassing(&kafka);
@@ -145,7 +145,7 @@ fn past_the_spool_nothing_is_acknowledged_before_the_brokers_answer() {
 }
 
 #[test]
-fn with_both_gone_it_refuses_is_not_ready_and_recovers_with_either() {
+fn without_spool_and_kafka_the_bridge_refuses_until_one_is_back() {
     let kafka = Kafka::start();
     let (bridge, sender) = bypassing(&kafka);
     bridge.break_disk();
@@ -177,7 +177,7 @@ fn with_both_gone_it_refuses_is_not_ready_and_recovers_with_either() {
 }
 
 #[test]
-fn a_disk_that_hangs_does_not_keep_a_recall_from_being_acknowledged() {
+fn a_recall_is_acknowledged_while_the_disk_hangs() {
     let kafka = Kafka::start();
     let (bridge, sender) = bypassing(&kafka);
     // As a disk that does not come back holds a commit.
@@ -200,7 +200,7 @@ fn a_disk_that_hangs_does_not_keep_a_recall_from_being_acknowledged() {
 }
 
 #[test]
-fn a_delivery_of_which_a_record_cannot_be_published_is_not_acknowledged() {
+fn a_webhook_with_an_unpublishable_record_is_not_acknowledged() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_SPOOL_FAILURE", "publish").env("KAFKA_MESSAGE_MAX_BYTES", 2000).breakable();
     let bridge = setup.start();
@@ -219,7 +219,7 @@ fn a_delivery_of_which_a_record_cannot_be_published_is_not_acknowledged() {
 }
 
 #[test]
-fn what_went_past_the_spool_is_not_mistaken_when_the_topic_is_read_back() {
+fn reconciliation_ignores_directly_published_records() {
     let kafka = Kafka::start();
     let (mut bridge, sender) = bypassing(&kafka);
     bridge.break_disk();

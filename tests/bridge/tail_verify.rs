@@ -1,4 +1,4 @@
-//! `tail --verify` on topics that hold what no bridge has written.
+//! Tests of `tail --verify` on topics with records that no bridge has written.
 
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -9,7 +9,7 @@ use crate::cli::{expect, stdout};
 use crate::mock::Kafka;
 
 #[test]
-fn a_number_of_any_size_costs_neither_memory_nor_time() {
+fn tail_verifies_large_numbers_with_little_memory_and_time() {
     let kafka = Kafka::start();
     let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", kafka.address()).create().unwrap();
     for number in ["1", "1000000000000", "18446744073709551615"] {
@@ -19,7 +19,7 @@ fn a_number_of_any_size_costs_neither_memory_nor_time() {
         producer.send(record).map_err(|(error, _)| error).unwrap();
     }
     producer.flush(PATIENCE).unwrap();
-    // 2 GiB of addresses: threads and libraries need a part of it.
+    // 2 GiB of address space: threads and libraries need a part of it.
     let bounded = kafka.setup().inside(&["/bin/sh", "-c", "ulimit -v 2097152; exec \"$0\" \"$@\""]);
     let output = bounded.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);
     expect(&output, 1);

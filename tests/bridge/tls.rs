@@ -55,7 +55,7 @@ fn webhooks_come_by_tls_only_and_each_handshake_is_counted() {
     let authority = Authority::new("authority");
     let identity = authority.issue("recalls.example.com", &["127.0.0.1"]);
     let bridge = with_tls(&kafka.setup(), &identity).start();
-    let ready = bridge.process.wait_for_line("webhook listener ready");
+    let ready = bridge.process.wait_for_line("webhook_listener_ready");
     assert!(ready["tls"].as_str().unwrap().contains("CN=recalls.example.com, valid until 2090-01-01"), "{ready}");
     assert_eq!(bridge.metric("tls_certificate_expiry_timestamp_seconds"), 3_786_912_000.0);
 
@@ -160,8 +160,8 @@ fn send_speaks_tls_with_an_authority_and_a_certificate_and_says_what_is_wrong() 
     expect(&nobody, 1);
     for (args, says) in [
         (["--ca", "/nowhere.crt"].as_slice(), "/nowhere.crt"),
-        (&["--ca", &key], "holds no certificate"),
-        (&["--ca", &ca, "--cert", &key, "--key", &key], "hold no certificate and key"),
+        (&["--ca", &key], "contains no PEM certificate"),
+        (&["--ca", &ca, "--cert", &key, "--key", &key], "do not contain a certificate and its key"),
     ] {
         let output = send(args);
         expect(&output, 75);
@@ -169,6 +169,6 @@ fn send_speaks_tls_with_an_authority_and_a_certificate_and_says_what_is_wrong() 
     }
     let plain = setup.run(&["send", "--url", &bridge.url(), "--app", &app, "--ca", &ca]);
     expect(&plain, 75);
-    assert!(stderr(&plain).contains("are for https"), "{plain:?}");
+    assert!(stderr(&plain).contains("require an https URL"), "{plain:?}");
     eventually("five are counted", || (bridge.metric("webhooks_total{outcome=\"accepted\"}") == 5.0).then_some(()));
 }

@@ -22,7 +22,7 @@ pub struct Ledger {
     pub in_doubt: BTreeSet<Id>,
     /// Published to a topic that had been made anew, and hidden below offsets of the old one.
     pub excused: BTreeSet<Id>,
-    /// RecoveredSet on the way.
+    /// The first violation that was found.
     pub violation: Option<String>,
 }
 

@@ -195,7 +195,7 @@ impl Topic<'_> {
     }
 
     fn unclean_election(&self) -> Option<Warning> {
-        let why = "a replica that is behind can become leader; the records that it does not have are lost, although Kafka confirmed them";
+        let why = "a replica that is behind can become leader; confirmed records that it does not have are lost";
         (self.get("unclean.leader.election.enable")? == "true")
             .then(|| self.warn("unclean.leader.election.enable", why, "unclean.leader.election.enable=false"))
     }
@@ -218,7 +218,7 @@ impl Topic<'_> {
     fn large_records(&self) -> Option<Warning> {
         let needed = largest_record(self.config);
         let why = format!(
-            "the record of a webhook of BRIDGE_MAX_BODY_BYTES={} can need {needed} bytes; it then goes to quarantine",
+            "the record of a webhook of BRIDGE_MAX_BODY_BYTES={} can need {needed} bytes, and goes to quarantine",
             self.config.max_body_bytes
         );
         (self.number("max.message.bytes")? < needed)
@@ -232,10 +232,12 @@ impl Topic<'_> {
             setting: "KAFKA_MESSAGE_MAX_BYTES",
             value: limit.to_string(),
             why: format!(
-                "the record of a webhook of BRIDGE_MAX_BODY_BYTES={} can need {needed} bytes; it then goes to quarantine",
+                "the record of a webhook of BRIDGE_MAX_BODY_BYTES={} can need {needed} bytes, and goes to quarantine",
                 self.config.max_body_bytes
             ),
-            fix: format!("set KAFKA_MESSAGE_MAX_BYTES={needed}, and max.message.bytes of the topic to at least this value"),
+            fix: format!(
+                "set KAFKA_MESSAGE_MAX_BYTES={needed}, and the topic's max.message.bytes to this value or more"
+            ),
         })
     }
 

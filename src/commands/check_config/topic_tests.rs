@@ -37,7 +37,7 @@ fn a_good_topic_gives_no_warning() {
 
 #[test]
 fn each_risky_setting_gives_exactly_its_own_warning() {
-    for (name, value, bound) in [
+    for (name, value, setting) in [
         ("cleanup.policy", "compact", "cleanup.policy"),
         ("cleanup.policy", "compact,delete", "cleanup.policy"),
         ("min.insync.replicas", "1", "min.insync.replicas"),
@@ -45,7 +45,7 @@ fn each_risky_setting_gives_exactly_its_own_warning() {
         ("retention.ms", "3600000", "retention.ms"),
         ("message.timestamp.before.max.ms", "3600000", "message.timestamp.before.max.ms"),
     ] {
-        assert_eq!(judge(&config(&[]), &[(name, value)], 3), (vec![bound], None), "{name}={value}");
+        assert_eq!(judge(&config(&[]), &[(name, value)], 3), (vec![setting], None), "{name}={value}");
     }
     assert_eq!(judge(&config(&[]), &[], 1).0, ["replication factor"]);
     let at_append = [("message.timestamp.before.max.ms", "1"), ("message.timestamp.type", "LogAppendTime")];
