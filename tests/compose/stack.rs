@@ -2,11 +2,12 @@
 
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rdkafka::ClientConfig;
 use serde_json::Value;
+use test_support::wait::within;
 use uuid::Uuid;
 
 use crate::get::get;
@@ -17,7 +18,6 @@ pub const APP: u64 = 1_400_000_001;
 const TOPIC: &str = "official-account.recalls";
 /// Far beyond what anything here takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(100);
 /// Of one compose command, in seconds; the build of the images included.
 const COMMAND_SECONDS: &str = "3600";
 const PORTS: [&str; 6] =
@@ -25,15 +25,8 @@ const PORTS: [&str; 6] =
 
 /// Asks until `look` has an answer; panics after [`PATIENCE`].
 #[track_caller]
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < until, "in vain waited {} s until {what}", PATIENCE.as_secs());
-        std::thread::sleep(POLL);
-    }
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, look)
 }
 
 pub struct Stack {

@@ -1,5 +1,7 @@
 //! Inputs made of other inputs.
 
+use test_support::random::Random;
+
 /// Longest input that is made.
 const MAX_BYTES: usize = 8 << 10;
 /// Changes of one input at most.
@@ -7,7 +9,7 @@ const MAX_CHANGES: usize = 8;
 
 /// Makes inputs; the same ones from the same seed.
 pub struct Mutator<'c> {
-    state: u64,
+    random: Random,
     corpus: &'c [Vec<u8>],
     words: &'c [&'c str],
     input: Vec<u8>,
@@ -15,7 +17,7 @@ pub struct Mutator<'c> {
 
 impl<'c> Mutator<'c> {
     pub fn new(seed: u64, corpus: &'c [Vec<u8>], words: &'c [&'c str]) -> Self {
-        Self { state: seed | 1, corpus, words, input: Vec::new() }
+        Self { random: Random::seeded(seed), corpus, words, input: Vec::new() }
     }
 
     /// The next input.
@@ -59,19 +61,11 @@ impl<'c> Mutator<'c> {
 
     #[allow(clippy::cast_possible_truncation, reason = "a byte of it")]
     fn byte(&mut self) -> u8 {
-        self.random() as u8
+        self.random.next() as u8
     }
 
     /// A number below this one.
     fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.random() >> 33).unwrap() % end.max(1)
-    }
-
-    /// splitmix64.
-    fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.random.below(end.max(1))
     }
 }

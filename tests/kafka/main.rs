@@ -12,8 +12,8 @@
     reason = "a test fails by panicking"
 )]
 
-use test_support::kafka::{broker, load, proxy};
-use test_support::{bridge, pki, random, sender, spool, topic, wait};
+use test_support::kafka::{broker, proxy};
+use test_support::{bridge, load, pki, random, sender, spool, topic, wait};
 
 mod audit;
 mod scene;

@@ -67,8 +67,8 @@ impl Balancer {
     }
 
     /// Where webhooks go.
-    pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Its own logs hold requests, and no query of one: who has seen a Sign can sign for a minute.

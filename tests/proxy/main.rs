@@ -10,8 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
-use test_support::{bridge, mock, sender};
+use test_support::{bridge, load, mock, random};
 
 mod balancer;
-mod load;
 mod restarts;

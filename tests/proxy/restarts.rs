@@ -2,16 +2,23 @@
 //! none is lost.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::balancer::{Balancer, Node, free_address};
 use crate::bridge::{Bridge, PATIENCE, Setup, eventually};
-use crate::load::{Load, Sent};
+use crate::load::{Delivery, Load, Told};
 use crate::mock::Kafka;
+use crate::random::Random;
 
 const SENDERS: usize = 6;
 const RESTARTS: usize = 6;
+/// Keeps the load far below what a busy machine can do: restarts are tested, not speed.
+const PACE: Duration = Duration::from_millis(2);
+
+/// How often each recall is in the topic, by account and key.
+type Times = BTreeMap<(String, String), usize>;
 
 /// A node that comes back where it was.
 fn node(kafka: &Kafka) -> (Setup, Node) {
@@ -29,15 +36,12 @@ fn until_it_takes_part(bridge: &Bridge) {
 
 /// Ends and starts nodes in turn, as an upgrade does: the next one only when the last one takes part
 /// again. Returns what the senders were told, and how often each key is in the topic.
-fn restart_in_turn(
-    balancer: impl FnOnce([Node; 2]) -> Balancer,
-    end: impl Fn(&mut Bridge),
-) -> (Sent, BTreeMap<String, usize>) {
+fn restart_in_turn(balancer: impl FnOnce([Node; 2]) -> Balancer, end: impl Fn(&mut Bridge)) -> (Vec<Delivery>, Times) {
     let kafka = Kafka::start();
     let ((one, first), (two, second)) = (node(&kafka), node(&kafka));
     let mut bridges = [one.start(), two.start()].map(Some);
     let balancer = balancer([first, second]);
-    let load = Load::start(&balancer.url(), SENDERS);
+    let load = Load::paced("proxy", SENDERS, PACE, balancer.address(), &mut Random::new());
     for restart in 0..RESTARTS {
         for bridge in bridges.iter().flatten() {
             until_it_takes_part(bridge);
@@ -55,16 +59,12 @@ fn restart_in_turn(
     for bridge in bridges.iter().flatten() {
         bridge.wait_published();
     }
-    let mut times = BTreeMap::new();
+    let mut times = Times::new();
     for record in kafka.records() {
-        *times.entry(record.msg_key().to_owned()).or_default() += 1;
+        *times.entry((record.key.clone(), record.msg_key().to_owned())).or_default() += 1;
     }
-    eprintln!(
-        "{} acknowledged, {} recalls in the topic, slowest {:?}",
-        sent.acknowledged.len(),
-        times.len(),
-        sent.slowest
-    );
+    let slowest = sent.iter().map(|delivery| delivery.took).max();
+    eprintln!("{} webhooks, {} recalls in the topic, slowest {slowest:?}", sent.len(), times.len());
     (sent, times)
 }
 
@@ -74,14 +74,17 @@ fn stop(bridge: &mut Bridge) {
 }
 
 #[track_caller]
-fn assert_none_refused_or_lost(sent: &Sent, times: &BTreeMap<String, usize>) {
-    assert!(sent.failed.is_empty(), "{} of {}: {:?}", sent.failed.len(), sent.acknowledged.len(), sent.failed);
-    let lost: Vec<&String> = sent.acknowledged.iter().filter(|key| !times.contains_key(*key)).collect();
+fn assert_none_refused_or_lost(sent: &[Delivery], times: &Times) {
+    let failed: Vec<_> = sent.iter().filter(|delivery| delivery.told != Told::Acknowledged).collect();
+    assert!(failed.is_empty(), "{} of {}: {failed:?}", failed.len(), sent.len());
+    let recalls =
+        sent.iter().flat_map(|delivery| delivery.keys.iter().map(|key| (delivery.account.clone(), key.clone())));
+    let lost: Vec<_> = recalls.filter(|recall| !times.contains_key(recall)).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
 }
 
 #[track_caller]
-fn assert_once(times: &BTreeMap<String, usize>) {
+fn assert_once(times: &Times) {
     let doubled: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
     assert!(doubled.is_empty(), "doubled: {doubled:?}");
 }

@@ -14,8 +14,8 @@
     reason = "a test fails by panicking, and reports on its terminal"
 )]
 
-use test_support::kafka::{broker, http, proxy};
-use test_support::{bridge, random, sender, wait};
+use test_support::kafka::{broker, proxy};
+use test_support::{bridge, http, random, sender, wait};
 
 mod arena;
 mod campaign;

@@ -16,7 +16,9 @@
 pub mod bridge;
 pub mod cli;
 pub mod get;
+pub mod http;
 pub mod kafka;
+pub mod load;
 pub mod mock;
 pub mod pki;
 pub mod process;

@@ -1,6 +1,4 @@
 //! A real Apache Kafka, and what stands before it: for the suites with the feature `real-kafka`.
 
 pub mod broker;
-pub mod http;
-pub mod load;
 pub mod proxy;

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::bridge::{APP, TOKEN};
-use crate::kafka::http::Connection;
+use crate::http::Connection;
 use crate::random::Random;
 use crate::sender::{recall_body, signed_query};
 use crate::wait::{DEADLINE, until_true};
