@@ -6,13 +6,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-<<<<<<< HEAD
 use recall_bridge::events::RECALL_COMMAND;
 use recall_bridge::webhook::{Apps, Token, verify};
-=======
-use recall_bridge::webhook::{Apps, RECALL_COMMAND, Token, verify};
 use test_support::random::Random;
->>>>>>> c0ab620
 
 const TOKEN: &str = "xxxxyyyy";
 const TIME: &str = "1669872112";
