@@ -147,7 +147,7 @@ impl App {
             keep_alive: config.keep_alive,
             stop_timeout: config.ack_timeout + STOP_MARGIN,
         };
-        let listener = edge::Options {
+        let listener = edge::ListenerOptions {
             name: "webhook",
             listener: webhook_listener,
             tls: tls.clone(),

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 
 /// The state that a thread shares with its watchdog.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<Mutex<State>>);
+pub struct Pulse(Arc<Mutex<PulseState>>);
 
 #[derive(Debug, Default)]
-struct State {
-    step: Option<Step>,
+struct PulseState {
+    step: Option<PulseStep>,
     abandoned: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Step {
+struct PulseStep {
     bound: Duration,
     since: Instant,
 }
@@ -31,7 +31,7 @@ pub struct Abandoned;
 impl Pulse {
     /// Registers a call. If it takes longer than `bound`, the thread is stuck.
     pub fn enter(&self, bound: Duration) {
-        self.state().step = Some(Step { bound, since: Instant::now() });
+        self.state().step = Some(PulseStep { bound, since: Instant::now() });
     }
 
     /// Reports progress of a long call: its bound counts from now.
@@ -71,7 +71,7 @@ impl Pulse {
         self.state().step = None;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PulseState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use actix_web::web::{Bytes, BytesMut};
 
-use super::chunked::{Chunked, Step};
+use super::chunked::{ChunkStep, Chunked};
 use super::head::Framing;
 use super::input::Input;
 
@@ -103,8 +103,8 @@ impl<'c> Body<'c> {
         let (mut decoder, mut size) = (Chunked::new(), 0);
         loop {
             match decoder.step(self.input.bytes()).map_err(BodyError::Framing)? {
-                Step::Skip(length) => self.input.skip(length),
-                Step::Data(length) => {
+                ChunkStep::Skip(length) => self.input.skip(length),
+                ChunkStep::Data(length) => {
                     size += length;
                     if size > max {
                         return Err(BodyError::TooLarge(max));
@@ -113,8 +113,8 @@ impl<'c> Body<'c> {
                     take(self.input.bytes().get(..length).unwrap_or_default());
                     self.input.skip(length);
                 }
-                Step::More => self.fill().await?,
-                Step::Done => {
+                ChunkStep::More => self.fill().await?,
+                ChunkStep::Done => {
                     self.complete = true;
                     return Ok(());
                 }

@@ -9,7 +9,7 @@ const MAX_LINE_BYTES: usize = 4 * 1024;
 
 /// The expected next bytes of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     Size,
     /// The remaining bytes of the chunk.
     Data(u64),
@@ -22,11 +22,11 @@ enum State {
 
 /// A decoder of one body.
 #[derive(Debug)]
-pub(super) struct Chunked(State);
+pub(super) struct Chunked(ChunkState);
 
 /// The meaning of the bytes at the start of the buffer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ChunkStep {
     /// A number of bytes of framing, to be skipped.
     Skip(usize),
     /// A number of bytes of the body.
@@ -39,46 +39,49 @@ pub(super) enum Step {
 
 impl Chunked {
     pub(super) fn new() -> Self {
-        Self(State::Size)
+        Self(ChunkState::Size)
     }
 
     /// Decodes the start of the buffer. The caller removes the bytes of a step before the next one.
     ///
     /// # Errors
     /// The error of the framing.
-    pub(super) fn step(&mut self, buffer: &[u8]) -> Result<Step, &'static str> {
+    pub(super) fn step(&mut self, buffer: &[u8]) -> Result<ChunkStep, &'static str> {
         match self.0 {
-            State::Size => {
-                let Some(line) = line(buffer, MAX_LINE_BYTES, "chunk size line")? else { return Ok(Step::More) };
+            ChunkState::Size => {
+                let Some(line) = line(buffer, MAX_LINE_BYTES, "chunk size line")? else { return Ok(ChunkStep::More) };
                 let size = size(line)?;
-                self.0 = if size == 0 { State::Trailer(0) } else { State::Data(size) };
-                Ok(Step::Skip(line.len() + 2))
+                self.0 = if size == 0 { ChunkState::Trailer(0) } else { ChunkState::Data(size) };
+                Ok(ChunkStep::Skip(line.len() + 2))
             }
-            State::Data(_) if buffer.is_empty() => Ok(Step::More),
-            State::Data(left) => {
+            ChunkState::Data(_) if buffer.is_empty() => Ok(ChunkStep::More),
+            ChunkState::Data(left) => {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
                 let left = left - here as u64;
-                self.0 = if left == 0 { State::DataEnd } else { State::Data(left) };
-                Ok(Step::Data(here))
+                self.0 = if left == 0 { ChunkState::DataEnd } else { ChunkState::Data(left) };
+                Ok(ChunkStep::Data(here))
             }
-            State::DataEnd => match buffer {
+            ChunkState::DataEnd => match buffer {
                 [b'\r', b'\n', ..] => {
-                    self.0 = State::Size;
-                    Ok(Step::Skip(2))
+                    self.0 = ChunkState::Size;
+                    Ok(ChunkStep::Skip(2))
                 }
-                [] | [b'\r'] => Ok(Step::More),
+                [] | [b'\r'] => Ok(ChunkStep::More),
                 _ => Err("a chunk is longer than its size"),
             },
-            State::Trailer(before) => {
+            ChunkState::Trailer(before) => {
                 let Some(line) = line(buffer, MAX_LINE_BYTES - before, "trailer section")? else {
-                    return Ok(Step::More);
+                    return Ok(ChunkStep::More);
                 };
                 let used = line.len() + 2;
-                self.0 =
-                    if line.is_empty() { State::Done } else { State::Trailer((before + used).min(MAX_LINE_BYTES)) };
-                Ok(Step::Skip(used))
+                self.0 = if line.is_empty() {
+                    ChunkState::Done
+                } else {
+                    ChunkState::Trailer((before + used).min(MAX_LINE_BYTES))
+                };
+                Ok(ChunkStep::Skip(used))
             }
-            State::Done => Ok(Step::Done),
+            ChunkState::Done => Ok(ChunkStep::Done),
         }
     }
 }
@@ -118,16 +121,16 @@ mod tests {
         let mut rest = bytes.chunks(step);
         loop {
             match decoder.step(&buffer)? {
-                Step::Skip(length) => {
+                ChunkStep::Skip(length) => {
                     buffer.drain(..length);
                     used += length;
                 }
-                Step::Data(length) => {
+                ChunkStep::Data(length) => {
                     body.extend(buffer.drain(..length));
                     used += length;
                 }
-                Step::Done => return Ok((body, used)),
-                Step::More => buffer.extend(rest.next().ok_or("incomplete")?),
+                ChunkStep::Done => return Ok((body, used)),
+                ChunkStep::More => buffer.extend(rest.next().ok_or("incomplete")?),
             }
         }
     }

@@ -10,13 +10,13 @@ use super::body::Body;
 use super::head::{self, Head, HeadError, Method, Search};
 use super::input::Input;
 use super::limits::{FREE_BYTES, HEAD_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT};
-use super::registry::{Activity, Entry};
+use super::registry::{Activity, ConnectionEntry};
 use super::response::Response;
 use super::service::Service;
-use super::worker::Worker;
+use super::worker::EdgeWorker;
 
 /// The result of waiting for a head.
-enum Next {
+enum AfterRequest {
     Request(Box<Head>),
     /// The bytes are not a request.
     Bad(HeadError),
@@ -25,19 +25,19 @@ enum Next {
 }
 
 /// Serves a connection until its end.
-pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &Worker<S>, entry: &Entry) {
+pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &EdgeWorker<S>, entry: &ConnectionEntry) {
     let mut activity = Activity::Unproven;
     // The first head has the same time as any other: a peer connects in order to send.
     let mut idle = HEAD_TIMEOUT;
     loop {
         entry.set(activity);
         let head = match next(&mut input, entry, idle).await {
-            Next::Request(head) => head.from(peer),
-            Next::Bad(error) => {
+            AfterRequest::Request(head) => head.from(peer),
+            AfterRequest::Bad(error) => {
                 entry.set(Activity::Busy);
                 return last(&mut input, &worker.service.bad_request(&error, peer), true, false, worker, entry).await;
             }
-            Next::End => return,
+            AfterRequest::End => return,
         };
         entry.set(Activity::Busy);
         let mut body = Body::new(&mut input, head.framing, head.expects_continue);
@@ -69,8 +69,8 @@ async fn last<S: Service>(
     reply: &Response,
     http_11: bool,
     without_body: bool,
-    worker: &Worker<S>,
-    entry: &Entry,
+    worker: &EdgeWorker<S>,
+    entry: &ConnectionEntry,
 ) {
     if let Err(error) = input.write(&reply.encode(true, http_11, without_body)).await {
         return stalled(&error, worker);
@@ -83,14 +83,14 @@ async fn last<S: Service>(
     }
 }
 
-fn stalled<S: Service>(error: &std::io::Error, worker: &Worker<S>) {
+fn stalled<S: Service>(error: &std::io::Error, worker: &EdgeWorker<S>) {
     if error.kind() == std::io::ErrorKind::TimedOut {
         worker.counters.stalled.fetch_add(1, Relaxed);
     }
 }
 
 /// Waits for the next head.
-async fn next(input: &mut Input, entry: &Entry, idle: Duration) -> Next {
+async fn next(input: &mut Input, entry: &ConnectionEntry, idle: Duration) -> AfterRequest {
     let mut search = Search::default();
     // Until the first byte, the limit of an idle connection applies; after it, the time of a head.
     let mut begun = !input.bytes().is_empty();
@@ -99,25 +99,26 @@ async fn next(input: &mut Input, entry: &Entry, idle: Duration) -> Next {
         input.skip(Search::blank(input.bytes()));
         match search.end(input.bytes()) {
             Ok(Some(length)) => {
-                return head::parse(input.take(length)).map_or_else(Next::Bad, |head| Next::Request(Box::new(head)));
+                return head::parse(input.take(length))
+                    .map_or_else(AfterRequest::Bad, |head| AfterRequest::Request(Box::new(head)));
             }
             Ok(None) => {}
-            Err(error) => return Next::Bad(error),
+            Err(error) => return AfterRequest::Bad(error),
         }
         if !input.try_hold(input.bytes().len() + FREE_BYTES / 2) {
-            return Next::Bad(HeadError::Memory);
+            return AfterRequest::Bad(HeadError::Memory);
         }
         let received = tokio::select! {
             biased;
             received = timeout_at(deadline, input.fill()) => received,
-            () = entry.ended() => return Next::End,
+            () = entry.ended() => return AfterRequest::End,
         };
         let nothing = input.bytes().iter().all(|byte| matches!(byte, b'\r' | b'\n'));
         match received {
             Ok(Ok(1..)) => {}
-            _ if nothing => return Next::End,
-            Ok(_) => return Next::Bad(HeadError::Broken),
-            Err(_) => return Next::Bad(HeadError::Slow),
+            _ if nothing => return AfterRequest::End,
+            Ok(_) => return AfterRequest::Bad(HeadError::Broken),
+            Err(_) => return AfterRequest::Bad(HeadError::Slow),
         }
         if !std::mem::replace(&mut begun, true) {
             deadline = Instant::now() + HEAD_TIMEOUT;

@@ -206,7 +206,7 @@ pub(super) fn parse(raw: Bytes) -> Result<Head, HeadError> {
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
         _ => return Err(HeadError::Header("line", "it is not `name: value`")),
     };
-    let mut facts = Facts::default();
+    let mut facts = HeadFacts::default();
     for field in fields {
         facts.take(field, offset(&raw, field.value))?;
     }
@@ -296,7 +296,7 @@ fn split(target: &[u8]) -> (Range<usize>, Range<usize>) {
 /// The values of the headers about the connection and the body.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one header")]
-struct Facts {
+struct HeadFacts {
     length: Option<u64>,
     chunked: bool,
     host: bool,
@@ -307,7 +307,7 @@ struct Facts {
     traceparents: usize,
 }
 
-impl Facts {
+impl HeadFacts {
     fn take(&mut self, field: &httparse::Header<'_>, at: Range<usize>) -> Result<(), HeadError> {
         let value = field.value.trim_ascii();
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);

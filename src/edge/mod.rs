@@ -37,5 +37,5 @@ pub use body::{Body, BodyError};
 pub use head::{Head, HeadError, Method};
 pub use limits::{Counters, Limits};
 pub use response::Response;
-pub use server::{Options, Server, run};
+pub use server::{ListenerOptions, Server, run};
 pub use service::Service;

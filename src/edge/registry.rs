@@ -21,14 +21,14 @@ pub(super) enum Activity {
 
 /// The state of one connection in the registry.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ConnectionEntry {
     activity: Cell<Activity>,
     since: Cell<Instant>,
     /// Notified when this connection must close.
     end: Notify,
 }
 
-impl Entry {
+impl ConnectionEntry {
     fn new() -> Rc<Self> {
         let (activity, since) = (Cell::new(Activity::Unproven), Cell::new(Instant::now()));
         Rc::new(Self { activity, since, end: Notify::new() })
@@ -48,7 +48,7 @@ impl Entry {
 /// The connections of one worker.
 #[derive(Debug)]
 pub(super) struct Registry {
-    entries: RefCell<slab::Slab<Rc<Entry>>>,
+    entries: RefCell<slab::Slab<Rc<ConnectionEntry>>>,
     most: usize,
     closing: Cell<bool>,
 }
@@ -66,7 +66,7 @@ impl Registry {
     ///
     /// # Errors
     /// All others are busy.
-    pub(super) fn add(&self) -> Result<(usize, Rc<Entry>, usize), AllBusyError> {
+    pub(super) fn add(&self) -> Result<(usize, Rc<ConnectionEntry>, usize), AllBusyError> {
         let mut entries = self.entries.borrow_mut();
         let mut evicted = 0;
         if entries.len() >= self.most {
@@ -75,7 +75,7 @@ impl Registry {
                 return Err(AllBusyError);
             }
         }
-        let entry = Entry::new();
+        let entry = ConnectionEntry::new();
         let key = entries.insert(Rc::clone(&entry));
         Ok((key, entry, evicted))
     }
@@ -99,8 +99,8 @@ impl Registry {
 
 /// Asks the first connections in the order of [`Activity`] and age to close. Several of those that never sent an
 /// authentic request are chosen at once, so that a flood of connections does not sort the list each time.
-fn evict(entries: &slab::Slab<Rc<Entry>>) -> usize {
-    let mut found: Vec<(Activity, Instant, &Rc<Entry>)> = entries
+fn evict(entries: &slab::Slab<Rc<ConnectionEntry>>) -> usize {
+    let mut found: Vec<(Activity, Instant, &Rc<ConnectionEntry>)> = entries
         .iter()
         .map(|(_, entry)| (entry.activity.get(), entry.since.get(), entry))
         .filter(|(activity, ..)| *activity < Activity::Busy)
@@ -121,7 +121,7 @@ fn evict(entries: &slab::Slab<Rc<Entry>>) -> usize {
 mod tests {
     use super::*;
 
-    fn is_asked(entry: &Entry) -> bool {
+    fn is_asked(entry: &ConnectionEntry) -> bool {
         use std::future::Future as _;
         let asked = std::pin::pin!(entry.end.notified());
         asked.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()

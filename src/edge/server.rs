@@ -16,10 +16,10 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::serve;
 use super::input::Input;
 use super::limits::{BUDGET_BYTES, Counters, HANDSHAKE_TIMEOUT, Limits};
-use super::registry::{Entry, Registry};
+use super::registry::{ConnectionEntry, Registry};
 use super::service::Service;
 use super::stream::Stream;
-use super::worker::Worker;
+use super::worker::EdgeWorker;
 use crate::tls;
 
 /// The limit of the accept loop per worker. The registry has the effective limit, and closes older connections.
@@ -28,7 +28,7 @@ const NO_BOUND: usize = 1 << 24;
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// The settings of a listener.
-pub struct Options {
+pub struct ListenerOptions {
     /// Shown in thread names and errors.
     pub name: &'static str,
     /// The bound socket.
@@ -48,8 +48,11 @@ pub type Server = actix_web::dev::Server;
 ///
 /// # Errors
 /// The socket cannot be used, or the TLS configuration is not valid.
-pub fn run<S: Service>(options: Options, service: impl Fn() -> S + Clone + Send + 'static) -> io::Result<Server> {
-    let Options { name, listener, tls, limits, counters } = options;
+pub fn run<S: Service>(
+    options: ListenerOptions,
+    service: impl Fn() -> S + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let ListenerOptions { name, listener, tls, limits, counters } = options;
     let config = tls.as_ref().map(|tls| tls.server_config().map_err(io::Error::other)).transpose()?;
     let tls = config.map(|config| TlsAcceptor::from(Arc::new(config))).zip(tls);
     let budget = Arc::new(Semaphore::new(BUDGET_BYTES));
@@ -59,7 +62,7 @@ pub fn run<S: Service>(options: Options, service: impl Fn() -> S + Clone + Send 
         let (service, counters, tls) = (service.clone(), Arc::clone(&counters), tls.clone());
         let (budget, stopping) = (Arc::clone(&budget), Arc::clone(&stopping));
         fn_factory(move || {
-            let worker = Rc::new(Worker {
+            let worker = Rc::new(EdgeWorker {
                 service: service(),
                 registry: Registry::new(limits.connections.div_ceil(limits.workers)),
                 counters: Arc::clone(&counters),
@@ -94,7 +97,7 @@ pub fn run<S: Service>(options: Options, service: impl Fn() -> S + Clone + Send 
 
 /// Counts a connection as open for as long as it lives.
 struct Open<'w, S> {
-    worker: &'w Worker<S>,
+    worker: &'w EdgeWorker<S>,
     key: usize,
 }
 
@@ -105,7 +108,7 @@ impl<S> Drop for Open<'_, S> {
     }
 }
 
-async fn accepted<S: Service>(stream: TcpStream, worker: &Worker<S>) {
+async fn accepted<S: Service>(stream: TcpStream, worker: &EdgeWorker<S>) {
     let Ok(peer) = stream.peer_addr().map(|address| address.ip().to_canonical()) else { return };
     let Ok((key, entry, evicted)) = worker.registry.add() else {
         worker.counters.evicted.fetch_add(1, Relaxed);
@@ -133,7 +136,7 @@ async fn handshake(
     acceptor: &TlsAcceptor,
     tls: &tls::Listener,
     peer: IpAddr,
-    entry: &Entry,
+    entry: &ConnectionEntry,
 ) -> Option<Stream> {
     let mut first = [0];
     let peeked = tokio::select! {

@@ -11,7 +11,7 @@ use super::registry::Registry;
 use crate::tls;
 
 /// What the connections of one worker thread share.
-pub(super) struct Worker<S> {
+pub(super) struct EdgeWorker<S> {
     pub(super) service: S,
     pub(super) registry: Registry,
     pub(super) counters: Arc<Counters>,

@@ -11,12 +11,12 @@ use crate::webhook;
 const JSON: &str = "application/json";
 
 /// An outcome, and what to say about it.
-pub(super) struct Answer {
+pub(super) struct WebhookResult {
     pub(super) outcome: Outcome,
     pub(super) info: String,
 }
 
-impl Answer {
+impl WebhookResult {
     pub(super) fn ok(outcome: Outcome) -> Self {
         Self { outcome, info: String::new() }
     }
@@ -39,7 +39,7 @@ impl Answer {
 
 /// One line per delivery, loud according to its outcome, bounded per second. The query is named
 /// without its Sign.
-pub(super) fn log(shared: &Shared, answer: &Answer, query: &[u8], peer: Option<IpAddr>) {
+pub(super) fn log(shared: &Shared, answer: &WebhookResult, query: &[u8], peer: Option<IpAddr>) {
     let level = answer.outcome.log_level();
     if level == tracing::Level::DEBUG {
         tracing::debug!(event = "delivery", outcome = answer.outcome.label(), "delivery");
@@ -57,11 +57,11 @@ pub(super) fn log(shared: &Shared, answer: &Answer, query: &[u8], peer: Option<I
 }
 
 /// The answer to a webhook that the spool did not take.
-pub(super) fn not_durable(error: &AppendError) -> Answer {
+pub(super) fn not_durable(error: &AppendError) -> WebhookResult {
     match error {
-        AppendError::Full { .. } => Answer::fail(Outcome::SpoolFull, error.to_string()),
+        AppendError::Full { .. } => WebhookResult::fail(Outcome::SpoolFull, error.to_string()),
         AppendError::Failed(_) | AppendError::Overloaded { .. } | AppendError::Closed => {
-            Answer::fail(Outcome::Unavailable, "the webhook could not be stored; see the log of the bridge")
+            WebhookResult::fail(Outcome::Unavailable, "the webhook could not be stored; see the log of the bridge")
         }
     }
 }

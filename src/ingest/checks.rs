@@ -22,7 +22,7 @@ pub enum HeadVerdict<'q> {
         verified: Option<Verified<'q>>,
     },
     /// Authentic, and the body is needed: to be published, or to be kept.
-    Body(Head<'q>),
+    Body(CheckedHead<'q>),
 }
 
 impl<'q> HeadVerdict<'q> {
@@ -37,7 +37,7 @@ impl<'q> HeadVerdict<'q> {
 
 /// An authentic delivery whose body is not yet known. Only [`check_head`] makes one.
 #[derive(Debug)]
-pub struct Head<'q> {
+pub struct CheckedHead<'q> {
     verified: Verified<'q>,
     next: Next,
 }
@@ -100,7 +100,7 @@ pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, windo
     let refused =
         |outcome, refusal: &Refusal<'_>| HeadVerdict::Answer { outcome, info: refusal.to_string(), verified: None };
     let kept = |verified, outcome: Outcome, reason, info| {
-        HeadVerdict::Body(Head { verified, next: Next::Keep(Kept { outcome, reason, info }) })
+        HeadVerdict::Body(CheckedHead { verified, next: Next::Keep(Kept { outcome, reason, info }) })
     };
     let verified = match webhook::verify(query, apps, now_unix_seconds, window_seconds, events::is_published) {
         Ok(verified) => verified,
@@ -117,7 +117,7 @@ pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, windo
         }
     };
     if let Some(kind) = events::find(verified.command()) {
-        HeadVerdict::Body(Head { verified, next: Next::Publish(kind) })
+        HeadVerdict::Body(CheckedHead { verified, next: Next::Publish(kind) })
     } else if let Some(published) = events::near_miss(verified.command()) {
         let info = format!("CallbackCommand: not a published command, but similar to {published}");
         kept(verified, Outcome::Ignored, NEAR_MISS, info)
@@ -127,8 +127,8 @@ pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, windo
 }
 
 /// Checks the body of a delivery whose head is right.
-pub fn check_body<'q, 'b>(head: Head<'q>, body: &'b [u8]) -> Verdict<'q, 'b> {
-    let Head { verified, next } = head;
+pub fn check_body<'q, 'b>(head: CheckedHead<'q>, body: &'b [u8]) -> Verdict<'q, 'b> {
+    let CheckedHead { verified, next } = head;
     let kind = match next {
         Next::Publish(kind) => kind,
         Next::Keep(Kept { outcome, reason, info }) => return Verdict::Quarantine { outcome, reason, info, verified },

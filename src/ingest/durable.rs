@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::answer::{Answer, not_durable};
+use super::answer::{WebhookResult, not_durable};
 use super::direct::DirectPublish;
 use super::outcome::Outcome;
 use super::shared::Shared;
@@ -31,7 +31,7 @@ impl Storage {
         started: Instant,
         messages: &dyn Messages,
         origin: &Origin<'_>,
-    ) -> Answer {
+    ) -> WebhookResult {
         let append = self.appender.append(|writer| {
             for index in 0..messages.count() {
                 writer.event(|out| {
@@ -59,7 +59,7 @@ impl Storage {
     }
 
     /// The webhook is durable: answers at once, or when its records are in Kafka.
-    async fn acknowledge(&self, shared: &Shared, durable: Durable, started: Instant) -> Answer {
+    async fn acknowledge(&self, shared: &Shared, durable: Durable, started: Instant) -> WebhookResult {
         if let Some(published) = &self.published {
             let reserve = ANSWER_RESERVE.min(shared.ack_timeout / 10);
             let until = started + shared.ack_timeout.saturating_sub(reserve);
@@ -67,11 +67,16 @@ impl Storage {
                 shared.metrics.ack_fallbacks.inc();
             }
         }
-        Answer::ok(if durable.is_duplicate() { Outcome::Duplicate } else { Outcome::Accepted })
+        WebhookResult::ok(if durable.is_duplicate() { Outcome::Duplicate } else { Outcome::Accepted })
     }
 }
 
-async fn publish(shared: &Shared, direct: &dyn DirectPublish, messages: &dyn Messages, origin: &Origin<'_>) -> Answer {
+async fn publish(
+    shared: &Shared,
+    direct: &dyn DirectPublish,
+    messages: &dyn Messages,
+    origin: &Origin<'_>,
+) -> WebhookResult {
     let encode = |index| {
         let mut record = Vec::new();
         messages.encode(index, origin, &mut record);
@@ -82,12 +87,12 @@ async fn publish(shared: &Shared, direct: &dyn DirectPublish, messages: &dyn Mes
     match direct.publish(records).await {
         Ok(()) => {
             shared.metrics.unspooled_events.inc_by(count);
-            Answer::ok(Outcome::AcceptedUnspooled)
+            WebhookResult::ok(Outcome::AcceptedUnspooled)
         }
         Err(error) => {
             tracing::debug!(event = "direct_publish_failed", %error, "direct publishing of a webhook failed");
             let info = "the webhook could neither be stored nor published; see the log of the bridge";
-            Answer::fail(Outcome::Unavailable, info)
+            WebhookResult::fail(Outcome::Unavailable, info)
         }
     }
 }

@@ -18,17 +18,17 @@ use std::sync::Arc;
 use crate::edge;
 use crate::spool::{Appender, Published};
 use durable::Storage;
-use worker::Worker;
+use worker::IngestWorker;
 
 /// Starts the webhook listener.
 ///
 /// # Errors
 /// The socket cannot be used, or TLS lacks what it needs.
-pub fn run(options: edge::Options, shared: &Arc<Shared>) -> std::io::Result<edge::Server> {
+pub fn run(options: edge::ListenerOptions, shared: &Arc<Shared>) -> std::io::Result<edge::Server> {
     let shared = Arc::clone(shared);
     edge::run(options, move || {
         let appender = Appender::new(&shared.spool);
         let published = shared.ack_after_published.then(|| Published::new(&shared.spool));
-        Worker { storage: Storage { appender, published }, shared: Arc::clone(&shared) }
+        IngestWorker { storage: Storage { appender, published }, shared: Arc::clone(&shared) }
     })
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 
-use super::answer::{Answer, log, not_durable};
+use super::answer::{WebhookResult, log, not_durable};
 use super::checks::{self, HeadVerdict, Verdict, check_body, check_head};
 use super::durable::Storage;
 use super::outcome::Outcome;
@@ -22,19 +22,19 @@ use crate::webhook::{self, Verified};
 
 /// What answers the deliveries of one worker thread.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(super) struct IngestWorker {
     pub(super) shared: Arc<Shared>,
     pub(super) storage: Storage,
 }
 
 /// Counts a delivery once: with its answer, or as gone when its future is dropped before.
-struct Delivery<'a> {
+struct CountedWebhook<'a> {
     shared: &'a Shared,
     started: Instant,
     decided: bool,
 }
 
-impl Delivery<'_> {
+impl CountedWebhook<'_> {
     fn decide(&mut self, outcome: Outcome) {
         self.decided = true;
         self.shared.metrics.count_webhook(outcome as usize);
@@ -42,7 +42,7 @@ impl Delivery<'_> {
     }
 }
 
-impl Drop for Delivery<'_> {
+impl Drop for CountedWebhook<'_> {
     fn drop(&mut self) {
         if !self.decided {
             self.shared.metrics.count_webhook(Outcome::ClientGone as usize);
@@ -50,10 +50,10 @@ impl Drop for Delivery<'_> {
     }
 }
 
-impl Service for Worker {
+impl Service for IngestWorker {
     async fn call(&self, head: &Head, body: &mut Body<'_>) -> Response {
         let shared = &*self.shared;
-        let mut delivery = Delivery { shared, started: head.received(), decided: false };
+        let mut delivery = CountedWebhook { shared, started: head.received(), decided: false };
         let answer = match route(shared, head, body) {
             Some(refused) => refused,
             None => self.deliver(head, body, delivery.started).await,
@@ -64,7 +64,7 @@ impl Service for Worker {
     }
 
     fn bad_request(&self, error: &HeadError, peer: IpAddr) -> Response {
-        let answer = Answer::fail(Outcome::BadRequest, error.to_string());
+        let answer = WebhookResult::fail(Outcome::BadRequest, error.to_string());
         self.shared.metrics.count_webhook(answer.outcome as usize);
         log(&self.shared, &answer, b"", Some(peer));
         match error {
@@ -75,27 +75,27 @@ impl Service for Worker {
 }
 
 /// The checks that need neither query nor body.
-fn route(shared: &Shared, head: &Head, body: &Body<'_>) -> Option<Answer> {
+fn route(shared: &Shared, head: &Head, body: &Body<'_>) -> Option<WebhookResult> {
     if path::normal(head.path()) != Cow::Borrowed(shared.webhook_path.as_bytes()) {
-        return Some(Answer::fail(Outcome::NotFound, "path: webhooks are not expected here"));
+        return Some(WebhookResult::fail(Outcome::NotFound, "path: webhooks are not expected here"));
     }
     if head.method() != Method::Post {
-        return Some(Answer::fail(Outcome::MethodNotAllowed, "method: send webhooks by POST"));
+        return Some(WebhookResult::fail(Outcome::MethodNotAllowed, "method: send webhooks by POST"));
     }
     if shared.is_draining() {
-        return Some(Answer::fail(Outcome::Draining, "the bridge is shutting down"));
+        return Some(WebhookResult::fail(Outcome::Draining, "the bridge is shutting down"));
     }
     let large = body.announced().is_some_and(|length| length > shared.max_body_bytes as u64);
     large.then(|| too_large(shared))
 }
 
-fn too_large(shared: &Shared) -> Answer {
-    Answer::fail(Outcome::TooLarge, format!("body: over {} bytes", shared.max_body_bytes))
+fn too_large(shared: &Shared) -> WebhookResult {
+    WebhookResult::fail(Outcome::TooLarge, format!("body: over {} bytes", shared.max_body_bytes))
 }
 
-impl Worker {
+impl IngestWorker {
     /// The checks in their order, then the spool. The body is read once app and Sign are right.
-    async fn deliver(&self, head: &Head, body: &mut Body<'_>, started: Instant) -> Answer {
+    async fn deliver(&self, head: &Head, body: &mut Body<'_>, started: Instant) -> WebhookResult {
         let shared = &*self.shared;
         let received_at_ms = clock::now_ms();
         let apps = shared.apps();
@@ -109,7 +109,7 @@ impl Worker {
                     // Nothing of it is kept; it is read so that the connection can be.
                     let _ = self.in_time(started, body.discard(shared.max_body_bytes)).await;
                 }
-                Answer { outcome, info }
+                WebhookResult { outcome, info }
             }
             HeadVerdict::Body(right) => match self.body(body, started).await {
                 Ok(body) => {
@@ -122,16 +122,18 @@ impl Worker {
     }
 
     /// The body, or what is answered without it.
-    async fn body(&self, body: &mut Body<'_>, started: Instant) -> Result<Bytes, Answer> {
+    async fn body(&self, body: &mut Body<'_>, started: Instant) -> Result<Bytes, WebhookResult> {
         let shared = &*self.shared;
         match self.in_time(started, body.read(shared.max_body_bytes)).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(BodyError::TooLarge(_))) => Err(too_large(shared)),
-            Ok(Err(BodyError::Framing(wrong))) => Err(Answer::fail(Outcome::BadRequest, format!("body: {wrong}"))),
-            Ok(Err(BodyError::Gone)) => Err(Answer::ok(Outcome::ClientGone)),
+            Ok(Err(BodyError::Framing(wrong))) => {
+                Err(WebhookResult::fail(Outcome::BadRequest, format!("body: {wrong}")))
+            }
+            Ok(Err(BodyError::Gone)) => Err(WebhookResult::ok(Outcome::ClientGone)),
             Err(_) => {
                 let info = format!("body: not complete after {} ms", shared.ack_timeout.as_millis());
-                Err(Answer::fail(Outcome::Timeout, info))
+                Err(WebhookResult::fail(Outcome::Timeout, info))
             }
         }
     }
@@ -146,27 +148,27 @@ impl Worker {
     }
 
     /// Bounds the wait for disk or Kafka by the time to answer.
-    async fn durable(&self, started: Instant, step: impl Future<Output = Answer>) -> Answer {
+    async fn durable(&self, started: Instant, step: impl Future<Output = WebhookResult>) -> WebhookResult {
         let shared = &*self.shared;
         self.in_time(started, step).await.unwrap_or_else(|_| {
             let who =
                 if shared.direct.is_some() { "neither disk nor Kafka confirmed" } else { "the disk did not confirm" };
             let info = format!("{who} it within {} ms", shared.ack_timeout.as_millis());
-            Answer::fail(Outcome::Unavailable, info)
+            WebhookResult::fail(Outcome::Unavailable, info)
         })
     }
 
     async fn decide(
         &self,
         head: &Head,
-        right: checks::Head<'_>,
+        right: checks::CheckedHead<'_>,
         body: &[u8],
         started: Instant,
         received_at_ms: i64,
-    ) -> Answer {
+    ) -> WebhookResult {
         let (verified, messages) = match check_body(right, body) {
             Verdict::Publish(verified, messages) => (verified, messages),
-            Verdict::Answer { outcome, info, .. } => return Answer { outcome, info },
+            Verdict::Answer { outcome, info, .. } => return WebhookResult { outcome, info },
             Verdict::Quarantine { outcome, reason, info, .. } => {
                 let entry = QuarantineEntry {
                     at_ms: received_at_ms,
@@ -183,7 +185,7 @@ impl Worker {
         self.storage.store(&self.shared, started, messages.as_ref(), &origin).await
     }
 
-    async fn quarantine(&self, outcome: Outcome, entry: QuarantineEntry) -> Answer {
+    async fn quarantine(&self, outcome: Outcome, entry: QuarantineEntry) -> WebhookResult {
         let detail = entry.detail.clone();
         if outcome == Outcome::Ignored {
             warn_of_near_miss(&self.shared, &entry);
@@ -191,7 +193,7 @@ impl Worker {
         match self.storage.appender.quarantine(entry).await {
             // Of these two, the answer does not say that they are kept; and a replay of an old Sign pages nobody.
             Err(error) if !matches!(outcome, Outcome::Ignored | Outcome::Expired) => not_durable(&error),
-            _ => Answer::fail(outcome, detail),
+            _ => WebhookResult::fail(outcome, detail),
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Panel {
 
 /// The response of `/status`.
 #[derive(Debug, Serialize)]
-pub struct Status {
+pub struct NodeStatus {
     version: &'static str,
     commit: &'static str,
     spool_uuid: Uuid,
@@ -51,7 +51,7 @@ pub struct Status {
     accepted_seq: u64,
     published_seq: u64,
     kafka: KafkaStatus,
-    dedup: Dedup,
+    dedup: DedupStatus,
     quarantine_events: u64,
     quarantine_bytes: u64,
     /// By reason; a reason without entries is left out.
@@ -63,7 +63,7 @@ pub struct Status {
 
 /// The deduplication window, and its memory.
 #[derive(Debug, Serialize)]
-struct Dedup {
+struct DedupStatus {
     window_seconds: u64,
     /// Less than the window if it cannot hold all accepted recalls.
     covers_seconds: f64,
@@ -71,7 +71,7 @@ struct Dedup {
     bytes: u64,
 }
 
-impl From<DedupUsage> for Dedup {
+impl From<DedupUsage> for DedupStatus {
     fn from(usage: DedupUsage) -> Self {
         Self {
             window_seconds: usage.window.as_secs(),
@@ -141,10 +141,10 @@ impl Panel {
         (reasons, degraded)
     }
 
-    pub(super) fn status(&self) -> Status {
+    pub(super) fn status(&self) -> NodeStatus {
         let (progress, usage) = (self.spool.progress(), self.spool.usage());
         let (reasons, degraded) = self.reasons();
-        Status {
+        NodeStatus {
             version: crate::version::VERSION,
             commit: crate::version::COMMIT,
             spool_uuid: self.spool.identities().last().map(|identity| identity.uuid).unwrap_or_default(),

@@ -40,7 +40,7 @@ pub fn run(listener: TcpListener, service: &OpsService) -> std::io::Result<Serve
     let service = service.clone();
     let limits =
         edge::Limits { workers: 1, connections: CONNECTIONS, keep_alive: KEEP_ALIVE, stop_timeout: STOP_TIMEOUT };
-    let options = edge::Options { name: "operations", listener, tls: None, limits, counters: Arc::default() };
+    let options = edge::ListenerOptions { name: "operations", listener, tls: None, limits, counters: Arc::default() };
     edge::run(options, move || {
         crate::priority::give_way("operations");
         service.clone()

@@ -44,9 +44,9 @@ pub(super) fn run(options: &Options, stop: &Arc<AtomicBool>, first: Driver) -> R
     Err(PublisherError::Stuck(ABANDONED_MAX))
 }
 
-type Outcome = Result<(), PublisherError>;
+type KeeperOutcome = Result<(), PublisherError>;
 
-fn spawn(driver: Driver) -> Result<Receiver<Outcome>, PublisherError> {
+fn spawn(driver: Driver) -> Result<Receiver<KeeperOutcome>, PublisherError> {
     let (tell, result) = sync_channel(1);
     let work = move || {
         // librdkafka's threads are started by this one and inherit its priority (Linux).
@@ -60,7 +60,7 @@ fn spawn(driver: Driver) -> Result<Receiver<Outcome>, PublisherError> {
 }
 
 /// Waits for the end of a thread. Returns for how long it was stuck, if it was abandoned.
-fn watch(pulse: &Pulse, result: &Receiver<Outcome>) -> Result<Option<Duration>, PublisherError> {
+fn watch(pulse: &Pulse, result: &Receiver<KeeperOutcome>) -> Result<Option<Duration>, PublisherError> {
     loop {
         let tick = Instant::now();
         match result.recv_timeout(TICK) {

@@ -37,7 +37,7 @@ pub enum Done {
         /// The number of the first; the others follow it.
         bridge_seq: u64,
         /// The number that the topic lacks instead, for a record that Kafka refused.
-        was: Option<Name>,
+        was: Option<RecordName>,
     },
     /// It is no more.
     Dropped,
@@ -54,7 +54,7 @@ pub enum Done {
 
 /// Under which name and number a record is, or would have been, published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Name {
+pub struct RecordName {
     /// The name.
     pub bridge_spool: Uuid,
     /// The number.
@@ -85,7 +85,7 @@ pub fn change(
     now_ms: i64,
 ) -> Result<Vec<Changed>, SpoolError> {
     let last = reader.quarantine_last_id()?;
-    let mut batch = Batch { spool, action, entries: Vec::new(), events: Vec::new(), bytes: 0, done: Vec::new() };
+    let mut batch = ChangeBatch { spool, action, entries: Vec::new(), events: Vec::new(), bytes: 0, done: Vec::new() };
     for &id in ids {
         let Some(entry) = reader.quarantine_entry(id)? else {
             batch.note(id, if (1..=last).contains(&id) { Done::Gone } else { Done::Unknown });
@@ -101,7 +101,7 @@ pub fn change(
                 }
             },
         };
-        let was = entry.name.map(|(bridge_spool, bridge_seq)| Name { bridge_spool, bridge_seq });
+        let was = entry.name.map(|(bridge_spool, bridge_seq)| RecordName { bridge_spool, bridge_seq });
         batch.add(Member { id, records: events.len() as u64, was }, events);
     }
     batch.commit();
@@ -113,11 +113,11 @@ pub fn change(
 struct Member {
     id: QuarantineId,
     records: u64,
-    was: Option<Name>,
+    was: Option<RecordName>,
 }
 
 /// Entries to be changed in one commit.
-struct Batch<'s> {
+struct ChangeBatch<'s> {
     spool: &'s Spool,
     action: Action,
     entries: Vec<Member>,
@@ -126,7 +126,7 @@ struct Batch<'s> {
     done: Vec<Changed>,
 }
 
-impl Batch<'_> {
+impl ChangeBatch<'_> {
     fn note(&mut self, id: QuarantineId, done: Done) {
         self.done.push(Changed { id, done });
     }

@@ -11,7 +11,7 @@ const REFUSED: &str = "kafka_";
 
 /// What an entry holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A webhook: query and body.
     Delivery,
     /// An encoded record that Kafka refused.
@@ -23,21 +23,21 @@ pub enum Kind {
 }
 
 /// What an entry holds, by its reason.
-pub fn kind(entry: &StoredEntry) -> Kind {
+pub fn kind(entry: &StoredEntry) -> EntryKind {
     match entry.reason.as_str() {
-        MALFORMED | STALE | EXPIRED | NEAR_MISS => Kind::Delivery,
-        DAMAGED => Kind::Damaged,
-        reason if reason.starts_with(REFUSED) => Kind::Record,
-        _ => Kind::Other,
+        MALFORMED | STALE | EXPIRED | NEAR_MISS => EntryKind::Delivery,
+        DAMAGED => EntryKind::Damaged,
+        reason if reason.starts_with(REFUSED) => EntryKind::Record,
+        _ => EntryKind::Other,
     }
 }
 
 /// The account that an entry is about, where that can be told.
 pub fn account(entry: &StoredEntry) -> Option<String> {
     match kind(entry) {
-        Kind::Delivery => events::account(&entry.body).map(std::borrow::Cow::into_owned),
-        Kind::Record => String::from_utf8(Record::decode(&entry.body).ok()?.key.to_vec()).ok(),
-        Kind::Damaged | Kind::Other => None,
+        EntryKind::Delivery => events::account(&entry.body).map(std::borrow::Cow::into_owned),
+        EntryKind::Record => String::from_utf8(Record::decode(&entry.body).ok()?.key.to_vec()).ok(),
+        EntryKind::Damaged | EntryKind::Other => None,
     }
 }
 

@@ -10,7 +10,7 @@ mod kind;
 mod revive;
 pub mod view;
 
-pub use change::{Action, Changed, Done, Name, change};
+pub use change::{Action, Changed, Done, RecordName, change};
 pub use filter::Filter;
-pub use kind::{DAMAGED, Kind, account, kind};
+pub use kind::{DAMAGED, EntryKind, account, kind};
 pub use revive::{RequeueError, revive};

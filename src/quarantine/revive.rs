@@ -5,7 +5,7 @@ use crate::record::{Record, restamp};
 use crate::spool::{NEAR_MISS, StoredEntry};
 use crate::webhook::{self, QueryError};
 
-use super::kind::{Kind, kind};
+use super::kind::{EntryKind, kind};
 
 /// Why an entry cannot be published as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,10 +44,10 @@ pub enum RequeueError {
 /// See [`RequeueError`].
 pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, RequeueError> {
     let mut events = match kind(entry) {
-        Kind::Delivery => encode(entry)?,
-        Kind::Record => vec![entry.body.clone()],
-        Kind::Damaged => return Err(RequeueError::Damaged),
-        Kind::Other => return Err(RequeueError::UnknownReason(entry.reason.clone())),
+        EntryKind::Delivery => encode(entry)?,
+        EntryKind::Record => vec![entry.body.clone()],
+        EntryKind::Damaged => return Err(RequeueError::Damaged),
+        EntryKind::Other => return Err(RequeueError::UnknownReason(entry.reason.clone())),
     };
     for event in &mut events {
         Record::decode(event).map_err(|_| RequeueError::NotARecord)?;

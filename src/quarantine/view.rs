@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::kind::{Kind, account, kind};
+use super::kind::{EntryKind, account, kind};
 use crate::record::Record;
 use crate::spool::StoredEntry;
 
@@ -38,7 +38,7 @@ pub fn whole(entry: &StoredEntry) -> Map<String, Value> {
     fields.insert("at_ms".to_owned(), entry.at_ms.into());
     fields.insert("query".to_owned(), entry.query.clone().into());
     put_bytes(&mut fields, "body", &entry.body);
-    if kind(entry) == Kind::Record
+    if kind(entry) == EntryKind::Record
         && let Ok(record) = Record::decode(&entry.body)
     {
         fields.insert("record".to_owned(), self::record(&record).into());

@@ -90,7 +90,7 @@ fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::recall::Event;
+    use crate::events::recall::RecalledMessage;
     use proptest::prelude::*;
 
     proptest! {
@@ -104,7 +104,7 @@ mod tests {
         #[test]
         fn a_record_cut_short_or_of_another_version_is_refused(account in ".{1,9}", key in ".{1,9}", cut in 1_usize..40) {
             let mut bytes = Vec::new();
-            Event {
+            RecalledMessage {
                 sdk_app_id: 1, official_account: &account, msg_key: &key, recalled_at_ms: Some(0),
                 received_at_ms: 0, opt_platform: None, client_ip: None, traceparent: None,
             }.encode(&mut bytes);

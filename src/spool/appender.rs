@@ -17,20 +17,20 @@ use super::group::Decision;
 use super::handle::Spool;
 use super::quarantine::QuarantineEntry;
 use super::queue::Decided;
-use super::shared::Shared;
+use super::shared::SpoolShared;
 use super::terms::{Durable, EventId, NO_ID};
 
 /// Capacity that a worker's buffer keeps between webhooks.
 const SCRATCH_MAX_BYTES: usize = 64 << 10;
 
-type Waiting = Rc<RefCell<VecDeque<oneshot::Sender<Decision>>>>;
+type WaitingRequests = Rc<RefCell<VecDeque<oneshot::Sender<Decision>>>>;
 
 /// Submits the webhooks of one thread to the spool. Not `Send`: one per worker.
 #[derive(Debug)]
 pub struct Appender {
-    shared: Arc<Shared>,
+    shared: Arc<SpoolShared>,
     worker: usize,
-    waiting: Waiting,
+    waiting: WaitingRequests,
     scratch: RefCell<Scratch>,
 }
 
@@ -58,7 +58,7 @@ impl Appender {
         let (decided, inbox) = mpsc::unbounded_channel();
         let shared = Arc::clone(spool.shared());
         let worker = shared.queue.register(decided);
-        let waiting = Waiting::default();
+        let waiting = WaitingRequests::default();
         tokio::task::spawn_local(answer(inbox, Rc::clone(&waiting)));
         Self { shared, worker, waiting, scratch: RefCell::default() }
     }
@@ -148,7 +148,7 @@ async fn outcome(decided: oneshot::Receiver<Decision>) -> Decision {
     decided.await.unwrap_or(Err(AppendError::Closed))
 }
 
-async fn answer(mut inbox: mpsc::UnboundedReceiver<Decided>, waiting: Waiting) {
+async fn answer(mut inbox: mpsc::UnboundedReceiver<Decided>, waiting: WaitingRequests) {
     // The channel is unbounded, but each message belongs to at least one waiting request, and these are limited.
     while let Some(Decided { deliveries, result, others }) = inbox.recv().await {
         let mut others = others.into_iter().peekable();

@@ -11,7 +11,7 @@ use super::terms::{Advance, Identity, Seq};
 
 /// A request of the publisher or the operator. The requester waits for the reply.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum WriterRequest {
     Begin { advance: Advance, unused: bool, reply: SyncSender<Result<bool, SpoolError>> },
     Quarantine { events: Range<Seq>, entry: Box<QuarantineEntry>, reply: SyncSender<Result<(), SpoolError>> },
     Renew { identity: Identity, reply: SyncSender<Result<(), SpoolError>> },

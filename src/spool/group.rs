@@ -12,7 +12,7 @@ pub(super) type Decision = Result<Durable, AppendError>;
 
 /// One webhook of a group.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct GroupedWebhook {
     pub(super) worker: u32,
     /// Number of its ids in [`Group::ids`].
     pub(super) ids: u32,
@@ -28,7 +28,7 @@ pub(super) struct Group {
     pub(super) events: u64,
     /// The id of each event, if deduplication is on.
     pub(super) ids: Vec<EventId>,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<GroupedWebhook>,
     pub(super) quarantine: Vec<QuarantineEntry>,
     pub(super) quarantine_bytes: u64,
     /// Number of webhooks of each worker, by worker index.
@@ -44,7 +44,7 @@ impl Group {
         self.ids.extend_from_slice(ids);
         // Workers are threads, and the number of events is limited by the waiting bytes.
         let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        self.entries.push(Entry { worker: small(worker), ids: small(ids.len()), probe });
+        self.entries.push(GroupedWebhook { worker: small(worker), ids: small(ids.len()), probe });
     }
 
     pub(super) fn bytes(&self) -> usize {

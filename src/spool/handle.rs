@@ -12,15 +12,15 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::bound::Bound;
-use super::command::Command;
+use super::command::WriterRequest;
 use super::dedup::Dedup;
 use super::error::{AppendError, SpoolError};
 use super::frame::push_event;
 use super::group::Group;
 use super::options::Options;
 use super::quarantine::{QuarantineEntry, QuarantineId, Tallies};
-use super::queue::Queue;
-use super::shared::{Shared, State};
+use super::queue::CommitQueue;
+use super::shared::{SpoolShared, SpoolState};
 use super::shares::Shares;
 use super::store;
 use super::store::errors::as_spool_error;
@@ -52,13 +52,13 @@ pub enum TakeOutError {
 /// A handle of the open spool; clones share it.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    shared: Arc<Shared>,
+    shared: Arc<SpoolShared>,
 }
 
 /// The writer thread. The spool is open until it has exited.
 #[derive(Debug)]
 pub struct WriterHandle {
-    shared: Arc<Shared>,
+    shared: Arc<SpoolShared>,
     thread: JoinHandle<Result<(), SpoolError>>,
 }
 
@@ -83,19 +83,19 @@ impl Spool {
     }
 
     /// [`open`](Self::open) without starting the thread.
-    pub(super) fn prepare(options: Options) -> Result<(Arc<Shared>, Writer), SpoolError> {
+    pub(super) fn prepare(options: Options) -> Result<(Arc<SpoolShared>, Writer), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
         let (connection, mut found) = open_first(&options.dir)?;
         migrate(&connection)?;
         rename_unused(&connection, &mut found)?;
         let dedup = load_window(&connection, options.dedup_window, found.next_seq)
             .map_err(|error| as_spool_error(&database_file(&options.dir), error))?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SpoolShared {
             capacity: Bound::new("spool", options.max_bytes, found.bytes_through - found.bytes_released),
             quarantine: Shares::new(options.quarantine_max_bytes, &found.quarantine),
-            queue: Queue::default(),
+            queue: CommitQueue::default(),
             recognizes_duplicates: dedup.is_on(),
-            state: Mutex::new(State {
+            state: Mutex::new(SpoolState {
                 progress: Progress {
                     next_seq: found.next_seq,
                     published_end: found.published_end,
@@ -119,7 +119,7 @@ impl Spool {
         Ok((shared, writer))
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<SpoolShared> {
         &self.shared
     }
 
@@ -233,7 +233,7 @@ impl Spool {
     pub fn begin(&self, topic: &Arc<str>, next_offsets: NextOffsets, unused: bool) -> Result<bool, SpoolError> {
         let published_end = self.progress().published_end;
         let advance = Advance { published_end, topic: Arc::clone(topic), next_offsets };
-        self.command(|reply| Command::Begin { advance, unused, reply })
+        self.command(|reply| WriterRequest::Begin { advance, unused, reply })
     }
 
     /// Moves the next event to publish to the quarantine, in one commit.
@@ -244,12 +244,12 @@ impl Spool {
     /// Moves the events from the published sequence up to the end of a row to the quarantine, as one entry and in one
     /// commit.
     pub fn quarantine_events(&self, events: Range<Seq>, entry: QuarantineEntry) -> Result<(), SpoolError> {
-        self.command(|reply| Command::Quarantine { events, entry: Box::new(entry), reply })
+        self.command(|reply| WriterRequest::Quarantine { events, entry: Box::new(entry), reply })
     }
 
     /// Stores a new identity for the events from its `first_seq` on; durable when it returns.
     pub fn renew_identity(&self, identity: Identity) -> Result<(), SpoolError> {
-        self.command(|reply| Command::Renew { identity, reply })
+        self.command(|reply| WriterRequest::Renew { identity, reply })
     }
 
     /// Replaces entries of the quarantine with events, in one commit; durable when it returns. Returns the sequence
@@ -267,7 +267,7 @@ impl Spool {
         let bytes = group.payload.len() as u64;
         // The writer releases the bytes if the change fails.
         shared.capacity.reserve(bytes, 0)?;
-        let asked = self.command(|reply| Command::TakeOut { ids, group: Box::new(group), reply });
+        let asked = self.command(|reply| WriterRequest::TakeOut { ids, group: Box::new(group), reply });
         asked?.ok_or(TakeOutError::Gone)
     }
 
@@ -276,7 +276,10 @@ impl Spool {
         self.shared().state().quarantine.clone()
     }
 
-    fn command<T>(&self, make: impl FnOnce(SyncSender<Result<T, SpoolError>>) -> Command) -> Result<T, SpoolError> {
+    fn command<T>(
+        &self,
+        make: impl FnOnce(SyncSender<Result<T, SpoolError>>) -> WriterRequest,
+    ) -> Result<T, SpoolError> {
         let (reply, answer) = sync_channel(1);
         let mut inbox = self.shared.queue.lock();
         if inbox.is_closed() {

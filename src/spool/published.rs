@@ -14,11 +14,11 @@ use super::terms::Seq;
 /// Follows the published sequence. Not `Send`: one per worker.
 #[derive(Debug)]
 pub struct Published {
-    state: Rc<State>,
+    state: Rc<FollowedState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct FollowedState {
     published_end: Cell<Seq>,
     moved: Notify,
 }
@@ -29,7 +29,7 @@ impl Published {
     pub fn new(spool: &Spool) -> Self {
         let mut published_ends = spool.shared().published.subscribe();
         let published_end = Cell::new(*published_ends.borrow_and_update());
-        let state = Rc::new(State { published_end, moved: Notify::new() });
+        let state = Rc::new(FollowedState { published_end, moved: Notify::new() });
         tokio::task::spawn_local(follow(published_ends, Rc::clone(&state)));
         Self { state }
     }
@@ -42,7 +42,7 @@ impl Published {
     }
 }
 
-async fn follow(mut published_ends: watch::Receiver<Seq>, state: Rc<State>) {
+async fn follow(mut published_ends: watch::Receiver<Seq>, state: Rc<FollowedState>) {
     while published_ends.changed().await.is_ok() {
         state.published_end.set(*published_ends.borrow_and_update());
         state.moved.notify_waiters();

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::command::Command;
+use super::command::WriterRequest;
 use super::dedup::Duplicates;
 use super::error::AppendError;
 use super::group::{Decision, Group, GroupResult};
@@ -38,19 +38,19 @@ pub(super) struct Inbox {
     /// The newest published sequence that is not yet stored; a later one replaces an earlier one.
     pub(super) advance: Option<Advance>,
     /// Requests of publisher and operator. Each requester waits, so there are one or two at most.
-    pub(super) commands: VecDeque<Command>,
+    pub(super) commands: VecDeque<WriterRequest>,
     pub(super) stop: bool,
     closed: bool,
 }
 
 /// The queue in front of the writer.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct CommitQueue {
     inbox: Mutex<Inbox>,
     work: Condvar,
 }
 
-impl Queue {
+impl CommitQueue {
     /// The lock, also after a panic of another thread: every change under it is complete.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)

@@ -8,20 +8,20 @@ use tokio::sync::watch;
 
 use super::bound::Bound;
 use super::quarantine::Tallies;
-use super::queue::Queue;
+use super::queue::CommitQueue;
 use super::shares::Shares;
 use super::terms::{DedupUsage, Identity, Progress, Seq};
 use crate::pulse::Pulse;
 
 /// The state of an open spool.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SpoolShared {
     pub(super) dir: PathBuf,
-    pub(super) queue: Queue,
+    pub(super) queue: CommitQueue,
     pub(super) capacity: Bound,
     pub(super) quarantine: Shares,
     pub(super) recognizes_duplicates: bool,
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<SpoolState>,
     /// Notified when events were committed or the spool was nudged.
     pub(super) grown: Condvar,
     /// The published sequence, for waiting requests.
@@ -31,7 +31,7 @@ pub(super) struct Shared {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SpoolState {
     pub(super) progress: Progress,
     pub(super) identities: Vec<Identity>,
     pub(super) quarantine: Tallies,
@@ -43,8 +43,8 @@ pub(super) struct State {
     pub(super) forgotten_at: Option<Instant>,
 }
 
-impl Shared {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+impl SpoolShared {
+    pub(super) fn state(&self) -> MutexGuard<'_, SpoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

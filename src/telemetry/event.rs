@@ -21,24 +21,24 @@ const CUT: &str = "… (cut)";
 const LIBRARY_EVENT: &str = "library_log";
 
 /// The layer that makes lines of events.
-pub(super) struct Lines {
+pub(super) struct LogLines {
     form: Form,
     budget: Budget,
     sink: Arc<Sink>,
 }
 
-impl Lines {
+impl LogLines {
     pub(super) fn new(form: Form, budget: Budget, sink: Arc<Sink>) -> Self {
         Self { form, budget, sink }
     }
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for LogLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let mut fields = Fields { map: Map::new(), target: None, left: LINE_MAX_BYTES };
+        let mut fields = LogFields { map: Map::new(), target: None, left: LINE_MAX_BYTES };
         event.record(&mut fields);
-        let Fields { mut map, target, .. } = fields;
+        let LogFields { mut map, target, .. } = fields;
         // Records of the `log` crate have their target as a field.
         let target = target.as_deref().unwrap_or(metadata.target());
         if !map.contains_key("event") && !is_own(target) {
@@ -55,13 +55,13 @@ impl<S: Subscriber> Layer<S> for Lines {
 }
 
 /// The fields of one event, together within [`LINE_MAX_BYTES`].
-struct Fields {
+struct LogFields {
     map: Map<String, Value>,
     target: Option<String>,
     left: usize,
 }
 
-impl Fields {
+impl LogFields {
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.left = self.left.saturating_sub(field.name().len() + 8);
         self.map.insert(field.name().to_owned(), value.into());
@@ -81,7 +81,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put_text(field, format_args!("{value:?}"));
     }

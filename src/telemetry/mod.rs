@@ -23,7 +23,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::budget::Budget;
-use self::event::Lines;
+use self::event::LogLines;
 use self::line::Form;
 pub use self::sink::DropReason;
 use self::sink::Sink;
@@ -88,7 +88,7 @@ pub fn dropped(reason: DropReason) -> u64 {
 
 /// The subscriber that [`init`] installs, for `sink`.
 fn subscriber(filter: EnvFilter, form: Form, sink: Arc<Sink>) -> impl Subscriber + Send + Sync {
-    tracing_subscriber::registry().with(filter).with(Lines::new(form, Budget::default(), sink))
+    tracing_subscriber::registry().with(filter).with(LogLines::new(form, Budget::default(), sink))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ struct Count {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct LineQueue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     /// Whether the writer is writing lines that are no longer in the queue.
@@ -71,7 +71,7 @@ struct Queue {
 /// The buffer; see the documentation of the module.
 #[derive(Debug)]
 pub(super) struct Sink {
-    queue: Mutex<Queue>,
+    queue: Mutex<LineQueue>,
     filled: Condvar,
     emptied: Condvar,
     counts: [Count; DropReason::ALL.len()],
@@ -131,7 +131,7 @@ impl Sink {
 
     /// Waits until all lines are written or dropped, for at most `within`.
     pub(super) fn flush(&self, within: Duration) {
-        let is_busy = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
+        let is_busy = |queue: &mut LineQueue| queue.is_writing || !queue.lines.is_empty();
         drop(self.emptied.wait_timeout_while(self.lock(), within, is_busy));
     }
 
@@ -141,7 +141,7 @@ impl Sink {
         self.lock().lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, LineQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,7 +170,7 @@ impl Sink {
 
     /// Waits for lines, or until it is time to report lost ones.
     fn take(&self) -> (VecDeque<Vec<u8>>, usize) {
-        let is_idle = |queue: &mut Queue| queue.lines.is_empty() && !self.has_untold();
+        let is_idle = |queue: &mut LineQueue| queue.lines.is_empty() && !self.has_untold();
         let mut queue = self.lock();
         if queue.lines.is_empty() {
             // Lost lines are reported after that time, even if no other line arrives.

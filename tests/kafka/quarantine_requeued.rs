@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use recall_bridge::events::recall::Event;
+use recall_bridge::events::recall::RecalledMessage;
 use recall_bridge::spool::{Appender, Options, Spool};
 use serde_json::Value;
 
@@ -122,7 +122,7 @@ fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
         on_commit: Box::new(|_, _| ()),
     };
     let (spool, writer) = Spool::open(options, || ()).unwrap();
-    let event = Event {
+    let event = RecalledMessage {
         sdk_app_id: APP,
         official_account: account,
         msg_key: "1_1_1698741698",

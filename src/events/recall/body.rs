@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::fields::{self, Fields};
+use super::fields::{self, BodyFields};
 use super::limits::{ACCOUNT_MAX_BYTES, MSG_KEY_MAX_BYTES, MSG_KEYS_MAX, RECORDS_MAX_BYTES, records_bytes};
 use crate::webhook::Verified;
 
@@ -86,7 +86,7 @@ pub enum RecallError {
 /// The first fault, which names the field, or the first bound that is not kept.
 pub(super) fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Option<Recall<'b>>, RecallError> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let raw: Fields<'b> = fields::read(body)
+    let raw: BodyFields<'b> = fields::read(body)
         .map_err(|error| RecallError::Json(error.to_string().chars().take(JSON_FAULT_MAX_CHARS).collect()))?;
     if raw.command.is_some_and(|command| command != verified.command()) {
         return Err(RecallError::OtherCommand);

@@ -197,7 +197,7 @@ proptest! {
         let counted = records_bytes(&account, keys.iter().map(String::as_str), &[beside.as_deref(); 2]);
         let mut encoded = Vec::new();
         for msg_key in &keys {
-            let event = crate::events::recall::Event {
+            let event = crate::events::recall::RecalledMessage {
                 sdk_app_id: u64::MAX,
                 official_account: &account,
                 msg_key,

@@ -13,7 +13,7 @@ use super::limits::MSG_KEYS_MAX;
 use crate::events::loose::Loose;
 
 /// What a body says, each field at most once.
-pub(super) struct Fields<'b> {
+pub(super) struct BodyFields<'b> {
     pub(super) command: Option<Cow<'b, str>>,
     pub(super) official_account: Option<Cow<'b, str>>,
     /// Every `MsgKey`; where there are more than their bound, one more than that.
@@ -28,11 +28,11 @@ pub(super) struct Fields<'b> {
 ///
 /// # Errors
 /// Not JSON, or one of the other fields is of another type or given twice.
-pub(super) fn read(body: &[u8]) -> serde_json::Result<Fields<'_>> {
-    let all = serde_json::from_slice::<Raw<'_, Loose<'_>>>(body).map(|raw| raw.fields(Loose::time_ms));
+pub(super) fn read(body: &[u8]) -> serde_json::Result<BodyFields<'_>> {
+    let all = serde_json::from_slice::<RawBody<'_, Loose<'_>>>(body).map(|raw| raw.fields(Loose::time_ms));
     all.or_else(|error| {
         // The first error says more: the second reading looks at less.
-        let rest: Raw<'_, IgnoredAny> = serde_json::from_slice(body).map_err(|_| error)?;
+        let rest: RawBody<'_, IgnoredAny> = serde_json::from_slice(body).map_err(|_| error)?;
         Ok(rest.fields(|_| None))
     })
 }
@@ -59,7 +59,7 @@ impl<T> Field<T> {
 }
 
 /// The fields as they were found. `T` is what `EventTime` is read as.
-struct Raw<'b, T> {
+struct RawBody<'b, T> {
     command: Field<Text<'b>>,
     official_account: Field<Text<'b>>,
     list: Field<Keys<'b>>,
@@ -67,10 +67,10 @@ struct Raw<'b, T> {
     event_times: usize,
 }
 
-impl<'b, T> Raw<'b, T> {
-    fn fields(self, ms: impl FnOnce(T) -> Option<i64>) -> Fields<'b> {
+impl<'b, T> RawBody<'b, T> {
+    fn fields(self, ms: impl FnOnce(T) -> Option<i64>) -> BodyFields<'b> {
         let text = |field: Field<Text<'b>>| field.value().map(|Text(text)| text);
-        Fields {
+        BodyFields {
             command: text(self.command),
             official_account: text(self.official_account),
             list: self.list.value().map(|Keys(keys)| keys),
@@ -79,7 +79,7 @@ impl<'b, T> Raw<'b, T> {
     }
 }
 
-impl<'b, T: Deserialize<'b>> Deserialize<'b> for Raw<'b, T> {
+impl<'b, T: Deserialize<'b>> Deserialize<'b> for RawBody<'b, T> {
     fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(RawVisitor(PhantomData))
     }
@@ -88,30 +88,30 @@ impl<'b, T: Deserialize<'b>> Deserialize<'b> for Raw<'b, T> {
 struct RawVisitor<T>(PhantomData<T>);
 
 impl<'b, T: Deserialize<'b>> Visitor<'b> for RawVisitor<T> {
-    type Value = Raw<'b, T>;
+    type Value = RawBody<'b, T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut raw = Raw {
+        let mut raw = RawBody {
             command: Field::Missing,
             official_account: Field::Missing,
             list: Field::Missing,
             event_time: None,
             event_times: 0,
         };
-        while let Some(name) = map.next_key::<Name>()? {
+        while let Some(name) = map.next_key::<FieldName>()? {
             match name {
-                Name::CallbackCommand => once(&mut map, &mut raw.command, "CallbackCommand")?,
-                Name::OfficialAccount => once(&mut map, &mut raw.official_account, "Official_Account")?,
-                Name::WithdrawMsgList => once(&mut map, &mut raw.list, "WithdrawMsgList")?,
-                Name::EventTime => {
+                FieldName::CallbackCommand => once(&mut map, &mut raw.command, "CallbackCommand")?,
+                FieldName::OfficialAccount => once(&mut map, &mut raw.official_account, "Official_Account")?,
+                FieldName::WithdrawMsgList => once(&mut map, &mut raw.list, "WithdrawMsgList")?,
+                FieldName::EventTime => {
                     raw.event_time = Some(map.next_value()?);
                     raw.event_times += 1;
                 }
-                Name::MsgKey | Name::Other => drop(map.next_value::<IgnoredAny>()?),
+                FieldName::MsgKey | FieldName::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(raw)
@@ -161,8 +161,8 @@ impl<'b> Deserialize<'b> for Account<'b> {
 
             fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Account<'b>, A::Error> {
                 let mut account = None;
-                while let Some(name) = map.next_key::<Name>()? {
-                    if matches!(name, Name::OfficialAccount) {
+                while let Some(name) = map.next_key::<FieldName>()? {
+                    if matches!(name, FieldName::OfficialAccount) {
                         account = map.next_value::<Loose<'b>>()?.text();
                     } else {
                         map.next_value::<IgnoredAny>()?;
@@ -195,8 +195,8 @@ impl<'b> Visitor<'b> for ItemVisitor {
 
     fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut msg_key: Field<Text<'b>> = Field::Missing;
-        while let Some(name) = map.next_key::<Name>()? {
-            if matches!(name, Name::MsgKey) {
+        while let Some(name) = map.next_key::<FieldName>()? {
+            if matches!(name, FieldName::MsgKey) {
                 once(&mut map, &mut msg_key, "MsgKey")?;
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -219,7 +219,7 @@ fn once<'b, T: Deserialize<'b>, A: MapAccess<'b>>(
 }
 
 /// A field's name, compared as bytes: one that is no text is simply another.
-enum Name {
+enum FieldName {
     CallbackCommand,
     OfficialAccount,
     WithdrawMsgList,
@@ -228,24 +228,24 @@ enum Name {
     Other,
 }
 
-impl<'b> Deserialize<'b> for Name {
+impl<'b> Deserialize<'b> for FieldName {
     fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameVisitor;
         impl Visitor<'_> for NameVisitor {
-            type Value = Name;
+            type Value = FieldName;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a field's name")
             }
 
-            fn visit_bytes<E: de::Error>(self, name: &[u8]) -> Result<Name, E> {
+            fn visit_bytes<E: de::Error>(self, name: &[u8]) -> Result<FieldName, E> {
                 Ok(match name {
-                    b"CallbackCommand" => Name::CallbackCommand,
-                    b"Official_Account" => Name::OfficialAccount,
-                    b"WithdrawMsgList" => Name::WithdrawMsgList,
-                    b"EventTime" => Name::EventTime,
-                    b"MsgKey" => Name::MsgKey,
-                    _ => Name::Other,
+                    b"CallbackCommand" => FieldName::CallbackCommand,
+                    b"Official_Account" => FieldName::OfficialAccount,
+                    b"WithdrawMsgList" => FieldName::WithdrawMsgList,
+                    b"EventTime" => FieldName::EventTime,
+                    b"MsgKey" => FieldName::MsgKey,
+                    _ => FieldName::Other,
                 })
             }
         }

@@ -16,7 +16,7 @@ use super::kind::{EventKind, Messages, Origin};
 use crate::webhook::Verified;
 
 pub use body::{Recall, RecallError};
-pub use record::{EVENT_TYPE, Event, event_id, message_sent_at};
+pub use record::{EVENT_TYPE, RecalledMessage, event_id, message_sent_at};
 
 /// The `CallbackCommand`.
 pub const COMMAND: &str = "OfficialAccount.CallbackAfterMsgWithDraw";
@@ -79,7 +79,7 @@ impl Messages for Recall<'_> {
     }
 
     fn describe(&self, index: usize, origin: &Origin<'_>) -> Value {
-        let Event { sdk_app_id, official_account, msg_key, .. } = self.event(index, origin);
+        let RecalledMessage { sdk_app_id, official_account, msg_key, .. } = self.event(index, origin);
         let event_id = event_id(sdk_app_id, official_account, msg_key);
         json!({ "official_account": official_account, "msg_key": msg_key, "event_id": event_id })
     }
@@ -87,8 +87,8 @@ impl Messages for Recall<'_> {
 
 impl Recall<'_> {
     /// A recalled message, by index.
-    fn event<'a>(&'a self, index: usize, origin: &Origin<'a>) -> Event<'a> {
-        Event {
+    fn event<'a>(&'a self, index: usize, origin: &Origin<'a>) -> RecalledMessage<'a> {
+        RecalledMessage {
             sdk_app_id: origin.sdk_app_id,
             official_account: self.official_account(),
             msg_key: self.msg_key(index),

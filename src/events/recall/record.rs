@@ -18,7 +18,7 @@ pub const EVENT_TYPE: &str = "tencent.chat.official_account.message_recalled.v1"
 
 /// One recalled message.
 #[derive(Debug, Clone, Copy)]
-pub struct Event<'a> {
+pub struct RecalledMessage<'a> {
     /// The app.
     pub sdk_app_id: u64,
     /// The account, opaque; the record's key.
@@ -37,7 +37,7 @@ pub struct Event<'a> {
     pub traceparent: Option<&'a str>,
 }
 
-impl Event<'_> {
+impl RecalledMessage<'_> {
     /// Appends the encoded record to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let event_id = event_id(self.sdk_app_id, self.official_account, self.msg_key);
@@ -174,8 +174,8 @@ mod tests {
     use crate::record::Record;
     use proptest::prelude::*;
 
-    fn sample() -> Event<'static> {
-        Event {
+    fn sample() -> RecalledMessage<'static> {
+        RecalledMessage {
             sdk_app_id: 1_400_000_001,
             official_account: "#TOA#_123",
             msg_key: "71_1_1698741698",
@@ -223,7 +223,12 @@ mod tests {
 
     #[test]
     fn recalls_that_share_an_event_id_have_identities_of_their_own() {
-        let event = |sdk_app_id, official_account, msg_key| Event { sdk_app_id, official_account, msg_key, ..sample() };
+        let event = |sdk_app_id, official_account, msg_key| RecalledMessage {
+            sdk_app_id,
+            official_account,
+            msg_key,
+            ..sample()
+        };
         let all = [
             event(1, "x", "y/z"),
             event(1, "x/y", "z"),
@@ -235,9 +240,9 @@ mod tests {
             event(11, "x", "y/z"),
         ];
         assert_eq!(event_id(1, "x", "y/z"), event_id(1, "x/y", "z"));
-        let identities: std::collections::BTreeSet<_> = all.iter().map(Event::content_hash).collect();
+        let identities: std::collections::BTreeSet<_> = all.iter().map(RecalledMessage::content_hash).collect();
         assert_eq!(identities.len(), all.len());
-        let repeated = Event { received_at_ms: 7, client_ip: None, traceparent: Some("t"), ..all[0] };
+        let repeated = RecalledMessage { received_at_ms: 7, client_ip: None, traceparent: Some("t"), ..all[0] };
         assert_eq!(repeated.content_hash(), all[0].content_hash());
     }
 
@@ -251,7 +256,7 @@ mod tests {
         ) {
             let (account, msg_key) = (account.repeat(times), msg_key.repeat(times));
             let body = serde_json::json!({ "Official_Account": account, "WithdrawMsgList": [{ "MsgKey": msg_key }] });
-            let event = Event {
+            let event = RecalledMessage {
                 sdk_app_id: u64::MAX,
                 official_account: &account,
                 msg_key: &msg_key,
@@ -274,7 +279,7 @@ mod tests {
     #[test]
     fn what_is_unknown_is_null_and_has_no_header() {
         let mut bytes = Vec::new();
-        let event = Event {
+        let event = RecalledMessage {
             msg_key: "opaque",
             recalled_at_ms: None,
             opt_platform: None,

@@ -9,7 +9,7 @@ use crate::spool::terms::{Durable, Seq};
 /// Webhooks of a group whose result differs from the result of the commit.
 #[derive(Debug, Default)]
 pub(in crate::spool) struct Duplicates {
-    answers: Vec<Answer>,
+    answers: Vec<DuplicateResult>,
     /// Duplicate events of webhooks that also have new events.
     partly: u64,
     /// Bytes of removed payload.
@@ -18,7 +18,7 @@ pub(in crate::spool) struct Duplicates {
 
 /// A webhook without any new event.
 #[derive(Debug)]
-struct Answer {
+struct DuplicateResult {
     worker: usize,
     /// Its index among the worker's webhooks of the group.
     place: usize,
@@ -71,7 +71,13 @@ fn take_out(group: &mut Group, known: &[Known], full: impl Fn() -> AppendError) 
             }
         };
         let shares_commit = is_duplicate && of_entry.contains(&Known::Pending);
-        duplicates.answers.push(Answer { worker, place, events: u64::from(entry.ids), refusal, shares_commit });
+        duplicates.answers.push(DuplicateResult {
+            worker,
+            place,
+            events: u64::from(entry.ids),
+            refusal,
+            shares_commit,
+        });
     }
     let bytes = group.payload.len();
     frame::retain(&mut group.payload, |place| keep_event[place]);
@@ -97,7 +103,7 @@ impl Duplicates {
         of_worker.map(|answer| (answer.place, answer.refusal.clone().map_or(Ok(duplicate), Err))).collect()
     }
 
-    fn answers(&self, committed: bool) -> impl Iterator<Item = &Answer> {
+    fn answers(&self, committed: bool) -> impl Iterator<Item = &DuplicateResult> {
         self.answers.iter().filter(move |answer| committed || !answer.shares_commit)
     }
 }

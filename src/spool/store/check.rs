@@ -51,7 +51,7 @@ pub(in crate::spool) fn tables(connection: &Connection) -> rusqlite::Result<Vec<
     schema::tables(version)?.into_iter().map(compare).collect()
 }
 
-pub(in crate::spool) struct Row {
+pub(in crate::spool) struct CheckedRow {
     pub(in crate::spool) events: u64,
     pub(in crate::spool) bytes_through: u64,
     pub(in crate::spool) checksum: u32,
@@ -64,10 +64,15 @@ pub(in crate::spool) fn published_end(tx: &Transaction<'_>) -> rusqlite::Result<
 }
 
 /// One row, by its first sequence number.
-pub(in crate::spool) fn row(tx: &Transaction<'_>, key: i64) -> rusqlite::Result<Row> {
+pub(in crate::spool) fn row(tx: &Transaction<'_>, key: i64) -> rusqlite::Result<CheckedRow> {
     tx.prepare_cached("SELECT events, bytes_through, checksum, payload FROM event_group WHERE first_seq = ?1")?
         .query_row([key], |row| {
-            Ok(Row { events: row.get(0)?, bytes_through: row.get(1)?, checksum: row.get(2)?, payload: row.get(3)? })
+            Ok(CheckedRow {
+                events: row.get(0)?,
+                bytes_through: row.get(1)?,
+                checksum: row.get(2)?,
+                payload: row.get(3)?,
+            })
         })
 }
 

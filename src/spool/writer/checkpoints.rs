@@ -26,7 +26,7 @@ const MOST_BOUND_BYTES: u64 = 1 << 30;
 
 /// The next checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum CheckpointStep {
     /// On the writer's thread, with or without waiting for readers.
     Here { waits: bool },
     /// On a separate thread.
@@ -99,7 +99,7 @@ impl Checkpoints {
     }
 
     /// The checkpoint to make now, if one is due.
-    pub(super) fn next(&self) -> Option<Step> {
+    pub(super) fn next(&self) -> Option<CheckpointStep> {
         if self.beside.is_some() {
             return None;
         }
@@ -110,9 +110,9 @@ impl Checkpoints {
             return None;
         }
         if self.left + self.written > BESIDE_FROM_BYTES {
-            return Some(Step::Beside);
+            return Some(CheckpointStep::Beside);
         }
-        Some(Step::Here { waits: is_late || self.size + self.written >= self.restart_at })
+        Some(CheckpointStep::Here { waits: is_late || self.size + self.written >= self.restart_at })
     }
 
     /// Starts a checkpoint on a separate thread.
@@ -144,7 +144,7 @@ impl Checkpoints {
     }
 
     /// Records a successful checkpoint.
-    pub(super) fn ended(&mut self, step: Step, found: &Checkpoint) {
+    pub(super) fn ended(&mut self, step: CheckpointStep, found: &Checkpoint) {
         self.failed();
         if let Some(bytes) = found.bytes {
             self.left = bytes.left;
@@ -152,7 +152,7 @@ impl Checkpoints {
         }
         if self.size < RESTART_BYTES {
             self.restart_at = RESTART_BYTES;
-        } else if step == (Step::Here { waits: true }) {
+        } else if step == (CheckpointStep::Here { waits: true }) {
             // A reader holds a snapshot: the next 32 MiB do not wait for it.
             self.restart_at = self.size + RESTART_BYTES;
         }

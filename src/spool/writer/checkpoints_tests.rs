@@ -22,22 +22,22 @@ fn a_small_wal_is_copied_in_steps_on_the_writers_thread() {
     checkpoints.wrote(MIB);
     assert_eq!(checkpoints.next(), None);
     checkpoints.wrote(MIB);
-    assert_eq!(checkpoints.next(), Some(Step::Here { waits: false }));
-    checkpoints.ended(Step::Here { waits: false }, &found(0, 2 * MIB, false));
+    assert_eq!(checkpoints.next(), Some(CheckpointStep::Here { waits: false }));
+    checkpoints.ended(CheckpointStep::Here { waits: false }, &found(0, 2 * MIB, false));
     assert_eq!((checkpoints.next(), checkpoints.due()), (None, None));
 }
 
 #[test]
 fn a_wal_that_never_begins_again_waits_for_readers_from_32_mib_on() {
     let mut checkpoints = new();
-    let here = Step::Here { waits: false };
+    let here = CheckpointStep::Here { waits: false };
     for size in (2..=30).step_by(2) {
         checkpoints.wrote(2 * MIB);
         assert_eq!(checkpoints.next(), Some(here));
         checkpoints.ended(here, &found(0, size * MIB, false));
     }
     checkpoints.wrote(2 * MIB);
-    let waiting = Step::Here { waits: true };
+    let waiting = CheckpointStep::Here { waits: true };
     assert_eq!(checkpoints.next(), Some(waiting));
     // A reader holds on: the steps before the next 32 MiB do not wait for it.
     checkpoints.ended(waiting, &found(4 * MIB, 32 * MIB, false));
@@ -49,13 +49,13 @@ fn a_wal_that_never_begins_again_waits_for_readers_from_32_mib_on() {
 fn what_piled_up_is_copied_on_another_thread() {
     let mut checkpoints = new();
     checkpoints.wrote(2 * MIB);
-    checkpoints.ended(Step::Here { waits: false }, &found(17 * MIB, 40 * MIB, false));
+    checkpoints.ended(CheckpointStep::Here { waits: false }, &found(17 * MIB, 40 * MIB, false));
     assert_eq!(checkpoints.next(), None, "not at once");
     checkpoints.wrote(MIB);
-    assert_eq!(checkpoints.next(), Some(Step::Beside));
-    checkpoints.ended(Step::Beside, &found(3 * MIB, 41 * MIB, false));
+    assert_eq!(checkpoints.next(), Some(CheckpointStep::Beside));
+    checkpoints.ended(CheckpointStep::Beside, &found(3 * MIB, 41 * MIB, false));
     later(&mut checkpoints);
-    assert_eq!(checkpoints.next(), Some(Step::Here { waits: true }), "also when no commit comes");
+    assert_eq!(checkpoints.next(), Some(CheckpointStep::Here { waits: true }), "also when no commit comes");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_checkpoint_that_another_process_blocks_leaves_what_is_known() {
     let mut checkpoints = new();
     checkpoints.wrote(2 * MIB);
     let blocked = Checkpoint { bytes: None, is_restarted: false };
-    checkpoints.ended(Step::Here { waits: false }, &blocked);
+    checkpoints.ended(CheckpointStep::Here { waits: false }, &blocked);
     assert_eq!((checkpoints.left, checkpoints.size), (2 * MIB, 2 * MIB));
 }
 
@@ -72,11 +72,11 @@ fn a_wal_at_its_bound_is_full_until_it_begins_again() {
     let mut checkpoints = Checkpoints::new(MIB);
     checkpoints.wrote(LEAST_BOUND_BYTES);
     assert!(checkpoints.is_full());
-    checkpoints.ended(Step::Beside, &found(0, LEAST_BOUND_BYTES, false));
+    checkpoints.ended(CheckpointStep::Beside, &found(0, LEAST_BOUND_BYTES, false));
     assert!(checkpoints.is_full(), "a reader may need all of it");
     later(&mut checkpoints);
-    assert_eq!(checkpoints.next(), Some(Step::Here { waits: true }));
-    checkpoints.ended(Step::Here { waits: true }, &found(0, LEAST_BOUND_BYTES, true));
+    assert_eq!(checkpoints.next(), Some(CheckpointStep::Here { waits: true }));
+    checkpoints.ended(CheckpointStep::Here { waits: true }, &found(0, LEAST_BOUND_BYTES, true));
     assert!(!checkpoints.is_full());
 }
 

@@ -4,20 +4,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Effect, Writer};
-use crate::spool::command::Command;
+use crate::spool::command::WriterRequest;
 use crate::spool::error::SpoolError;
 use crate::spool::quarantine::{self, QuarantineEntry};
 use crate::spool::store::{self, rows};
 use crate::spool::terms::{Advance, Identity, NextOffsets, Seq};
 
 impl Writer {
-    pub(super) fn execute(&mut self, command: Command) -> Result<(), SpoolError> {
+    pub(super) fn execute(&mut self, command: WriterRequest) -> Result<(), SpoolError> {
         let (reply, result) = match command {
-            Command::Begin { unused: true, reply, .. } if self.next_seq > 1 => {
+            WriterRequest::Begin { unused: true, reply, .. } if self.next_seq > 1 => {
                 let _ = reply.send(Ok(false));
                 return Ok(());
             }
-            Command::Begin { advance, reply, .. } => {
+            WriterRequest::Begin { advance, reply, .. } => {
                 let begun = self.transact(|writer, tx| {
                     rows::forget_positions(tx, &advance.topic)?;
                     writer.store(tx, Some(&advance), 0)
@@ -25,16 +25,16 @@ impl Writer {
                 let _ = reply.send(begun.map(|()| true).map_err(SpoolError::NotWritten));
                 return Ok(());
             }
-            Command::TakeOut { ids, group, reply } => {
+            WriterRequest::TakeOut { ids, group, reply } => {
                 let taken = self.take_out(&ids, group)?;
                 let _ = reply.send(taken.map_err(SpoolError::NotWritten));
                 return Ok(());
             }
-            Command::Quarantine { events, entry, reply } => {
+            WriterRequest::Quarantine { events, entry, reply } => {
                 self.shared.quarantine.keep(&entry);
                 (reply, self.quarantine_events(&events, &entry)?)
             }
-            Command::Renew { identity, reply } => {
+            WriterRequest::Renew { identity, reply } => {
                 let first_seq = identity.first_seq;
                 let result = self.transact(|_, tx| {
                     rows::store_identity(tx, identity)?;

@@ -6,7 +6,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::Writer;
-use super::checkpoints::Step;
+use super::checkpoints::CheckpointStep;
 use crate::spool::error::SpoolError;
 use crate::spool::store::files::{database_file, file_id};
 use crate::spool::store::open::open_writer;
@@ -86,20 +86,20 @@ impl Writer {
     /// Makes a checkpoint if one is due.
     pub(super) fn checkpoint(&mut self) {
         if let Some(result) = self.checkpoints.ended_beside() {
-            self.checkpointed(Step::Beside, result);
+            self.checkpointed(CheckpointStep::Beside, result);
         }
         let (Some(connection), false) = (&self.connection, self.gone) else { return };
         match self.checkpoints.next() {
             None => {}
-            Some(Step::Beside) => self.checkpoints.begin_beside(&self.shared.dir),
-            Some(step @ Step::Here { waits }) => {
+            Some(CheckpointStep::Beside) => self.checkpoints.begin_beside(&self.shared.dir),
+            Some(step @ CheckpointStep::Here { waits }) => {
                 let result = wal::checkpoint(connection, waits);
                 self.checkpointed(step, result);
             }
         }
     }
 
-    fn checkpointed(&mut self, step: Step, result: rusqlite::Result<wal::Checkpoint>) {
+    fn checkpointed(&mut self, step: CheckpointStep, result: rusqlite::Result<wal::Checkpoint>) {
         match result {
             Ok(found) => self.checkpoints.ended(step, &found),
             // The next commit finds the error (for example a full disk) again. Until then the WAL grows.

@@ -15,7 +15,7 @@ use super::dedup::Dedup;
 use super::error::{AppendError, SpoolError};
 use super::group::Group;
 use super::quarantine;
-use super::shared::Shared;
+use super::shared::SpoolShared;
 use super::store::files::{self, FileId, PAGE_BYTES};
 use super::store::lock::DirectoryLock;
 use super::store::state::StoredState;
@@ -44,7 +44,7 @@ const REMOVE_IDLE_BYTES: u64 = 8 << 20;
 const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<SpoolShared>,
     _lock: DirectoryLock,
     /// None between an error and the next successful opening.
     connection: Option<Connection>,
@@ -86,7 +86,7 @@ struct Failure {
 
 impl Writer {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SpoolShared>,
         lock: DirectoryLock,
         connection: Connection,
         found: &StoredState,

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::*;
 use crate::spool::frame::push_event;
-use crate::spool::shared::Shared;
+use crate::spool::shared::SpoolShared;
 use crate::spool::tests::put_aside::{ids, kept, put};
 use crate::spool::tests::{append, open, options, read};
 use crate::spool::{QuarantineEntry, Spool, verify};
 
 /// A spool whose writer is not a thread but in the test's hands, with one entry in quarantine.
-fn in_hands(dir: &Path) -> (Arc<Shared>, Writer) {
+fn in_hands(dir: &Path) -> (Arc<SpoolShared>, Writer) {
     let (spool, writer) = open(dir);
     put(&spool, "malformed", 100).unwrap();
     writer.stop().unwrap();
