@@ -12,8 +12,8 @@
 //!
 //! 1. [`edge`] reads one request at a time from a connection, within limits of size and time.
 //! 2. [`webhook::verify()`] checks app, signature and time. Only it creates a [`webhook::Verified`].
-//! 3. [`ingest`] reads the body, and [`webhook::parse`] creates a [`webhook::Recall`] from both.
-//! 4. [`record::Event::encode`] writes the bytes that Kafka will get, one record per message. No later step parses or
+//! 3. [`ingest`] reads the body, and [`events::EventKind::parse`] creates its [`events::Messages`].
+//! 4. [`events::Messages::encode`] writes the bytes that Kafka will get, one record per message. No later step parses or
 //!    formats.
 //! 5. [`spool::Appender::append`] adds the events to the next commit, except duplicates. Only a successful commit,
 //!    synced to the disk, creates a [`spool::Durable`]; then the sender gets its OK.
@@ -31,15 +31,16 @@
 //!          ▼                ▼                  ▼
 //!       ingest ────────►  spool  ◄──────── publisher ────► Kafka
 //!          │                ▲                  │
-//!    webhook, record       ops              record
+//!    webhook, events       ops              record
 //! ```
 //!
 //! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `explain`, `health`, `spool`,
 //!   `quarantine`, `completions`, `man`: one file or directory each.
 //! * [`app`]: the only module that knows all others. If a component exits unexpectedly, the process exits.
 //! * [`config`]: the environment, validated as a whole before a port is bound.
-//! * [`webhook`]: the vendor's protocol: requests and responses. Pure.
-//! * [`record`]: the published record: key, value, headers, event id. Pure.
+//! * [`webhook`]: the vendor's protocol: query, signature, responses. Pure.
+//! * [`events`]: the published webhook commands, one module for each: body, records, limits, sample. Pure.
+//! * [`record`]: the encoding of a record in the spool. Pure.
 //! * [`edge`]: HTTP between a socket and a service, for both listeners: deadlines, limits, framing.
 //! * [`ingest`]: handles webhooks. Every webhook ends in exactly one [`ingest::Outcome`].
 //! * [`spool`]: the durable queue. Bytes in, bytes out, sequence numbers; its storage contract, with
@@ -59,8 +60,9 @@
 //! * [`tls`]: certificates and keys of the webhook listener, which can be replaced while it runs.
 //! * [`telemetry`]: one line per log event on stderr, as JSON or as text; it never blocks.
 //!
-//! `webhook`, `record` and `tls` import no other module, and `spool` only [`pulse`]. No module imports `commands`; only
-//! `app` and `commands` import everything. `ingest` imports only direct publishing of `publisher`.
+//! * [`clock`]: the wall clock.
+//!
+//! `docs/architecture.md` has the table of allowed imports; `tests/structure` compares it with the code.
 //!
 //! # Where to start
 //!

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 /// UNIX milliseconds of the years 1970 to 9999: RFC 3339 has years of four digits.
 const TIMES_MS: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999;
 
-/// Whatever JSON there is. Takes no memory for what is neither text nor a number.
+/// Any JSON value. Values other than text and numbers take no memory.
 pub(in crate::events) enum Loose<'b> {
     Integer(i64),
     Float(f64),
@@ -25,7 +25,7 @@ impl<'b> Loose<'b> {
         }
     }
 
-    /// `EventTime`, in UNIX milliseconds: documented as an integer, seen as a string of digits.
+    /// `EventTime`, in UNIX milliseconds: documented as an integer, also sent as a string of digits.
     pub(in crate::events) fn time_ms(self) -> Option<i64> {
         let ms = match self {
             Self::Integer(ms) => ms,

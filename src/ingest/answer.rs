@@ -1,4 +1,4 @@
-//! What a delivery is answered: an outcome, a sentence about it, and the reply made of both.
+//! The result of a webhook: its outcome, a sentence about it, and the response made of both.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::webhook;
 
 const JSON: &str = "application/json";
 
-/// An outcome, and what to say about it.
+/// The outcome of a webhook and a sentence about it.
 pub(super) struct WebhookResult {
     pub(super) outcome: Outcome,
     pub(super) info: String,
@@ -37,8 +37,7 @@ impl WebhookResult {
     }
 }
 
-/// One line per delivery, loud according to its outcome, bounded per second. The query is named
-/// without its Sign.
+/// Logs one line per webhook, at the level of its outcome, with a limit per second. The query is logged without Sign.
 pub(super) fn log(shared: &Shared, answer: &WebhookResult, query: &[u8], peer: Option<IpAddr>) {
     let level = answer.outcome.log_level();
     if level == tracing::Level::DEBUG {
@@ -56,7 +55,7 @@ pub(super) fn log(shared: &Shared, answer: &WebhookResult, query: &[u8], peer: O
     }
 }
 
-/// The answer to a webhook that the spool did not take.
+/// The result of a webhook that the spool did not accept.
 pub(super) fn not_durable(error: &AppendError) -> WebhookResult {
     match error {
         AppendError::Full { .. } => WebhookResult::fail(Outcome::SpoolFull, error.to_string()),

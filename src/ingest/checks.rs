@@ -1,32 +1,31 @@
-//! The checks of one delivery, in their order: pure, so that `explain` gives the same answer as
-//! the listener.
+//! The checks of one webhook, in order. They are pure, so that `explain` gives the same result as the listener.
 //!
-//! They come in two steps, because only who has a valid Sign is worth a body: [`check_head`] looks at the
-//! query, [`check_body`] at the rest.
+//! There are two steps, because only a webhook with a valid Sign may send a body: [`check_head`] checks the query,
+//! [`check_body`] checks the rest.
 
 use super::outcome::Outcome;
 use crate::events::{self, EventKind, Messages};
 use crate::spool::NEAR_MISS;
 use crate::webhook::{self, Apps, EXPIRED_SECONDS, Refusal, Verified};
 
-/// What the query says of a delivery.
+/// The result of checking the query.
 #[derive(Debug)]
 pub enum HeadVerdict<'q> {
-    /// Decided without the body, which need not be read.
+    /// Decided without the body.
     Answer {
-        /// How it ends.
+        /// The outcome.
         outcome: Outcome,
-        /// Why; empty for an acknowledgement.
+        /// The reason; empty for an acknowledgement.
         info: String,
-        /// The proof, where it is authentic: then the command is one that is not published.
+        /// The proof, if the webhook is authentic: its command is then not published.
         verified: Option<Verified<'q>>,
     },
-    /// Authentic, and the body is needed: to be published, or to be kept.
+    /// Authentic, and the body is needed, to publish it or to keep it.
     Body(CheckedHead<'q>),
 }
 
 impl<'q> HeadVerdict<'q> {
-    /// The proof, where the delivery is authentic.
+    /// The proof, if the webhook is authentic.
     pub fn verified(&self) -> Option<&Verified<'q>> {
         match self {
             Self::Answer { verified, .. } => verified.as_ref(),
@@ -35,7 +34,7 @@ impl<'q> HeadVerdict<'q> {
     }
 }
 
-/// An authentic delivery whose body is not yet known. Only [`check_head`] makes one.
+/// An authentic webhook whose body was not read yet. Only [`check_head`] creates it.
 #[derive(Debug)]
 pub struct CheckedHead<'q> {
     verified: Verified<'q>,
@@ -57,28 +56,28 @@ struct Kept {
     info: String,
 }
 
-/// What the checks say of a delivery.
+/// The result of all checks.
 #[derive(Debug)]
 pub enum Verdict<'q, 'b> {
-    /// To be made durable, then [`Outcome::Accepted`].
+    /// Publish: make it durable, then answer [`Outcome::Accepted`].
     Publish(Verified<'q>, Box<dyn Messages + 'b>),
-    /// Nothing to be kept: answered at once.
+    /// Answer at once and keep nothing.
     Answer {
-        /// How it ends.
+        /// The outcome.
         outcome: Outcome,
-        /// Why; empty for an acknowledgement.
+        /// The reason; empty for an acknowledgement.
         info: String,
-        /// The proof, where it is authentic.
+        /// The proof, if the webhook is authentic.
         verified: Option<Verified<'q>>,
     },
-    /// Authentic, yet not to be published: to be quarantined, then answered.
+    /// Authentic, but not published: store it in quarantine, then answer.
     Quarantine {
         /// [`Outcome::Stale`], [`Outcome::Expired`], [`Outcome::Malformed`], or [`Outcome::Ignored`] for a
         /// near miss.
         outcome: Outcome,
-        /// Under which reason it is kept.
+        /// The reason of the quarantine entry.
         reason: &'static str,
-        /// Why.
+        /// The reason as a sentence.
         info: String,
         /// The proof.
         verified: Verified<'q>,
@@ -86,7 +85,7 @@ pub enum Verdict<'q, 'b> {
 }
 
 impl<'q> Verdict<'q, '_> {
-    /// The proof, where the delivery is authentic.
+    /// The proof, if the webhook is authentic.
     pub fn verified(&self) -> Option<&Verified<'q>> {
         match self {
             Self::Publish(verified, _) | Self::Quarantine { verified, .. } => Some(verified),
@@ -95,7 +94,7 @@ impl<'q> Verdict<'q, '_> {
     }
 }
 
-/// Checks the query, its proof and its time. `query` is what follows the `?`, as it stood in the request.
+/// Checks the query, its Sign and its time. `query` is the part of the request's target after the `?`.
 pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, window_seconds: u64) -> HeadVerdict<'q> {
     let refused =
         |outcome, refusal: &Refusal<'_>| HeadVerdict::Answer { outcome, info: refusal.to_string(), verified: None };
@@ -126,7 +125,7 @@ pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, windo
     }
 }
 
-/// Checks the body of a delivery whose head is right.
+/// Checks the body of a webhook whose query passed.
 pub fn check_body<'q, 'b>(head: CheckedHead<'q>, body: &'b [u8]) -> Verdict<'q, 'b> {
     let CheckedHead { verified, next } = head;
     let kind = match next {
@@ -143,7 +142,7 @@ pub fn check_body<'q, 'b>(head: CheckedHead<'q>, body: &'b [u8]) -> Verdict<'q, 
     }
 }
 
-/// Both steps at once, for a delivery that is there as a whole.
+/// Both steps, for a complete webhook.
 pub fn check<'q, 'b>(
     query: &'q [u8],
     body: &'b [u8],
@@ -157,8 +156,8 @@ pub fn check<'q, 'b>(
     }
 }
 
-/// How far the sender's clock is from ours, in seconds, where that says something about the clock: a Sign
-/// of more than a day ago was found somewhere.
+/// The difference between the sender's clock and this one, in seconds. None if `RequestTime` is more than a day away:
+/// then it says nothing about the clock.
 pub fn clock_skew_seconds(verified: &Verified<'_>) -> Option<u64> {
     verified.skew_seconds().map(i64::unsigned_abs).filter(|&away| away <= EXPIRED_SECONDS)
 }

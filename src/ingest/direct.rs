@@ -1,4 +1,5 @@
-//! Direct publishing: what `ingest` needs from the publisher while the spool cannot be written.
+//! Direct publishing: the interface that `ingest` uses while the spool cannot be written. The publisher implements
+//! it.
 
 use std::fmt::Debug;
 use std::future::Future;

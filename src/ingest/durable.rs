@@ -14,7 +14,7 @@ use crate::spool::{AppendError, Appender, Durable, Published};
 /// Reserved for sending the response, at most.
 const ANSWER_RESERVE: Duration = Duration::from_millis(100);
 
-/// The ways of one worker to store a webhook.
+/// How one worker stores webhooks.
 #[derive(Debug)]
 pub(super) struct Storage {
     pub(super) appender: Appender,

@@ -1,4 +1,4 @@
-//! From a request to its answer: the checks, the spool, one outcome for each delivery.
+//! Handles webhooks: the checks, the spool, exactly one outcome for each webhook.
 
 mod answer;
 pub mod checks;
@@ -23,7 +23,7 @@ use worker::IngestWorker;
 /// Starts the webhook listener.
 ///
 /// # Errors
-/// The socket cannot be used, or TLS lacks what it needs.
+/// The socket cannot be used, or the TLS configuration is not valid.
 pub fn run(options: edge::ListenerOptions, shared: &Arc<Shared>) -> std::io::Result<edge::Server> {
     let shared = Arc::clone(shared);
     edge::run(options, move || {

@@ -1,55 +1,55 @@
-//! How a delivery can end: the one enum of answers.
+//! The outcomes of a webhook.
 
 use actix_web::http::StatusCode;
 use tracing::Level;
 
-/// Every delivery ends in exactly one of these, and is counted under its label.
+/// The outcome of a webhook. Every webhook has exactly one, and is counted under its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// What arrived is no HTTP request that can be parsed.
+    /// Bytes that are not an HTTP request.
     BadRequest,
-    /// Another path than `BRIDGE_WEBHOOK_PATH`.
+    /// A path other than `BRIDGE_WEBHOOK_PATH`.
     NotFound,
     /// Not POST.
     MethodNotAllowed,
     /// The process is shutting down.
     Draining,
-    /// The body is over `BRIDGE_MAX_BODY_BYTES`.
+    /// The body exceeds `BRIDGE_MAX_BODY_BYTES`.
     TooLarge,
-    /// The query cannot be understood.
+    /// The query is not valid.
     BadQuery,
     /// SdkAppid is not configured.
     UnknownApp,
     /// Sign or RequestTime is missing or wrong.
     BadSign,
-    /// Signed, but outside the time window; in quarantine.
+    /// Signed, but outside the time window; stored in quarantine.
     Stale,
-    /// Signed, but more than a day away; in a small share of the quarantine.
+    /// Signed, but more than a day away; stored in a small share of the quarantine.
     Expired,
     /// Another callback command.
     Ignored,
-    /// Authentic, but no valid recall; in quarantine.
+    /// Authentic, but not a valid recall; stored in quarantine.
     Malformed,
-    /// A recall of nothing.
+    /// A recall without messages.
     Empty,
     /// Every record is durable.
     Accepted,
-    /// Every record was accepted within `BRIDGE_DEDUP_WINDOW_SECONDS` before; none is added.
+    /// All its recalls are duplicates within `BRIDGE_DEDUP_WINDOW_SECONDS`; no record is added.
     Duplicate,
-    /// The spool could not be written; every record is in Kafka (`BRIDGE_SPOOL_FAILURE=publish`).
+    /// The spool cannot be written; every record is in Kafka (`BRIDGE_SPOOL_FAILURE=publish`).
     AcceptedUnspooled,
-    /// The spool or the quarantine is at its bound.
+    /// The spool or a share of the quarantine is full.
     SpoolFull,
-    /// It could not be made durable in time.
+    /// It did not become durable in time.
     Unavailable,
     /// The body did not arrive in time.
     Timeout,
-    /// The peer left before an answer was known.
+    /// The peer closed the connection before the response.
     ClientGone,
 }
 
 impl Outcome {
-    /// All of them, in the order of their checks; the index of one is its place here.
+    /// All outcomes, in the order of their checks; by index.
     pub const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::NotFound,
@@ -99,7 +99,7 @@ impl Outcome {
         }
     }
 
-    /// The HTTP status. Nobody sees that of [`Self::ClientGone`].
+    /// The HTTP status. That of [`Self::ClientGone`] is never sent.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -113,8 +113,8 @@ impl Outcome {
         }
     }
 
-    /// The `ErrorCode` of the answer: 0, or a number that stays the same for an outcome. The
-    /// vendor leaves 120001 to 130000 to the receiver.
+    /// The `ErrorCode` of the response: 0, or a fixed number for each outcome. The vendor reserves 120001 to 130000
+    /// for receivers.
     pub const fn error_code(self) -> u32 {
         match self {
             Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled => 0,
@@ -136,7 +136,8 @@ impl Outcome {
         }
     }
 
-    /// Whether a stranger can cause it: then the connection ends with the answer, and no body is read.
+    /// Whether an unauthenticated peer can cause it: then no body is read, and the connection closes after the
+    /// response.
     pub const fn ends_connection(self) -> bool {
         match self {
             Self::BadRequest
@@ -162,7 +163,7 @@ impl Outcome {
         }
     }
 
-    /// How loud one delivery of this kind is in the log.
+    /// The log level of a webhook with this outcome.
     pub const fn log_level(self) -> Level {
         match self {
             Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled | Self::Empty | Self::Ignored => Level::DEBUG,
@@ -175,7 +176,7 @@ impl Outcome {
             | Self::BadSign
             | Self::Expired
             | Self::ClientGone => Level::INFO,
-            // A recall that the sender will not repeat was refused.
+            // A recall was refused, and the sender will not send it again.
             Self::Draining | Self::Stale | Self::Malformed | Self::SpoolFull | Self::Unavailable | Self::Timeout => {
                 Level::WARN
             }

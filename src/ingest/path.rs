@@ -1,9 +1,9 @@
-//! Whether a path is that of the webhook.
+//! Compares the path of a request with the path of the webhook.
 
 use std::borrow::Cow;
 
-/// A path as it is compared: `%XX` decoded, runs of slashes joined, no slash at the end. A trailing or
-/// doubled slash in the console's URL must not cost a recall.
+/// A normalized path: `%XX` decoded, repeated slashes joined, no slash at the end. A trailing or doubled slash in the
+/// console's URL must not lose a recall.
 pub(super) fn normal(path: &[u8]) -> Cow<'_, [u8]> {
     let decoded: Cow<'_, [u8]> = percent_encoding::percent_decode(path).into();
     let doubled = decoded.windows(2).any(|two| two == b"//");

@@ -1,14 +1,14 @@
-//! Log lines about refused deliveries, bounded: a peer that can send requests must not fill the disk.
+//! Limits log lines about refused webhooks: a peer that can send requests must not fill the disk.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::Outcome;
 
-/// Lines per outcome and second; what goes beyond is counted in the next line.
+/// Lines per outcome and second. The next line counts the suppressed ones.
 const LINES_PER_SECOND: u64 = 5;
 
-/// Remembers, for each outcome, the present second and what was said in it.
+/// For each outcome: the current second and its lines.
 #[derive(Debug)]
 pub(super) struct Throttle {
     start: Instant,
@@ -29,7 +29,7 @@ impl Default for Throttle {
 }
 
 impl Throttle {
-    /// Whether to write a line now, and how many were not written since the last one.
+    /// Returns the number of suppressed lines since the last one if a line may be written now.
     pub(super) fn admit(&self, outcome: Outcome) -> Option<u64> {
         let slot = &self.slots[outcome as usize];
         let second = self.start.elapsed().as_secs() + 1;

@@ -16,30 +16,30 @@ use super::{path, refusals};
 /// State that all workers share.
 #[derive(Debug)]
 pub struct Shared {
-    /// Where webhooks are expected, without slashes that mean nothing.
+    /// The normalized path of the webhook.
     pub(super) webhook_path: String,
     /// The apps and their tokens.
     apps: RwLock<Arc<Apps>>,
-    /// Largest body, in bytes.
+    /// Maximum size of a body, in bytes.
     pub max_body_bytes: usize,
-    /// How far `RequestTime` may be from now, in seconds.
+    /// Maximum difference between `RequestTime` and the clock, in seconds.
     pub request_time_window_seconds: u64,
-    /// From the head of a request to its answer.
+    /// The time from the head of a request to its response.
     pub ack_timeout: Duration,
-    /// Where deliveries go.
+    /// The spool.
     pub spool: Spool,
     /// Publishes webhooks while the spool cannot be written, if that is configured.
     pub direct: Option<Arc<dyn DirectPublish>>,
     /// Whether acknowledgements wait for Kafka.
     pub ack_after_published: bool,
-    /// Where they are counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     draining: AtomicBool,
     pub(super) refusals: refusals::Throttle,
 }
 
 impl Shared {
-    /// Puts the parts together.
+    /// Creates the state from its components.
     pub fn new(config: &Config, spool: Spool, direct: Option<Arc<dyn DirectPublish>>, metrics: Arc<Metrics>) -> Self {
         Self {
             webhook_path: String::from_utf8_lossy(&path::normal(config.webhook_path.as_bytes())).into_owned(),
@@ -56,17 +56,17 @@ impl Shared {
         }
     }
 
-    /// Refuses every further delivery.
+    /// Refuses every further webhook.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Whether deliveries are refused because the process is ending.
+    /// Whether webhooks are refused because the process is stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Puts other apps in place, from the next delivery on.
+    /// Replaces the apps, from the next webhook on.
     pub fn replace_apps(&self, apps: Apps) {
         *self.apps.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(apps);
     }

@@ -1,4 +1,4 @@
-//! One worker's part: each delivery from its head to its answer.
+//! Handles the webhooks of one worker thread, from the head to the response.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -20,14 +20,14 @@ use crate::events::Origin;
 use crate::spool::QuarantineEntry;
 use crate::webhook::{self, Verified};
 
-/// What answers the deliveries of one worker thread.
+/// Answers the webhooks of one worker thread.
 #[derive(Debug)]
 pub(super) struct IngestWorker {
     pub(super) shared: Arc<Shared>,
     pub(super) storage: Storage,
 }
 
-/// Counts a delivery once: with its answer, or as gone when its future is dropped before.
+/// Counts a webhook once: with its outcome, or as `client_gone` when its future is dropped before.
 struct CountedWebhook<'a> {
     shared: &'a Shared,
     started: Instant,
@@ -77,7 +77,7 @@ impl Service for IngestWorker {
 /// The checks that need neither query nor body.
 fn route(shared: &Shared, head: &Head, body: &Body<'_>) -> Option<WebhookResult> {
     if path::normal(head.path()) != Cow::Borrowed(shared.webhook_path.as_bytes()) {
-        return Some(WebhookResult::fail(Outcome::NotFound, "path: webhooks are not expected here"));
+        return Some(WebhookResult::fail(Outcome::NotFound, "path: this is not the path of the webhook"));
     }
     if head.method() != Method::Post {
         return Some(WebhookResult::fail(Outcome::MethodNotAllowed, "method: send webhooks by POST"));
@@ -94,7 +94,7 @@ fn too_large(shared: &Shared) -> WebhookResult {
 }
 
 impl IngestWorker {
-    /// The checks in their order, then the spool. The body is read once app and Sign are right.
+    /// The checks in order, then the spool. The body is read only after app and Sign passed.
     async fn deliver(&self, head: &Head, body: &mut Body<'_>, started: Instant) -> WebhookResult {
         let shared = &*self.shared;
         let received_at_ms = clock::now_ms();
@@ -106,7 +106,7 @@ impl IngestWorker {
             HeadVerdict::Answer { outcome, info, verified } => {
                 if let Some(verified) = verified {
                     shared.metrics.count_ignored_command(verified.command());
-                    // Nothing of it is kept; it is read so that the connection can be.
+                    // The body is discarded, so that the connection can be used again.
                     let _ = self.in_time(started, body.discard(shared.max_body_bytes)).await;
                 }
                 WebhookResult { outcome, info }
@@ -121,7 +121,7 @@ impl IngestWorker {
         }
     }
 
-    /// The body, or what is answered without it.
+    /// Returns the body, or the result without it.
     async fn body(&self, body: &mut Body<'_>, started: Instant) -> Result<Bytes, WebhookResult> {
         let shared = &*self.shared;
         match self.in_time(started, body.read(shared.max_body_bytes)).await {
@@ -138,7 +138,7 @@ impl IngestWorker {
         }
     }
 
-    /// Bounds a step by the time to answer.
+    /// Limits a step to `BRIDGE_ACK_TIMEOUT_MS`.
     async fn in_time<T>(
         &self,
         started: Instant,
@@ -147,7 +147,7 @@ impl IngestWorker {
         tokio::time::timeout_at((started + self.shared.ack_timeout).into(), step).await
     }
 
-    /// Bounds the wait for disk or Kafka by the time to answer.
+    /// Limits the wait for disk or Kafka to `BRIDGE_ACK_TIMEOUT_MS`.
     async fn durable(&self, started: Instant, step: impl Future<Output = WebhookResult>) -> WebhookResult {
         let shared = &*self.shared;
         self.in_time(started, step).await.unwrap_or_else(|_| {
@@ -191,19 +191,20 @@ impl IngestWorker {
             warn_of_near_miss(&self.shared, &entry);
         }
         match self.storage.appender.quarantine(entry).await {
-            // Of these two, the answer does not say that they are kept; and a replay of an old Sign pages nobody.
+            // For these two the response does not promise that they are kept, and a replay of an old Sign must not
+            // cause an alert.
             Err(error) if !matches!(outcome, Outcome::Ignored | Outcome::Expired) => not_durable(&error),
             _ => WebhookResult::fail(outcome, detail),
         }
     }
 }
 
-/// Recalls may be lost under a name that the vendor, or a proxy, has changed.
+/// The vendor or a proxy may have changed the name of the command, and recalls may be lost under it.
 fn warn_of_near_miss(shared: &Shared, entry: &QuarantineEntry) {
     shared.metrics.count_near_miss();
     if let Some(suppressed) = shared.refusals.admit(Outcome::Ignored) {
         let (info, query) = (entry.detail.as_str(), entry.query.as_str());
-        tracing::warn!(event = "near_miss", info, query, suppressed, "a webhook was not published, and is kept");
+        tracing::warn!(event = "near_miss", info, query, suppressed, "webhook not published; kept in quarantine");
     }
 }
 

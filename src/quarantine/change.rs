@@ -1,4 +1,4 @@
-//! Requeue and drop: the one way in which entries leave the quarantine.
+//! Requeues and drops entries of the quarantine. Entries leave it in no other way.
 
 use std::collections::BTreeSet;
 
@@ -8,75 +8,74 @@ use uuid::Uuid;
 use super::revive;
 use crate::spool::{Identity, QuarantineId, Reader, Spool, SpoolError, TakeOutError};
 
-/// Entries that share one commit, and bytes of their events after which no further one joins.
+/// Limits of one commit: entries, and bytes of their events.
 const BATCH_ENTRIES: usize = 64;
 const BATCH_BYTES: usize = 256 << 10;
-/// A reason may quote the body; this much of it is told.
+/// Maximum length of a reason, which may quote the body.
 const WHY_MAX_CHARS: usize = 300;
 
-/// What is to be done with entries.
+/// The action on entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Append them to the spool as if newly accepted.
+    /// Append their events to the spool.
     Requeue,
-    /// Forget them.
+    /// Delete them.
     Drop,
 }
 
-/// What became of an entry.
+/// The result for an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum Done {
-    /// It left the quarantine and will be published, under these numbers.
+    /// It left the quarantine and will be published, with these sequence numbers.
     Requeued {
         /// Its records.
         records: u64,
-        /// Under which name.
+        /// The spool UUID.
         bridge_spool: Uuid,
-        /// The number of the first; the others follow it.
+        /// The sequence number of the first; the others follow.
         bridge_seq: u64,
-        /// The number that the topic lacks instead, for a record that Kafka refused.
+        /// For a poison record: its old sequence number, which stays missing in the topic.
         was: Option<RecordName>,
     },
-    /// It is no more.
+    /// It was deleted.
     Dropped,
-    /// It is in quarantine as before.
+    /// It stays in quarantine.
     Kept {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// It was requeued or dropped before.
     Gone,
-    /// No entry ever had this number.
+    /// No entry ever had this id.
     Unknown,
 }
 
-/// Under which name and number a record is, or would have been, published.
+/// The spool UUID and the sequence number of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordName {
-    /// The name.
+    /// The spool UUID.
     pub bridge_spool: Uuid,
-    /// The number.
+    /// The sequence number.
     pub bridge_seq: u64,
 }
 
-/// An entry, and what became of it.
+/// An entry and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
-    /// The entry.
+    /// The id of the entry.
     pub id: QuarantineId,
-    /// What became of it.
+    /// The result.
     #[serde(flatten)]
     pub done: Done,
 }
 
-/// Does it to each of these entries, in the order of their numbers. An entry and what it becomes
-/// change in one commit, so that it is in one of the two places whatever happens; to repeat it is
-/// safe.
+/// Executes the action on these entries, in the order of their ids. An entry and its events change in one commit, so
+/// a crash leaves it in one of the two places. It is safe to repeat.
 ///
 /// # Errors
-/// The quarantine cannot be read; what was done until then is done.
+/// The quarantine cannot be read. Earlier changes stay.
 pub fn change(
     spool: &Spool,
     reader: &Reader,

@@ -1,26 +1,26 @@
-//! Which entries are meant.
+//! Selects entries of the quarantine.
 
 use super::kind::account;
 use crate::spool::{QuarantineId, StoredEntry};
 
-/// Conditions that all have to hold; none: every entry.
+/// All conditions must match. Without conditions every entry matches.
 ///
-/// Entries never change, and a later one has a higher number: what a filter with
-/// [`through`](Self::through) matches can only become fewer.
+/// Entries never change, and later entries have higher ids. So the set that a filter with [`through`](Self::through)
+/// matches can only shrink.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// This reason.
     pub reason: Option<String>,
-    /// About this account.
+    /// Of this account.
     pub account: Option<String>,
-    /// Put there at this time or later, in UNIX milliseconds.
+    /// Stored at this time or later, in UNIX milliseconds.
     pub since_ms: Option<i64>,
-    /// With this number or a lower one.
+    /// With this id or a lower one.
     pub through: Option<QuarantineId>,
 }
 
 impl Filter {
-    /// Whether an entry is meant.
+    /// Whether an entry matches.
     pub fn matches(&self, entry: &StoredEntry) -> bool {
         self.reason.as_ref().is_none_or(|reason| *reason == entry.reason)
             && self.since_ms.is_none_or(|since| entry.at_ms >= since)
@@ -29,7 +29,7 @@ impl Filter {
             && self.account.as_ref().is_none_or(|wanted| account(entry).as_ref() == Some(wanted))
     }
 
-    /// Whether nothing beyond this number can be meant.
+    /// Whether no entry above this id can match.
     pub fn is_past(&self, id: QuarantineId) -> bool {
         self.through.is_some_and(|through| id > through)
     }

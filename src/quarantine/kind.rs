@@ -4,25 +4,25 @@ use crate::events;
 use crate::record::Record;
 use crate::spool::{EXPIRED, MALFORMED, NEAR_MISS, STALE, StoredEntry};
 
-/// The reason of bytes of the spool's file that were found damaged.
+/// The reason of a corrupted row.
 pub const DAMAGED: &str = "damaged";
-/// What the reasons of records begin with that Kafka refuses for good.
+/// The prefix of the reasons of poison records.
 const REFUSED: &str = "kafka_";
 
-/// What an entry holds.
+/// The content of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A webhook: query and body.
     Delivery,
-    /// An encoded record that Kafka refused.
+    /// An encoded poison record.
     Record,
-    /// Bytes of a damaged row.
+    /// The bytes of a corrupted row.
     Damaged,
-    /// Something of another release.
+    /// Content of another release.
     Other,
 }
 
-/// What an entry holds, by its reason.
+/// The content of an entry, by its reason.
 pub fn kind(entry: &StoredEntry) -> EntryKind {
     match entry.reason.as_str() {
         MALFORMED | STALE | EXPIRED | NEAR_MISS => EntryKind::Delivery,
@@ -32,7 +32,7 @@ pub fn kind(entry: &StoredEntry) -> EntryKind {
     }
 }
 
-/// The account that an entry is about, where that can be told.
+/// The account of an entry, if it can be read.
 pub fn account(entry: &StoredEntry) -> Option<String> {
     match kind(entry) {
         EntryKind::Delivery => events::account(&entry.body).map(std::borrow::Cow::into_owned),

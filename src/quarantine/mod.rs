@@ -1,8 +1,7 @@
-//! What to do about entries in quarantine: which are meant, what they are, how they become records.
+//! Selects entries of the quarantine, shows them, and converts them back into records.
 //!
-//! The spool keeps them and moves them, in one commit; this room knows what they mean. [`change`]
-//! is the one way to requeue or to drop entries, for a stopped node and for a running one
-//! ([`control`](crate::control)).
+//! The spool stores the entries and moves them, in one commit. [`change`] is the only way to requeue or drop entries,
+//! for a stopped node and for a running one ([`control`](crate::control)).
 
 mod change;
 mod filter;

@@ -1,4 +1,4 @@
-//! From an entry to the records that it should have become.
+//! Converts an entry into its records.
 
 use crate::events::{self, EventKind, Origin, RecallError};
 use crate::record::{Record, restamp};
@@ -7,38 +7,37 @@ use crate::webhook::{self, QueryError};
 
 use super::kind::{EntryKind, kind};
 
-/// Why an entry cannot be published as it is.
+/// Why an entry cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequeueError {
-    /// Still no valid recall.
-    #[error("it is no valid recall: {0}")]
+    /// Not a valid recall.
+    #[error("it is not a valid recall: {0}")]
     Malformed(#[from] RecallError),
-    /// The query is none that was ever verified.
+    /// The query was never verified.
     #[error("its query is not that of a webhook: {0}")]
     Query(#[from] QueryError),
-    /// A webhook that the bridge would have ignored in time, too.
+    /// A webhook of a command that is not published.
     #[error("it is a webhook of {0}, which is not published")]
     OtherCommand(String),
     /// `WithdrawMsgList` is `[]`.
     #[error("it recalls nothing: WithdrawMsgList is empty")]
     Empty,
-    /// The bytes of a refused record are none.
+    /// The bytes are not a record.
     #[error("its bytes are not a record of this release")]
     NotARecord,
-    /// Bytes that the disk has changed.
-    #[error("bytes of the spool that were damaged cannot be published; export them, and look what can be read")]
+    /// Corrupted bytes.
+    #[error("corrupted bytes of the spool cannot be published; export them and read what is intact")]
     Damaged,
-    /// A reason that this release does not know.
+    /// The reason is unknown to this release.
     #[error("this release does not know what an entry with the reason {0} holds")]
     UnknownReason(String),
 }
 
-/// The encoded events that an entry stands for, in order, at least one.
+/// The encoded events of an entry, in order; at least one.
 ///
-/// Their timestamp in Kafka is `now_ms`, the moment they are requeued: Kafka deletes by it, and what
-/// was in quarantine for long must not be past its retention on arrival. All else, `received_at`
-/// included, is as it would have been in time: a record that Kafka refused keeps key, value and
-/// headers byte for byte.
+/// Their timestamp in Kafka is `now_ms`, the time of requeueing: Kafka deletes by timestamp, and an old entry must
+/// not exceed the retention on arrival. Everything else, including `received_at`, is as if the webhook had been
+/// accepted in time. A poison record keeps key, value and headers byte for byte.
 ///
 /// # Errors
 /// See [`RequeueError`].
@@ -56,7 +55,7 @@ pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, RequeueE
     Ok(events)
 }
 
-/// The records of a delivery, as if it had come in time.
+/// The records of a webhook, as if it had been accepted in time.
 fn encode(entry: &StoredEntry) -> Result<Vec<Vec<u8>>, RequeueError> {
     let verified = webhook::verified_before(&entry.query)?;
     let kind = kind_of(verified.command(), &entry.reason)
@@ -145,13 +144,13 @@ mod tests {
         let other = QUERY.replace("OfficialAccount.CallbackAfterMsgWithDraw", "C2C.CallbackAfterSendMsg");
         let empty = br#"{"Official_Account":"a","WithdrawMsgList":[]}"#;
         for (reason, query, body, says) in [
-            ("malformed", QUERY, &b"{"[..], "no valid recall: body"),
-            ("stale", QUERY, b"{}", "no valid recall: Official_Account"),
+            ("malformed", QUERY, &b"{"[..], "not a valid recall: body"),
+            ("stale", QUERY, b"{}", "not a valid recall: Official_Account"),
             ("stale", &other, BODY.as_bytes(), "C2C.CallbackAfterSendMsg"),
             ("stale", QUERY, empty, "recalls nothing"),
             ("stale", "nothing", BODY.as_bytes(), "its query"),
             ("kafka_invalid", "", b"xyz", "not a record"),
-            ("damaged", "", b"xyz", "damaged"),
+            ("damaged", "", b"xyz", "corrupted"),
             ("of_tomorrow", "", b"xyz", "of_tomorrow"),
         ] {
             let unfit = revive(&entry(reason, query, body), 1).unwrap_err().to_string();

@@ -9,7 +9,7 @@ use super::kind::{EntryKind, account, kind};
 use crate::record::Record;
 use crate::spool::StoredEntry;
 
-/// RFC 3339 with milliseconds; the bare number where it is no time that has a year of four digits.
+/// RFC 3339 with milliseconds; the number if the year has not four digits.
 pub fn time(unix_ms: i64) -> String {
     match Timestamp::from_millisecond(unix_ms) {
         Ok(time) => format!("{time:.3}"),
@@ -17,7 +17,7 @@ pub fn time(unix_ms: i64) -> String {
     }
 }
 
-/// One entry in a line: all but query and body.
+/// One entry in one line, without query and body.
 pub fn summary(entry: &StoredEntry) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("id".to_owned(), entry.id.into());
@@ -31,8 +31,7 @@ pub fn summary(entry: &StoredEntry) -> Map<String, Value> {
     fields
 }
 
-/// All of an entry: what was kept of it can be made of this again. There is no Sign and no token in
-/// it, as there is none in the spool.
+/// All of an entry; it can be restored from this. It contains no Sign and no token, as the spool does not.
 pub fn whole(entry: &StoredEntry) -> Map<String, Value> {
     let mut fields = summary(entry);
     fields.insert("at_ms".to_owned(), entry.at_ms.into());
@@ -63,7 +62,7 @@ pub fn record(record: &Record<'_>) -> Map<String, Value> {
     fields
 }
 
-/// Bytes under their name where they are text, else as Base64 under `{name}_base64`.
+/// Bytes under their name if they are text, else as Base64 under `{name}_base64`.
 pub fn put_bytes(fields: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => fields.insert(name.to_owned(), text.into()),
@@ -76,7 +75,7 @@ pub fn entries(count: u64) -> String {
     if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
-/// Text that somebody else wrote, on one line and without what a terminal would obey.
+/// Untrusted text on one line, with control characters escaped.
 pub fn plain(text: &str) -> String {
     crate::escape::plain(text).into_owned()
 }

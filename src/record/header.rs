@@ -10,16 +10,16 @@ pub const SOURCE: &str = "ce_source";
 pub const TYPE: &str = "ce_type";
 /// The `msg_key` of the value.
 pub const SUBJECT: &str = "ce_subject";
-/// The `recalled_at` of the value, where known.
+/// The `recalled_at` of the value, if known.
 pub const TIME: &str = "ce_time";
 /// `application/json`.
 pub const CONTENT_TYPE: &str = "content-type";
-/// W3C Trace Context, where the request had one.
+/// W3C Trace Context, if the request had one.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// The header that holds the spool's UUID.
+/// The header with the spool UUID.
 pub const BRIDGE_SPOOL: &str = "bridge_spool";
-/// The header, `1`, of a record that was published past the spool: it has neither of the other two.
+/// The header, value `1`, of a record that was published directly. It has neither of the other two.
 pub const BRIDGE_UNSPOOLED: &str = "bridge_unspooled";
-/// The header that holds the sequence number within the spool, in decimal.
+/// The header with the sequence number in the spool, in decimal.
 pub const BRIDGE_SEQ: &str = "bridge_seq";

@@ -1,8 +1,8 @@
-//! What is published: key, value, headers, timestamp of one recalled message, and the bytes in
-//! which the spool keeps them. Pure; imports no other room.
+//! The encoding of a record: the bytes in which the spool stores key, value, headers and timestamp, and the names of
+//! the headers. Pure.
 //!
-//! An event is encoded the bytes when the webhook is accepted; the publisher only
-//! [decodes](Record::decode) them and adds [`BRIDGE_SPOOL`] and [`BRIDGE_SEQ`].
+//! An event is encoded when its webhook is accepted. The publisher [decodes](Record::decode) it and adds
+//! [`BRIDGE_SPOOL`] and [`BRIDGE_SEQ`].
 
 pub mod header;
 pub(crate) mod wire;

@@ -1,7 +1,7 @@
 //! The bytes of one record in the spool.
 //!
-//! A version byte (1), the timestamp in UNIX milliseconds (i64), then the key, the value, and name
-//! and value of each header, each behind its length (u32). Numbers are little-endian.
+//! A version byte (1), the timestamp in UNIX milliseconds (i64), then key, value, and name and value of each header,
+//! each after its length (u32). Numbers are little-endian.
 
 const VERSION: u8 = 1;
 
@@ -26,7 +26,7 @@ impl<'b> Record<'b> {
     /// Reads an encoded record.
     ///
     /// # Errors
-    /// Anything else; never a panic.
+    /// The bytes are not a record of this release.
     pub fn decode(bytes: &'b [u8]) -> Result<Self, DecodeError> {
         let (&[version], rest) = bytes.split_first_chunk::<1>().ok_or(DecodeError)?;
         let (timestamp, rest) = rest.split_first_chunk::<8>().ok_or(DecodeError)?;
@@ -54,7 +54,7 @@ impl<'b> Record<'b> {
     }
 }
 
-/// Gives an encoded record another timestamp, in UNIX milliseconds; all else stays as it is.
+/// Replaces the timestamp of an encoded record, in UNIX milliseconds.
 ///
 /// # Errors
 /// The bytes are not a record of this release.
@@ -77,7 +77,7 @@ pub(crate) fn field(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(&[0; size_of::<u32>()]);
     let body = out.len();
     write(out);
-    // A field is bounded by the size of a request body, far below 4 GiB.
+    // A field is smaller than a request body, far below 4 GiB.
     let len = u32::try_from(out.len() - body).unwrap_or(u32::MAX);
     out[start..body].copy_from_slice(&len.to_le_bytes());
 }

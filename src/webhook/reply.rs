@@ -1,15 +1,15 @@
-//! The two shapes of an answer. The sender takes anything else, and anything
-//! that is not JSON, as a failed delivery.
+//! The two responses to a webhook. The sender treats any other response, and any response that is not JSON, as
+//! failed.
 
 use serde::Serialize;
 
-/// The body of every answer that acknowledges.
+/// The body of an acknowledgement.
 pub fn ok() -> &'static str {
     r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#
 }
 
-/// The body of an answer that refuses: `code` is within 120001–130000 (the
-/// vendor's range for receivers), `info` says what is wrong, without secrets.
+/// The body of a refusal: `code` is within 120001–130000 (the vendor's range for receivers), `info` says what is
+/// wrong, without secrets.
 pub fn fail(code: u32, info: &str) -> String {
     let answer = Fail { action_status: "FAIL", error_info: info, error_code: code };
     // Strings and numbers always serialize; should that ever end, the sender

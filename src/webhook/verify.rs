@@ -1,7 +1,5 @@
-//! Whether a delivery is authentic: its app is ours, its `Sign` proves one of
-//! the app's tokens, and its clock is near ours.
-//!
-//! Source: Tencent Cloud Chat webhook documentation, "authentication".
+//! Checks that a webhook is authentic: its app is configured, its `Sign` was made with one of the app's tokens, and
+//! its time is near this clock.
 
 use std::borrow::Cow;
 
@@ -10,7 +8,7 @@ use subtle::{Choice, ConstantTimeEq};
 use super::apps::{Apps, Token};
 use super::query::{Param, Query, QueryError};
 
-/// Proof that a delivery is authentic; only [`verify`] builds one, or [`verified_before`] anew.
+/// Proof that a webhook is authentic. Only [`verify`] and [`verified_before`] create it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified<'q> {
     sdk_app_id: u64,
@@ -21,7 +19,7 @@ pub struct Verified<'q> {
 }
 
 impl Verified<'_> {
-    /// The app, one of ours.
+    /// The app; it is configured.
     pub fn sdk_app_id(&self) -> u64 {
         self.sdk_app_id
     }
@@ -41,27 +39,26 @@ impl Verified<'_> {
         self.opt_platform.as_deref()
     }
 
-    /// Now minus `RequestTime`, in seconds: positive when the sender's clock
-    /// is behind ours. `None` for an app without tokens, whose `RequestTime`
-    /// nothing vouches for.
+    /// Now minus `RequestTime`, in seconds: positive if the sender's clock is behind this one. `None` for an app
+    /// without tokens, whose `RequestTime` is not authenticated.
     pub fn skew_seconds(&self) -> Option<i64> {
         self.skew_seconds
     }
 }
 
-/// Why a delivery is not taken.
+/// Why a webhook is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal<'q> {
     /// The query string is not as documented.
     #[error(transparent)]
     BadQuery(#[from] QueryError),
-    /// The app is not ours.
+    /// The app is not configured.
     #[error("SdkAppid: {sdk_app_id} is not an app of this receiver")]
     UnknownApp {
         /// The app that was named.
         sdk_app_id: u64,
     },
-    /// Not proven to be the vendor's.
+    /// The Sign is missing or wrong.
     #[error(transparent)]
     BadSign(#[from] SignError),
     /// Authentic, a published command, but from outside the time window.
@@ -71,21 +68,21 @@ pub enum Refusal<'q> {
         if *.skew_seconds < 0 { "ahead of" } else { "behind" }
     )]
     Stale {
-        /// The delivery: authentic, perhaps replayed, perhaps a drifting clock.
+        /// The authentic webhook: it may be a replay, or the clock of one side may be wrong.
         verified: Verified<'q>,
         /// Now minus `RequestTime`, in seconds; the same as in `verified`.
         skew_seconds: i64,
     },
-    /// The same, more than a day away: no clock drifts so far, so it is a Sign that was found somewhere.
+    /// More than a day away: no clock drifts so far, so someone captured the Sign.
     #[error("RequestTime: more than a day away from this receiver's clock")]
     Expired {
-        /// The delivery.
+        /// The authentic webhook.
         verified: Verified<'q>,
     },
 }
 
 impl<'q> Refusal<'q> {
-    /// The proof, of a delivery that is authentic all the same.
+    /// The proof, if the refused webhook is authentic.
     pub fn into_verified(self) -> Option<Verified<'q>> {
         match self {
             Self::Stale { verified, .. } | Self::Expired { verified } => Some(verified),
@@ -97,11 +94,10 @@ impl<'q> Refusal<'q> {
 /// What is wrong with `Sign` or `RequestTime`, for an app that has tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// One of the two is not there: authentication is not switched on in the
-    /// vendor's console, or it is not the vendor who sends.
+    /// One of the two is missing: authentication is off in the vendor's console, or the sender is not the vendor.
     #[error("{0}: missing in the query; expected because the app has a token")]
     Missing(&'static str),
-    /// One of the two is there more than once.
+    /// One of the two occurs more than once.
     #[error("{0}: more than once in the query")]
     Repeated(&'static str),
     /// `Sign` cannot be a SHA-256.
@@ -110,7 +106,7 @@ pub enum SignError {
     /// `RequestTime` cannot be a time.
     #[error("RequestTime: not a number; expected UNIX seconds in digits only")]
     NotDigits,
-    /// `Sign` is right under none of the app's tokens.
+    /// `Sign` does not match any token of the app.
     #[error("Sign: does not match RequestTime under any token of the app")]
     Wrong,
 }
@@ -149,7 +145,7 @@ pub fn verify<'q>(
         return Ok(verified);
     }
     let request_time = check_sign(&query.sign, &query.request_time, tokens)?;
-    // Digits that no i64 holds are a time, only one that never comes.
+    // A number above the range of i64 is a time in the distant future.
     let seconds = request_time.parse::<i64>();
     let skew_seconds = now_unix_seconds.saturating_sub(*seconds.as_ref().unwrap_or(&i64::MAX));
     verified.skew_seconds = Some(skew_seconds);
@@ -163,9 +159,8 @@ pub fn verify<'q>(
     }
 }
 
-/// The proof of a delivery that [`verify`] found authentic when it came, built anew from its query
-/// [without Sign](super::without_sign): for what was kept in quarantine, where nothing else gets in.
-/// Whoever asks vouches for it, and for its time.
+/// The proof of a stored webhook that [`verify`] accepted earlier, from its query [without
+/// Sign](super::without_sign). Only authentic webhooks are stored in quarantine. The caller vouches for the time.
 ///
 /// # Errors
 ///
@@ -175,7 +170,7 @@ pub fn verified_before(query: &str) -> Result<Verified<'_>, QueryError> {
     Ok(Verified { sdk_app_id, command, client_ip, opt_platform, skew_seconds: None })
 }
 
-/// The request time, digits only, once a token has proven it.
+/// The authenticated request time, digits only.
 fn check_sign<'p, 'q>(sign: &Param<'_>, request_time: &'p Param<'_>, tokens: &[Token]) -> Result<&'p str, Refusal<'q>> {
     let sign = once(sign, "Sign")?;
     let request_time = once(request_time, "RequestTime")?;
@@ -184,7 +179,7 @@ fn check_sign<'p, 'q>(sign: &Param<'_>, request_time: &'p Param<'_>, tokens: &[T
     if request_time.is_empty() || !request_time.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(SignError::NotDigits.into());
     }
-    // Neither how much of a Sign is right nor which token it is shows in time.
+    // The duration depends neither on the matching part of the Sign nor on the token.
     let proven = tokens.iter().fold(Choice::from(0), |proven, token| proven | token.digest(request_time).ct_eq(&given));
     if proven.into() { Ok(request_time) } else { Err(SignError::Wrong.into()) }
 }

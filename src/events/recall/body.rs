@@ -10,12 +10,12 @@ use super::fields::{self, BodyFields};
 use super::limits::{ACCOUNT_MAX_BYTES, MSG_KEY_MAX_BYTES, MSG_KEYS_MAX, RECORDS_MAX_BYTES, records_bytes};
 use crate::webhook::Verified;
 
-/// How much of serde's text is told: it quotes what it did not expect, however long that is.
+/// Maximum length of serde's error text: it quotes unexpected values of any length.
 const JSON_FAULT_MAX_CHARS: usize = 120;
-/// Some senders put it before JSON; RFC 8259 lets a receiver ignore it.
+/// Some senders write it before JSON; RFC 8259 allows a receiver to ignore it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Messages of one official account that were recalled together. Only [`parse`] builds one.
+/// Messages of one official account that were recalled together. Only [`parse`] creates it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall<'b> {
     official_account: Cow<'b, str>,
@@ -24,12 +24,12 @@ pub struct Recall<'b> {
 }
 
 impl Recall<'_> {
-    /// `Official_Account`, not empty, otherwise opaque.
+    /// `Official_Account`; not empty.
     pub fn official_account(&self) -> &str {
         &self.official_account
     }
 
-    /// Every `MsgKey` once, in the order of first appearance; at least one, none empty.
+    /// Every `MsgKey` once, in the order of first appearance; at least one, each not empty.
     pub fn msg_keys(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.msg_keys.iter().map(AsRef::as_ref)
     }
@@ -39,22 +39,22 @@ impl Recall<'_> {
         self.msg_keys.get(index).map_or("", AsRef::as_ref)
     }
 
-    /// `EventTime`, in UNIX milliseconds, where it is there and can be a time.
+    /// `EventTime`, in UNIX milliseconds, if it is present and valid.
     pub fn event_time_ms(&self) -> Option<i64> {
         self.event_time_ms
     }
 }
 
-/// Why an authentic body is no valid recall.
+/// Why an authentic body is not a valid recall.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecallError {
-    /// Not JSON, or a field of another type.
+    /// Not JSON, or a field has a wrong type.
     #[error(
         "body: {0}; expected {{\"CallbackCommand\":…,\"Official_Account\":\"…\",\"WithdrawMsgList\":[{{\"MsgKey\":\"…\"}}],\"EventTime\":ms}}"
     )]
     Json(String),
     /// The body contradicts the query.
-    #[error("CallbackCommand: the body says another command than the query")]
+    #[error("CallbackCommand: the body names another command than the query")]
     OtherCommand,
     /// No account.
     #[error("Official_Account: {0}; expected a string that is not empty")]
@@ -120,7 +120,7 @@ pub(super) fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Optio
     Ok(Some(Recall { official_account, msg_keys, event_time_ms: raw.event_time_ms }))
 }
 
-/// The account that a body names, where that can be read: also of one that is no valid recall.
+/// The account in a body, also in one that is not a valid recall.
 pub(super) fn account(body: &[u8]) -> Option<Cow<'_, str>> {
     fields::account(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))
 }
