@@ -35,7 +35,7 @@ pub enum RequeueError {
 
 /// The encoded events of an entry, in order; at least one.
 ///
-/// Their timestamp in Kafka is `now_ms`, the time of requeueing: Kafka deletes by timestamp, and an old entry must
+/// Their timestamp in Kafka is `now_ms`, the time of requeuing: Kafka deletes by timestamp, and an old entry must
 /// not exceed the retention on arrival. Everything else, including `received_at`, is as if the webhook had been
 /// accepted in time. A poison record keeps key, value and headers byte for byte.
 ///

@@ -105,7 +105,7 @@ fn the_spool_follows_no_symbolic_link() {
 }
 
 #[test]
-fn files_created_by_root_belong_to_the_directorys_owner() {
+fn files_created_by_root_belong_to_the_owner_of_the_directory() {
     const OWNER: u32 = 12_345;
     if !geteuid().is_root() {
         // Only root can change the owner of a directory.
