@@ -16,7 +16,7 @@ use crate::webhook::Apps;
 pub struct Config {
     /// The apps and their tokens, from `BRIDGE_APPS` or the file of `BRIDGE_APPS_FILE`.
     pub apps: Apps,
-    /// The file of the apps, which SIGHUP reads again ([`read_secret_file`]).
+    /// The file of the apps, which SIGHUP reads again ([`read_secret_file`](super::read_secret_file)).
     pub apps_file: Option<PathBuf>,
     /// Whether an app without a token is accepted (`BRIDGE_ALLOW_UNSIGNED`).
     pub allow_unsigned: bool,

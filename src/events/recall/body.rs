@@ -15,7 +15,7 @@ const JSON_FAULT_MAX_CHARS: usize = 120;
 /// Some senders write it before JSON; RFC 8259 allows a receiver to ignore it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Messages of one official account that were recalled together. Only [`parse`] creates it.
+/// Messages of one official account that were recalled together. Only `parse` creates it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall<'b> {
     official_account: Cow<'b, str>,
