@@ -171,7 +171,7 @@ fn an_unpublishable_entry_stays_in_quarantine_with_a_reason() {
         for (why, expected) in why.iter().zip([
             "WithdrawMsgList: missing",
             "recalls nothing",
-            "damaged cannot be published; export",
+            "corrupted bytes of the spool cannot be published; export",
             "of_tomorrow",
             "C2C.CallbackAfterSendMsg",
         ]) {

@@ -125,7 +125,7 @@ fn without_the_right_to_look_it_says_so_and_does_not_fail() {
     // Replicas are in the metadata, for which Describe is enough.
     assert_eq!(named, ["replication factor"]);
     let said = stderr(&setup.run(&["check-config"]));
-    assert!(said.contains("could not be looked at") && said.contains("DescribeConfigs"), "{said}");
+    assert!(said.contains("its settings cannot be read") && said.contains("DescribeConfigs"), "{said}");
 
     broker.allow("bridge", &["DescribeConfigs"], &["--topic", "guarded"]);
     assert!(check(&setup, 0).1.contains(&"cleanup.policy".to_owned()));
