@@ -105,7 +105,7 @@ fn send_any(sender: &Sender, account: &str, number: u64, kind: u64) -> (&'static
 }
 
 #[test]
-fn every_delivery_is_counted_once_and_the_identity_holds_at_every_scrape_also_while_kafka_is_away() {
+fn every_webhook_is_counted_once_and_the_identity_holds_at_every_scrape() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     let mut random = Random::new();

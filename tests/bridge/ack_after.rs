@@ -84,7 +84,7 @@ fn an_answer_waits_as_long_as_the_broker_takes() {
 }
 
 #[test]
-fn where_kafka_does_not_answer_in_time_it_is_acknowledged_from_the_disk_and_counted() {
+fn a_slow_kafka_falls_back_to_acknowledging_from_disk_and_is_counted() {
     let kafka = Kafka::start();
     let mut bridge = published(&kafka).start();
     wait_ready(&bridge);

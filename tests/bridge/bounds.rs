@@ -134,7 +134,7 @@ fn nothing_is_acknowledged_before_its_commit() {
 }
 
 #[test]
-fn a_peer_that_leaves_while_the_disk_is_waited_for_is_counted_once_whatever_becomes_of_it() {
+fn a_peer_that_leaves_during_a_commit_is_counted_once() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env("BRIDGE_ACK_TIMEOUT_MS", 4000).start();
     let held = hold_writes(&bridge);
@@ -181,7 +181,7 @@ fn a_commit_that_fails_answers_503_leaves_nothing_and_heals() {
 }
 
 #[test]
-fn a_spool_that_cannot_be_written_when_kafka_is_first_reached_delays_publishing_and_ends_nothing() {
+fn an_unwritable_spool_at_the_first_connection_only_delays_publishing() {
     let kafka = Kafka::start();
     kafka.down();
     let bridge = kafka.setup().start();

@@ -107,7 +107,7 @@ fn a_clock_set_back_while_the_publisher_connects_holds_it_up_for_seconds() {
 }
 
 #[test]
-fn a_clock_set_back_while_it_reads_back_or_looks_for_its_broker_holds_it_up_for_seconds() {
+fn a_clock_set_back_during_a_reconciliation_delays_it_by_seconds() {
     let (kafka, clock) = (Kafka::start(), Clock::new());
     let mut bridge = clock.under(kafka.setup()).start();
     send(&bridge, 0..3);

@@ -57,7 +57,7 @@ fn a_spool_whose_path_is_longer_than_a_sockets_address_works_too() {
 }
 
 #[test]
-fn a_file_system_without_sockets_costs_the_changing_commands_and_nothing_else() {
+fn a_file_system_without_sockets_only_disables_the_changing_commands() {
     let setup = Setup::new(NO_KAFKA);
     // Something else has the name, and cannot be removed as a file is.
     std::fs::create_dir_all(setup.spool_dir().join("control.sock/inside")).unwrap();
@@ -74,7 +74,7 @@ fn a_file_system_without_sockets_costs_the_changing_commands_and_nothing_else() 
 }
 
 #[test]
-fn whoever_talks_nonsense_or_not_at_all_to_the_control_socket_holds_nobody_up_for_long() {
+fn bad_and_silent_peers_of_the_control_socket_delay_no_command_for_long() {
     let setup = Setup::new(NO_KAFKA);
     let bridge = setup.start();
     malformed(&bridge, "no");

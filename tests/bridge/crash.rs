@@ -29,7 +29,7 @@ fn send_until_it_dies(url: &str, account: &str, next: &AtomicU64, acknowledged: 
 }
 
 #[test]
-fn whenever_the_process_is_killed_what_was_acknowledged_is_in_the_topic_once_and_in_order() {
+fn kills_at_any_moment_leave_every_recall_once_and_in_order() {
     let mut random = Random::new();
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
@@ -104,7 +104,7 @@ fn send(bridge: &Bridge, numbers: std::ops::Range<u64>) {
 }
 
 #[test]
-fn what_a_watermark_that_lags_does_not_know_of_is_found_in_the_topic_and_not_published_again() {
+fn records_above_an_old_published_sequence_are_found_and_not_repeated() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     // Published rows are removed soon; for this test they stay.

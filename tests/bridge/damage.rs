@@ -86,7 +86,7 @@ fn accounts_for(bridge: &Bridge, recovered: f64, published: f64, quarantined: f6
 }
 
 #[test]
-fn a_bit_flipped_in_a_stored_recall_is_found_and_its_row_goes_to_quarantine_while_all_others_go_on() {
+fn a_row_with_a_flipped_bit_goes_to_quarantine_and_others_are_published() {
     let kafka = Kafka::start();
     let setup = stopped_with(&kafka, &["first", "second", "third", "fourth"], 3);
     let file = spool_file(&setup);
@@ -125,7 +125,7 @@ fn a_bit_flipped_in_a_stored_recall_is_found_and_its_row_goes_to_quarantine_whil
 }
 
 #[test]
-fn a_damaged_row_is_put_aside_while_the_quarantine_is_full_of_deliveries_and_what_follows_goes_on() {
+fn a_corrupted_row_goes_to_a_full_quarantine_and_publishing_continues() {
     let kafka = Kafka::start();
     let setup = stopped_with(&kafka, &["first", "second", "third"], 20);
     let small = setup.clone().env("BRIDGE_QUARANTINE_MAX_BYTES", 65_536);
@@ -170,7 +170,7 @@ fn a_row_damaged_after_it_was_published_is_left_out_and_not_missed() {
 }
 
 #[test]
-fn events_missing_in_the_middle_end_the_process_with_70_and_nothing_behind_them_is_published() {
+fn missing_events_exit_70_and_no_later_event_is_published() {
     let kafka = Kafka::start();
     let setup = stopped_with(&kafka, &["first", "second", "third"], 2);
     let file = spool_file(&setup);
@@ -213,7 +213,7 @@ fn a_file_cut_off_is_refused_with_70_named_and_left_as_it_is() {
 }
 
 #[test]
-fn a_file_emptied_or_removed_while_its_log_is_there_is_refused_with_70_and_the_log_is_kept() {
+fn an_empty_or_missing_file_with_a_wal_exits_70_and_keeps_the_wal() {
     let kafka = Kafka::start();
     kafka.down();
     let mut bridge = kafka.setup().start();
@@ -240,7 +240,7 @@ fn frame(log: &[u8]) -> usize {
 }
 
 #[test]
-fn whatever_a_power_cut_leaves_behind_the_last_synced_commit_of_the_log_is_not_believed() {
+fn bytes_after_the_last_synced_commit_of_the_wal_are_ignored() {
     // As it is; with what was never a frame behind it; the last commit cut, inside a frame and
     // inside its head; its last frame never written, or another one there.
     type Tear<'t> = (&'t str, &'t dyn Fn(&mut Vec<u8>), usize);
@@ -291,7 +291,7 @@ fn whatever_a_power_cut_leaves_behind_the_last_synced_commit_of_the_log_is_not_b
 }
 
 #[test]
-fn a_directory_that_is_gone_is_made_anew_and_a_new_spool_begins_under_a_new_name() {
+fn a_missing_directory_is_created_with_a_new_spool_and_a_new_uuid() {
     let kafka = Kafka::start();
     let setup = kafka.setup();
     let setup = setup.clone().env("BRIDGE_SPOOL_DIR", setup.home().join("a/b/spool").display());
@@ -311,7 +311,7 @@ fn a_directory_that_is_gone_is_made_anew_and_a_new_spool_begins_under_a_new_name
 }
 
 #[test]
-fn a_spool_removed_or_replaced_under_a_running_bridge_takes_no_more_publishes_what_it_had_and_ends_with_70() {
+fn a_removed_spool_file_accepts_nothing_publishes_its_backlog_and_exits_70() {
     for replaced in [false, true] {
         let kafka = Kafka::start();
         kafka.down();

@@ -19,7 +19,7 @@ fn keys(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn what_is_over_a_bound_is_malformed_and_kept_and_told_when_it_is_requeued() {
+fn a_webhook_above_a_limit_is_malformed_stored_and_explained_at_requeue() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_MAX_BODY_BYTES", 1 << 20);
     let bridge = setup.start();

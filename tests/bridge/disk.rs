@@ -32,7 +32,7 @@ fn published(kafka: &Kafka) -> Vec<String> {
 }
 
 #[test]
-fn a_full_disk_refuses_and_says_so_until_space_returns_and_exactly_what_was_acknowledged_is_published() {
+fn a_full_disk_refuses_webhooks_until_space_returns() {
     let kafka = Kafka::start();
     kafka.down();
     let bridge = small_disk(kafka.setup(), 8 * MIB).start();
@@ -89,7 +89,7 @@ fn a_full_disk_refuses_and_says_so_until_space_returns_and_exactly_what_was_ackn
 }
 
 #[test]
-fn a_disk_too_small_for_a_spool_ends_the_start_with_75_and_names_the_directory() {
+fn a_disk_too_small_for_a_spool_exits_75_and_names_the_directory() {
     let kafka = Kafka::start();
     let setup = small_disk(kafka.setup(), 8192);
     let output = setup.run(&["serve"]);
@@ -99,7 +99,7 @@ fn a_disk_too_small_for_a_spool_ends_the_start_with_75_and_names_the_directory()
 }
 
 #[test]
-fn a_read_only_disk_ends_the_start_with_75_names_the_directory_and_harms_nothing() {
+fn a_read_only_disk_exits_75_and_names_the_directory() {
     let kafka = Kafka::start();
     // Empty, and with a spool on it.
     let mut bridge = kafka.setup().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();

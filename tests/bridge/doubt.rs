@@ -62,7 +62,7 @@ fn whatever_step_of_a_transaction_fails_every_record_is_there_once() {
 }
 
 #[test]
-fn a_record_that_kafka_refuses_for_good_goes_to_quarantine_and_its_successors_go_on() {
+fn a_poison_record_goes_to_quarantine_and_later_records_are_published() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().env("KAFKA_MESSAGE_MAX_BYTES", 2000).start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);

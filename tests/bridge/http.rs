@@ -9,7 +9,7 @@ use crate::sender::{Sender, recall_body, signed_query};
 use crate::topic::{Record, prove};
 
 #[test]
-fn requests_written_at_once_on_one_connection_get_as_many_answers_in_order() {
+fn pipelined_requests_get_their_responses_in_order() {
     const REQUESTS: usize = 200;
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();

@@ -153,8 +153,7 @@ fn round(bridge: Bridge, disk: &FaultyDisk, random: &mut Random, acknowledged: &
 }
 
 #[test]
-fn whatever_fails_below_sqlite_and_whenever_it_dies_what_was_acknowledged_is_published_once_and_what_was_refused_is_not()
- {
+fn random_disk_errors_and_kills_lose_no_acknowledged_recall() {
     let mut random = Random::new();
     let kafka = Kafka::start();
     let disk = FaultyDisk::new();

@@ -121,7 +121,7 @@ fn refuses(url: &str, key: &str) {
 }
 
 #[test]
-fn after_a_failed_fsync_nothing_of_its_group_is_acknowledged_or_published_whatever_became_of_its_data() {
+fn a_group_with_a_failed_fsync_is_neither_acknowledged_nor_published() {
     for action in [Eio, Dropped, YetThere] {
         let mut scene = Scene::start();
         scene.kafka.down();
@@ -155,7 +155,7 @@ fn after_a_failed_fsync_nothing_of_its_group_is_acknowledged_or_published_whatev
 }
 
 #[test]
-fn when_every_fsync_fails_until_it_is_killed_the_next_process_publishes_nothing_that_was_refused_and_keeps_the_rest() {
+fn after_permanent_fsync_errors_and_a_kill_no_refused_recall_is_published() {
     for action in [Eio, Dropped, YetThere] {
         let mut scene = Scene::start();
         scene.kafka.down();
@@ -190,7 +190,7 @@ fn when_every_fsync_fails_for_a_while_it_heals_by_itself() {
 }
 
 #[test]
-fn a_write_that_fails_at_any_place_of_a_commit_refuses_its_group_and_nothing_else() {
+fn a_failed_write_anywhere_in_a_commit_refuses_only_its_group() {
     for action in [Eio, Enospc, Torn] {
         let mut scene = Scene::start();
         scene.kafka.down();
@@ -221,7 +221,7 @@ fn a_write_that_fails_at_any_place_of_a_commit_refuses_its_group_and_nothing_els
 }
 
 #[test]
-fn while_all_writes_fail_all_is_refused_and_when_they_work_again_so_does_it() {
+fn failing_writes_refuse_webhooks_until_they_work_again() {
     for (files, action) in [(LOG, Eio), (LOG, Enospc), (LOG, Torn), (LOG | DATABASE, Eio)] {
         let mut scene = Scene::start();
         scene.disk.set(Rule::all(call::WRITE | call::TRUNCATE, files, action));
@@ -283,7 +283,7 @@ fn a_log_that_cannot_be_copied_into_the_database_harms_nothing() {
 }
 
 #[test]
-fn an_fsync_that_hangs_costs_a_503_in_time_and_what_it_held_is_published_whole_or_not_at_all() {
+fn a_hanging_fsync_gives_503_in_time_and_no_partial_webhook() {
     let kafka = Kafka::start();
     let disk = FaultyDisk::new();
     let timeout = Duration::from_millis(400);

@@ -24,7 +24,7 @@ fn post(bridge: &Bridge, command: &str, late: i64, body: String) -> Answer {
 }
 
 #[test]
-fn nothing_is_kept_of_another_command_whatever_the_clock_says_and_whatever_its_body_is() {
+fn no_other_command_is_stored_at_any_time_and_with_any_body() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     for late in [0, 120, -120, 3 * DAY, -400 * DAY, 400 * DAY] {
@@ -42,7 +42,7 @@ fn nothing_is_kept_of_another_command_whatever_the_clock_says_and_whatever_its_b
 }
 
 #[test]
-fn what_looks_like_a_recall_is_acknowledged_kept_and_warned_of_and_can_be_published() {
+fn a_near_miss_is_acknowledged_stored_logged_and_can_be_published() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", 64 << 10);
     let bridge = setup.start();
@@ -73,7 +73,7 @@ fn what_looks_like_a_recall_is_acknowledged_kept_and_warned_of_and_can_be_publis
 }
 
 #[test]
-fn more_than_a_day_away_is_an_outcome_of_its_own_and_its_share_fills_nothing_else() {
+fn a_request_time_a_day_away_is_expired_and_fills_only_its_own_share() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", 64 << 10);
     let bridge = setup.start();

@@ -44,7 +44,7 @@ fn without_kafka_it_starts_accepts_and_publishes_once_kafka_appears() {
 }
 
 #[test]
-fn sigterm_and_sigint_answer_what_is_in_flight_refuse_what_comes_and_publish_the_rest() {
+fn sigterm_and_sigint_finish_current_webhooks_and_publish_the_backlog() {
     for signal in [Signal::TERM, Signal::INT] {
         let kafka = Kafka::start();
         let mut bridge = kafka.setup().env("BRIDGE_ACK_TIMEOUT_MS", 10_000).start();
@@ -74,7 +74,7 @@ fn sigterm_and_sigint_answer_what_is_in_flight_refuse_what_comes_and_publish_the
 }
 
 #[test]
-fn a_stop_under_load_answers_properly_or_not_at_all_and_publishes_all_it_acknowledged() {
+fn a_stop_under_load_publishes_every_acknowledged_recall() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     let count = AtomicUsize::new(0);

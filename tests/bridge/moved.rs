@@ -11,7 +11,7 @@ use crate::topic::{Record, prove};
 const LEFT_OUT: [&str; 3] = ["spool.db-shm", "spool.lock", "control.sock"];
 
 #[test]
-fn what_was_not_published_on_the_old_machine_is_published_once_on_the_new_one_under_the_same_name() {
+fn a_moved_spool_publishes_its_backlog_once_under_the_same_uuid() {
     // Stopped while no broker answers: all of it is still in the spool.
     let old = Setup::new("127.0.0.1:1").env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 1);
     let mut bridge = old.start();

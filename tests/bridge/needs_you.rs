@@ -26,7 +26,7 @@ fn told(bridge: &Bridge, kind: &str, change: &str) {
 }
 
 #[test]
-fn a_broker_that_refuses_the_compression_is_told_with_the_setting_to_change() {
+fn a_broker_that_rejects_the_compression_is_reported_with_its_setting() {
     use RDKafkaRespErr as E;
     for (error, delivery) in [
         (E::RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE, "exactly_once"),
@@ -43,7 +43,7 @@ fn a_broker_that_refuses_the_compression_is_told_with_the_setting_to_change() {
 }
 
 #[test]
-fn a_broker_that_gives_no_producer_id_is_told_by_both_deliveries_and_by_the_check() {
+fn a_broker_without_producer_ids_is_reported_by_serve_and_check_config() {
     let lacks = |kafka: &Kafka| kafka.without_transactions();
     let refuses = |kafka: &Kafka| {
         let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION;

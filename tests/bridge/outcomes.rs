@@ -51,7 +51,7 @@ fn another_path_or_method_is_refused_in_json_and_names_post() {
 }
 
 #[test]
-fn other_commands_are_acknowledged_and_counted_under_a_bounded_set_of_names() {
+fn other_commands_are_acknowledged_and_counted_under_a_fixed_set_of_names() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
@@ -66,7 +66,7 @@ fn other_commands_are_acknowledged_and_counted_under_a_bounded_set_of_names() {
 }
 
 #[test]
-fn a_body_over_the_bound_gets_413_however_it_is_sent_and_also_while_it_is_still_being_sent() {
+fn a_too_large_body_gets_413_in_every_framing() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env("BRIDGE_MAX_BODY_BYTES", 1024).start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
@@ -109,7 +109,7 @@ fn a_body_that_stalls_gets_408_within_the_time_to_answer() {
 }
 
 #[test]
-fn a_peer_that_leaves_before_its_answer_is_counted_as_gone_and_nothing_else() {
+fn a_peer_that_leaves_before_its_response_is_counted_as_client_gone() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let body = recall_body("#TOA#_1", &["1_1_1"]);

@@ -54,7 +54,7 @@ fn after_the_window_the_same_recall_is_published_again() {
 }
 
 #[test]
-fn a_clock_that_was_set_while_the_bridge_was_down_neither_freezes_the_window_nor_loses_a_recall() {
+fn a_clock_set_between_two_processes_loses_no_recall() {
     const YEAR_MS: i64 = 365 * 86_400_000;
 
     let kafka = Kafka::start();
@@ -112,7 +112,7 @@ fn switched_off_every_delivery_is_published_and_nothing_is_remembered() {
 }
 
 #[test]
-fn the_window_has_a_bound_in_memory_keeps_the_newest_and_says_how_far_it_reaches() {
+fn the_full_window_keeps_the_newest_ids_and_reports_its_reach() {
     const ROWS: u64 = 1000;
     const IDS: u64 = 1000;
 
@@ -168,7 +168,7 @@ fn the_window_has_a_bound_in_memory_keeps_the_newest_and_says_how_far_it_reaches
 }
 
 #[test]
-fn a_spool_of_the_first_format_is_opened_and_brought_up_to_date_and_loses_nothing() {
+fn a_spool_of_format_1_is_migrated_and_loses_nothing() {
     let kafka = Kafka::start();
     kafka.down();
     let mut bridge = kafka.setup().start();
@@ -195,7 +195,7 @@ fn a_spool_of_the_first_format_is_opened_and_brought_up_to_date_and_loses_nothin
 }
 
 #[test]
-fn what_was_removed_from_the_spool_behind_its_back_is_not_remembered_either() {
+fn rows_removed_from_the_file_are_not_remembered() {
     let kafka = Kafka::start();
     kafka.down();
     let mut bridge = kafka.setup().start();

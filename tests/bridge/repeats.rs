@@ -89,7 +89,7 @@ fn of_repeats_at_the_same_time_all_are_answered_ok_and_one_is_published() {
 }
 
 #[test]
-fn a_delivery_whose_commit_failed_is_no_repeat_when_the_sender_tries_again() {
+fn a_webhook_whose_commit_failed_is_no_duplicate_when_sent_again() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().breakable().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
@@ -114,7 +114,7 @@ fn a_delivery_whose_commit_failed_is_no_repeat_when_the_sender_tries_again() {
 }
 
 #[test]
-fn repeats_are_known_after_a_restart_and_after_a_crash_also_when_all_is_published() {
+fn duplicates_are_recognized_after_a_restart_and_after_a_crash() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["a", "b"]);
@@ -137,7 +137,7 @@ fn repeats_are_known_after_a_restart_and_after_a_crash_also_when_all_is_publishe
 }
 
 #[test]
-fn with_a_sender_that_repeats_what_had_no_answer_every_recall_is_published_once_over_crashes() {
+fn a_retrying_sender_and_crashes_give_every_recall_once() {
     const ROUNDS: u64 = 6;
     const SENDERS: u64 = 3;
 

@@ -119,7 +119,7 @@ fn what_it_accepts_without_kafka_is_not_skipped_even_after_a_crash() {
 }
 
 #[test]
-fn what_waited_when_the_copy_was_made_is_published_once_whoever_publishes_it() {
+fn the_backlog_of_a_copied_spool_is_published_once() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();
     send(&bridge, "original", 5);

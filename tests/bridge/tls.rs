@@ -90,7 +90,7 @@ fn webhooks_come_by_tls_only_and_each_handshake_is_counted() {
 }
 
 #[test]
-fn where_an_authority_for_clients_is_named_only_its_certificates_are_let_in() {
+fn with_a_client_ca_only_its_certificates_are_accepted() {
     let kafka = Kafka::start();
     let (authority, vendor) = (Authority::new("authority"), Authority::new("vendor"));
     let setup = with_tls(&kafka.setup(), &authority.issue("bridge", &["127.0.0.1"]));
@@ -137,7 +137,7 @@ fn handshakes_that_never_end_are_closed_and_hold_up_nobody() {
 }
 
 #[test]
-fn send_speaks_tls_with_an_authority_and_a_certificate_and_says_what_is_wrong() {
+fn send_uses_a_ca_and_a_client_certificate_and_explains_tls_errors() {
     let kafka = Kafka::start();
     let (authority, vendor) = (Authority::new("authority"), Authority::new("vendor"));
     let setup = with_tls(&kafka.setup(), &authority.issue("bridge", &["127.0.0.1"]));

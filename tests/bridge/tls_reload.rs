@@ -44,7 +44,7 @@ fn is_served(bridge: &Bridge, config: &Arc<ClientConfig>, number: u32) -> bool {
 }
 
 #[test]
-fn new_connections_get_the_new_certificate_while_old_ones_and_webhooks_under_way_go_on() {
+fn new_connections_get_the_new_certificate_and_old_ones_continue() {
     let kafka = Kafka::start();
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let setup = with_tls(&kafka.setup(), &old.issue("old.example.com", &["127.0.0.1"]));
@@ -70,7 +70,7 @@ fn new_connections_get_the_new_certificate_while_old_ones_and_webhooks_under_way
 }
 
 #[test]
-fn other_authorities_hold_for_new_connections_even_of_a_peer_that_was_known() {
+fn new_cas_apply_to_new_connections_of_known_peers_too() {
     let kafka = Kafka::start();
     let authority = Authority::new("authority");
     let (old, new) = (Authority::new("vendor 1"), Authority::new("vendor 2"));

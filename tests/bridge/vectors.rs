@@ -78,7 +78,7 @@ impl Vector {
 }
 
 #[test]
-fn every_request_of_the_vectors_is_answered_counted_and_published_as_it_must_be() {
+fn every_request_of_the_vectors_has_its_outcome_metric_and_records() {
     let vectors: Vec<Vector> = serde_json::from_str(include_str!("../vectors/requests.json")).unwrap();
     assert!(vectors.len() >= 28);
     let mut by_apps = BTreeMap::<&str, Vec<&Vector>>::new();

@@ -65,7 +65,7 @@ fn grow(bridge: &Bridge, bytes: u64) -> u64 {
 }
 
 #[test]
-fn under_load_the_wal_is_bounded_and_a_slow_sender_is_acknowledged_meanwhile_and_after_it() {
+fn the_wal_stays_small_under_load_and_a_slow_sender_is_acknowledged() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let slow = Sender::new(&bridge.url(), APP, TOKEN);
@@ -140,7 +140,7 @@ fn recalls_are_acknowledged_while_a_large_wal_is_copied() {
 }
 
 #[test]
-fn a_wal_at_its_bound_takes_no_more_and_recalls_go_to_kafka_until_the_reader_ends() {
+fn with_a_full_wal_recalls_are_published_directly_until_the_reader_ends() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env("BRIDGE_SPOOL_MAX_BYTES", 64 << 20).env("BRIDGE_SPOOL_FAILURE", "publish").start();
     let held = reader(&bridge);

@@ -23,7 +23,7 @@ fn setup(broker: &Broker, password: &str) -> Setup {
 /// nothing is missing any more. At the end the bridge has exactly the rights that the README names,
 /// without the one on the group, and reads the topic back with them after a crash.
 #[test]
-fn recalls_wait_for_the_password_and_the_rights_that_the_readme_names_and_no_others() {
+fn recalls_wait_for_the_password_and_exactly_the_documented_rights() {
     let broker = Broker::start_with_acls(&[("bridge", PASSWORD)]);
     broker.create_topic(TOPIC, 3, &[]);
 

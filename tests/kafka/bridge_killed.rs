@@ -50,14 +50,14 @@ fn kill_again_and_again(broker: &Broker, topic: &str, setup: &Setup) {
 }
 
 #[test]
-fn nothing_is_lost_doubled_torn_or_reordered_when_the_bridge_is_killed_at_random_moments() {
+fn random_kills_of_the_bridge_lose_double_and_reorder_nothing() {
     let broker = Broker::shared();
     let setup = scene::setup(broker, "bridge-killed");
     kill_again_and_again(broker, "bridge-killed", &setup);
 }
 
 #[test]
-fn a_bridge_that_freezes_with_a_transaction_open_is_fenced_and_goes_on_where_it_was() {
+fn a_frozen_bridge_with_an_open_transaction_is_fenced_and_continues() {
     let mut random = Random::new();
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);

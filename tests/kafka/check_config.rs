@@ -37,7 +37,7 @@ fn check(setup: &Setup, code: i32) -> (Value, Vec<String>) {
 }
 
 #[test]
-fn a_topic_with_every_fault_gives_every_warning_and_the_commands_are_what_mends_it() {
+fn a_topic_with_every_problem_gets_every_warning_and_its_fix_works() {
     let broker = Broker::shared();
     broker.create_topic(
         "every-fault",

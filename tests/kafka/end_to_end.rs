@@ -134,7 +134,7 @@ fn timestamps(client: &ClientConfig, topic: &str, count: usize) -> Vec<Timestamp
 }
 
 #[test]
-fn the_timestamp_is_the_time_of_receipt_where_the_topic_keeps_the_producers() {
+fn with_create_time_the_timestamp_is_the_time_of_receipt() {
     let broker = Broker::shared();
     broker.create_topic("create-time", 1, &[]);
     let setup = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", "create-time");

@@ -70,7 +70,7 @@ fn a_broker_that_is_killed_and_comes_back_again_and_again_costs_nothing() {
 }
 
 #[test]
-fn a_broker_that_freezes_for_longer_than_a_transaction_may_last_costs_nothing() {
+fn a_broker_frozen_for_longer_than_a_transaction_costs_no_record() {
     let mut random = Random::new();
     let broker = Broker::start();
     let setup = scene::setup(&broker, "kafka-frozen");

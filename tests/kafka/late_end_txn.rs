@@ -13,7 +13,7 @@ use crate::wait::{count, until_true};
 const HELD: u64 = 30;
 
 #[test]
-fn the_end_of_a_transaction_that_arrives_late_tears_doubles_and_loses_nothing() {
+fn a_late_end_of_a_transaction_doubles_and_loses_nothing() {
     let mut random = Random::new();
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);

@@ -31,7 +31,7 @@ fn offsets_read(bridge: &crate::bridge::Bridge) -> u64 {
 }
 
 #[test]
-fn a_new_node_that_accepted_before_it_reached_kafka_publishes_at_once_and_a_copy_of_it_doubles_nothing() {
+fn a_new_node_with_a_backlog_publishes_at_once_and_its_copy_adds_nothing() {
     let broker = Broker::shared();
     broker.create_topic(TOPIC, 3, &[("message.timestamp.type", "CreateTime")]);
     fill(broker);

@@ -62,7 +62,7 @@ fn numbers(entries: &[Value]) -> BTreeSet<(String, u64)> {
 }
 
 #[test]
-fn records_too_large_for_the_topic_amid_a_stream_with_kills_harm_no_other_and_go_out_once_it_takes_them() {
+fn too_large_records_harm_no_others_and_are_published_after_the_fix() {
     const POISONS: u64 = 3;
     let mut random = Random::new();
     let broker = Broker::shared();
@@ -158,7 +158,7 @@ fn accept_some(setup: &Setup, name: &str, random: &mut Random) -> Vec<Delivery> 
 }
 
 #[test]
-fn records_whose_time_the_topic_refuses_harm_no_other_and_are_taken_with_the_time_of_their_requeue() {
+fn records_with_a_rejected_timestamp_are_accepted_when_requeued() {
     let mut random = Random::new();
     let broker = Broker::shared();
     let hour = (60 * 60 * 1000).to_string();
@@ -225,7 +225,7 @@ fn late(bridge: &Bridge, account: &str, key: &str) {
 }
 
 #[test]
-fn what_is_requeued_while_the_bridge_is_killed_again_and_again_is_in_the_topic_once() {
+fn entries_requeued_during_repeated_kills_are_in_the_topic_once() {
     const LATE: u64 = 300;
     let mut random = Random::new();
     let broker = Broker::shared();

@@ -12,7 +12,7 @@ use crate::sender::Sender;
 use crate::wait::{count, until_drained};
 
 #[test]
-fn a_record_that_is_too_large_is_quarantined_with_its_reason_and_its_successors_are_published() {
+fn a_too_large_record_goes_to_quarantine_and_later_records_are_published() {
     let mut random = Random::new();
     let broker = Broker::shared();
     broker.create_topic("refused", 6, &[("max.message.bytes", "6000")]);

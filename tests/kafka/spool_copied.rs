@@ -96,7 +96,7 @@ fn original_and_copy_under_load_at_once_lose_and_double_nothing() {
 }
 
 #[test]
-fn copies_of_a_spool_that_never_reached_kafka_publish_under_names_of_their_own() {
+fn copies_of_a_spool_that_never_reached_kafka_get_their_own_uuids() {
     let broker = Broker::shared();
     // As in the image of a machine: it ran once, and there was no topic for it.
     let setup = scene::quick(Setup::new(&broker.bootstrap()).env("BRIDGE_TOPIC", "imaged"));

@@ -191,7 +191,7 @@ fn scram_over_tls_a_wrong_password_and_missing_rights_lose_nothing() {
 }
 
 #[test]
-fn a_client_certificate_that_the_broker_refuses_is_told_and_a_renewed_one_needs_no_restart() {
+fn a_rejected_client_certificate_is_reported_and_a_new_one_is_used() {
     const TOPIC: &str = "mutual";
     let scene = Scene::shared();
     let setup = scene.setup("MUTUAL", TOPIC);

@@ -11,7 +11,7 @@ use crate::topic::{Record, prove};
 use crate::wait::{count, until_drained, until_kafka_is, until_true};
 
 #[test]
-fn recalls_wait_for_a_topic_that_is_missing_and_are_published_once_it_is_made() {
+fn recalls_wait_for_a_missing_topic_and_are_published_when_it_exists() {
     let broker = Broker::shared();
     let mut bridge = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", "made-later").start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);

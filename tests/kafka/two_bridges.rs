@@ -12,7 +12,7 @@ use crate::wait::{count, until_drained, until_kafka_is, until_true};
 const TOPIC: &str = "two-bridges";
 
 #[test]
-fn a_bridge_that_reads_back_waits_for_the_open_transaction_of_another_one_that_died() {
+fn reconciliation_waits_for_the_open_transaction_of_a_dead_bridge() {
     let mut random = Random::new();
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);
@@ -67,7 +67,7 @@ fn until_drained_of(bridges: &[&crate::bridge::Bridge]) {
 }
 
 #[test]
-fn a_transaction_that_nobody_ends_delays_the_other_bridge_until_the_broker_aborts_it() {
+fn an_abandoned_transaction_delays_the_other_bridge_until_its_timeout() {
     let mut random = Random::new();
     let port = free_port();
     let broker = Broker::start_behind_proxy(port);

@@ -32,7 +32,7 @@ fn send_to(sender: &Sender, from: u32, recalls: u32, ledger: &mut Vec<Delivery>)
 }
 
 #[test]
-fn a_thousand_records_behind_the_watermark_are_found_in_the_topic_and_not_repeated() {
+fn a_thousand_records_above_the_published_sequence_are_not_repeated() {
     let broker = Broker::shared();
     let setup = scene::setup(broker, "watermark-lags");
     let spool = setup.spool_dir();
@@ -70,7 +70,7 @@ fn a_thousand_records_behind_the_watermark_are_found_in_the_topic_and_not_repeat
 }
 
 #[test]
-fn a_spool_restored_from_an_older_copy_takes_a_new_identity_and_repeats_nothing() {
+fn a_restored_older_copy_takes_a_new_identity_and_repeats_nothing() {
     let broker = Broker::shared();
     let setup = scene::setup(broker, "restored");
     let (spool, backup) = (setup.spool_dir(), setup.home().join("backup"));

@@ -90,14 +90,14 @@ fn assert_once(times: &Times) {
 }
 
 #[test]
-fn behind_haproxy_clean_restarts_refuse_nothing_lose_nothing_and_repeat_nothing() {
+fn restarts_behind_haproxy_refuse_lose_and_repeat_nothing() {
     let (sent, times) = restart_in_turn(Balancer::haproxy, stop);
     assert_none_refused_or_lost(&sent, &times);
     assert_once(&times);
 }
 
 #[test]
-fn behind_nginx_clean_restarts_refuse_nothing_lose_nothing_and_repeat_nothing() {
+fn restarts_behind_nginx_refuse_lose_and_repeat_nothing() {
     let (sent, times) = restart_in_turn(Balancer::nginx, stop);
     assert_none_refused_or_lost(&sent, &times);
     assert_once(&times);

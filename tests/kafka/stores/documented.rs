@@ -38,7 +38,7 @@ fn the_event_id_in_python_and_in_sql_is_the_one_of_the_record() {
 }
 
 #[test]
-fn kcat_and_the_console_consumer_show_every_record_with_its_headers_and_none_that_was_given_up() {
+fn kcat_and_the_console_consumer_show_every_committed_record() {
     let broker = broker();
     let topic = "documented";
     let mut bridge = scene::setup(broker, topic).start();

@@ -14,7 +14,7 @@ const OUTAGES: usize = 2;
 /// consumer that had not polled would have lost its partitions (3 s in these tests).
 const ATTEMPTS: usize = 6;
 
-fn while_its_store_is_away_it_skips_nothing_and_keeps_its_place_in_the_group(kind: Kind) {
+fn a_consumer_without_its_store_skips_nothing_and_stays_in_its_group(kind: Kind) {
     let topic = format!("away-{kind:?}");
     let broker = broker();
     let mut bridge = scene::setup(broker, &topic).start();
@@ -50,4 +50,4 @@ fn while_its_store_is_away_it_skips_nothing_and_keeps_its_place_in_the_group(kin
     consumer.stop();
 }
 
-for_every_consumer! { while_its_store_is_away_it_skips_nothing_and_keeps_its_place_in_the_group }
+for_every_consumer! { a_consumer_without_its_store_skips_nothing_and_stays_in_its_group }
