@@ -24,7 +24,7 @@ use super::shared::{SpoolShared, SpoolState};
 use super::shares::Shares;
 use super::store;
 use super::store::errors::as_spool_error;
-use super::store::files::{database_file, wal_file};
+use super::store::files::{database_file, wal_bytes};
 use super::store::lock::DirectoryLock;
 use super::store::open::open_first;
 use super::store::reader::Reader;
@@ -130,7 +130,7 @@ impl Spool {
 
     /// Size of the WAL, in bytes. Reads it from the file system.
     pub fn wal_bytes(&self) -> u64 {
-        std::fs::metadata(wal_file(&self.shared.dir)).map_or(0, |metadata| metadata.len())
+        wal_bytes(&self.shared.dir)
     }
 
     /// A reader with its own connection.

@@ -34,7 +34,7 @@ impl Recall<'_> {
         self.msg_keys.iter().map(AsRef::as_ref)
     }
 
-    /// A `MsgKey` by index; empty where there is none.
+    /// A `MsgKey` by index; empty if the index is too large.
     pub(super) fn msg_key(&self, index: usize) -> &str {
         self.msg_keys.get(index).map_or("", AsRef::as_ref)
     }

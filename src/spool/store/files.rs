@@ -28,3 +28,8 @@ pub(in crate::spool) fn file_id(dir: &Path) -> Option<FileId> {
 pub(in crate::spool) fn wal_file(dir: &Path) -> PathBuf {
     dir.join("spool.db-wal")
 }
+
+/// The size of the WAL, in bytes; 0 if it does not exist.
+pub(in crate::spool) fn wal_bytes(dir: &Path) -> u64 {
+    std::fs::metadata(wal_file(dir)).map_or(0, |metadata| metadata.len())
+}

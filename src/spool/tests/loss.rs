@@ -25,7 +25,7 @@ pub(super) fn loss() -> impl Strategy<Value = Loss> {
     ]
 }
 
-/// Where the log's synced part ends: its salts, which change when it begins anew, and its length.
+/// The synced part of the WAL: its salts, which change when the WAL restarts, and its length.
 pub(super) fn synced(dir: &Path) -> (Vec<u8>, u64) {
     let connection = rusqlite::Connection::open(dir.join("spool.db")).unwrap();
     let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap();

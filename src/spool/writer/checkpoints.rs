@@ -52,12 +52,13 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// For an empty WAL of a spool whose payload has this limit.
-    pub(super) fn new(spool_max_bytes: u64) -> Self {
+    /// For a spool whose payload has this limit, with a WAL of this size. It is empty unless its copying at the start
+    /// failed.
+    pub(super) fn new(spool_max_bytes: u64, wal_bytes: u64) -> Self {
         Self {
-            left: 0,
+            left: wal_bytes,
             written: 0,
-            size: 0,
+            size: wal_bytes,
             restart_at: RESTART_BYTES,
             bound: spool_max_bytes.clamp(LEAST_BOUND_BYTES, MOST_BOUND_BYTES),
             is_urgent: false,

@@ -8,7 +8,7 @@ fn found(left: u64, size: u64, is_restarted: bool) -> Checkpoint {
 }
 
 fn new() -> Checkpoints {
-    Checkpoints::new(1 << 30)
+    Checkpoints::new(1 << 30, 0)
 }
 
 /// As if the time until the next try had passed.
@@ -69,7 +69,7 @@ fn a_checkpoint_that_another_process_blocks_leaves_what_is_known() {
 
 #[test]
 fn a_wal_at_its_bound_is_full_until_it_begins_again() {
-    let mut checkpoints = Checkpoints::new(MIB);
+    let mut checkpoints = Checkpoints::new(MIB, 0);
     checkpoints.wrote(LEAST_BOUND_BYTES);
     assert!(checkpoints.is_full());
     checkpoints.ended(CheckpointStep::Beside, &found(0, LEAST_BOUND_BYTES, false));
@@ -91,4 +91,12 @@ fn failed_checkpoints_on_a_full_disk_do_not_make_the_wal_look_larger() {
         assert_eq!(checkpoints.next(), None);
     }
     assert_eq!(checkpoints.size, MIB);
+}
+
+#[test]
+fn a_large_wal_that_the_start_could_not_copy_is_copied_on_another_thread() {
+    let mut checkpoints = Checkpoints::new(1 << 30, 300 * MIB);
+    later(&mut checkpoints);
+    assert_eq!(checkpoints.next(), Some(CheckpointStep::Beside));
+    assert!(Checkpoints::new(MIB, LEAST_BOUND_BYTES).is_full());
 }

@@ -94,7 +94,7 @@ impl Writer {
         on_commit: Box<dyn Fn(Duration, u64) + Send>,
     ) -> Self {
         let file_id = files::file_id(&shared.dir);
-        let checkpoints = Checkpoints::new(shared.capacity.max());
+        let checkpoints = Checkpoints::new(shared.capacity.max(), files::wal_bytes(&shared.dir));
         Self {
             shared,
             _lock: lock,
