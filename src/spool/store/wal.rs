@@ -101,12 +101,16 @@ pub(in crate::spool) struct WalBytes {
     pub(in crate::spool) size: u64,
 }
 
-/// Copies the WAL into the database. With `waits`, waits for readers for 50 ms, and empties the WAL.
+/// Copies the WAL into the database. With `waits`, waits for readers for 50 ms, so that the next commit writes from the
+/// start of the WAL and shrinks the file.
+///
+/// It does not truncate the file: under read errors, SQLite reported a corrupted file after a WAL had been truncated
+/// beside open connections (`bridge/io_campaign.rs`).
 pub(in crate::spool) fn checkpoint(connection: &Connection, waits: bool) -> rusqlite::Result<Checkpoint> {
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
     let (busy, frames, copied) = if waits {
         connection.busy_timeout(RESTART_WAIT)?;
-        let result = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], read);
+        let result = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], read);
         connection.busy_timeout(BUSY_TIMEOUT)?;
         result?
     } else {
@@ -115,7 +119,7 @@ pub(in crate::spool) fn checkpoint(connection: &Connection, waits: bool) -> rusq
     // SQLite says -1 where it could not look.
     let bytes = |frames: i64| Some(u64::try_from(frames).ok()? * u64::from(PAGE_BYTES));
     let counted = bytes(frames).zip(bytes(copied)).map(|(size, copied)| WalBytes { left: size - copied, size });
-    Ok(Checkpoint { bytes: counted, is_restarted: waits && busy == 0 })
+    Ok(Checkpoint { bytes: counted, is_restarted: waits && busy == 0 && frames == copied })
 }
 
 /// The same on a connection of its own, without waiting for readers.

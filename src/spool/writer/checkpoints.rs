@@ -15,7 +15,7 @@ use crate::spool::store::wal::{self, Checkpoint};
 const STEP_BYTES: u64 = 2 << 20;
 /// Above this size, a separate thread copies the WAL. A disk with 20 MB/s writes this size in less than 1 s.
 const BESIDE_FROM_BYTES: u64 = 16 << 20;
-/// From this size on, a checkpoint waits for readers, so that the WAL becomes empty.
+/// From this size on, a checkpoint waits for readers, so that the next commit writes from its start.
 const RESTART_BYTES: u64 = 32 << 20;
 /// How often a checkpoint is tried again without new commits, and while the WAL is at its limit.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
