@@ -43,6 +43,7 @@ fn from_package() -> Option<String> {
 }
 
 fn git(args: &[&str]) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a build script has no port")]
     let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }

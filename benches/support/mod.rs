@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use test_support::process::Start as _;
 
 use hdrhistogram::Histogram;
 use recall_bridge::events::RECALL_COMMAND;
@@ -86,7 +87,7 @@ pub(crate) fn bridge(spool: &Path, kafka: &str, more: &[(&str, &str)]) -> Proces
         .envs(more.iter().copied())
         .stderr(Stdio::piped())
         .stdout(Stdio::null());
-    let mut child = command.spawn().expect("the bridge starts");
+    let mut child = command.start().expect("the bridge starts");
     let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
     let mut find = |message: &str| {
         let line =
@@ -106,7 +107,7 @@ pub(crate) fn role(name: &str) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .env("BENCH_ROLE", name)
         .stdout(Stdio::piped())
-        .spawn()
+        .start()
         .expect("another role starts");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("an address");

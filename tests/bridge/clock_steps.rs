@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::bridge::{APP, Bridge, Setup, TOKEN, spawning};
+use crate::bridge::{APP, Bridge, Setup, TOKEN};
 use crate::mock::Kafka;
+use crate::process::Start as _;
 use crate::sender::Sender;
 use crate::topic::prove;
 
@@ -52,13 +53,11 @@ fn library() -> &'static Path {
         let dir = TempDir::with_prefix_in("stepped-clock-library-", env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = dir.path().join("stepped_clock.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bridge/stepped_clock.c");
-        let spawning = spawning();
         let output = Command::new("cc")
             .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread", "-o"])
             .args([path.as_os_str(), source.as_ref(), "-ldl".as_ref()])
-            .output()
+            .run()
             .expect("cc, which the build of SQLite needs as well");
-        drop(spawning);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         (dir, path)
     });

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::bridge::{APP, Setup, TOKEN};
 use crate::cli::{expect, stderr, stdout};
 use crate::mock::Kafka;
+use crate::process::Start as _;
 use crate::sender::Sender;
 
 /// Returns the commit of this checkout; empty outside a checkout.
@@ -12,7 +13,7 @@ fn commit() -> String {
     if !std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".git").exists() {
         return String::new();
     }
-    let head = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().unwrap();
+    let head = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).run().unwrap();
     format!(" ({})", stdout(&head).trim())
 }
 

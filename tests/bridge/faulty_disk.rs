@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use crate::bridge::{Setup, spawning};
+use crate::bridge::Setup;
+use crate::process::Start as _;
 use crate::random::Random;
 
 const PAGE: usize = 4096;
@@ -182,13 +183,11 @@ fn library() -> &'static Path {
         let dir = TempDir::with_prefix_in("faulty-disk-library-", env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = dir.path().join("faulty_disk.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bridge/faulty_disk.c");
-        let spawning = spawning();
         let output = Command::new("cc")
             .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread", "-o"])
             .args([path.as_os_str(), source.as_ref()])
-            .output()
+            .run()
             .expect("cc, which the build of SQLite needs as well");
-        drop(spawning);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         (dir, path)
     });

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::bridge::{APP, PATIENCE, Setup, TOKEN, eventually, spawning};
+use crate::bridge::{APP, PATIENCE, Setup, TOKEN, eventually};
 use crate::mock::Kafka;
+use crate::process::Start as _;
 use crate::sender::{Sender, signed_query};
 
 /// A bridge whose stderr is none of the usual; killed on drop.
@@ -25,9 +26,7 @@ struct Odd {
 impl Odd {
     /// Its stderr is what is given; the ports come from the system's table of sockets.
     fn start(setup: &Setup, stderr: impl Into<Stdio>) -> Self {
-        let spawning = spawning();
-        let child = setup.command(&["serve"]).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
-        drop(spawning);
+        let child = setup.command(&["serve"]).stdout(Stdio::null()).stderr(stderr).start().unwrap();
         let found = eventually("both listeners are open", || {
             let ports = listening(child.id());
             let ops = *ports.iter().find(|address| get(**address, "/livez").starts_with("HTTP/1.1 200"))?;
@@ -39,9 +38,7 @@ impl Odd {
 
     /// Its stderr is a pipe, of which the lines up to the last one of the start are read.
     fn piped(setup: &Setup) -> (Self, BufReader<ChildStderr>) {
-        let spawning = spawning();
-        let mut child = setup.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(spawning);
+        let mut child = setup.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::piped()).start().unwrap();
         let mut pipe = BufReader::new(child.stderr.take().unwrap());
         let mut ready = |message: &str| loop {
             let mut line = String::new();

@@ -10,7 +10,7 @@
 )]
 #![allow(clippy::float_cmp, clippy::cast_precision_loss, reason = "metrics are whole numbers in f64")]
 
-use test_support::{bridge, cli, mock, pki, promtext, random, raw, sender, spool, topic};
+use test_support::{bridge, cli, mock, pki, process, promtext, random, raw, sender, spool, topic};
 
 mod faulty_disk;
 #[cfg(feature = "real-disk")]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::bridge::{Bridge, Setup, spawning};
+use crate::bridge::{Bridge, Setup};
+use crate::process::Start as _;
 
 /// How `unshare` makes a namespace here in which a file system can be mounted: root may do it as such,
 /// others as root of a user namespace. Panics where neither is permitted: what is tested in one is not
@@ -14,8 +15,7 @@ fn unshare() -> &'static str {
     FLAGS.get_or_init(|| {
         let mut told = Vec::new();
         for flags in ["-m", "-rm"] {
-            let _spawning = spawning();
-            let output = Command::new("unshare").args([flags, "mount", "-t", "tmpfs", "probe", "/mnt"]).output();
+            let output = Command::new("unshare").args([flags, "mount", "-t", "tmpfs", "probe", "/mnt"]).run();
             match output {
                 Ok(output) if output.status.success() => return flags,
                 Ok(output) => {

@@ -6,9 +6,10 @@ use std::process::{Output, Stdio};
 use recall_bridge::escape;
 use serde_json::Value;
 
-use crate::bridge::{APP, Setup, TOKEN, spawning};
+use crate::bridge::{APP, Setup, TOKEN};
 use crate::cli::{expect, malformed, stderr, stdout, stop};
 use crate::mock::Kafka;
+use crate::process::Start as _;
 use crate::sender::Sender;
 
 /// All unsafe characters.
@@ -45,9 +46,7 @@ fn commands(url: &str) -> Vec<Vec<String>> {
 
 fn run(setup: &Setup, args: &[String], out: impl Into<Stdio>) -> Output {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let spawning = spawning();
-    let child = setup.command(&args).stdout(out).stderr(Stdio::piped()).spawn().unwrap();
-    drop(spawning);
+    let child = setup.command(&args).stdout(out).stderr(Stdio::piped()).start().unwrap();
     child.wait_with_output().unwrap()
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::bridge::{APP, Bridge, Setup, TOKEN, eventually};
 use crate::cli::{entries, expect, json, malformed, only_spool, run, stale, stderr, stdout, stop};
 use crate::mock::Kafka;
+use crate::process::Start as _;
 use crate::sender::{Sender, unix_now};
 use crate::topic::{Record, prove};
 
@@ -216,7 +217,7 @@ fn a_filter_changes_exactly_the_entries_that_it_listed_before() {
             .env_clear()
             .env("PATH", bin)
             .env("BRIDGE_SPOOL_DIR", setup.spool_dir())
-            .output()
+            .run()
             .unwrap()
     };
     let done = shell(confirm);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::bridge::{APP, Bridge, Setup, TOKEN, eventually};
 use crate::cli::{entries, expect, json, malformed, only_spool, run, stale, stderr};
 use crate::mock::Kafka;
+use crate::process::Start as _;
 use crate::sender::Sender;
 
 const NO_TEXT: &[u8] = b"{\"Official_Account\":\"\xff\x1b[2J\"";
@@ -168,7 +169,7 @@ fn a_closed_pipe_is_no_error_and_an_unwritable_result_is_one() {
         malformed(&bridge, format!("{number}{}", "x".repeat(20_000)));
     }
     let command =
-        |to: Stdio| bridge.setup().command(&["quarantine", "export"]).stdout(to).stderr(Stdio::piped()).spawn();
+        |to: Stdio| bridge.setup().command(&["quarantine", "export"]).stdout(to).stderr(Stdio::piped()).start();
     let mut enough = command(Stdio::piped()).unwrap();
     drop(enough.stdout.take());
     assert_eq!(enough.wait().unwrap().code(), Some(0));

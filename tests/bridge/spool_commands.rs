@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::bridge::{APP, Bridge, PATIENCE, Setup, TOKEN, eventually};
 use crate::cli::{expect, json, malformed, only_spool, run, stale, stderr, stdout};
 use crate::mock::{Kafka, PARTITIONS};
+use crate::process::Start as _;
 use crate::sender::Sender;
 use crate::topic::prove;
 
@@ -228,7 +229,7 @@ fn a_node_starts_only_after_a_command_has_closed_its_spool() {
     bridge.kill();
     // The reader stops reading, so the command waits with the rest of its output.
     let mut command = setup.command(&["spool", "export"]);
-    let mut export = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut export = command.stdout(std::process::Stdio::piped()).start().unwrap();
     eventually("the command has the directory", || {
         let text = std::fs::read_to_string(setup.spool_dir().join("spool.lock")).unwrap();
         (text.trim() == export.id().to_string()).then_some(())

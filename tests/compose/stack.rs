@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::get::get;
 use crate::sender::Sender;
 use crate::topic::Topic;
+use test_support::process::Start as _;
 
 pub const APP: u64 = 1_400_000_001;
 const TOPIC: &str = "official-account.recalls";
@@ -68,10 +69,10 @@ impl Stack {
     pub fn up(&self, profile: &str) {
         // One after the other: at once, podman compiles the stages that both begin with once for each.
         for service in ["bridge", "consumer"] {
-            let status = self.command(profile, &["build", service]).status().expect("compose starts");
+            let status = self.command(profile, &["build", service]).exit_status().expect("compose starts");
             assert!(status.success(), "build {service}: {status}");
         }
-        let status = self.command(profile, &["up", "--build", "--wait"]).status().expect("compose starts");
+        let status = self.command(profile, &["up", "--build", "--wait"]).exit_status().expect("compose starts");
         assert!(status.success(), "up: {status}");
     }
 
@@ -89,7 +90,7 @@ impl Stack {
     }
 
     pub fn output(&self, args: &[&str]) -> Output {
-        self.command("demo", args).output().expect("compose starts")
+        self.command("demo", args).run().expect("compose starts")
     }
 
     pub fn address(&self, port: &str) -> String {
@@ -144,7 +145,7 @@ fn compose_command() -> Vec<String> {
     if let Ok(named) = std::env::var("COMPOSE") {
         return named.split_whitespace().map(str::to_owned).collect();
     }
-    let answers = Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success());
+    let answers = Command::new("docker").arg("info").run().is_ok_and(|output| output.status.success());
     assert!(answers, "no Docker engine answers, and COMPOSE names no command to use instead of `docker compose`");
     ["docker", "compose"].map(str::to_owned).into()
 }

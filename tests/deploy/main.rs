@@ -12,7 +12,7 @@
 
 use test_support::{bridge, cli, promtext};
 #[cfg(feature = "real-prometheus")]
-use test_support::{get, mock, sender};
+use test_support::{get, mock, process, sender};
 
 mod alert_rules;
 mod dashboard;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::bridge::Setup;
 use crate::cli::{expect, run, stdout};
+use crate::process::Start as _;
 
 const COMMANDS: [&str; 10] =
     ["serve", "demo", "send", "tail", "check-config", "explain", "health", "spool", "quarantine", "completions"];
@@ -51,7 +52,7 @@ fn bash_completes_a_command_and_its_options() {
              _recall__bridge recall-bridge \"${{COMP_WORDS[{index}]}}\" x; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             script.display()
         );
-        let output = Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();
+        let output = Command::new("bash").args(["--norc", "-c", &ask]).run().unwrap();
         expect(&output, 0);
         stdout(&output).lines().map(str::to_owned).collect::<Vec<_>>()
     };

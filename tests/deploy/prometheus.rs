@@ -11,10 +11,11 @@ use recall_bridge::events::RECALL_COMMAND;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::bridge::{APP, Bridge, PATIENCE, Process, TOKEN, eventually, spawning};
+use crate::bridge::{APP, Bridge, PATIENCE, Process, TOKEN, eventually};
 use crate::dashboard;
 use crate::get::get;
 use crate::mock::Kafka;
+use crate::process::Start as _;
 use crate::sender::{Sender, query_at, recall_body, signed_query, unix_now};
 
 const RULES: &str = include_str!("../../deploy/prometheus/rules/recall-bridge.rules.yml");
@@ -48,9 +49,7 @@ impl Prometheus {
         let mut command = Command::new("prometheus");
         command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.format=json"]);
         command.args(["--web.listen-address=127.0.0.1:0"]).current_dir(home.path());
-        let guard = spawning();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        drop(guard);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).start();
         let process = Process::watch(child.expect("prometheus is installed: apt-get install prometheus"));
         let address = eventually("Prometheus listens", || {
             let lines = process.log_lines();

@@ -13,7 +13,7 @@
 )]
 
 use test_support::kafka::{broker, proxy};
-use test_support::{bridge, load, pki, random, sender, spool, topic, wait};
+use test_support::{bridge, load, pki, process, random, sender, spool, topic, wait};
 
 mod audit;
 mod scene;

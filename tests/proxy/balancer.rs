@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::bridge::{eventually, spawning};
+use crate::bridge::eventually;
+use crate::process::Start as _;
 
 const HAPROXY: &str = include_str!("../../deploy/haproxy/haproxy.cfg");
 const NGINX: &str = include_str!("../../deploy/nginx/recall-bridge.conf");
@@ -83,10 +84,8 @@ impl Balancer {
     }
 
     fn start(command: &mut Command, address: SocketAddr, home: TempDir) -> Self {
-        let spawning = spawning();
         let log = File::create(home.path().join("stdout.log")).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(log).stderr(Stdio::null()).spawn();
-        drop(spawning);
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(Stdio::null()).start();
         let balancer = Self { child: child.expect("the load balancer starts"), address, home };
         eventually("the load balancer listens", || TcpStream::connect(address).ok());
         balancer
@@ -115,7 +114,7 @@ fn around(home: &Path) -> String {
 /// Its own check of its configuration.
 #[track_caller]
 fn check(command: &mut Command) {
-    let output = command.output().expect("Debian's packages haproxy and nginx are installed");
+    let output = command.run().expect("Debian's packages haproxy and nginx are installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -10,7 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
-use test_support::{bridge, load, mock, random};
+use test_support::{bridge, load, mock, process, random};
 
 mod balancer;
 mod restarts;

@@ -2,6 +2,7 @@
 //! own: an ext4 in a file where that is permitted, with real syncs; a tmpfs elsewhere; and where not
 //! even that is, none: then the disk is not filled.
 
+use crate::process::Start as _;
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -36,7 +37,7 @@ pub(crate) fn small_disk() -> Option<PathBuf> {
     for (kind, flags, mount) in WAYS {
         let mut trial = inside(flags, mount, &mount_point);
         trial.arg("true").stdout(Stdio::null()).stderr(Stdio::null());
-        if trial.status().is_ok_and(|status| status.success()) {
+        if trial.exit_status().is_ok_and(|status| status.success()) {
             eprintln!("torture: the spool's disk is {kind}, {SIZE}");
             let program = std::env::current_exe().ok()?;
             let mut anew = inside(flags, mount, &mount_point);
@@ -84,7 +85,7 @@ impl Ballast {
 fn allocate(file: &Path, offset: u64, length: u64) -> bool {
     let mut fallocate = Command::new("fallocate");
     fallocate.args(["-o", &offset.to_string(), "-l", &length.to_string()]).arg(file);
-    fallocate.stderr(Stdio::null()).status().expect("fallocate starts (Debian package util-linux)").success()
+    fallocate.stderr(Stdio::null()).exit_status().expect("fallocate starts (Debian package util-linux)").success()
 }
 
 impl Drop for Ballast {

@@ -15,7 +15,7 @@
 )]
 
 use test_support::kafka::{broker, proxy};
-use test_support::{bridge, http, random, sender, wait};
+use test_support::{bridge, http, process, random, sender, wait};
 
 mod arena;
 mod campaign;

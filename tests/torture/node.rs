@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bridge::{Setup, spawning};
+use crate::bridge::Setup;
 use crate::broker::free_port;
+use crate::process::Start as _;
 
 /// For questions to the operations listener.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -127,8 +128,7 @@ fn launch(setup: &Setup, log: &PathBuf) -> Child {
     let bridge = setup.command(&["serve"]);
     let log = OpenOptions::new().create(true).append(true).open(log).expect("the bridge's log is opened");
     let environment = bridge.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    let spawning = spawning();
-    let child = Command::new("setpriv")
+    Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--"])
         .arg(bridge.get_program())
         .args(bridge.get_args())
@@ -138,8 +138,6 @@ fn launch(setup: &Setup, log: &PathBuf) -> Child {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
-        .spawn()
-        .expect("setpriv starts (Debian package util-linux)");
-    drop(spawning);
-    child
+        .start()
+        .expect("setpriv starts (Debian package util-linux)")
 }

@@ -122,6 +122,7 @@ mod tests {
         let arguments = ["drop", "#TOA#_1", "it's", "", "a b", "--since", "2026-01-31T12:00:00.000Z"];
         let line = quoted(&arguments.map(str::to_owned));
         assert_eq!(line, r"drop '#TOA#_1' 'it'\''s' '' 'a b' --since 2026-01-31T12:00:00.000Z");
+        #[expect(clippy::disallowed_methods, reason = "the unit tests close no port that they bind again")]
         let output = std::process::Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(), arguments);
     }

@@ -9,8 +9,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use rustix::process::Signal;
 
 use super::Store;
-use crate::bridge::{PATIENCE, Process, spawning};
+use crate::bridge::{PATIENCE, Process};
 use crate::broker::Broker;
+use crate::process::Start as _;
 use crate::topic::{Record, Topic};
 use crate::wait::{DEADLINE, ends, until};
 
@@ -61,9 +62,7 @@ impl Consumer {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let spawning = spawning();
-        let child = command.spawn();
-        drop(spawning);
+        let child = command.start();
         Self { process: Process::watch(child.expect("scripts/example-tools was run")) }
     }
 

@@ -7,6 +7,7 @@ use super::purged::aborted;
 use super::{Copy, broker};
 use crate::bridge::{APP, TOKEN};
 use crate::broker::java;
+use crate::process::Start as _;
 use crate::scene;
 use crate::sender::Sender;
 use crate::wait::until_settled;
@@ -31,7 +32,7 @@ fn lines(output: &Output) -> Vec<String> {
 
 #[test]
 fn the_event_id_in_python_and_in_sql_is_the_one_of_the_record() {
-    let python = Command::new("python3").arg("-c").arg(block("python", "uuid5")).output().unwrap();
+    let python = Command::new("python3").arg("-c").arg(block("python", "uuid5")).run().unwrap();
     assert_eq!(lines(&python), [EVENT_ID]);
     // The extension is among Debian's own.
     assert_eq!(Postgres::start().query(block("sql", "uuid_generate_v5")), EVENT_ID);
@@ -51,7 +52,7 @@ fn kcat_and_the_console_consumer_show_every_committed_record() {
         let line = block("sh", start).lines().find(|line| line.starts_with(start)).unwrap();
         line.replace("localhost:9094", &broker.bootstrap()).replace("official-account.recalls", topic)
     };
-    let kcat = Command::new("sh").args(["-c", &line("kcat ")]).output().unwrap();
+    let kcat = Command::new("sh").args(["-c", &line("kcat ")]).run().unwrap();
     let shown = lines(&kcat);
     assert_eq!(shown.len(), 2, "{shown:#?} (Debian package kcat)");
     for (line, seq) in shown.iter().zip(1..) {
@@ -64,7 +65,7 @@ fn kcat_and_the_console_consumer_show_every_committed_record() {
     let line = line("kafka-console-consumer.sh ");
     let options = line.split_whitespace().skip(1);
     let ends = ["--timeout-ms", "10000", "--max-messages", "3"];
-    let console = java().arg("org.apache.kafka.tools.consumer.ConsoleConsumer").args(options).args(ends).output();
+    let console = java().arg("org.apache.kafka.tools.consumer.ConsoleConsumer").args(options).args(ends).run();
     let console = console.unwrap();
     let text = String::from_utf8_lossy(&console.stdout);
     let shown: Vec<&str> = text.lines().filter(|line| line.contains("schema_version")).collect();

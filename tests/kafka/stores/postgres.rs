@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::Copy;
 use crate::bridge::APP;
 use crate::broker::free_port;
+use crate::process::Start as _;
 use crate::wait::until;
 
 const SCHEMA: &str = include_str!("../../../examples/archive.sql");
@@ -32,7 +33,7 @@ impl Postgres {
             // It refuses to run as root; its own user has to get at its directory.
             set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
             let install = ["-d", "-o", "postgres", "-m", "700"];
-            let made = Command::new("install").args(install).arg(dir.path().join("data")).status().unwrap();
+            let made = Command::new("install").args(install).arg(dir.path().join("data")).exit_status().unwrap();
             assert!(made.success(), "there is no user postgres (Debian package postgresql)");
         }
         let mut postgres = Self { port: free_port(), dir, server: None };
@@ -40,7 +41,7 @@ impl Postgres {
             .program("initdb")
             .args(["--no-sync", "--auth=trust", "--username=archive", "--encoding=UTF8", "--locale=C.UTF-8", "-D"])
             .arg(postgres.data())
-            .output()
+            .run()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         postgres.run();
@@ -63,7 +64,7 @@ impl Postgres {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
+            .start();
         self.server = Some(server.expect("setpriv starts (Debian package util-linux)"));
         until("PostgreSQL answers", || {
             let ended = self.server.as_mut().unwrap().try_wait().unwrap();
@@ -120,7 +121,7 @@ impl Postgres {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .spawn()
+            .start()
             .expect("psql starts (Debian package postgresql)");
         // Where it cannot connect, it reads nothing.
         let _ = psql.stdin.take().unwrap().write_all(sql.as_bytes());

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::Copy;
 use crate::broker::free_port;
+use crate::process::Start as _;
 use crate::wait::until;
 
 pub(super) struct Redis {
@@ -39,7 +40,7 @@ impl Redis {
             .arg(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .spawn()
+            .start()
             .expect("setpriv starts redis-server (Debian packages util-linux, redis-server)");
         self.server = Some(server);
         until("Redis answers", || {

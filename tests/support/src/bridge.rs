@@ -9,13 +9,14 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
 pub use crate::process::Process;
+use crate::process::Start as _;
 pub use crate::wait::{PATIENCE, eventually};
 
 /// The app that every bridge of the tests serves, unless told otherwise.
@@ -41,13 +42,6 @@ pub fn binary() -> &'static Path {
         binary
     });
     &BINARY
-}
-
-/// Held while a process is started: until it is, the child has every socket of this one, and a port
-/// that is closed here is not free.
-pub fn spawning() -> MutexGuard<'static, ()> {
-    static SPAWNING: Mutex<()> = Mutex::new(());
-    SPAWNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Setup {
@@ -128,9 +122,7 @@ impl Setup {
 
     /// Starts any command, not waiting for anything.
     pub fn launch(&self, args: &[&str]) -> Process {
-        let spawning = spawning();
-        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        drop(spawning);
+        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).start();
         Process::watch(child.expect("the binary starts")).working_in(&self.home)
     }
 }

@@ -10,7 +10,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::bridge::{Setup, TOPIC, spawning};
+use crate::bridge::{Setup, TOPIC};
+use crate::process::lock_sockets;
 use crate::topic::{Record, Topic};
 
 pub const PARTITIONS: i32 = 4;
@@ -38,8 +39,7 @@ impl Kafka {
 
     /// Closes every connection and takes no new one.
     pub fn down(&self) {
-        // The mock closes its port and takes it anew, and aborts where it cannot have it.
-        let _spawning = spawning();
+        let _sockets = lock_sockets();
         self.cluster.broker_down(1).unwrap();
     }
 

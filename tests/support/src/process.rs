@@ -2,8 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitStatus, Output};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,43 @@ use tempfile::TempDir;
 use crate::wait::{PATIENCE, POLL};
 
 const TAIL_LINES: usize = 40;
+
+/// Held while a child is started, and while a port is closed and bound again.
+///
+/// A child has every socket of this process until it executes its program. A port that this process closes meanwhile
+/// stays bound, and librdkafka's mock broker, which binds its port again, aborts the process.
+pub(crate) fn lock_sockets() -> MutexGuard<'static, ()> {
+    static SOCKETS: Mutex<()> = Mutex::new(());
+    SOCKETS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The only way to start a process in tests; clippy refuses the methods of [`Command`].
+pub trait Start {
+    /// [`Command::spawn`], while no port is closed and bound again.
+    fn start(&mut self) -> std::io::Result<Child>;
+
+    /// [`Command::output`]: runs the process to its end; stdin is empty.
+    fn run(&mut self) -> std::io::Result<Output>;
+
+    /// [`Command::status`]: waits for the end of the process.
+    fn exit_status(&mut self) -> std::io::Result<ExitStatus>;
+}
+
+impl Start for Command {
+    fn start(&mut self) -> std::io::Result<Child> {
+        let _sockets = lock_sockets();
+        #[expect(clippy::disallowed_methods, reason = "the lock is held")]
+        self.spawn()
+    }
+
+    fn run(&mut self) -> std::io::Result<Output> {
+        self.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).start()?.wait_with_output()
+    }
+
+    fn exit_status(&mut self) -> std::io::Result<ExitStatus> {
+        self.start()?.wait()
+    }
+}
 
 /// The lines of a pipe, as they come.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ mod ports;
 mod process;
 mod properties;
 
+use crate::process::Start as _;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
@@ -158,7 +159,7 @@ impl Broker {
         for operation in operations {
             command.args(["--operation", operation]);
         }
-        let output = command.output().expect("java starts (Debian package default-jre-headless)");
+        let output = command.run().expect("java starts (Debian package default-jre-headless)");
         assert!(output.status.success(), "no ACL: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -308,7 +309,7 @@ impl Broker {
             .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
             .arg(self.properties())
             .args(self.scram.iter().flat_map(|scram| ["--add-scram", scram]))
-            .output()
+            .run()
             .expect("java starts (Debian package default-jre-headless)");
         assert!(
             output.status.success(),
@@ -330,7 +331,7 @@ impl Broker {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle of the log"))
             .stderr(log)
-            .spawn()
+            .start()
             .expect("java starts (Debian package default-jre-headless)");
         self.process = Some(Process::guarded(child, self.dir.path()));
 

@@ -1,5 +1,6 @@
 //! The Java process, and who cleans up after it.
 
+use crate::process::Start as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,7 +28,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
+            .start()
             .expect("sh starts");
         Self { java, guard }
     }
