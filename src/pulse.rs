@@ -5,8 +5,10 @@
 //! outside, so it is *abandoned*: another thread takes over its work, and when the call returns,
 //! [`Pulse::leave`] tells the abandoned thread to end without touching anything.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// The state that a thread shares with its watchdog.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +74,7 @@ impl Pulse {
     }
 
     fn state(&self) -> MutexGuard<'_, PulseState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

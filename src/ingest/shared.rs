@@ -1,9 +1,10 @@
 //! State that all workers of the webhook listener share.
 
 use std::sync::Arc;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use crate::config::{AckAfter, Config};
 use crate::ops::metrics::Metrics;
@@ -19,7 +20,7 @@ pub struct Shared {
     /// The normalized path of the webhook.
     pub(super) webhook_path: String,
     /// The apps and their tokens.
-    apps: RwLock<Arc<Apps>>,
+    apps: ArcSwap<Apps>,
     /// Maximum size of a body, in bytes.
     pub max_body_bytes: usize,
     /// Maximum difference between `RequestTime` and the clock, in seconds.
@@ -43,7 +44,7 @@ impl Shared {
     pub fn new(config: &Config, spool: Spool, direct: Option<Arc<dyn DirectPublish>>, metrics: Arc<Metrics>) -> Self {
         Self {
             webhook_path: String::from_utf8_lossy(&path::normal(config.webhook_path.as_bytes())).into_owned(),
-            apps: RwLock::new(Arc::new(config.apps.clone())),
+            apps: ArcSwap::from_pointee(config.apps.clone()),
             max_body_bytes: config.max_body_bytes,
             request_time_window_seconds: config.request_time_window_seconds,
             ack_timeout: config.ack_timeout,
@@ -68,10 +69,10 @@ impl Shared {
 
     /// Replaces the apps, from the next webhook on.
     pub fn replace_apps(&self, apps: Apps) {
-        *self.apps.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(apps);
+        self.apps.store(Arc::new(apps));
     }
 
     pub(super) fn apps(&self) -> Arc<Apps> {
-        Arc::clone(&self.apps.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        self.apps.load_full()
     }
 }

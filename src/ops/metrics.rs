@@ -87,7 +87,7 @@ pub struct Metrics {
     stuck: IntCounterVec,
     /// 1 while publishing waits for a change that only an operator can make.
     pub kafka_needs_you: IntGauge,
-    snapshot: std::sync::Mutex<Snapshot>,
+    snapshot: parking_lot::Mutex<Snapshot>,
 }
 
 impl Metrics {
@@ -190,7 +190,7 @@ impl Metrics {
                     "1 while publishing waits for a setting, a right or a topic that an operator must change.",
                 ))?,
             )?,
-            snapshot: std::sync::Mutex::new(Snapshot::new(r)?),
+            snapshot: parking_lot::Mutex::new(Snapshot::new(r)?),
             registry,
         })
     }
@@ -236,7 +236,7 @@ impl Metrics {
     /// The encoder failed.
     pub fn render(&self, view: &View) -> prometheus::Result<Vec<u8>> {
         // One scrape at a time: the derived counters are set, then gathered.
-        let snapshot = self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let snapshot = self.snapshot.lock();
         snapshot.set(view);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

@@ -1,9 +1,11 @@
 //! Samples values of the disk and of Kafka for the operations listener. A separate thread does this, so that a hanging
 //! disk blocks only this thread.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::spool::{Reader, Spool};
 
@@ -59,12 +61,12 @@ impl Sampler {
 
     /// Whether webhooks can be published directly; `None` without direct publishing.
     pub fn direct(&self) -> Option<Result<(), String>> {
-        self.direct.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.direct.lock().clone()
     }
 
     /// Ends the thread.
     pub fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stopped.lock() = true;
         self.stop.notify_all();
     }
 
@@ -77,11 +79,11 @@ impl Sampler {
             self.wal_bytes.store(spool.wal_bytes(), Relaxed);
             if let Some(probe) = probe.filter(|_| spool.fault().is_some()) {
                 let direct = probe();
-                *self.direct.lock().unwrap_or_else(PoisonError::into_inner) = Some(direct);
+                *self.direct.lock() = Some(direct);
             }
-            let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-            let wait = self.stop.wait_timeout_while(stopped, PERIOD, |stopped| !*stopped);
-            if *wait.unwrap_or_else(PoisonError::into_inner).0 {
+            let mut stopped = self.stopped.lock();
+            self.stop.wait_while_for(&mut stopped, |stopped| !*stopped, PERIOD);
+            if *stopped {
                 return;
             }
         }

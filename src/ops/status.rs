@@ -1,7 +1,8 @@
 //! The state of the publisher, shared with `/status`, `/readyz` and the metrics.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::clock;
@@ -57,17 +58,17 @@ impl Default for KafkaCell {
 impl KafkaCell {
     /// Returns the current state.
     pub fn get(&self) -> KafkaStatus {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// Sets the state and returns the previous one.
     pub fn set(&self, state: KafkaState) -> KafkaState {
-        std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).state, state)
+        std::mem::replace(&mut self.0.lock().state, state)
     }
 
     /// Stores an error and returns the previous state.
     pub fn fail(&self, kind: &'static str, text: String, needs_you: Option<&'static str>) -> KafkaState {
-        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.0.lock();
         status.last_error = Some(LastError { kind, text, at_ms: clock::now_ms(), needs_you });
         std::mem::replace(&mut status.state, KafkaState::Failing)
     }

@@ -6,10 +6,11 @@
 //! published *at least once*, and in order per account only among themselves.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -93,7 +94,7 @@ impl DirectPublisher {
 
     /// Passes a job to the thread. A thread that is stuck in librdkafka is abandoned and replaced.
     fn ask(&self, job: Job) -> bool {
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = self.thread.lock();
         if let Some(late) = thread.pulse.abandon_if_stuck() {
             self.options.metrics.count_stuck("bypass");
             let seconds = late.as_secs();

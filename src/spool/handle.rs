@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -184,7 +185,7 @@ impl Spool {
             if left.is_zero() {
                 break;
             }
-            state = self.shared.grown.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.shared.grown.wait_for(&mut state, left);
         }
         state.nudged = false;
         state.progress.next_seq > seq

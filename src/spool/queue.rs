@@ -1,9 +1,9 @@
 //! The queue of waiting groups: filled by the HTTP workers, emptied by the writer.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::command::WriterRequest;
@@ -51,9 +51,9 @@ pub(super) struct CommitQueue {
 }
 
 impl CommitQueue {
-    /// The lock, also after a panic of another thread: every change under it is complete.
+    /// The lock. A panic of another thread does not block it: every change under it is complete.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inbox.lock()
     }
 
     /// Wakes the writer.
@@ -137,13 +137,13 @@ impl CommitQueue {
                 return inbox;
             }
             match until {
-                None => inbox = self.work.wait(inbox).unwrap_or_else(PoisonError::into_inner),
+                None => self.work.wait(&mut inbox),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return inbox;
                     }
-                    inbox = self.work.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0;
+                    self.work.wait_for(&mut inbox, left);
                 }
             }
         }

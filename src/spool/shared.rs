@@ -1,9 +1,10 @@
 //! State shared by the writer, the workers and the publisher.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::bound::Bound;
@@ -45,6 +46,6 @@ pub(super) struct SpoolState {
 
 impl SpoolShared {
     pub(super) fn state(&self) -> MutexGuard<'_, SpoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -3,8 +3,9 @@
 //! Only this module decides which lines these are. They share one budget, so that no kind of request, and no
 //! dependency at any log level, can fill the disk or displace the lines about the bridge's own state.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 /// Sustained bytes of such lines per second.
 const BYTES_PER_SECOND: u64 = 16 << 10;
@@ -58,7 +59,7 @@ impl Budget {
     }
 
     fn admit_at(&self, bytes: usize, now: Instant) -> bool {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = self.0.lock();
         let passed = u64::try_from(now.saturating_duration_since(bucket.at).as_millis()).unwrap_or(u64::MAX);
         let earned = passed.saturating_mul(BYTES_PER_SECOND) / 1000;
         if earned > 0 {

@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rustix::io::Errno;
 use serde_json::{Map, Value};
 use tracing::Level;
@@ -107,7 +108,7 @@ impl Sink {
     /// Adds a line if there is room. Lines that peers cause may fill one half of the buffer.
     pub(super) fn push(&self, line: Vec<u8>, by_peers: bool) {
         let share = if by_peers { 2 } else { 1 };
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         if queue.bytes + line.len() > MAX_BYTES / share || queue.lines.len() >= MAX_LINES / share {
             drop(queue);
             self.drop_line(DropReason::Buffer);
@@ -132,17 +133,13 @@ impl Sink {
     /// Waits until all lines are written or dropped, for at most `within`.
     pub(super) fn flush(&self, within: Duration) {
         let is_busy = |queue: &mut LineQueue| queue.is_writing || !queue.lines.is_empty();
-        drop(self.emptied.wait_timeout_while(self.lock(), within, is_busy));
+        self.emptied.wait_while_for(&mut self.queue.lock(), is_busy, within);
     }
 
     /// The waiting lines, in order.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> String {
-        self.lock().lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LineQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
     fn run(&self, out: &impl AsFd) {
@@ -171,20 +168,20 @@ impl Sink {
     /// Waits for lines, or until it is time to report lost ones.
     fn take(&self) -> (VecDeque<Vec<u8>>, usize) {
         let is_idle = |queue: &mut LineQueue| queue.lines.is_empty() && !self.has_untold();
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         if queue.lines.is_empty() {
             // Lost lines are reported after that time, even if no other line arrives.
-            queue = self.filled.wait_timeout(queue, TELL_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+            self.filled.wait_for(&mut queue, TELL_EVERY);
         }
         while is_idle(&mut queue) {
-            queue = self.filled.wait_timeout(queue, TELL_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+            self.filled.wait_for(&mut queue, TELL_EVERY);
         }
         queue.is_writing = true;
         (std::mem::take(&mut queue.lines), queue.bytes)
     }
 
     fn done(&self, bytes: usize) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.bytes -= bytes;
         queue.is_writing = false;
         drop(queue);

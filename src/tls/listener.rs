@@ -1,9 +1,10 @@
 //! The current certificate of the webhook listener, which can be replaced.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
 
+use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -21,7 +22,7 @@ const FAILURES_LOGGED: u64 = 100;
 /// The current certificate, key and CA certificates, and the counters of handshakes.
 #[derive(Debug)]
 pub struct Listener {
-    present: RwLock<Arc<Material>>,
+    present: ArcSwap<Material>,
     /// Handshakes whose first byte has arrived.
     begun: AtomicU64,
     done: AtomicU64,
@@ -32,7 +33,7 @@ impl Listener {
     /// Starts with this material.
     pub fn new(material: Material) -> Arc<Self> {
         Arc::new(Self {
-            present: RwLock::new(Arc::new(material)),
+            present: ArcSwap::from_pointee(material),
             begun: AtomicU64::new(0),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -41,12 +42,12 @@ impl Listener {
 
     /// Replaces the material from the next handshake on. Whether clients need a certificate is fixed at the start.
     pub fn replace(&self, material: Material) {
-        *self.present.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
+        self.present.store(Arc::new(material));
     }
 
     /// The material of the next handshake.
     pub fn present(&self) -> Arc<Material> {
-        Arc::clone(&self.present.read().unwrap_or_else(PoisonError::into_inner))
+        self.present.load_full()
     }
 
     /// The number of started handshakes.

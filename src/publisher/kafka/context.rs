@@ -1,8 +1,8 @@
 //! The callbacks of librdkafka: delivery reports, errors, log lines, statistics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
@@ -50,12 +50,12 @@ pub(in crate::publisher) struct Context {
 impl Context {
     /// Returns the reports since the last call.
     pub(in crate::publisher) fn take_reports(&self) -> Reports {
-        std::mem::take(&mut self.reports.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.reports.lock())
     }
 
     /// Whether a report contains an error.
     pub(in crate::publisher) fn has_failed(&self) -> bool {
-        let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let reports = self.reports.lock();
         reports.failed.is_some() || reports.refused.is_some()
     }
 
@@ -70,7 +70,7 @@ impl Context {
     }
 
     fn hear(&self, new: ClientError) {
-        let mut client_error = self.client_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut client_error = self.client_error.lock();
         if client_error.as_ref().is_none_or(|before| new.outweighs(before)) {
             *client_error = Some(new);
         }
@@ -78,7 +78,7 @@ impl Context {
 
     /// Returns the most informative client error since the last call.
     pub(in crate::publisher) fn take_client_error(&self) -> Option<ClientError> {
-        self.client_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.client_error.lock().take()
     }
 }
 
@@ -126,7 +126,7 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, seq: usize) {
-        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reports = self.reports.lock();
         match result {
             Ok(message) => {
                 reports.delivered += 1;

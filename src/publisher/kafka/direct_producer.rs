@@ -1,9 +1,9 @@
 //! The producer of direct publishing: idempotent, without transactions.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -42,7 +42,7 @@ impl ProducerContext for DirectContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         let result = result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone());
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
+        self.reports.lock().push((number, result));
     }
 }
 
@@ -126,7 +126,7 @@ impl DirectProducer {
         loop {
             self.client.poll(Duration::ZERO);
             let context = self.client.context();
-            let reports = std::mem::take(&mut *context.reports.lock().unwrap_or_else(PoisonError::into_inner));
+            let reports = std::mem::take(&mut *context.reports.lock());
             if reports.is_empty() {
                 return !self.pending.is_empty();
             }
