@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use serde_json::Value;
 
 use super::output::Output;
@@ -35,35 +35,53 @@ pub fn run(url: Option<String>) -> Result<(), CommandError> {
     output.finish().map_err(|error| CommandError::Negative(error.into()))
 }
 
+/// Why an address gave no positive response.
+enum NoAnswer {
+    /// No program listens there. The next address may be the right one.
+    Silent(String),
+    /// A program responded, but not as a ready bridge, or it stopped responding.
+    Negative(anyhow::Error),
+}
+
 /// Returns the response of the first address that accepts a connection.
 async fn ask_any(urls: &[String]) -> anyhow::Result<String> {
     let mut silent = Vec::new();
     for url in urls {
-        match ask(url).await? {
+        match ask(url).await {
             Ok(answer) => return Ok(answer),
-            Err(silence) => silent.push(silence),
+            Err(NoAnswer::Silent(error)) => silent.push(error),
+            Err(NoAnswer::Negative(error)) => return Err(error),
         }
     }
     Err(anyhow!("{}", silent.join("; ")))
 }
 
-/// Returns the response of one address. The inner error means that no program listens there.
-async fn ask(url: &str) -> anyhow::Result<Result<String, String>> {
-    // Without proxy and redirects: another program could respond for a bridge that is not running.
-    let client = http_client::plain()?.no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);
-    let answer = match client.build()?.get(url).send().await {
-        Ok(answer) => answer,
+/// Returns the response of one address.
+async fn ask(url: &str) -> Result<String, NoAnswer> {
+    let client = client().map_err(NoAnswer::Negative)?;
+    match client.get(url).send().await {
+        Ok(answer) => judge(url, answer).await.map_err(NoAnswer::Negative),
         Err(error) if error.is_connect() => {
-            return Ok(Err(format!("{url} does not respond: {}", http_client::failure(&error))));
+            Err(NoAnswer::Silent(format!("{url} does not respond: {}", http_client::failure(&error))))
         }
-        Err(error) => return Err(error).with_context(|| format!("{url} does not respond")),
-    };
+        Err(error) => Err(NoAnswer::Negative(anyhow::Error::new(error).context(format!("{url} does not respond")))),
+    }
+}
+
+/// Without proxy and redirects: another program could respond for a bridge that is not running.
+fn client() -> anyhow::Result<reqwest::Client> {
+    let client = http_client::plain()?.no_proxy().redirect(reqwest::redirect::Policy::none());
+    Ok(client.timeout(TIMEOUT).build()?)
+}
+
+/// Returns the text of a response if a bridge gave it and is ready.
+async fn judge(url: &str, answer: reqwest::Response) -> anyhow::Result<String> {
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();
     let shown = || plain(&text).chars().take(SHOWN_MAX_CHARS).collect::<String>();
     let is_ready = serde_json::from_str::<Value>(&text).ok().and_then(|answer| answer["ready"].as_bool());
     match is_ready {
-        Some(true) if status.is_success() => Ok(Ok(text)),
+        Some(true) if status.is_success() => Ok(text),
         None if status.is_success() => bail!("{url} responds {status}, but it is not a recall-bridge: {}", shown()),
         _ => bail!("{url} responds {status}: {}", shown()),
     }

@@ -141,9 +141,9 @@ impl DirectPublish for DirectPublisher {
     fn publish(&self, records: Vec<Vec<u8>>) -> DirectPublishing<'_> {
         Box::pin(async {
             let published = self.publish_records(records).await;
-            published.map_err(|trouble| {
-                self.options.metrics.count_kafka_error(trouble.kind);
-                DirectPublishError(trouble.to_string())
+            published.map_err(|error| {
+                self.options.metrics.count_kafka_error(error.kind);
+                DirectPublishError(error.to_string())
             })
         })
     }
@@ -155,7 +155,7 @@ fn work(options: &Options, inbox: &Receiver<Job>, pulse: &Pulse) {
         pulse.enter(CALL_BOUND);
         match DirectProducer::connect(&options.config, &options.topic, options.timeout) {
             Ok(producer) => serve(producer, first, inbox, pulse),
-            Err(trouble) => refuse(first, trouble),
+            Err(error) => refuse(first, error),
         }
         if pulse.leave().is_err() {
             return;
@@ -190,9 +190,9 @@ fn serve(mut producer: DirectProducer, first: Job, inbox: &Receiver<Job>, pulse:
             None => {}
         }
         let busy = producer.serve_reports();
-        if let Some(trouble) = producer.fatal() {
+        if let Some(error) = producer.fatal() {
             tracing::warn!(
-                event = "direct_producer_discarded", error = %trouble,
+                event = "direct_producer_discarded", error = %error,
                 "the producer of direct publishing failed and is discarded"
             );
             return;
@@ -215,10 +215,10 @@ fn serve(mut producer: DirectProducer, first: Job, inbox: &Receiver<Job>, pulse:
     }
 }
 
-fn refuse(job: Job, trouble: StepError) {
+fn refuse(job: Job, error: StepError) {
     // The receiver may have timed out.
     match job {
-        Job::Publish(webhook) => drop(webhook.reply.send(Err(trouble))),
-        Job::Probe(reply) => drop(reply.send(Err(trouble))),
+        Job::Publish(webhook) => drop(webhook.reply.send(Err(error))),
+        Job::Probe(reply) => drop(reply.send(Err(error))),
     }
 }

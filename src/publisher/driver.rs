@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 
+use self::error::ActionError;
 use super::compare::{Held, compare};
 use super::damaged;
 use super::kafka::errors::{StepError, needs_you};
@@ -20,7 +21,7 @@ use super::{Options, PublisherError};
 use crate::clock;
 use crate::ops::metrics::Metrics;
 use crate::ops::status::{KafkaCell, KafkaState};
-use crate::pulse::{Abandoned, Pulse};
+use crate::pulse::Pulse;
 use crate::record::Record;
 use crate::spool::{Advance, Batch, Identity, ReadLimit, Reader, Seq, Spool, SpoolError};
 
@@ -43,6 +44,7 @@ const CALL_MARGIN: Duration = Duration::from_secs(5);
 /// appended up to one hour before the spool was created.
 const CLOCK_MARGIN_MS: i64 = 60 * 60 * 1000;
 
+mod error;
 mod publishing;
 
 pub(super) struct Driver {
@@ -67,27 +69,6 @@ pub(super) struct Driver {
     failing: Option<&'static str>,
     /// The event whose quarantine was logged last: repeated attempts are not logged.
     logged: Option<Seq>,
-}
-
-/// Splits the errors of the spool. The inner error may be retried. The outer error ends the publisher: the
-/// writer has exited, or the file is corrupted.
-fn split_error<T>(result: Result<T, SpoolError>) -> Result<Result<T, StepError>, PublisherError> {
-    let trouble = |doing, text| Ok(Err(StepError { kind: "other", doing, text }));
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(SpoolError::NotWritten(reason)) if reason.contains(QUARANTINE_FULL) => {
-            Ok(Err(StepError { kind: "quarantine_full", doing: "quarantining a record", text: reason.to_string() }))
-        }
-        Err(SpoolError::NotWritten(reason)) => trouble("writing to the spool", reason.to_string()),
-        Err(SpoolError::Sqlite(error)) => trouble("reading the spool", error.to_string()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-impl From<Abandoned> for PublisherError {
-    fn from(Abandoned: Abandoned) -> Self {
-        Self::Abandoned
-    }
 }
 
 /// Returns a time before every record of this spool and of its copies: the earliest of the time in its UUID,
@@ -145,13 +126,16 @@ impl Driver {
             if self.stopping() && self.may_stop(&action) {
                 break;
             }
-            let event = match self.execute(action)? {
+            let event = match self.execute(action) {
                 Ok(event) => event,
-                Err(trouble) => {
-                    let trouble = self.watched(CALL_BOUND, |driver| verify_reason::explain(&driver.config, trouble))?;
-                    self.report(&trouble);
+                Err(ActionError::Retry(error)) => {
+                    self.pulse.enter(CALL_BOUND);
+                    let error = verify_reason::explain(&self.config, error);
+                    self.pulse.leave().map_err(|_| PublisherError::Abandoned)?;
+                    self.report(&error);
                     Event::UnknownOutcome { records: 0 }
                 }
+                Err(ActionError::Fatal(error)) => return Err(error),
             };
             self.note(event);
         }
@@ -175,28 +159,26 @@ impl Driver {
         }
     }
 
-    fn execute(&mut self, action: Action) -> Result<Result<Event, StepError>, PublisherError> {
-        Ok(match action {
+    fn execute(&mut self, action: Action) -> Result<Event, ActionError> {
+        match action {
             Action::Backoff(time) => {
                 self.pause(time);
                 Ok(Event::Done)
             }
             Action::Connect { spool } => {
-                self.watched(self.slowness.connect_timeout() + CALL_MARGIN, |driver| driver.connect(spool))?
+                self.watched(self.slowness.connect_timeout() + CALL_MARGIN, |driver| driver.connect(spool))
             }
-            Action::ListOffsets => self.watched(CALL_BOUND, Self::list_offsets)?,
+            Action::ListOffsets => self.watched(CALL_BOUND, Self::list_offsets),
             Action::Begin { next_offsets, unused } => {
-                split_error(self.spool.begin(&self.topic_name, next_offsets, unused))?
-                    .map(|begun| if begun { Event::Done } else { Event::Used })
+                let begun = self.spool.begin(&self.topic_name, next_offsets, unused)?;
+                Ok(if begun { Event::Done } else { Event::Used })
             }
-            Action::Reconcile(ranges) => match self.watched(CALL_BOUND, |driver| driver.reconcile(&ranges))? {
-                Ok(found) => self.compare(found)?,
-                Err(trouble) => Err(trouble),
-            },
+            Action::Reconcile(ranges) => {
+                let found = self.watched(CALL_BOUND, |driver| driver.reconcile(&ranges))?;
+                self.compare(found)
+            }
             Action::Renew { first_seq } => {
-                if let Err(trouble) = self.renew(first_seq)? {
-                    return Ok(Err(trouble));
-                }
+                self.renew(first_seq)?;
                 self.metrics.identity_renewals.inc();
                 let identities = self.spool.identities();
                 tracing::error!(
@@ -208,33 +190,34 @@ impl Driver {
                 );
                 Ok(Event::Renewed(identities))
             }
-            Action::Quarantine { seq, reason } => self.quarantine(seq, reason)?,
-            Action::Publish { from, below, records } => self.publish(from, below, records)?,
-        })
+            Action::Quarantine { seq, reason } => self.quarantine(seq, reason),
+            Action::Publish { from, below, records } => self.publish(from, below, records),
+        }
     }
 
     /// Makes a call to librdkafka. If it makes no progress for `bound`, another thread takes over, and this one ends
     /// when the call returns.
-    fn watched<T>(&mut self, bound: Duration, call: impl FnOnce(&mut Self) -> T) -> Result<T, PublisherError> {
+    fn watched<T>(
+        &mut self,
+        bound: Duration,
+        call: impl FnOnce(&mut Self) -> Result<T, StepError>,
+    ) -> Result<T, ActionError> {
         self.pulse.enter(bound);
         let result = call(self);
         self.pulse.leave()?;
-        Ok(result)
+        Ok(result?)
     }
 
-    fn renew(&mut self, first_seq: Seq) -> Result<Result<(), StepError>, PublisherError> {
+    fn renew(&mut self, first_seq: Seq) -> Result<(), ActionError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(first_seq, first_seq + 1, limit) {
             // The UUID then differs from that of every copy. No event of a corrupted row is published.
             Err(SpoolError::CorruptedRow(_)) => Batch::default(),
-            result => match split_error(result)? {
-                Ok(batch) => batch,
-                Err(trouble) => return Ok(Err(trouble)),
-            },
+            result => result?,
         };
         let event = batch.events().next().map(|(_, event)| event);
         let uuid = Identity::renewed(&self.spool.identities(), first_seq, event);
-        split_error(self.spool.renew_identity(Identity { first_seq, uuid }))
+        Ok(self.spool.renew_identity(Identity { first_seq, uuid })?)
     }
 
     fn connect(&mut self, spool: uuid::Uuid) -> Result<Event, StepError> {
@@ -253,7 +236,7 @@ impl Driver {
         let Some(topic) = &self.topic else { return Ok(Event::Offsets(Vec::new())) };
         let since = self.since_ms;
         let result = match (topic.offsets(since), self.creation) {
-            (Err(trouble), Some(creation)) if trouble.kind == "unknown_topic" => {
+            (Err(error), Some(creation)) if error.kind == "unknown_topic" => {
                 topic::create(&self.config, &self.topic_name, creation)?;
                 tracing::info!(event = "topic_created", topic = %self.topic_name, ?creation, "topic created");
                 topic.offsets(since)
@@ -283,35 +266,30 @@ impl Driver {
             pulse.beat();
             stop.load(Ordering::Acquire) && grace.elapsed() > Duration::from_secs(10)
         });
-        if result.as_ref().is_err_and(|trouble| trouble.kind == "timeout") {
+        if result.as_ref().is_err_and(|error| error.kind == "timeout") {
             self.slowness.more();
         }
         result
     }
 
     /// Compares the recovered set with the events of the same numbers in the spool.
-    fn compare(&mut self, mut found: RecoveredSet) -> Result<Result<Event, StepError>, PublisherError> {
+    fn compare(&mut self, mut found: RecoveredSet) -> Result<Event, ActionError> {
         let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
         let reader = &mut self.reader;
-        let compared = compare(&mut found, self.machine.published_end(), |from, below| {
+        compare::<ActionError>(&mut found, self.machine.published_end(), |from, below| {
             let batch = match reader.read(from, below, limit) {
                 Err(SpoolError::CorruptedRow(damage)) => return Ok(Held::Damaged(damage.until)),
-                result => split_error(result).map_err(Err)?.map_err(Ok)?,
+                result => result?,
             };
             let hashes = batch.events().map(|(seq, event)| {
-                let record = Record::decode(event).map_err(|_| Err(PublisherError::Undecodable(seq)))?;
+                let record = Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?;
                 Ok(content_hash(record.key, record.value))
             });
-            Ok(Held::Events(hashes.collect::<Result<_, _>>()?))
-        });
-        match compared {
-            Ok(()) => {}
-            Err(Ok(trouble)) => return Ok(Err(trouble)),
-            Err(Err(error)) => return Err(error),
-        }
+            Ok(Held::Events(hashes.collect::<Result<_, PublisherError>>()?))
+        })?;
         self.metrics.read_back_found.inc_by(found.count());
         tracing::info!(event = "reconcile_finished", found = found.count(), "reconciled with the topic");
-        Ok(Ok(Event::Reconciled(found)))
+        Ok(Event::Reconciled(found))
     }
 
     /// Passes the result to the machine, and its progress to the spool.
@@ -339,18 +317,18 @@ impl Driver {
     }
 
     /// Counts, shows and logs a failure: one log line per change of the error, not per attempt.
-    fn report(&mut self, trouble: &StepError) {
-        let needs_you = needs_you(trouble.kind);
-        self.metrics.count_kafka_error(trouble.kind);
+    fn report(&mut self, error: &StepError) {
+        let needs_you = needs_you(error.kind);
+        self.metrics.count_kafka_error(error.kind);
         self.metrics.kafka_needs_you.set(i64::from(needs_you.is_some()));
-        self.kafka.fail(trouble.kind, trouble.to_string(), needs_you);
-        let kind = trouble.kind;
+        self.kafka.fail(error.kind, error.to_string(), needs_you);
+        let kind = error.kind;
         if self.failing.replace(kind) == Some(kind) {
-            tracing::debug!(event = "kafka_still_fails", kind, error = %trouble, "Kafka error continues");
+            tracing::debug!(event = "kafka_still_fails", kind, error = %error, "Kafka error continues");
         } else if needs_you.is_some() {
-            tracing::error!(event = "kafka_needs_you", kind, error = %trouble, needs_you, "{FAILS}");
+            tracing::error!(event = "kafka_needs_you", kind, error = %error, needs_you, "{FAILS}");
         } else {
-            tracing::warn!(event = "kafka_fails", kind, error = %trouble, "{FAILS}");
+            tracing::warn!(event = "kafka_fails", kind, error = %error, "{FAILS}");
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged, split_error};
+use super::error::ActionError;
+use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged};
 use crate::clock;
 use crate::ops::metrics::TransactionResult;
 use crate::ops::status::KafkaState;
@@ -14,18 +15,11 @@ use crate::record::Record;
 use crate::spool::{CorruptedRow, NextOffsets, QuarantineEntry, ReadLimit, Seq, SpoolError};
 
 impl Driver {
-    pub(super) fn quarantine(
-        &mut self,
-        seq: Seq,
-        refusal: PoisonReason,
-    ) -> Result<Result<Event, StepError>, PublisherError> {
+    pub(super) fn quarantine(&mut self, seq: Seq, refusal: PoisonReason) -> Result<Event, ActionError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
         let batch = match self.reader.read(seq, seq + 1, limit) {
             Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(seq, *damage),
-            result => match split_error(result)? {
-                Ok(batch) => batch,
-                Err(trouble) => return Ok(Err(trouble)),
-            },
+            result => result?,
         };
         let body = batch.events().next().map(|(_, event)| event.to_vec()).unwrap_or_default();
         let entry = QuarantineEntry {
@@ -45,31 +39,28 @@ impl Driver {
                 "Kafka rejected a record permanently; the record goes to quarantine, publishing continues"
             );
         }
-        Ok(split_error(self.spool.quarantine_record(seq, entry))?.map(|()| Event::Quarantined { until: seq + 1 }))
+        self.spool.quarantine_record(seq, entry)?;
+        Ok(Event::Quarantined { until: seq + 1 })
     }
 
     /// Moves a corrupted row to quarantine, so that publishing continues with its successors. No event of the row is
     /// published, because the checksum covers the row as a whole.
-    fn set_aside(&mut self, from: Seq, damage: CorruptedRow) -> Result<Result<Event, StepError>, PublisherError> {
+    fn set_aside(&mut self, from: Seq, damage: CorruptedRow) -> Result<Event, ActionError> {
         let until = damage.until;
         let found = (from..until).filter(|&seq| self.machine.is_published(seq)).count() as u64;
         if found == until - from {
             tracing::warn!(event = "row_skipped", %damage, "corrupted row skipped: Kafka has all its records");
-            return Ok(Ok(Event::Committed { until, next: NextOffsets::new() }));
+            return Ok(Event::Committed { until, next: NextOffsets::new() });
         }
         if self.logged.replace(from) != Some(from) {
             tracing::error!(event = "row_damaged", %damage, "corrupted row quarantined; publishing continues");
         }
         let entry = damaged::entry(damage, from, found, |seq| self.machine.name(seq));
-        Ok(split_error(self.spool.quarantine_events(from..until, entry))?.map(|()| Event::Quarantined { until }))
+        self.spool.quarantine_events(from..until, entry)?;
+        Ok(Event::Quarantined { until })
     }
 
-    pub(super) fn publish(
-        &mut self,
-        from: Seq,
-        below: Seq,
-        records: u64,
-    ) -> Result<Result<Event, StepError>, PublisherError> {
+    pub(super) fn publish(&mut self, from: Seq, below: Seq, records: u64) -> Result<Event, ActionError> {
         if self.show(KafkaState::Ready) {
             tracing::info!(event = "kafka_ready", "Kafka is ready");
         }
@@ -79,14 +70,11 @@ impl Driver {
         let limit = ReadLimit { events: records, bytes: TRANSACTION_BYTES };
         let batch = match self.reader.read(from, below, limit) {
             Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(from, *damage),
-            result => match split_error(result)? {
-                Ok(batch) => batch,
-                Err(trouble) => return Ok(Err(trouble)),
-            },
+            result => result?,
         };
         if batch.is_empty() {
             if self.spool.progress().next_seq > from {
-                return Err(PublisherError::Missing(from));
+                return Err(PublisherError::Missing(from).into());
             }
             return self.watched(CALL_BOUND, Self::idle);
         }
@@ -102,18 +90,18 @@ impl Driver {
         }
         let until = batch.until();
         if missing.is_empty() {
-            return Ok(Ok(Event::Committed { until, next: NextOffsets::new() }));
+            return Ok(Event::Committed { until, next: NextOffsets::new() });
         }
         let count = missing.len() as u64;
         let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();
         let Some(producer) = self.producer.as_mut() else {
-            return Ok(Ok(Event::UnknownOutcome { records: 0 }));
+            return Ok(Event::UnknownOutcome { records: 0 });
         };
         let started = Instant::now();
         self.pulse.enter(self.slowness.publish_timeout() + CALL_MARGIN);
         let result = producer.publish(missing.into_iter());
         self.pulse.leave()?;
-        Ok(Ok(match result {
+        Ok(match result {
             Ok(reports) => {
                 self.slowness.took(started.elapsed());
                 self.metrics.kafka_transaction_seconds.observe(started.elapsed().as_secs_f64());
@@ -131,15 +119,15 @@ impl Driver {
                     reports.refused.unwrap_or((from, PoisonReason { reason: "kafka_invalid", detail: String::new() }));
                 Event::Rejected { seq, records: count, reason }
             }
-            Err(PublishError::UnknownOutcome(trouble)) => {
+            Err(PublishError::UnknownOutcome(error)) => {
                 self.metrics.count_transaction(TransactionResult::UnknownOutcome);
-                if count == 1 && trouble.kind == "timeout" {
+                if count == 1 && error.kind == "timeout" {
                     self.slowness.more();
                 }
-                self.report(&trouble);
+                self.report(&error);
                 Event::UnknownOutcome { records: count }
             }
-        }))
+        })
     }
 
     /// Serves callbacks while the backlog is empty, and checks from time to time whether Kafka is reachable.

@@ -97,8 +97,8 @@ impl DirectProducer {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         for record in &webhook.records {
-            if let Err(trouble) = self.send_record(record, number) {
-                let _ = webhook.reply.send(Err(trouble));
+            if let Err(error) = self.send_record(record, number) {
+                let _ = webhook.reply.send(Err(error));
                 return;
             }
         }
@@ -157,13 +157,13 @@ impl DirectProducer {
         let metadata = self.client.client().fetch_metadata(Some(&self.topic), timeout);
         let metadata =
             metadata.map_err(|error| super::producer::explained(DOING, &error, &self.client.context().context))?;
-        let trouble = |code: RDKafkaErrorCode, text: String| StepError { kind: kind(code), doing: DOING, text };
+        let error = |code: RDKafkaErrorCode, text: String| StepError { kind: kind(code), doing: DOING, text };
         let Some(topic) = metadata.topics().first().filter(|topic| !topic.partitions().is_empty()) else {
-            return Err(trouble(RDKafkaErrorCode::UnknownTopic, format!("there is no topic {}", self.topic)));
+            return Err(error(RDKafkaErrorCode::UnknownTopic, format!("there is no topic {}", self.topic)));
         };
         let errors = topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::error).chain([topic.error()]);
         match errors.flatten().map(RDKafkaErrorCode::from).next() {
-            Some(code) => Err(trouble(code, format!("{}: {code}", self.topic))),
+            Some(code) => Err(error(code, format!("{}: {code}", self.topic))),
             None => Ok(()),
         }
     }

@@ -157,9 +157,9 @@ mod tests {
     fn errors_without_a_retry_name_the_setting_to_change() {
         let publishing = |code| StepError::new(PUBLISHING, &KafkaError::MessageProduction(code));
         for code in [76, 43, 42, 35] {
-            let trouble = publishing(rdkafka::types::RDKafkaErrorCode::from(code_of(code)));
-            assert_eq!(trouble.kind, "compression", "{code}");
-            assert!(trouble.to_string().contains("KAFKA_COMPRESSION_TYPE"), "{trouble}");
+            let error = publishing(rdkafka::types::RDKafkaErrorCode::from(code_of(code)));
+            assert_eq!(error.kind, "compression", "{code}");
+            assert!(error.to_string().contains("KAFKA_COMPRESSION_TYPE"), "{error}");
         }
         let connecting = |code| StepError::new("connecting to Kafka", &KafkaError::Global(code)).to_string();
         assert!(connecting(RDKafkaErrorCode::UnsupportedFeature).contains("needs you"));

@@ -14,7 +14,7 @@ use super::verify_reason;
 /// # Errors
 /// No broker is reachable, or the credentials are rejected.
 pub fn brokers(config: &ClientConfig) -> Result<usize, StepError> {
-    Topic::new(config, "")?.brokers().map_err(|trouble| verify_reason::explain(config, trouble))
+    Topic::new(config, "")?.brokers().map_err(|error| verify_reason::explain(config, error))
 }
 
 /// Returns the number of partitions of a topic; `None` if the topic does not exist.
@@ -24,8 +24,8 @@ pub fn brokers(config: &ClientConfig) -> Result<usize, StepError> {
 pub fn partitions(config: &ClientConfig, topic: &str) -> Result<Option<usize>, StepError> {
     match Topic::new(config, topic)?.offsets(None) {
         Ok(offsets) => Ok(Some(offsets.len())),
-        Err(trouble) if trouble.kind == "unknown_topic" => Ok(None),
-        Err(trouble) => Err(trouble),
+        Err(error) if error.kind == "unknown_topic" => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

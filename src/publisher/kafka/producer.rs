@@ -84,7 +84,7 @@ impl Producer {
         if producer.transactional {
             let result = producer.client.init_transactions(slowness.connect_timeout());
             super::poll_client_errors(producer.client.context(), |time| producer.client.poll(time));
-            result.map_err(|error| producer.trouble(DOING, &error))?;
+            result.map_err(|error| producer.error(DOING, &error))?;
         } else {
             producer.wait_for_id(slowness.connect_timeout())?;
         }
@@ -103,7 +103,7 @@ impl Producer {
             if Instant::now() >= until {
                 super::poll_client_errors(self.client.context(), |time| self.client.poll(time));
                 let error = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
-                return Err(self.trouble(CONNECTING, &error));
+                return Err(self.error(CONNECTING, &error));
             }
             std::thread::sleep(POLL);
         }
@@ -217,26 +217,26 @@ impl Producer {
     }
 
     fn doubt(&self, doing: &'static str, error: &KafkaError) -> PublishError {
-        PublishError::UnknownOutcome(self.trouble(doing, error))
+        PublishError::UnknownOutcome(self.error(doing, error))
     }
 
-    fn trouble(&self, doing: &'static str, error: &KafkaError) -> StepError {
+    fn error(&self, doing: &'static str, error: &KafkaError) -> StepError {
         explained(doing, error, self.client.context())
     }
 }
 
 /// Replaces the text of a timeout by the error that the client reported meanwhile, which is usually its cause.
 pub(super) fn explained(doing: &'static str, error: &KafkaError, context: &Context) -> StepError {
-    let mut trouble = StepError::new(doing, error);
+    let mut error = StepError::new(doing, error);
     if let Some(client_error) = context.take_client_error()
-        && matches!(trouble.kind, "timeout" | "transport" | "other")
+        && matches!(error.kind, "timeout" | "transport" | "other")
     {
-        trouble.kind = client_error.kind;
-        trouble.text = match client_error.kind {
+        error.kind = client_error.kind;
+        error.text = match client_error.kind {
             // The failed step adds nothing to this reason.
             "authentication" => client_error.reason,
-            _ => format!("{} ({})", trouble.text, client_error.reason),
+            _ => format!("{} ({})", error.text, client_error.reason),
         };
     }
-    trouble
+    error
 }

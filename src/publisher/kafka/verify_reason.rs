@@ -32,14 +32,14 @@ const SYSTEM: [&str; 9] = [
 ];
 
 /// Adds the reason to an error about the broker's certificate. Returns any other error unchanged.
-pub(in crate::publisher) fn explain(config: &ClientConfig, mut trouble: StepError) -> StepError {
-    if trouble.text.contains(NOT_VERIFIED)
-        && let Some((host, port)) = broker(&trouble.text)
+pub(in crate::publisher) fn explain(config: &ClientConfig, mut error: StepError) -> StepError {
+    if error.text.contains(NOT_VERIFIED)
+        && let Some((host, port)) = broker(&error.text)
         && let Some((code, reason)) = verify(config, host, port)
     {
-        trouble.text = format!("the certificate of {host}:{port} is not trusted: {reason}; {}", advice(code));
+        error.text = format!("the certificate of {host}:{port} is not trusted: {reason}; {}", advice(code));
     }
-    trouble
+    error
 }
 
 /// Returns the broker that librdkafka's error text starts with: `ssl://HOST:PORT/ID: …`.
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn the_text_stays_unchanged_without_a_response() {
         let text = format!("ssl://127.0.0.1:1/bootstrap: {NOT_VERIFIED}");
-        let trouble = StepError { kind: "authentication", doing: "connecting to Kafka", text };
-        assert_eq!(explain(&ClientConfig::new(), trouble.clone()), trouble);
+        let error = StepError { kind: "authentication", doing: "connecting to Kafka", text };
+        assert_eq!(explain(&ClientConfig::new(), error.clone()), error);
     }
 }

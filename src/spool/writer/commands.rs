@@ -1,8 +1,8 @@
 //! Requests of the publisher and of the quarantine commands to the writer, each with its reply.
 
 use std::ops::Range;
-use std::sync::Arc;
 
+use super::error::CommitError;
 use super::{Effect, Writer};
 use crate::spool::command::WriterRequest;
 use crate::spool::error::SpoolError;
@@ -11,35 +11,35 @@ use crate::spool::store::{self, rows};
 use crate::spool::terms::{Advance, Identity, NextOffsets, Seq};
 
 impl Writer {
-    pub(super) fn execute(&mut self, command: WriterRequest) -> Result<(), SpoolError> {
+    pub(super) fn execute(&mut self, command: WriterRequest) {
         let (reply, result) = match command {
             WriterRequest::Begin { unused: true, reply, .. } if self.next_seq > 1 => {
                 let _ = reply.send(Ok(false));
-                return Ok(());
+                return;
             }
             WriterRequest::Begin { advance, reply, .. } => {
                 let begun = self.transact(|writer, tx| {
                     rows::forget_positions(tx, &advance.topic)?;
                     writer.store(tx, Some(&advance), 0)
-                })?;
-                let _ = reply.send(begun.map(|()| true).map_err(SpoolError::NotWritten));
-                return Ok(());
+                });
+                let _ = reply.send(begun.map(|()| true).map_err(SpoolError::from));
+                return;
             }
             WriterRequest::TakeOut { ids, group, reply } => {
-                let taken = self.take_out(&ids, group)?;
-                let _ = reply.send(taken.map_err(SpoolError::NotWritten));
-                return Ok(());
+                let taken = self.take_out(&ids, group);
+                let _ = reply.send(taken.map_err(SpoolError::from));
+                return;
             }
             WriterRequest::Quarantine { events, entry, reply } => {
                 self.shared.quarantine.keep(&entry);
-                (reply, self.quarantine_events(&events, &entry)?)
+                (reply, self.quarantine_events(&events, &entry))
             }
             WriterRequest::Renew { identity, reply } => {
                 let first_seq = identity.first_seq;
                 let result = self.transact(|_, tx| {
                     rows::store_identity(tx, identity)?;
                     Ok(Effect::default())
-                })?;
+                });
                 if result.is_ok() {
                     let mut state = self.shared.state();
                     let at = state.identities.partition_point(|identity| identity.first_seq < first_seq);
@@ -49,15 +49,14 @@ impl Writer {
                 (reply, result)
             }
         };
-        let _ = reply.send(result.map_err(SpoolError::NotWritten));
-        Ok(())
+        let _ = reply.send(result.map_err(SpoolError::from));
     }
 
     pub(super) fn quarantine_events(
         &mut self,
         events: &Range<Seq>,
         entry: &QuarantineEntry,
-    ) -> Result<Result<(), Arc<str>>, SpoolError> {
+    ) -> Result<(), CommitError> {
         let name = Identity::name(&self.shared.state().identities, events.start);
         let behind = Advance { published_end: events.end, topic: "".into(), next_offsets: NextOffsets::new() };
         let mut fits = false;
@@ -69,12 +68,13 @@ impl Writer {
             }
             store::quarantine::insert_quarantine(tx, entry, name)?;
             writer.store(tx, Some(&behind), 0)
-        })?;
+        });
         let result = result.and_then(|()| {
             if fits {
                 Ok(())
             } else {
-                Err(format!("other rows start between events {} and {}", events.start, events.end).into())
+                let reason = format!("other rows start between events {} and {}", events.start, events.end);
+                Err(CommitError::Retry(reason.into()))
             }
         });
         if result.is_ok() {
@@ -87,6 +87,6 @@ impl Writer {
         } else {
             self.shared.quarantine.release(entry.reason, entry.bytes());
         }
-        Ok(result)
+        result
     }
 }

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod commands;
+mod error;
 mod file;
 mod take_out;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use self::checkpoints::Checkpoints;
+use self::error::CommitError;
 use super::dedup::Dedup;
 use super::error::{AppendError, SpoolError};
 use super::group::Group;
@@ -64,6 +66,8 @@ pub(super) struct Writer {
     /// The opened file. Another file may have its name now.
     file_id: Option<FileId>,
     gone: bool,
+    /// The error that ends the writer.
+    fatal: Option<SpoolError>,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
 }
 
@@ -77,10 +81,10 @@ struct Effect {
     forgotten: Option<Seq>,
 }
 
-/// Why a transaction failed.
+/// A failed transaction.
 struct Failure {
-    reason: Arc<str>,
-    /// Whether the connection was closed because of it.
+    error: CommitError,
+    /// The connection was closed because of it, and the file was not opened again.
     distrusted: bool,
 }
 
@@ -111,6 +115,7 @@ impl Writer {
             unsure: None,
             file_id,
             gone: false,
+            fatal: None,
             on_commit,
         }
     }
@@ -156,7 +161,7 @@ impl Writer {
             if let Some(mut group) = group {
                 let busy = group.entries.len() >= PACED_FROM && !more;
                 self.paced_until = busy.then(|| Instant::now() + PACE);
-                self.commit_group(&mut group, advance)?;
+                self.commit_group(&mut group, advance);
                 self.shared.queue.lock().recycle(group);
             } else if is_due && broken && advance.is_none() {
                 // The check must not wait for a webhook: a load balancer sends no webhooks to a node that is not
@@ -164,12 +169,15 @@ impl Writer {
                 let _ = self.transact(|writer, tx| {
                     rows::touch(tx)?;
                     Ok(Effect { removable: writer.removable, ..Effect::default() })
-                })?;
+                });
             } else if advance.is_some() || (is_due && removable) {
-                self.store_alone(advance)?;
+                self.store_alone(advance);
             }
             if let Some(command) = command {
-                self.execute(command)?;
+                self.execute(command);
+            }
+            if let Some(error) = self.fatal.take() {
+                return Err(error);
             }
             self.checkpoint();
             if self.gone && (stop || self.shared.state().progress.depth() == 0) {
@@ -182,17 +190,16 @@ impl Writer {
     }
 
     /// Stores a published sequence and removes published rows, in a separate transaction.
-    fn store_alone(&mut self, advance: Option<Advance>) -> Result<(), SpoolError> {
-        let stored = self.transact(|writer, tx| writer.store(tx, advance.as_ref(), REMOVE_IDLE_BYTES))?;
+    fn store_alone(&mut self, advance: Option<Advance>) {
+        let stored = self.transact(|writer, tx| writer.store(tx, advance.as_ref(), REMOVE_IDLE_BYTES));
         // An error loses nothing: the stored published sequence stays behind a little longer.
         if let (Err(_), Some(advance)) = (stored, advance) {
             self.keep(advance);
         }
-        Ok(())
     }
 
     /// Commits a group and reports the result to its webhooks.
-    fn commit_group(&mut self, group: &mut Group, advance: Option<Advance>) -> Result<(), SpoolError> {
+    fn commit_group(&mut self, group: &mut Group, advance: Option<Advance>) {
         let started = Instant::now();
         let duplicates = self.dedup.sift(group, || self.shared.capacity.refusal(self.shared.quarantine.overflow()));
         self.shared.capacity.release(duplicates.bytes);
@@ -200,11 +207,14 @@ impl Writer {
             self.dedup.committed(self.next_seq, &duplicates);
             self.shared.state().dedup = self.dedup.usage();
             self.shared.queue.decide(group, &Ok(()), &duplicates, self.next_seq);
-            return if advance.is_some() { self.store_alone(advance) } else { Ok(()) };
+            if advance.is_some() {
+                self.store_alone(advance);
+            }
+            return;
         }
         let bytes = group.payload.len() as u64;
         let committed = if self.is_gone() {
-            Err(self.gone_error().to_string().into())
+            Err(CommitError::Retry(self.gone_error().to_string().into()))
         } else {
             self.transact(|writer, tx| {
                 if group.events > 0 {
@@ -218,7 +228,7 @@ impl Writer {
                     store::quarantine::insert_quarantine(tx, entry, None)?;
                 }
                 writer.store(tx, advance.as_ref(), REMOVE_BUSY_BYTES)
-            })?
+            })
         };
         match committed {
             Ok(()) => {
@@ -230,21 +240,20 @@ impl Writer {
                     (self.on_commit)(started.elapsed(), group.events);
                 }
             }
-            Err(reason) => {
+            Err(error) => {
                 self.dedup.failed(&duplicates);
                 self.shared.state().dedup = self.dedup.usage();
                 self.shared.capacity.release(group.payload.len() as u64);
                 for entry in &group.quarantine {
                     self.shared.quarantine.release(entry.reason, entry.bytes());
                 }
-                self.shared.queue.decide(group, &Err(AppendError::Failed(reason)), &duplicates, self.next_seq);
+                self.shared.queue.decide(group, &Err(AppendError::from(error)), &duplicates, self.next_seq);
                 // The published sequence of this commit is not stored yet. A newer one may already wait.
                 if let Some(advance) = advance {
                     self.keep(advance);
                 }
             }
         }
-        Ok(())
     }
 
     /// Records a durable group.
@@ -274,35 +283,44 @@ impl Writer {
         inbox.advance = Some(advance);
     }
 
-    /// Runs one transaction. The inner error: the commit failed and changed nothing. The outer error ends the writer.
+    /// Runs one transaction. After an error, the file is opened again before the result is reported.
     fn transact(
         &mut self,
         change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
-    ) -> Result<Result<(), Arc<str>>, SpoolError> {
-        Ok(match self.attempt(change)? {
-            Ok(()) => Ok(()),
-            Err(failure) => {
-                if failure.distrusted {
-                    // Before the result is reported.
-                    self.connection = self.reopen()?;
-                }
-                Err(failure.reason)
-            }
-        })
+    ) -> Result<(), CommitError> {
+        self.attempt(change)
+            .map_err(|failure| if failure.distrusted { self.recover(failure.error) } else { failure.error })
+    }
+
+    /// Opens the file again after a failed transaction. Returns its error, which becomes fatal if that is impossible.
+    fn recover(&mut self, error: CommitError) -> CommitError {
+        self.connect().map_or_else(|fatal| fatal, |()| error)
+    }
+
+    /// Opens the file if it is not open. It may stay closed, until the next attempt.
+    fn connect(&mut self) -> Result<(), CommitError> {
+        if self.connection.is_none() {
+            self.connection = self.reopen().map_err(|error| {
+                self.fatal = Some(error);
+                CommitError::Fatal
+            })?;
+        }
+        Ok(())
     }
 
     /// Runs one transaction. If it fails, its changes may remain in the WAL until the file is opened again.
     fn attempt(
         &mut self,
         change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
-    ) -> Result<Result<(), Failure>, SpoolError> {
+    ) -> Result<(), Failure> {
+        let kept = |error| Failure { error, distrusted: false };
         if self.checkpoints.is_full() {
-            let reason = self.fail(self.checkpoints.full_reason());
-            return Ok(Err(Failure { reason, distrusted: false }));
+            return Err(kept(CommitError::Retry(self.fail(self.checkpoints.full_reason()))));
         }
-        let Some(mut connection) = self.connection.take().map_or_else(|| self.reopen(), |open| Ok(Some(open)))? else {
+        self.connect().map_err(kept)?;
+        let Some(mut connection) = self.connection.take() else {
             let reason = self.shared.state().fault.clone().unwrap_or_else(|| "the spool cannot be opened".into());
-            return Ok(Err(Failure { reason, distrusted: false }));
+            return Err(kept(CommitError::Retry(reason)));
         };
         let result = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
             let effect = change(self, &tx)?;
@@ -313,7 +331,7 @@ impl Writer {
             Ok(effect) => {
                 self.connection = Some(connection);
                 self.apply(&effect);
-                Ok(Ok(()))
+                Ok(())
             }
             Err(error) => {
                 let reason = self.fail(error.to_string());
@@ -326,7 +344,7 @@ impl Writer {
                 }
                 let harmless = full || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
                 self.connection = harmless.then_some(connection);
-                Ok(Err(Failure { reason, distrusted: !harmless }))
+                Err(Failure { error: CommitError::Retry(reason), distrusted: !harmless })
             }
         }
     }

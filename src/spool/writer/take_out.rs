@@ -5,14 +5,13 @@
 //! the entries would be gone, too. So the writer reads which state is on the disk, and accepts it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::{Effect, Writer};
+use super::error::CommitError;
+use super::{Effect, Failure, Writer};
 use crate::clock;
-use crate::spool::error::SpoolError;
 use crate::spool::group::Group;
 use crate::spool::quarantine::{self, QuarantineId};
 use crate::spool::store::{self, rows};
@@ -29,12 +28,12 @@ pub(super) struct Taken {
 
 impl Writer {
     /// Removes entries from the quarantine and appends events, in one commit. Returns the sequence number of the
-    /// first event. The inner `None`: one entry does not exist, and nothing was changed.
+    /// first event. `None`: one entry does not exist, and nothing was changed.
     pub(super) fn take_out(
         &mut self,
         ids: &BTreeSet<QuarantineId>,
         group: Box<Group>,
-    ) -> Result<Result<Option<Seq>, Arc<str>>, SpoolError> {
+    ) -> Result<Option<Seq>, CommitError> {
         let started = Instant::now();
         let bytes = group.payload.len() as u64;
         let mut left = None;
@@ -44,7 +43,7 @@ impl Writer {
                 rows::insert_group(tx, writer.next_seq, &group, clock::now_ms(), writer.bytes_through + bytes)?;
             }
             Ok(Effect { removable: writer.removable, ..Effect::default() })
-        })?;
+        });
         let taken = left.zip(ids.first()).map(|(left, id)| Taken { id: *id, left, group });
         match (committed, taken) {
             (Ok(()), Some(taken)) => {
@@ -54,19 +53,18 @@ impl Writer {
                 if events > 0 {
                     (self.on_commit)(started.elapsed(), events);
                 }
-                Ok(Ok(Some(first_seq)))
+                Ok(Some(first_seq))
             }
-            (Err(failure), taken) if failure.distrusted => {
+            (Err(Failure { error, distrusted: true }), taken) => {
                 if taken.is_none() {
                     self.shared.capacity.release(bytes);
                 }
                 self.unsure = taken;
-                self.connection = self.reopen()?;
-                Ok(Err(failure.reason))
+                Err(self.recover(error))
             }
             (committed, _) => {
                 self.shared.capacity.release(bytes);
-                Ok(committed.map(|()| None).map_err(|failure| failure.reason))
+                committed.map(|()| None).map_err(|failure| failure.error)
             }
         }
     }
