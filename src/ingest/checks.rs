@@ -5,7 +5,7 @@
 
 use super::outcome::Outcome;
 use crate::events::{self, EventKind, Messages};
-use crate::spool::NEAR_MISS;
+use crate::spool::QuarantineReason;
 use crate::webhook::{self, Apps, EXPIRED_SECONDS, Refusal, Verified};
 
 /// The result of checking the query.
@@ -52,7 +52,7 @@ enum Next {
 #[derive(Debug)]
 struct Kept {
     outcome: Outcome,
-    reason: &'static str,
+    reason: QuarantineReason,
     info: String,
 }
 
@@ -76,7 +76,7 @@ pub enum Verdict<'q, 'b> {
         /// near miss.
         outcome: Outcome,
         /// The reason of the quarantine entry.
-        reason: &'static str,
+        reason: QuarantineReason,
         /// The reason as a sentence.
         info: String,
         /// The proof.
@@ -108,18 +108,21 @@ pub fn check_head<'q>(query: &'q [u8], apps: &Apps, now_unix_seconds: i64, windo
         Err(refusal @ Refusal::BadSign(_)) => return refused(Outcome::BadSign, &refusal),
         Err(refusal @ (Refusal::Stale { .. } | Refusal::Expired { .. })) => {
             let info = refusal.to_string();
-            let outcome = if matches!(refusal, Refusal::Stale { .. }) { Outcome::Stale } else { Outcome::Expired };
+            let (outcome, reason) = match refusal {
+                Refusal::Stale { .. } => (Outcome::Stale, QuarantineReason::Stale),
+                _ => (Outcome::Expired, QuarantineReason::Expired),
+            };
             let Some(verified) = refusal.into_verified() else {
                 return HeadVerdict::Answer { outcome, info, verified: None };
             };
-            return kept(verified, outcome, outcome.label(), info);
+            return kept(verified, outcome, reason, info);
         }
     };
     if let Some(kind) = events::find(verified.command()) {
         HeadVerdict::Body(CheckedHead { verified, next: Next::Publish(kind) })
     } else if let Some(published) = events::near_miss(verified.command()) {
         let info = format!("CallbackCommand: not a published command, but similar to {published}");
-        kept(verified, Outcome::Ignored, NEAR_MISS, info)
+        kept(verified, Outcome::Ignored, QuarantineReason::NearMiss, info)
     } else {
         HeadVerdict::Answer { outcome: Outcome::Ignored, info: String::new(), verified: Some(verified) }
     }
@@ -136,8 +139,8 @@ pub fn check_body<'q, 'b>(head: CheckedHead<'q>, body: &'b [u8]) -> Verdict<'q, 
         Ok(Some(messages)) => Verdict::Publish(verified, messages),
         Ok(None) => Verdict::Answer { outcome: Outcome::Empty, info: String::new(), verified: Some(verified) },
         Err(error) => {
-            let outcome = Outcome::Malformed;
-            Verdict::Quarantine { outcome, reason: outcome.label(), info: error.to_string(), verified }
+            let (outcome, reason) = (Outcome::Malformed, QuarantineReason::Malformed);
+            Verdict::Quarantine { outcome, reason, info: error.to_string(), verified }
         }
     }
 }

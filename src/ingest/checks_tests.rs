@@ -18,7 +18,7 @@ fn signed(command: &str, request_time: i64) -> String {
 }
 
 /// The outcome, and the reason under which it is kept.
-fn judge(query: &str, body: &[u8]) -> (Outcome, Option<&'static str>) {
+fn judge(query: &str, body: &[u8]) -> (Outcome, Option<QuarantineReason>) {
     match check(query.as_bytes(), body, &apps(), NOW, 60) {
         Verdict::Publish(..) => (Outcome::Accepted, None),
         Verdict::Answer { outcome, .. } => (outcome, None),
@@ -50,11 +50,11 @@ fn what_is_kept_is_kept_under_its_reason() {
     let near = "OfficialAccount.CallbackAfterMsgWithdraw";
     for (query, body, expected) in [
         (signed(RECALL, NOW), BODY, (Outcome::Accepted, None)),
-        (signed(RECALL, NOW), &b"{"[..], (Outcome::Malformed, Some("malformed"))),
-        (signed(RECALL, NOW - 61), BODY, (Outcome::Stale, Some("stale"))),
-        (signed(RECALL, NOW - 90_000), b"{", (Outcome::Expired, Some("expired"))),
-        (signed(near, NOW), BODY, (Outcome::Ignored, Some("near_miss"))),
-        (signed(near, NOW - 90_000), BODY, (Outcome::Ignored, Some("near_miss"))),
+        (signed(RECALL, NOW), &b"{"[..], (Outcome::Malformed, Some(QuarantineReason::Malformed))),
+        (signed(RECALL, NOW - 61), BODY, (Outcome::Stale, Some(QuarantineReason::Stale))),
+        (signed(RECALL, NOW - 90_000), b"{", (Outcome::Expired, Some(QuarantineReason::Expired))),
+        (signed(near, NOW), BODY, (Outcome::Ignored, Some(QuarantineReason::NearMiss))),
+        (signed(near, NOW - 90_000), BODY, (Outcome::Ignored, Some(QuarantineReason::NearMiss))),
         (signed("C2C.CallbackAfterSendMsg", NOW - 90_000), BODY, (Outcome::Ignored, None)),
     ] {
         assert_eq!(judge(&query, body), expected, "{query}");

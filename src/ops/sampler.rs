@@ -42,6 +42,8 @@ impl Sampler {
             stopped: Mutex::new(false),
             stop: Condvar::new(),
         });
+        // The first request already gets values of the disk.
+        sampler.sample(&spool, &reader);
         let own = Arc::clone(&sampler);
         std::thread::Builder::new()
             .name("ops-sampler".to_owned())
@@ -72,11 +74,6 @@ impl Sampler {
 
     fn run(&self, spool: &Spool, reader: &Reader, probe: Option<&Probe>) {
         loop {
-            let progress = spool.progress();
-            let waiting = progress.depth() > 0;
-            let oldest = waiting.then(|| reader.accepted_at_ms(progress.published_end).ok().flatten()).flatten();
-            self.oldest_accepted_at_ms.store(oldest.unwrap_or(NOTHING), Relaxed);
-            self.wal_bytes.store(spool.wal_bytes(), Relaxed);
             if let Some(probe) = probe.filter(|_| spool.fault().is_some()) {
                 let direct = probe();
                 *self.direct.lock() = Some(direct);
@@ -86,6 +83,16 @@ impl Sampler {
             if *stopped {
                 return;
             }
+            drop(stopped);
+            self.sample(spool, reader);
         }
+    }
+
+    fn sample(&self, spool: &Spool, reader: &Reader) {
+        let progress = spool.progress();
+        let waiting = progress.depth() > 0;
+        let oldest = waiting.then(|| reader.accepted_at_ms(progress.published_end).ok().flatten()).flatten();
+        self.oldest_accepted_at_ms.store(oldest.unwrap_or(NOTHING), Relaxed);
+        self.wal_bytes.store(spool.wal_bytes(), Relaxed);
     }
 }

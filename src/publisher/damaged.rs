@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::spool::{CorruptedRow, QuarantineEntry, Seq};
+use crate::spool::{CorruptedRow, QuarantineEntry, QuarantineReason, Seq};
 
 /// Returns the entry for a row whose events from `from` on were not published, except `found` of them.
 /// `name` returns `bridge_spool` and `bridge_seq` of an event.
@@ -24,7 +24,13 @@ pub(super) fn entry(damage: CorruptedRow, from: Seq, found: u64, name: impl Fn(S
     if found > 0 {
         let _ = write!(detail, ". {found} of them are in Kafka after all");
     }
-    QuarantineEntry { at_ms: clock::now_ms(), reason: "damaged", detail, query: String::new(), body: damage.bytes }
+    QuarantineEntry {
+        at_ms: clock::now_ms(),
+        reason: QuarantineReason::Damaged,
+        detail,
+        query: String::new(),
+        body: damage.bytes,
+    }
 }
 
 #[cfg(test)]
@@ -44,7 +50,7 @@ mod tests {
         };
         let name = |seq| if seq < new_from { (OLD, seq) } else { (NEW, seq - new_from + 1) };
         let entry = entry(damage, from, found, name);
-        assert_eq!((entry.reason, entry.body.as_slice()), ("damaged", b"row".as_slice()));
+        assert_eq!((entry.reason, entry.body.as_slice()), (QuarantineReason::Damaged, b"row".as_slice()));
         entry.detail
     }
 

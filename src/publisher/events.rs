@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::recovered::RecoveredSet;
-use crate::spool::{Identity, NextOffsets, Seq};
+use crate::spool::{Identity, NextOffsets, QuarantineReason, Seq};
 
 /// An action that the machine asks the driver to execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoisonReason {
     /// The reason label of the quarantine entry.
-    pub reason: &'static str,
+    pub reason: QuarantineReason,
     /// Kafka's error text.
     pub detail: String,
 }

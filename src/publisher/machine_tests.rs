@@ -1,4 +1,5 @@
 use super::*;
+use crate::spool::QuarantineReason;
 
 const UUID: Uuid = Uuid::from_u128(1);
 const NEW: Uuid = Uuid::from_u128(2);
@@ -221,7 +222,7 @@ fn a_poison_record_is_found_by_halving_and_quarantined_alone() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     let poison = 700;
-    let reason = PoisonReason { reason: "kafka_too_large", detail: String::new() };
+    let reason = PoisonReason { reason: QuarantineReason::KafkaTooLarge, detail: String::new() };
     let mut transactions = 0;
     let mut offset = 0;
     while machine.published_end() <= 1000 {
@@ -252,7 +253,7 @@ fn a_poison_record_is_found_by_halving_and_quarantined_alone() {
 fn a_poison_record_that_the_topic_has_is_not_quarantined() {
     let mut machine = machine(5, &[(0, 10)]);
     ready(&mut machine, &[(0, 10)], &[]);
-    let reason = PoisonReason { reason: "kafka_invalid", detail: String::new() };
+    let reason = PoisonReason { reason: QuarantineReason::KafkaInvalid, detail: String::new() };
     machine.on(Event::Rejected { seq: 5, records: 1, reason });
     ready(&mut machine, &[(0, 12)], &[5]);
     assert!(matches!(machine.next(), Action::Publish { from: 5, .. }));

@@ -1,7 +1,7 @@
 //! Selects entries of the quarantine.
 
 use super::kind::account;
-use crate::spool::{QuarantineId, StoredEntry};
+use crate::spool::{QuarantineId, QuarantineReason, StoredEntry};
 
 /// All conditions must match. Without conditions every entry matches.
 ///
@@ -10,7 +10,7 @@ use crate::spool::{QuarantineId, StoredEntry};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// This reason.
-    pub reason: Option<String>,
+    pub reason: Option<QuarantineReason>,
     /// Of this account.
     pub account: Option<String>,
     /// Stored at this time or later, in UNIX milliseconds.

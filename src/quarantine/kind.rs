@@ -2,12 +2,7 @@
 
 use crate::events;
 use crate::record::Record;
-use crate::spool::{EXPIRED, MALFORMED, NEAR_MISS, STALE, StoredEntry};
-
-/// The reason of a corrupted row.
-pub const DAMAGED: &str = "damaged";
-/// The prefix of the reasons of poison records.
-const REFUSED: &str = "kafka_";
+use crate::spool::{QuarantineReason as R, StoredEntry};
 
 /// The content of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +19,11 @@ pub enum EntryKind {
 
 /// The content of an entry, by its reason.
 pub fn kind(entry: &StoredEntry) -> EntryKind {
-    match entry.reason.as_str() {
-        MALFORMED | STALE | EXPIRED | NEAR_MISS => EntryKind::Delivery,
-        DAMAGED => EntryKind::Damaged,
-        reason if reason.starts_with(REFUSED) => EntryKind::Record,
-        _ => EntryKind::Other,
+    match entry.reason {
+        R::Malformed | R::Stale | R::Expired | R::NearMiss => EntryKind::Delivery,
+        R::KafkaTooLarge | R::KafkaInvalidTimestamp | R::KafkaPolicy | R::KafkaInvalid => EntryKind::Record,
+        R::Damaged => EntryKind::Damaged,
+        R::Other(_) => EntryKind::Other,
     }
 }
 
@@ -38,22 +33,5 @@ pub fn account(entry: &StoredEntry) -> Option<String> {
         EntryKind::Delivery => events::account(&entry.body).map(std::borrow::Cow::into_owned),
         EntryKind::Record => String::from_utf8(Record::decode(&entry.body).ok()?.key.to_vec()).ok(),
         EntryKind::Damaged | EntryKind::Other => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ingest::Outcome;
-    use crate::publisher::kafka::errors::refusal_reason;
-    use rdkafka::types::RDKafkaErrorCode as E;
-
-    #[test]
-    fn the_reasons_are_those_under_which_entries_are_kept() {
-        assert_eq!((MALFORMED, STALE), (Outcome::Malformed.label(), Outcome::Stale.label()));
-        assert_eq!(EXPIRED, Outcome::Expired.label());
-        for code in [E::MessageSizeTooLarge, E::InvalidTimestamp, E::PolicyViolation, E::InvalidRecord] {
-            assert!(refusal_reason(code).starts_with(REFUSED), "{code}");
-        }
     }
 }

@@ -11,5 +11,5 @@ pub mod view;
 
 pub use change::{Action, Changed, Done, RecordName, change};
 pub use filter::Filter;
-pub use kind::{DAMAGED, EntryKind, account, kind};
+pub use kind::{EntryKind, account, kind};
 pub use revive::{RequeueError, revive};

@@ -2,7 +2,7 @@
 
 use crate::events::{self, EventKind, Origin, RecallError};
 use crate::record::{Record, restamp};
-use crate::spool::{NEAR_MISS, StoredEntry};
+use crate::spool::{QuarantineReason, StoredEntry};
 use crate::webhook::{self, QueryError};
 
 use super::kind::{EntryKind, kind};
@@ -30,7 +30,7 @@ pub enum RequeueError {
     Damaged,
     /// The reason is unknown to this release.
     #[error("this release does not know what an entry with the reason {0} holds")]
-    UnknownReason(String),
+    UnknownReason(QuarantineReason),
 }
 
 /// The encoded events of an entry, in order; at least one.
@@ -71,8 +71,9 @@ fn encode(entry: &StoredEntry) -> Result<Vec<Vec<u8>>, RequeueError> {
 }
 
 /// The kind of a command. A near miss that is requeued is an event of the published command that it is similar to.
-fn kind_of(command: &str, reason: &str) -> Option<&'static dyn EventKind> {
-    let similar = || events::near_miss(command).filter(|_| reason == NEAR_MISS).and_then(events::find);
+fn kind_of(command: &str, reason: &QuarantineReason) -> Option<&'static dyn EventKind> {
+    let similar =
+        || events::near_miss(command).filter(|_| *reason == QuarantineReason::NearMiss).and_then(events::find);
     events::find(command).or_else(similar)
 }
 
@@ -87,7 +88,7 @@ mod tests {
         StoredEntry {
             id: 1,
             at_ms: 1_670_574_414_180,
-            reason: reason.to_owned(),
+            reason: reason.into(),
             detail: String::new(),
             query: query.to_owned(),
             body: body.to_vec(),

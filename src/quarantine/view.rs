@@ -22,7 +22,7 @@ pub fn summary(entry: &StoredEntry) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("id".to_owned(), entry.id.into());
     fields.insert("at".to_owned(), time(entry.at_ms).into());
-    fields.insert("reason".to_owned(), entry.reason.clone().into());
+    fields.insert("reason".to_owned(), entry.reason.label().into());
     fields.insert("detail".to_owned(), entry.detail.clone().into());
     fields.insert("account".to_owned(), account(entry).into());
     fields.insert("bytes".to_owned(), entry.body.len().into());
@@ -89,7 +89,7 @@ mod tests {
         let mut entry = StoredEntry {
             id: 3,
             at_ms: 1_670_574_414_180,
-            reason: "malformed".to_owned(),
+            reason: "malformed".into(),
             detail: "d".to_owned(),
             query: "q".to_owned(),
             body: b"\xff\x00".to_vec(),

@@ -76,9 +76,9 @@ impl Appender {
     /// Makes an entry in quarantine durable.
     pub async fn quarantine(&self, entry: QuarantineEntry) -> Result<Durable, AppendError> {
         self.shared.quarantine.reserve(&entry)?;
-        let (reason, bytes) = (entry.reason, entry.bytes());
+        let (reason, bytes) = (entry.reason.clone(), entry.bytes());
         if let Err(error) = self.shared.queue.push_quarantine(self.worker, entry) {
-            self.shared.quarantine.release(reason, bytes);
+            self.shared.quarantine.release(&reason, bytes);
             return Err(error);
         }
         outcome(self.wait()).await

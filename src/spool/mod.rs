@@ -66,6 +66,7 @@ mod options;
 mod published;
 mod quarantine;
 mod queue;
+mod reason;
 mod shared;
 mod shares;
 mod store;
@@ -81,9 +82,8 @@ pub use offline::inspect::{Hold, probe};
 pub use offline::verify::{VerifyReport, verify};
 pub use options::Options;
 pub use published::Published;
-pub use quarantine::{
-    EXPIRED, MALFORMED, NEAR_MISS, QuarantineEntry, QuarantineId, STALE, Share, ShareUsage, StoredEntry, Tallies, Tally,
-};
+pub use quarantine::{QuarantineEntry, QuarantineId, Share, ShareUsage, StoredEntry, Tallies, Tally};
+pub use reason::QuarantineReason;
 pub use store::reader::{Batch, ReadLimit, Reader};
 pub use store::waiting::{Facts, Waiting, WaitingRow};
 pub use terms::{Advance, DedupUsage, Durable, EventId, Identity, NextOffsets, Progress, Seq, Usage};

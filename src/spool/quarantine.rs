@@ -1,19 +1,11 @@
 //! Types of the quarantine: reasons, entries, counts, shares.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-/// The reason of an authentic webhook that is not a valid recall, or exceeds a limit.
-pub const MALFORMED: &str = "malformed";
-/// The reason of a webhook outside the time window. Anyone who has seen one signed request can produce these, by
-/// sending it again with any body.
-pub const STALE: &str = "stale";
-/// The reason of a webhook that is more than a day away.
-pub const EXPIRED: &str = "expired";
-/// The reason of a webhook whose command is similar to a published one.
-pub const NEAR_MISS: &str = "near_miss";
+use super::reason::QuarantineReason;
+
 /// The id of an entry. Ids are never used again.
 pub type QuarantineId = i64;
 
@@ -27,7 +19,7 @@ pub struct Tally {
 }
 
 /// Entries by reason.
-pub type Tallies = BTreeMap<Cow<'static, str>, Tally>;
+pub type Tallies = BTreeMap<QuarantineReason, Tally>;
 
 /// A stored entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +28,8 @@ pub struct StoredEntry {
     pub id: QuarantineId,
     /// When it was stored, in UNIX milliseconds.
     pub at_ms: i64,
-    /// The reason, one word.
-    pub reason: String,
+    /// The reason.
+    pub reason: QuarantineReason,
     /// The reason, one sentence.
     pub detail: String,
     /// The query without Sign; empty for a record.
@@ -60,8 +52,8 @@ impl StoredEntry {
 pub struct QuarantineEntry {
     /// The time, in UNIX milliseconds.
     pub at_ms: i64,
-    /// The reason, one word: an outcome label or a Kafka error.
-    pub reason: &'static str,
+    /// The reason.
+    pub reason: QuarantineReason,
     /// The reason, one sentence.
     pub detail: String,
     /// The query without Sign; empty for a record.
@@ -83,19 +75,19 @@ fn bytes(detail: &str, query: &str, body: &[u8]) -> u64 {
 
 /// Counts an entry.
 pub(super) fn count(tallies: &mut Tallies, entry: &QuarantineEntry) {
-    let tally = tallies.entry(Cow::Borrowed(entry.reason)).or_default();
+    let tally = tallies.entry(entry.reason.clone()).or_default();
     tally.events += 1;
     tally.bytes += entry.bytes();
 }
 
 /// Subtracts removed entries. A reason without entries is removed.
-pub(super) fn discount(tallies: &mut Tallies, left: &[(String, u64)]) {
+pub(super) fn discount(tallies: &mut Tallies, left: &[(QuarantineReason, u64)]) {
     for (reason, bytes) in left {
-        let Some(tally) = tallies.get_mut(reason.as_str()) else { continue };
+        let Some(tally) = tallies.get_mut(reason) else { continue };
         tally.events = tally.events.saturating_sub(1);
         tally.bytes = tally.bytes.saturating_sub(*bytes);
         if tally.events == 0 {
-            tallies.remove(reason.as_str());
+            tallies.remove(reason);
         }
     }
 }
@@ -122,16 +114,22 @@ impl Share {
     /// The label value in metrics.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Malformed => MALFORMED,
-            Self::Stale => STALE,
-            Self::Expired => EXPIRED,
-            Self::NearMiss => NEAR_MISS,
+            Self::Malformed => "malformed",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+            Self::NearMiss => "near_miss",
             Self::Refused => "refused",
         }
     }
 
-    pub(super) fn of(reason: &str) -> Self {
-        Self::ALL.into_iter().find(|share| share.label() == reason).unwrap_or(Self::Refused)
+    pub(super) fn of(reason: &QuarantineReason) -> Self {
+        match reason {
+            QuarantineReason::Malformed => Self::Malformed,
+            QuarantineReason::Stale => Self::Stale,
+            QuarantineReason::Expired => Self::Expired,
+            QuarantineReason::NearMiss => Self::NearMiss,
+            _ => Self::Refused,
+        }
     }
 }
 

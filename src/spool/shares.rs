@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::bound::Bound;
 use super::error::AppendError;
 use super::quarantine::{QuarantineEntry, Share, ShareUsage, Tallies};
+use super::reason::QuarantineReason;
 
 /// Each share: its size in sixteenths of the whole, and its name in error texts.
 const SHARES: [(Share, u64, &str); Share::ALL.len()] = [
@@ -44,13 +45,13 @@ impl Shares {
 
     /// Reserves space for a webhook if its share has enough.
     pub(super) fn reserve(&self, entry: &QuarantineEntry) -> Result<(), AppendError> {
-        let share = Share::of(entry.reason);
+        let share = Share::of(&entry.reason);
         self.bounds[share as usize].reserve(entry.bytes(), 0).inspect_err(|full| self.tell(share, full))
     }
 
     /// Reserves space for an entry of the publisher, also above its share.
     pub(super) fn keep(&self, entry: &QuarantineEntry) {
-        let share = Share::of(entry.reason);
+        let share = Share::of(&entry.reason);
         let bound = &self.bounds[share as usize];
         bound.add(entry.bytes());
         if bound.used() > bound.max() {
@@ -59,7 +60,7 @@ impl Shares {
     }
 
     /// Releases space.
-    pub(super) fn release(&self, reason: &str, bytes: u64) {
+    pub(super) fn release(&self, reason: &QuarantineReason, bytes: u64) {
         let share = Share::of(reason);
         self.bounds[share as usize].release(bytes);
         self.told[share as usize].store(false, Relaxed);
@@ -103,11 +104,11 @@ mod tests {
     fn the_shares_are_in_their_places_and_make_up_the_whole() {
         for (place, (share, ..)) in SHARES.iter().enumerate() {
             assert_eq!((*share as usize, Share::ALL[place]), (place, *share));
-            assert!(*share == Share::Refused || Share::of(share.label()) == *share);
+            assert!(*share == Share::Refused || Share::of(&share.label().into()) == *share);
         }
         assert_eq!(SHARES.iter().map(|(_, part, _)| part).sum::<u64>(), WHOLE);
         for reason in ["kafka_too_large", "damaged", "unreadable", "of_tomorrow"] {
-            assert_eq!(Share::of(reason), Share::Refused, "{reason}");
+            assert_eq!(Share::of(&reason.into()), Share::Refused, "{reason}");
         }
     }
 }

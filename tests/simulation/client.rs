@@ -151,7 +151,7 @@ impl World {
             Ok(next) => Ok(Event::Committed { until, next }),
             Err(Ended::Stopped(stop)) => Err(stop.into()),
             Err(Ended::Refused(seq)) => {
-                let reason = PoisonReason { reason: "kafka_too_large", detail: String::new() };
+                let reason = PoisonReason { reason: "kafka_too_large".into(), detail: String::new() };
                 Ok(Event::Rejected { seq, records: count, reason })
             }
             Err(Ended::Doubt) if self.broken == Some(Breakage::QuarantinesUnknown) => {

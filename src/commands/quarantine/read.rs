@@ -73,7 +73,7 @@ impl Lines {
             "{:>6}  {:<24}  {:<23}  {:>7}  {:>7}  {:<24}  {detail}",
             entry.id,
             time(entry.at_ms),
-            plain(&entry.reason),
+            plain(entry.reason.label()),
             entry.body.len(),
             entry.name.map_or_else(|| "-".to_owned(), |(_, seq)| seq.to_string()),
             account(entry).map_or_else(|| "-".to_owned(), |account| plain(&account)),

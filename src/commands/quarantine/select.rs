@@ -27,7 +27,7 @@ pub(super) struct FilterArgs {
 impl FilterArgs {
     pub(super) fn filter(&self) -> Filter {
         Filter {
-            reason: self.reason.clone(),
+            reason: self.reason.as_deref().map(Into::into),
             account: self.account.clone(),
             since_ms: self.since,
             through: self.through,

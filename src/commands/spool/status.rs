@@ -127,7 +127,7 @@ fn print(output: &mut Output, report: &Report, running: Option<&str>) {
         ),
     );
     for (reason, tally) in &report.quarantine {
-        line("", format_args!("{}: {}, {} bytes", plain(reason), entries(tally.events), tally.bytes));
+        line("", format_args!("{}: {}, {} bytes", plain(reason.label()), entries(tally.events), tally.bytes));
     }
     for (topic, positions) in &report.positions {
         let positions: Vec<String> = positions.iter().map(|(partition, next)| format!("{partition}@{next}")).collect();

@@ -12,7 +12,7 @@ use crate::publisher::kafka::errors::StepError;
 use crate::publisher::kafka::producer::PublishError;
 use crate::publisher::machine::{Event, PoisonReason};
 use crate::record::Record;
-use crate::spool::{CorruptedRow, NextOffsets, QuarantineEntry, ReadLimit, Seq, SpoolError};
+use crate::spool::{CorruptedRow, NextOffsets, QuarantineEntry, QuarantineReason, ReadLimit, Seq, SpoolError};
 
 impl Driver {
     pub(super) fn quarantine(&mut self, seq: Seq, refusal: PoisonReason) -> Result<Event, ActionError> {
@@ -30,7 +30,7 @@ impl Driver {
             body,
         };
         if self.logged.replace(seq) != Some(seq) {
-            let (reason, detail) = (entry.reason, &entry.detail);
+            let (reason, detail) = (entry.reason.label(), &entry.detail);
             tracing::error!(
                 event = "record_refused",
                 seq,
@@ -115,8 +115,9 @@ impl Driver {
             Err(PublishError::Rejected(reports)) => {
                 self.metrics.count_transaction(TransactionResult::Refused);
                 self.metrics.count_kafka_error("refused");
-                let (seq, reason) =
-                    reports.refused.unwrap_or((from, PoisonReason { reason: "kafka_invalid", detail: String::new() }));
+                let (seq, reason) = reports
+                    .refused
+                    .unwrap_or((from, PoisonReason { reason: QuarantineReason::KafkaInvalid, detail: String::new() }));
                 Event::Rejected { seq, records: count, reason }
             }
             Err(PublishError::UnknownOutcome(error)) => {

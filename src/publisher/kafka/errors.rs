@@ -2,6 +2,8 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::spool::QuarantineReason;
+
 /// The label values of `kafka_errors_total{kind}`, see [`kind`].
 pub const KINDS: [&str; 12] = [
     "transport",
@@ -139,13 +141,13 @@ pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
 }
 
 /// Returns the quarantine reason of a poison record.
-pub fn refusal_reason(code: RDKafkaErrorCode) -> &'static str {
+pub fn refusal_reason(code: RDKafkaErrorCode) -> QuarantineReason {
     use RDKafkaErrorCode as E;
     match code {
-        E::MessageSizeTooLarge | E::MessageBatchTooLarge | E::InvalidMessageSize => "kafka_too_large",
-        E::InvalidTimestamp => "kafka_invalid_timestamp",
-        E::PolicyViolation => "kafka_policy",
-        _ => "kafka_invalid",
+        E::MessageSizeTooLarge | E::MessageBatchTooLarge | E::InvalidMessageSize => QuarantineReason::KafkaTooLarge,
+        E::InvalidTimestamp => QuarantineReason::KafkaInvalidTimestamp,
+        E::PolicyViolation => QuarantineReason::KafkaPolicy,
+        _ => QuarantineReason::KafkaInvalid,
     }
 }
 

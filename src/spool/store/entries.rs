@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension as _, Row};
 use uuid::Uuid;
 
 use super::errors::as_spool_error;
+use super::quarantine::reason;
 use super::reader::Reader;
 use crate::spool::error::SpoolError;
 use crate::spool::quarantine::{QuarantineId, StoredEntry};
@@ -60,7 +61,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
     Ok(StoredEntry {
         id: row.get(0)?,
         at_ms: row.get(1)?,
-        reason: row.get(2)?,
+        reason: reason(row, 2)?,
         detail: row.get(3)?,
         query: row.get(4)?,
         body: row.get(5)?,

@@ -1,12 +1,12 @@
 //! SQL of the quarantine.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use uuid::Uuid;
 
-use crate::spool::quarantine::{QuarantineEntry, QuarantineId, Tallies, Tally};
+use crate::spool::quarantine::{QuarantineEntry, QuarantineId, Tallies};
+use crate::spool::reason::QuarantineReason;
 
 /// Inserts an entry; for a record with its spool UUID and `bridge_seq`. A record that is already there, because a
 /// commit was reported as failed and succeeded, is not inserted again: two entries would be requeued twice.
@@ -46,11 +46,11 @@ pub(in crate::spool) fn insert_quarantine(
 pub(in crate::spool) fn take_out(
     tx: &Transaction<'_>,
     ids: &BTreeSet<QuarantineId>,
-) -> rusqlite::Result<Option<Vec<(String, u64)>>> {
+) -> rusqlite::Result<Option<Vec<(QuarantineReason, u64)>>> {
     let mut left = Vec::with_capacity(ids.len());
     let mut look = tx.prepare_cached(&format!("SELECT reason, {BYTES} FROM quarantine WHERE id = ?1"))?;
     for id in ids {
-        let Some(entry) = look.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()? else {
+        let Some(entry) = look.query_row([id], |row| Ok((reason(row, 0)?, row.get(1)?))).optional()? else {
             return Ok(None);
         };
         left.push(entry);
@@ -72,19 +72,18 @@ pub(in crate::spool) fn take_out(
 pub(in crate::spool) fn tallies(connection: &Connection) -> rusqlite::Result<Tallies> {
     let mut statement = connection.prepare(&format!("SELECT reason, {BYTES} FROM quarantine"))?;
     let mut rows = statement.query([])?;
-    let mut tallies = BTreeMap::<String, Tally>::new();
+    let mut tallies = Tallies::new();
     while let Some(row) = rows.next()? {
-        let reason = row.get_ref(0)?.as_str()?;
-        // There are few reasons and many entries: each reason is copied once.
-        if !tallies.contains_key(reason) {
-            tallies.insert(reason.to_owned(), Tally::default());
-        }
-        if let Some(tally) = tallies.get_mut(reason) {
-            tally.events += 1;
-            tally.bytes += row.get::<_, u64>(1)?;
-        }
+        let tally = tallies.entry(reason(row, 0)?).or_default();
+        tally.events += 1;
+        tally.bytes += row.get::<_, u64>(1)?;
     }
-    Ok(tallies.into_iter().map(|(reason, tally)| (Cow::Owned(reason), tally)).collect())
+    Ok(tallies)
+}
+
+/// The reason in a column.
+pub(in crate::spool) fn reason(row: &Row<'_>, column: usize) -> rusqlite::Result<QuarantineReason> {
+    Ok(row.get_ref(column)?.as_str()?.into())
 }
 
 /// [`QuarantineEntry::bytes`] of a row.

@@ -307,7 +307,7 @@ fn events_that_are_missing_are_no_damaged_row() {
 }
 
 fn entry(body: Vec<u8>) -> QuarantineEntry {
-    QuarantineEntry { at_ms: 5, reason: "damaged", detail: String::new(), query: String::new(), body }
+    QuarantineEntry { at_ms: 5, reason: "damaged".into(), detail: String::new(), query: String::new(), body }
 }
 
 #[test]

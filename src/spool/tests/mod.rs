@@ -186,7 +186,7 @@ fn a_refused_record_goes_to_quarantine_and_the_watermark_behind_it_in_one_commit
     append(&spool, &[&["a", "b"]]);
     let entry = QuarantineEntry {
         at_ms: 5,
-        reason: "kafka_too_large",
+        reason: "kafka_too_large".into(),
         detail: "too large".into(),
         query: String::new(),
         body: b"a".to_vec(),

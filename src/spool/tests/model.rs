@@ -350,7 +350,7 @@ const DETAIL: &str = "why, in a sentence";
 const QUERY: &str = "SdkAppid=1";
 
 fn entry(reason: &'static str, body: Vec<u8>) -> QuarantineEntry {
-    QuarantineEntry { at_ms: 5, reason, detail: DETAIL.into(), query: QUERY.into(), body }
+    QuarantineEntry { at_ms: 5, reason: reason.into(), detail: DETAIL.into(), query: QUERY.into(), body }
 }
 
 fn put(writer: &mut EventWriter<'_>, events: &[Vec<u8>]) {

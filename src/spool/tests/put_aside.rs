@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn entry(reason: &'static str, size: usize) -> QuarantineEntry {
-    QuarantineEntry { at_ms: 5, reason, detail: "d".into(), query: "q".into(), body: vec![7; size - 2] }
+    QuarantineEntry { at_ms: 5, reason: reason.into(), detail: "d".into(), query: "q".into(), body: vec![7; size - 2] }
 }
 
 pub(in crate::spool) fn put(spool: &Spool, reason: &'static str, size: usize) -> Result<Durable, AppendError> {
@@ -78,7 +78,7 @@ fn where_one_entry_is_gone_or_there_is_no_room_nothing_changes() {
 /// misses, 250 for what the publisher puts aside.
 #[test]
 fn what_fills_one_share_takes_nothing_from_the_others() {
-    let shares = [(MALFORMED, 375), (STALE, 250), (EXPIRED, 62), (NEAR_MISS, 62)];
+    let shares = [("malformed", 375), ("stale", 250), ("expired", 62), ("near_miss", 62)];
     for (first, _) in shares {
         let dir = tempfile::tempdir().unwrap();
         let (spool, writer) = open(dir.path());
@@ -114,8 +114,8 @@ fn what_fills_one_share_takes_nothing_from_the_others() {
 fn what_the_publisher_puts_aside_is_never_refused_and_counts_against_the_spool_beyond_its_share() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = Spool::open(options(dir.path(), 500), || ()).unwrap();
-    put(&spool, MALFORMED, 375).unwrap();
-    put(&spool, STALE, 250).unwrap();
+    put(&spool, "malformed", 375).unwrap();
+    put(&spool, "stale", 250).unwrap();
     let aside = |seq, size| spool.quarantine_record(seq, entry("kafka_too_large", size));
     append(&spool, &[&["a"], &["b"], &["c"]]);
     aside(1, 250).unwrap();

@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 
 fn entry(body: &str) -> QuarantineEntry {
-    QuarantineEntry { at_ms: 5, reason: "malformed", detail: "é".into(), query: "q=1".into(), body: body.into() }
+    QuarantineEntry {
+        at_ms: 5, reason: "malformed".into(), detail: "é".into(), query: "q=1".into(), body: body.into()
+    }
 }
 
 /// A stopped spool: events 1 to 6 in three rows, 1 and 2 published, two entries in quarantine.

@@ -85,7 +85,7 @@ impl Writer {
             quarantine::count(&mut state.quarantine, entry);
             self.shared.published.send_replace(events.end);
         } else {
-            self.shared.quarantine.release(entry.reason, entry.bytes());
+            self.shared.quarantine.release(&entry.reason, entry.bytes());
         }
         result
     }

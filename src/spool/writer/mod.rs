@@ -245,7 +245,7 @@ impl Writer {
                 self.shared.state().dedup = self.dedup.usage();
                 self.shared.capacity.release(group.payload.len() as u64);
                 for entry in &group.quarantine {
-                    self.shared.quarantine.release(entry.reason, entry.bytes());
+                    self.shared.quarantine.release(&entry.reason, entry.bytes());
                 }
                 self.shared.queue.decide(group, &Err(AppendError::from(error)), &duplicates, self.next_seq);
                 // The published sequence of this commit is not stored yet. A newer one may already wait.

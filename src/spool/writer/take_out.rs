@@ -14,6 +14,7 @@ use super::{Effect, Failure, Writer};
 use crate::clock;
 use crate::spool::group::Group;
 use crate::spool::quarantine::{self, QuarantineId};
+use crate::spool::reason::QuarantineReason;
 use crate::spool::store::{self, rows};
 use crate::spool::terms::Seq;
 
@@ -22,7 +23,7 @@ pub(super) struct Taken {
     /// One of the entries: either all of them are removed, or none.
     id: QuarantineId,
     /// Reason and bytes of each removed entry.
-    left: Vec<(String, u64)>,
+    left: Vec<(QuarantineReason, u64)>,
     group: Box<Group>,
 }
 

@@ -70,7 +70,7 @@ fn a_record_whose_way_into_quarantine_failed_and_is_on_the_disk_is_there_once() 
     let (shared, mut writer) = Spool::prepare(options(dir.path(), 1 << 20)).unwrap();
     let entry = QuarantineEntry {
         at_ms: 1,
-        reason: "kafka_too_large",
+        reason: "kafka_too_large".into(),
         detail: String::new(),
         query: String::new(),
         body: b"a".to_vec(),
