@@ -115,7 +115,7 @@ impl App {
         let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
 
         let kafka = KafkaCell::default();
-        let options = publisher::Options {
+        let options = publisher::PublisherOptions {
             spool: spool.clone(),
             topic: config.topic.clone(),
             config: config.kafka.client_config(),

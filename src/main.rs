@@ -22,7 +22,7 @@ struct Cli {
 enum Command {
     /// Demonstrate the bridge on this machine, without configuration or broker.
     #[command(after_help = "Example:\n  recall-bridge demo\n  recall-bridge demo --keep-running")]
-    Demo(commands::demo::Args),
+    Demo(commands::demo::DemoArgs),
     /// Run the bridge, configured by environment variables.
     #[command(
         after_help = "Example:\n  BRIDGE_APPS=1400000001:token KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge serve"
@@ -32,28 +32,28 @@ enum Command {
     #[command(
         after_help = "Example:\n  recall-bridge send --url http://localhost:8080/ --app 1400000001 --token token --count 1000"
     )]
-    Send(commands::send::Args),
+    Send(commands::send::SendArgs),
     /// Print the records of the topic, or verify that none is missing or duplicated.
     #[command(
         after_help = "Example:\n  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge tail --from beginning --until-end --verify"
     )]
-    Tail(commands::tail::Args),
+    Tail(commands::tail::TailArgs),
     /// Check configuration, spool directory and broker, and print the effective settings.
     #[command(
         after_help = "Example:\n  BRIDGE_APPS=1400000001:token KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge check-config"
     )]
-    CheckConfig(commands::check_config::Args),
+    CheckConfig(commands::check_config::CheckConfigArgs),
     /// Show the outcome of a webhook, and the reason.
     #[command(
         after_help = "Example:\n  BRIDGE_APPS=1400000001:token recall-bridge explain --url 'http://host/?SdkAppid=1400000001&…' --body body.json"
     )]
-    Explain(commands::explain::Args),
+    Explain(commands::explain::ExplainArgs),
     /// Inspect a spool: its content, its integrity, its unpublished events.
     #[command(after_help = "Example:\n  recall-bridge spool status --dir /var/lib/recall-bridge")]
-    Spool(commands::spool::Args),
+    Spool(commands::spool::SpoolArgs),
     /// List the entries in quarantine, and requeue or drop them.
     #[command(after_help = "Example:\n  recall-bridge quarantine list\n  recall-bridge quarantine requeue 3")]
-    Quarantine(commands::quarantine::Args),
+    Quarantine(commands::quarantine::QuarantineArgs),
     /// Ask /readyz of the bridge on this host: exit 0 if it can accept webhooks, 1 if not.
     #[command(after_help = "Example:\n  BRIDGE_OPS_LISTEN=0.0.0.0:9100 recall-bridge health")]
     Health {

@@ -40,7 +40,7 @@ struct SpoolRecords {
 
 /// The result of the verification.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct SequenceReport {
     /// The number of records.
     pub records: u64,
     /// Duplicated sequence numbers.
@@ -111,7 +111,7 @@ impl Verifier {
     }
 
     /// Returns the result, including the missing numbers.
-    pub fn finish(mut self) -> Report {
+    pub fn finish(mut self) -> SequenceReport {
         let spools = std::mem::take(&mut self.spools);
         for fault in std::mem::take(&mut self.accounts).faults() {
             self.fault(&fault);
@@ -139,7 +139,7 @@ impl Verifier {
         if self.unspooled > 0 {
             lines.push(format!("published directly: {}, without sequence numbers", self.unspooled));
         }
-        Report {
+        SequenceReport {
             records: self.records,
             duplicates,
             gaps,
@@ -167,14 +167,14 @@ fn missing_ranges(seqs: &SeqSet, first: u64, last: u64) -> String {
     named.join(", ")
 }
 
-impl Report {
+impl SequenceReport {
     /// Whether there are no errors.
     pub fn is_clean(&self) -> bool {
         self.faults == 0
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for SequenceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in self.spools.iter().chain(&self.shown) {
             writeln!(f, "{line}")?;
@@ -207,7 +207,7 @@ pub(crate) mod tests {
         })
     }
 
-    fn report(records: &[Value]) -> Report {
+    fn report(records: &[Value]) -> SequenceReport {
         let mut verifier = Verifier::default();
         for record in records {
             verifier.note(record);

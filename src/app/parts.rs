@@ -25,7 +25,7 @@ pub(super) async fn open_spool(
     exits: &mpsc::UnboundedSender<&'static str>,
 ) -> Result<(Spool, WriterHandle), AppError> {
     let metrics = Arc::clone(metrics);
-    let options = spool::Options {
+    let options = spool::SpoolOptions {
         dir: config.spool_dir.clone(),
         max_bytes: config.spool_max_bytes,
         quarantine_max_bytes: config.quarantine_max_bytes,
@@ -88,7 +88,7 @@ pub(super) fn start_bypass(config: &Config, metrics: &Arc<Metrics>) -> Result<Op
     if config.spool_failure == SpoolFailure::Refuse {
         return Ok(None);
     }
-    let options = direct::Options {
+    let options = direct::DirectOptions {
         topic: config.topic.clone(),
         config: config.kafka.client_config(),
         timeout: config.ack_timeout,

@@ -17,7 +17,7 @@ use crate::spool::SpoolError;
 
 /// Arguments of `check-config`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct CheckConfigArgs {
     /// Skip the broker.
     #[arg(long)]
     offline: bool,
@@ -30,7 +30,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The configuration is invalid, or the spool directory or the broker cannot be used.
-pub fn run(args: &Args) -> Result<(), CommandError> {
+pub fn run(args: &CheckConfigArgs) -> Result<(), CommandError> {
     let config = Config::from_env()?;
     let mut output = Output::new();
     if !args.json {

@@ -17,7 +17,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
 use super::CommandError;
-use super::http_client::Tls;
+use super::http_client::ClientTls;
 use super::output::Output;
 use super::send::Webhook;
 use crate::app::App;
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DemoArgs {
     /// Keep bridge and broker running at the end, and print commands to try.
     #[arg(long)]
     keep_running: bool,
@@ -66,7 +66,7 @@ struct Sent {
 ///
 /// # Errors
 /// A component could not start, or a recall did not arrive exactly once.
-pub fn run(args: &Args) -> Result<(), CommandError> {
+pub fn run(args: &DemoArgs) -> Result<(), CommandError> {
     let _ = telemetry::init("error,rdkafka=off,librdkafka=off", LogFormat::Text);
     let mut output = Output::live();
     let clean = actix_web::rt::System::new().block_on(show(args, &mut output)).map_err(CommandError::Outside)?;
@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 /// Returns whether every recall arrived exactly once; `None` if the demo was stopped before.
-async fn show(args: &Args, output: &mut Output) -> anyhow::Result<Option<bool>> {
+async fn show(args: &DemoArgs, output: &mut Output) -> anyhow::Result<Option<bool>> {
     let cluster = MockCluster::new(1).context("the embedded broker")?;
     cluster.create_topic(TOPIC, PARTITIONS, 1)?;
     let spool = tempfile::tempdir().context("a directory for the spool")?;
@@ -146,7 +146,7 @@ async fn act(
     mut arrivals: mpsc::UnboundedReceiver<Arrival>,
     output: &mut Output,
 ) -> anyhow::Result<bool> {
-    let webhook = Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?), &Tls::default())?;
+    let webhook = Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?), &ClientTls::default())?;
     let mut board = Board::new(output);
     for number in 0..WEBHOOKS {
         if number == OUTAGE.start {
@@ -175,7 +175,7 @@ async fn act(
             board.arrive(arrival);
         }
     }
-    let forged = Webhook::new(url.parse()?, APP, Some("another-token".parse()?), &Tls::default())?;
+    let forged = Webhook::new(url.parse()?, APP, Some("another-token".parse()?), &ClientTls::default())?;
     let answer = forged.send(ACCOUNTS[0], &["1_1_1".to_owned()]).await;
     board.output.line(format_args!("  a webhook with a wrong signature: {}", plain(&answer)));
 
@@ -336,7 +336,7 @@ To see the result:
 
   KAFKA_BOOTSTRAP_SERVERS={bootstrap} recall-bridge tail --from beginning
   curl -s http://{ops}/status",
-        Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?), &Tls::default())?
+        Webhook::new(url.parse()?, APP, Some(TOKEN.parse()?), &ClientTls::default())?
             .curl("#TOA#_news", &["99_1_1698741698".to_owned()])
     ));
     Ok(())

@@ -16,7 +16,7 @@ use crate::ingest::checks::{Verdict, check};
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ExplainArgs {
     /// Full URL of the webhook, with its query.
     #[arg(long)]
     url: String,
@@ -35,7 +35,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The configuration is invalid, or the URL or the body cannot be read.
-pub fn run(args: &Args) -> Result<(), CommandError> {
+pub fn run(args: &ExplainArgs) -> Result<(), CommandError> {
     let config = Config::from_env_with(&[("KAFKA_BOOTSTRAP_SERVERS", "unused:1")])?;
     let body = args.body.as_ref().map(|file| std::fs::read(file).with_context(|| file.display().to_string()));
     let body = body.transpose().map_err(CommandError::Outside)?;

@@ -12,7 +12,7 @@ use crate::tls;
 
 /// The CA certificates to trust, and the client certificate.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Tls {
+pub struct ClientTls {
     /// For https: PEM file of the CA certificates to trust, instead of the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -38,7 +38,7 @@ pub fn plain() -> anyhow::Result<ClientBuilder> {
 ///
 /// # Errors
 /// A file cannot be read or used.
-pub(super) fn for_url(url: &reqwest::Url, files: &Tls) -> anyhow::Result<ClientBuilder> {
+pub(super) fn for_url(url: &reqwest::Url, files: &ClientTls) -> anyhow::Result<ClientBuilder> {
     let client = with_tls(url, files)?;
     Ok(if is_loopback(url) { client.no_proxy() } else { client })
 }
@@ -51,7 +51,7 @@ fn is_loopback(url: &reqwest::Url) -> bool {
     named || found.next().is_some_and(|first| is_local(first.ip()) && found.all(|other| is_local(other.ip())))
 }
 
-fn with_tls(url: &reqwest::Url, files: &Tls) -> anyhow::Result<ClientBuilder> {
+fn with_tls(url: &reqwest::Url, files: &ClientTls) -> anyhow::Result<ClientBuilder> {
     if url.scheme() != "https" {
         ensure!(
             files.ca.is_none() && files.cert.is_none(),

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::CommandError;
-use super::http_client::{self, Tls};
+use super::http_client::{self, ClientTls};
 use super::output::Output;
 use crate::clock;
 use crate::config::{Config, read_secret_file};
@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Arguments of `send`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct SendArgs {
     /// Webhook URL of the bridge, without a query.
     #[arg(long, value_parser = webhook_url)]
     url: reqwest::Url,
@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     accounts: u64,
     #[command(flatten)]
-    tls: Tls,
+    tls: ClientTls,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -65,7 +65,7 @@ pub struct Args {
 /// The body of a response.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Response {
+struct WebhookAnswer {
     action_status: String,
     error_code: u32,
     error_info: String,
@@ -89,7 +89,7 @@ struct Summary {
 ///
 /// # Errors
 /// A webhook was not acknowledged.
-pub fn run(args: &Args) -> Result<(), CommandError> {
+pub fn run(args: &SendArgs) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -109,7 +109,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 /// Returns app and token from the command line, or from the configuration of the bridge in this environment.
-fn identity(args: &Args) -> Result<(u64, Option<Token>), CommandError> {
+fn identity(args: &SendArgs) -> Result<(u64, Option<Token>), CommandError> {
     if let Some(app) = args.app {
         return Ok((app, given_token(args).map_err(CommandError::Outside)?));
     }
@@ -123,7 +123,7 @@ fn identity(args: &Args) -> Result<(u64, Option<Token>), CommandError> {
     Ok((app, config.apps.get(app).and_then(<[Token]>::first).cloned()))
 }
 
-fn given_token(args: &Args) -> anyhow::Result<Option<Token>> {
+fn given_token(args: &SendArgs) -> anyhow::Result<Option<Token>> {
     if let Some(file) = &args.token_file {
         let text = read_secret_file("--token-file", file).map_err(|error| anyhow!("{error}"))?;
         return Ok(Some(text.expose().parse().context("--token-file")?));
@@ -131,7 +131,7 @@ fn given_token(args: &Args) -> anyhow::Result<Option<Token>> {
     args.token.as_deref().map(str::parse).transpose().context("--token")
 }
 
-async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Summary> {
+async fn send(args: &SendArgs, app: u64, token: Option<Token>) -> anyhow::Result<Summary> {
     let webhook = Arc::new(Webhook::new(args.url.clone(), app, token, &args.tls)?);
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(args.count) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")?);
@@ -207,7 +207,7 @@ async fn send(args: &Args, app: u64, token: Option<Token>) -> anyhow::Result<Sum
     })
 }
 
-fn print(args: &Args, summary: &Summary) -> Result<(), CommandError> {
+fn print(args: &SendArgs, summary: &Summary) -> Result<(), CommandError> {
     let mut output = Output::new();
     if args.json {
         output.json(summary);
@@ -239,7 +239,7 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>, tls: &Tls) -> anyhow::Result<Self> {
+    pub(super) fn new(url: reqwest::Url, app: u64, token: Option<Token>, tls: &ClientTls) -> anyhow::Result<Self> {
         let client = http_client::for_url(&url, tls)?.timeout(TIMEOUT).tcp_nodelay(true).build()?;
         Ok(Self { client, url, app, token })
     }
@@ -250,7 +250,7 @@ impl Webhook {
         match request.body(body(account, msg_keys)).send().await {
             Ok(answer) => {
                 let status = answer.status();
-                match answer.bytes().await.ok().and_then(|text| serde_json::from_slice::<Response>(&text).ok()) {
+                match answer.bytes().await.ok().and_then(|text| serde_json::from_slice::<WebhookAnswer>(&text).ok()) {
                     Some(reply) if reply.action_status == "OK" && status.is_success() => ACKNOWLEDGED.to_owned(),
                     Some(reply) => format!("{status} {} {}", reply.error_code, reply.error_info),
                     None => format!("{status} with an invalid body"),

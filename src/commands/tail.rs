@@ -32,7 +32,7 @@ enum From {
 /// Arguments of `tail`.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct Args {
+pub struct TailArgs {
     /// Where to start.
     #[arg(long, value_enum, default_value = "end")]
     from: From,
@@ -57,7 +57,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The broker fails, or --verify finds an error.
-pub fn run(args: &Args) -> Result<(), CommandError> {
+pub fn run(args: &TailArgs) -> Result<(), CommandError> {
     // This command does not need the apps.
     let config = Config::from_env_with(&[("BRIDGE_APPS", "0:unused")])?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 fn read(
-    args: &Args,
+    args: &TailArgs,
     mut client: rdkafka::ClientConfig,
     topic: &str,
     stop: &AtomicBool,

@@ -7,7 +7,7 @@ use super::errors::{ConfigError, ConfigErrors};
 use super::names::{self, Kind};
 use super::read::read;
 use super::settings::Config;
-use super::values::Reader;
+use super::values::VariableReader;
 use super::variables::{BRIDGE, Raw};
 
 impl Config {
@@ -81,7 +81,7 @@ impl Config {
             errors.push(ConfigError::new(format!("{BRIDGE}*"), error.to_string(), "report this as a defect"));
             Raw::default()
         });
-        let config = read(kafka, Reader::new(&raw, errors))?;
+        let config = read(kafka, VariableReader::new(&raw, errors))?;
         Ok(Config { ignored, ..config })
     }
 }

@@ -29,5 +29,5 @@ pub use ops::ops_listen_from_env;
 pub use secret::{Secret, read_secret_file};
 pub use settings::Config;
 pub use spool::SpoolConfig;
-pub use tls::Tls;
+pub use tls::ListenerTls;
 pub use variables::{MAX_DEDUP_WINDOW, Setting, VARIABLES, Values, Variable};

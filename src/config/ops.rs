@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::errors::{ConfigError, ConfigErrors};
-use super::values::Reader;
+use super::values::VariableReader;
 use super::variables::{OPS_LISTEN, Raw};
 
 /// Returns `BRIDGE_OPS_LISTEN` of this process's environment. It reads no other variable, so an invalid change of
@@ -18,7 +18,7 @@ pub fn ops_listen_from_env() -> Result<SocketAddr, ConfigErrors> {
         Some(Ok(value)) => raw.set(OPS_LISTEN, value),
         Some(Err(_)) => errors.push(ConfigError::not_utf8(OPS_LISTEN.name)),
     }
-    let mut reader = Reader::new(&raw, errors);
+    let mut reader = VariableReader::new(&raw, errors);
     let address = reader.address(OPS_LISTEN);
     if reader.errors.is_empty() { Ok(address) } else { Err(reader.errors) }
 }

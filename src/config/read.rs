@@ -12,7 +12,7 @@ use super::secret::{HIDDEN, direct_or_file};
 use super::settings::Config;
 use super::spool::read_spool;
 use super::tls::read_tls;
-use super::values::{Reader, log_filter, topic, url_path};
+use super::values::{VariableReader, log_filter, topic, url_path};
 use super::variables::{
     ACK_AFTER, ACK_TIMEOUT_MS, ALLOW_UNSIGNED, APPS, APPS_FILE, DEDUP_WINDOW_SECONDS, DELIVERY, DRAIN_SECONDS,
     KEEP_ALIVE_SECONDS, LISTEN, LOG, LOG_FORMAT, MAX_BODY_BYTES, OPS_LISTEN, REQUEST_TIME_WINDOW_SECONDS,
@@ -22,7 +22,7 @@ use super::variables::{
 use crate::webhook::Apps;
 
 /// Reads all variables. A default replaces an invalid value, so that reading continues and finds all errors.
-pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result<Config, ConfigErrors> {
+pub(super) fn read(kafka: BTreeMap<String, String>, mut r: VariableReader<'_>) -> Result<Config, ConfigErrors> {
     let (apps, allow_unsigned) = read_apps(&mut r);
     let apps_file = r.file(APPS_FILE);
     let listen = r.address(LISTEN);
@@ -74,7 +74,7 @@ pub(super) fn read(kafka: BTreeMap<String, String>, mut r: Reader<'_>) -> Result
 }
 
 /// Reads the apps, and whether an app without a token is allowed.
-fn read_apps(r: &mut Reader<'_>) -> (Option<Apps>, bool) {
+fn read_apps(r: &mut VariableReader<'_>) -> (Option<Apps>, bool) {
     let (direct, file) = (r.text(APPS), r.text(APPS_FILE));
     let apps = direct_or_file((APPS.name, direct), (APPS_FILE.name, file), &mut r.errors);
     if direct.is_none() && file.is_none() && !r.errors.concern(APPS.name) && !r.errors.concern(APPS_FILE.name) {

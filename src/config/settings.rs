@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::choices::{AckAfter, Delivery, LogFormat, SpoolFailure};
 use super::kafka::KafkaProperties;
-use super::tls::Tls;
+use super::tls::ListenerTls;
 use super::variables::Setting;
 use crate::webhook::Apps;
 
@@ -25,7 +25,7 @@ pub struct Config {
     /// Address for metrics, health and status (`BRIDGE_OPS_LISTEN`).
     pub ops_listen: SocketAddr,
     /// TLS on the webhook listener (`BRIDGE_TLS_CERT`, `BRIDGE_TLS_KEY`, `BRIDGE_TLS_CLIENT_CA`).
-    pub tls: Option<Tls>,
+    pub tls: Option<ListenerTls>,
     /// The path of the webhook, with its leading `/` (`BRIDGE_WEBHOOK_PATH`).
     pub webhook_path: String,
     /// The maximum size of a body, in bytes, inclusive (`BRIDGE_MAX_BODY_BYTES`).

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::errors::{ConfigError, ConfigErrors};
 use super::names::{self, Kind};
-use super::values::Reader;
+use super::values::VariableReader;
 use super::variables::{QUARANTINE_MAX_BYTES, Raw, SPOOL_DIR, SPOOL_MAX_BYTES, Variable};
 
 const OF_SPOOL: [&Variable; 3] = [SPOOL_DIR, SPOOL_MAX_BYTES, QUARANTINE_MAX_BYTES];
@@ -52,7 +52,7 @@ impl SpoolConfig {
                 Err(_) => errors.push(ConfigError::not_utf8(&name)),
             }
         }
-        let mut reader = Reader::new(&raw, errors);
+        let mut reader = VariableReader::new(&raw, errors);
         let read = read_spool(&mut reader);
         if !reader.errors.is_empty() {
             return Err(reader.errors);
@@ -62,7 +62,7 @@ impl SpoolConfig {
 }
 
 /// Reads the settings of the spool.
-pub(super) fn read_spool(r: &mut Reader<'_>) -> SpoolConfig {
+pub(super) fn read_spool(r: &mut VariableReader<'_>) -> SpoolConfig {
     SpoolConfig {
         dir: r.checked(SPOOL_DIR, |text| Ok(text.to_owned())).into(),
         max_bytes: r.number(SPOOL_MAX_BYTES),

@@ -1,13 +1,13 @@
 //! Reads `BRIDGE_TLS_…`: the paths of the files and their content.
 
 use super::errors::ConfigError;
-use super::values::Reader;
+use super::values::VariableReader;
 use super::variables::{TLS_CERT, TLS_CLIENT_CA, TLS_KEY};
 use crate::tls::{Files, Material};
 
 /// TLS on the webhook listener.
 #[derive(Debug, Clone)]
-pub struct Tls {
+pub struct ListenerTls {
     /// The files; SIGHUP reads them again.
     pub files: Files,
     /// The content of the files.
@@ -15,7 +15,7 @@ pub struct Tls {
 }
 
 /// Reads paths and files. Returns `None` without TLS, or after an error.
-pub(super) fn read_tls(r: &mut Reader<'_>) -> Option<Tls> {
+pub(super) fn read_tls(r: &mut VariableReader<'_>) -> Option<ListenerTls> {
     let [cert, key, client_ca] = [TLS_CERT, TLS_KEY, TLS_CLIENT_CA].map(|variable| r.file(variable));
     let (cert, key) = match (cert, key) {
         (Some(cert), Some(key)) => (cert, key),
@@ -40,7 +40,7 @@ pub(super) fn read_tls(r: &mut Reader<'_>) -> Option<Tls> {
     };
     let files = Files { cert, key, client_ca };
     match files.read() {
-        Ok(material) => Some(Tls { files, material }),
+        Ok(material) => Some(ListenerTls { files, material }),
         Err(errors) => {
             r.errors.extend(errors.into_iter().map(|error| ConfigError::new(error.name, error.problem, error.fix)));
             None

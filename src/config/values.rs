@@ -22,13 +22,13 @@ pub(super) struct ValueError {
 pub(super) type Parsed<T> = Result<T, ValueError>;
 
 /// Reads variables and collects their errors.
-pub(super) struct Reader<'r> {
+pub(super) struct VariableReader<'r> {
     raw: &'r Raw,
     pub(super) errors: ConfigErrors,
     settings: Vec<Setting>,
 }
 
-impl<'r> Reader<'r> {
+impl<'r> VariableReader<'r> {
     pub(super) fn new(raw: &'r Raw, errors: ConfigErrors) -> Self {
         Self { raw, errors, settings: Vec::new() }
     }

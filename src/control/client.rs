@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::protocol::{ControlResponse, REQUEST_MAX_IDS, RESPONSE_MAX_BYTES, Request};
 use super::socket;
-use crate::quarantine::{Action, Changed};
+use crate::quarantine::{Changed, EntryAction};
 use crate::spool::QuarantineId;
 
 /// The time limit for a response: the process handles one command at a time, and a disk may be slow.
@@ -40,7 +40,7 @@ pub enum ControlError {
 /// See [`ControlError`]. The changes that were passed to `each` before are done.
 pub fn ask(
     dir: &Path,
-    action: Action,
+    action: EntryAction,
     ids: &BTreeSet<QuarantineId>,
     mut each: impl FnMut(Vec<Changed>),
 ) -> Result<(), ControlError> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::quarantine::{Action, Changed};
+use crate::quarantine::{Changed, EntryAction};
 use crate::spool::QuarantineId;
 
 /// Entries that one request may name.
@@ -15,7 +15,7 @@ pub(super) const RESPONSE_MAX_BYTES: u64 = 4 << 20;
 /// A change that a command asks for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
-    pub(super) action: Action,
+    pub(super) action: EntryAction,
     pub(super) ids: Vec<QuarantineId>,
 }
 

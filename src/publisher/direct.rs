@@ -35,7 +35,7 @@ const CALL_BOUND: Duration = Duration::from_secs(5);
 const DOING: &str = "publishing directly";
 
 /// The settings of direct publishing.
-pub struct Options {
+pub struct DirectOptions {
     /// The topic to publish to.
     pub topic: String,
     /// librdkafka's settings, without those that the publisher owns.
@@ -48,7 +48,7 @@ pub struct Options {
 
 /// A handle to the thread, which ends with the last handle.
 pub struct DirectPublisher {
-    options: Arc<Options>,
+    options: Arc<DirectOptions>,
     thread: Mutex<Thread>,
     room: Arc<Semaphore>,
 }
@@ -66,7 +66,7 @@ struct Thread {
 }
 
 impl Thread {
-    fn start(options: Arc<Options>) -> std::io::Result<Self> {
+    fn start(options: Arc<DirectOptions>) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let pulse = Pulse::default();
         let beats = pulse.clone();
@@ -86,7 +86,7 @@ impl DirectPublisher {
     ///
     /// # Errors
     /// The system refuses a new thread.
-    pub fn start(options: Options) -> std::io::Result<Self> {
+    pub fn start(options: DirectOptions) -> std::io::Result<Self> {
         let options = Arc::new(options);
         let thread = Mutex::new(Thread::start(Arc::clone(&options))?);
         Ok(Self { options, thread, room: Arc::new(Semaphore::new(WAITING_MAX_BYTES)) })
@@ -149,7 +149,7 @@ impl DirectPublish for DirectPublisher {
     }
 }
 
-fn work(options: &Options, inbox: &Receiver<Job>, pulse: &Pulse) {
+fn work(options: &DirectOptions, inbox: &Receiver<Job>, pulse: &Pulse) {
     // Without a producer, the thread waits for the next job.
     while let Ok(first) = inbox.recv() {
         pulse.enter(CALL_BOUND);

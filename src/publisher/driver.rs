@@ -17,7 +17,7 @@ use super::kafka::topic::{self, Creation, Topic};
 use super::kafka::verify_reason;
 use super::machine::{Action, Event, Machine, Range, TRANSACTION_MAX_RECORDS};
 use super::recovered::{RecoveredSet, content_hash};
-use super::{Options, PublisherError};
+use super::{PublisherError, PublisherOptions};
 use crate::clock;
 use crate::ops::metrics::Metrics;
 use crate::ops::status::{KafkaCell, KafkaState};
@@ -82,7 +82,7 @@ fn since_ms(identities: &[Identity], published_end: Seq, reader: &Reader) -> Res
 
 impl Driver {
     /// Creates a driver. `unused`: no record of this spool can exist until it accepts an event.
-    pub(super) fn new(options: &Options, stop: Arc<AtomicBool>, unused: bool) -> Result<Self, PublisherError> {
+    pub(super) fn new(options: &PublisherOptions, stop: Arc<AtomicBool>, unused: bool) -> Result<Self, PublisherError> {
         let reader = options.spool.reader()?;
         let topic_name: Arc<str> = options.topic.as_str().into();
         let machine = Machine::new(

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::driver::Driver;
-use super::{COMPONENT, Options, PublisherError};
+use super::{COMPONENT, PublisherError, PublisherOptions};
 use crate::priority;
 use crate::pulse::Pulse;
 
@@ -19,7 +19,7 @@ const PROCESS_STOPPED: Duration = Duration::from_secs(2);
 const ABANDONED_MAX: u32 = 8;
 
 /// Runs until `stop` is set.
-pub(super) fn run(options: &Options, stop: &Arc<AtomicBool>, first: Driver) -> Result<(), PublisherError> {
+pub(super) fn run(options: &PublisherOptions, stop: &Arc<AtomicBool>, first: Driver) -> Result<(), PublisherError> {
     let mut driver = first;
     for abandoned in 1.. {
         let pulse = driver.pulse();

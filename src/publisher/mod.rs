@@ -48,7 +48,7 @@ const COMPONENT: &str = "publisher";
 
 /// The settings and handles of the publisher.
 #[derive(Clone)]
-pub struct Options {
+pub struct PublisherOptions {
     /// The source of the events.
     pub spool: Spool,
     /// The topic to publish to.
@@ -100,7 +100,10 @@ pub struct PublisherHandle {
 }
 
 /// Starts the publisher's thread. The thread calls `on_end` before it ends, also after an error or a panic.
-pub fn start(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<PublisherHandle, PublisherError> {
+pub fn start(
+    options: PublisherOptions,
+    on_end: impl FnOnce() + Send + 'static,
+) -> Result<PublisherHandle, PublisherError> {
     let stop = Arc::new(AtomicBool::new(false));
     let spool = options.spool.clone();
     let unused = spool.was_unused();

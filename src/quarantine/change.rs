@@ -17,7 +17,7 @@ const WHY_MAX_CHARS: usize = 300;
 /// The action on entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Action {
+pub enum EntryAction {
     /// Append their events to the spool.
     Requeue,
     /// Delete them.
@@ -79,7 +79,7 @@ pub struct Changed {
 pub fn change(
     spool: &Spool,
     reader: &Reader,
-    action: Action,
+    action: EntryAction,
     ids: &BTreeSet<QuarantineId>,
     now_ms: i64,
 ) -> Result<Vec<Changed>, SpoolError> {
@@ -91,8 +91,8 @@ pub fn change(
             continue;
         };
         let events = match action {
-            Action::Drop => Vec::new(),
-            Action::Requeue => match revive(&entry, now_ms) {
+            EntryAction::Drop => Vec::new(),
+            EntryAction::Requeue => match revive(&entry, now_ms) {
                 Ok(events) => events,
                 Err(unfit) => {
                     batch.note(id, Done::Kept { why: unfit.to_string().chars().take(WHY_MAX_CHARS).collect() });
@@ -118,7 +118,7 @@ struct Member {
 /// Entries to be changed in one commit.
 struct ChangeBatch<'s> {
     spool: &'s Spool,
-    action: Action,
+    action: EntryAction,
     entries: Vec<Member>,
     events: Vec<Vec<u8>>,
     bytes: usize,
@@ -162,8 +162,8 @@ impl ChangeBatch<'_> {
         };
         for Member { id, records, was } in entries {
             let done = match self.action {
-                Action::Drop => Done::Dropped,
-                Action::Requeue => {
+                EntryAction::Drop => Done::Dropped,
+                EntryAction::Requeue => {
                     let name = Identity::name(&self.spool.identities(), next);
                     let (bridge_spool, bridge_seq) = name.unwrap_or((Uuid::nil(), next));
                     Done::Requeued { records, bridge_spool, bridge_seq, was }

@@ -9,7 +9,7 @@ mod kind;
 mod revive;
 pub mod view;
 
-pub use change::{Action, Changed, Done, RecordName, change};
+pub use change::{Changed, Done, EntryAction, RecordName, change};
 pub use filter::Filter;
 pub use kind::{EntryKind, account, kind};
 pub use revive::{RequeueError, revive};

@@ -18,7 +18,7 @@ use super::dedup::Dedup;
 use super::error::{AppendError, SpoolError};
 use super::frame::push_event;
 use super::group::Group;
-use super::options::Options;
+use super::options::SpoolOptions;
 use super::quarantine::{QuarantineEntry, QuarantineId, Tallies};
 use super::queue::CommitQueue;
 use super::shared::{SpoolShared, SpoolState};
@@ -71,7 +71,10 @@ impl Spool {
     ///
     /// # Errors
     /// The directory is locked or cannot be used, or the file is corrupted; nothing was changed.
-    pub fn open(options: Options, on_end: impl FnOnce() + Send + 'static) -> Result<(Self, WriterHandle), SpoolError> {
+    pub fn open(
+        options: SpoolOptions,
+        on_end: impl FnOnce() + Send + 'static,
+    ) -> Result<(Self, WriterHandle), SpoolError> {
         let (shared, writer) = Self::prepare(options)?;
         let thread = std::thread::Builder::new()
             .name("spool-writer".to_owned())
@@ -84,7 +87,7 @@ impl Spool {
     }
 
     /// [`open`](Self::open) without starting the thread.
-    pub(super) fn prepare(options: Options) -> Result<(Arc<SpoolShared>, Writer), SpoolError> {
+    pub(super) fn prepare(options: SpoolOptions) -> Result<(Arc<SpoolShared>, Writer), SpoolError> {
         let lock = DirectoryLock::acquire(&options.dir)?;
         let (connection, mut found) = open_first(&options.dir)?;
         migrate(&connection)?;

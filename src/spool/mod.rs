@@ -80,7 +80,7 @@ pub use frame::row_events;
 pub use handle::{Spool, TakeOutError, WriterHandle};
 pub use offline::inspect::{Hold, probe};
 pub use offline::verify::{VerifyReport, verify};
-pub use options::Options;
+pub use options::SpoolOptions;
 pub use published::Published;
 pub use quarantine::{QuarantineEntry, QuarantineId, Share, ShareUsage, StoredEntry, Tallies, Tally};
 pub use reason::QuarantineReason;

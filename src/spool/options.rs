@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Options of a spool.
-pub struct Options {
+pub struct SpoolOptions {
     /// The directory; created if it is missing.
     pub dir: PathBuf,
     /// Limit of unpublished payload, in bytes.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use recall_bridge::events::recall::RecalledMessage;
-use recall_bridge::spool::{Appender, Options, Spool};
+use recall_bridge::spool::{Appender, Spool, SpoolOptions};
 use serde_json::Value;
 
 use crate::audit::audit;
@@ -114,7 +114,7 @@ fn too_large_records_harm_no_others_and_are_published_after_the_fix() {
 
 /// Puts a recall into the spool of a stopped node, as one whose clock is wrong would.
 fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
-    let options = Options {
+    let options = SpoolOptions {
         dir: dir.to_owned(),
         max_bytes: 1 << 30,
         quarantine_max_bytes: 1 << 20,

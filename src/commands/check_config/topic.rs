@@ -74,7 +74,7 @@ pub(super) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, S
             Settings::new()
         }
     };
-    let topic = Topic { config, settings: &settings, replicas };
+    let topic = TopicCheck { config, settings: &settings, replicas };
     findings.warnings = topic.warnings();
     findings.problems.extend(topic.problem());
     Ok(findings)
@@ -106,13 +106,13 @@ fn largest_record(config: &Config) -> u64 {
     events::record_bytes_max(body)
 }
 
-struct Topic<'a> {
+struct TopicCheck<'a> {
     config: &'a Config,
     settings: &'a Settings,
     replicas: usize,
 }
 
-impl Topic<'_> {
+impl TopicCheck<'_> {
     fn get(&self, setting: &str) -> Option<&str> {
         self.settings.get(setting).map(String::as_str)
     }

@@ -19,7 +19,7 @@ fn config(changes: &[(&str, &str)]) -> Config {
 /// Returns the settings with a warning, and the problem.
 fn judge(config: &Config, changes: &[(&str, &str)], replicas: usize) -> (Vec<&'static str>, Option<String>) {
     let settings = GOOD.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let topic = Topic { config, settings: &settings, replicas };
+    let topic = TopicCheck { config, settings: &settings, replicas };
     let warnings = topic.warnings();
     for warning in &warnings {
         let line = warning.to_string();
@@ -76,7 +76,7 @@ fn min_insync_replicas_above_the_replica_count_is_a_problem() {
 #[test]
 fn unknown_settings_give_no_warning() {
     let config = config(&[]);
-    let topic = Topic { config: &config, settings: &Settings::new(), replicas: 3 };
+    let topic = TopicCheck { config: &config, settings: &Settings::new(), replicas: 3 };
     assert_eq!((topic.warnings(), topic.problem()), (vec![], None));
 }
 

@@ -15,8 +15,8 @@ use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
 use crate::control;
 use crate::quarantine::view::{entries, plain};
-use crate::quarantine::{Action, Changed, Done, change};
-use crate::spool::{Options, QuarantineId, Spool, SpoolError};
+use crate::quarantine::{Changed, Done, EntryAction, change};
+use crate::spool::{QuarantineId, Spool, SpoolError, SpoolOptions};
 
 /// Arguments of `requeue` and `drop`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ pub(super) struct Alter {
 }
 
 impl Alter {
-    pub(super) fn run(&self, action: Action) -> Result<(), CommandError> {
+    pub(super) fn run(&self, action: EntryAction) -> Result<(), CommandError> {
         if self.ids.is_empty() && !self.filter.is_given() {
             refuse("no entries given; give ids (see `quarantine list`) or a filter");
         }
@@ -60,7 +60,7 @@ impl Alter {
     }
 
     /// Lists the matching entries, and prints the command that changes exactly these.
-    fn preview(&self, action: Action) -> Result<(), CommandError> {
+    fn preview(&self, action: EntryAction) -> Result<(), CommandError> {
         let open = Opened::at(&self.place)?;
         let (mut output, mut lines, mut last) = (Output::new(), Lines::new(self.json), 0);
         each_match(&open.reader, &self.filter.filter(), |entry| {
@@ -98,23 +98,23 @@ fn refuse(text: &str) -> ! {
     clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{text}\n")).exit()
 }
 
-fn word(action: Action) -> &'static str {
+fn word(action: EntryAction) -> &'static str {
     match action {
-        Action::Requeue => "requeue",
-        Action::Drop => "drop",
+        EntryAction::Requeue => "requeue",
+        EntryAction::Drop => "drop",
     }
 }
 
 /// Changes the entries in this process or through the running node. Calls `each` after each step.
 fn alter(
     config: &SpoolConfig,
-    action: Action,
+    action: EntryAction,
     ids: &BTreeSet<QuarantineId>,
     mut each: impl FnMut(Vec<Changed>),
 ) -> Result<(), CommandError> {
     // Opening would create a missing spool.
     drop(crate::spool::Hold::take(&config.dir)?);
-    let options = Options {
+    let options = SpoolOptions {
         dir: config.dir.clone(),
         max_bytes: config.max_bytes,
         quarantine_max_bytes: config.quarantine_max_bytes,
@@ -144,7 +144,7 @@ fn alter(
         }
     }
     drop(reader);
-    if action == Action::Requeue {
+    if action == EntryAction::Requeue {
         note("the node is stopped; it publishes the requeued entries after its next start");
     }
     Ok(result.and(writer.stop())?)
@@ -154,7 +154,7 @@ fn alter(
 struct Results {
     output: Output,
     json: bool,
-    action: Action,
+    action: EntryAction,
     /// Requeued, dropped, kept, gone, unknown.
     counts: [u64; 5],
 }
@@ -189,7 +189,7 @@ impl Results {
         let written = self.output.finish();
         changed?;
         let done = requeued + dropped;
-        let past = if self.action == Action::Requeue { "requeued" } else { "dropped" };
+        let past = if self.action == EntryAction::Requeue { "requeued" } else { "dropped" };
         note(format_args!("{past}: {done} of {}", entries(done + kept + gone + unknown)));
         written?;
         if kept + unknown == 0 {

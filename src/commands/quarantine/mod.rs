@@ -5,18 +5,18 @@ mod read;
 mod select;
 
 use super::{CommandError, Place};
-use crate::quarantine::Action;
+use crate::quarantine::EntryAction;
 use crate::spool::{Hold, Reader, SpoolError};
 
 /// Arguments of `quarantine`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct QuarantineArgs {
     #[command(subcommand)]
-    command: Command,
+    command: QuarantineCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum QuarantineCommand {
     /// List entries, oldest first: id, time, reason, account.
     #[command(
         after_help = "Example:\n  recall-bridge quarantine list\n  recall-bridge quarantine list --reason stale --since 24h --json"
@@ -43,20 +43,20 @@ enum Command {
     Drop(alter::Alter),
     /// Write complete entries as JSON lines. Bodies that are not text are written as Base64.
     #[command(after_help = "Example:\n  recall-bridge quarantine export >quarantine.jsonl")]
-    Export(read::Export),
+    Export(read::QuarantineExport),
 }
 
 /// Runs a subcommand of `quarantine`.
 ///
 /// # Errors
 /// No spool exists, or it cannot be read or reached; a given entry does not exist, or stays in quarantine.
-pub fn run(args: &Args) -> Result<(), CommandError> {
+pub fn run(args: &QuarantineArgs) -> Result<(), CommandError> {
     match &args.command {
-        Command::List(list) => list.run(),
-        Command::Show(show) => show.run(),
-        Command::Requeue(alter) => alter.run(Action::Requeue),
-        Command::Drop(alter) => alter.run(Action::Drop),
-        Command::Export(export) => export.run(),
+        QuarantineCommand::List(list) => list.run(),
+        QuarantineCommand::Show(show) => show.run(),
+        QuarantineCommand::Requeue(alter) => alter.run(EntryAction::Requeue),
+        QuarantineCommand::Drop(alter) => alter.run(EntryAction::Drop),
+        QuarantineCommand::Export(export) => export.run(),
     }
 }
 

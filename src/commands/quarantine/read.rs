@@ -150,14 +150,14 @@ fn print(output: &mut Output, entry: &StoredEntry) {
 
 /// Arguments of `quarantine export`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Export {
+pub(super) struct QuarantineExport {
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
     place: Place,
 }
 
-impl Export {
+impl QuarantineExport {
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let open = Opened::at(&self.place)?;
         let mut output = Output::new();

@@ -14,12 +14,12 @@ const ROWS_NAMED: usize = 20;
 
 /// Arguments of `spool export`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Export {
+pub(super) struct SpoolExport {
     #[command(flatten)]
     place: Place,
 }
 
-impl Export {
+impl SpoolExport {
     /// Continues after a corrupted row, and reports it at the end (exit 70).
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let dir = self.place.config()?.dir;

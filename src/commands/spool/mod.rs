@@ -8,13 +8,13 @@ use super::CommandError;
 
 /// Arguments of `spool`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SpoolArgs {
     #[command(subcommand)]
-    command: Command,
+    command: SpoolCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum SpoolCommand {
     /// Show the backlog and its age, the quarantine, and the next offsets in the topic.
     #[command(after_help = "Example:\n  recall-bridge spool status\n  recall-bridge spool status --json")]
     Status(status::Status),
@@ -23,17 +23,17 @@ enum Command {
     Verify(verify::Verify),
     /// Write the unpublished events as JSON lines.
     #[command(after_help = "Example:\n  recall-bridge spool export >events.jsonl")]
-    Export(export::Export),
+    Export(export::SpoolExport),
 }
 
 /// Runs a subcommand of `spool`.
 ///
 /// # Errors
 /// No spool exists, it cannot be read, or `verify` found an error.
-pub fn run(args: &Args) -> Result<(), CommandError> {
+pub fn run(args: &SpoolArgs) -> Result<(), CommandError> {
     match &args.command {
-        Command::Status(status) => status.run(),
-        Command::Verify(verify) => verify.run(),
-        Command::Export(export) => export.run(),
+        SpoolCommand::Status(status) => status.run(),
+        SpoolCommand::Verify(verify) => verify.run(),
+        SpoolCommand::Export(export) => export.run(),
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Status {
 
 /// The output of `--json`. Fields that `/status` has too have the same names.
 #[derive(Debug, Serialize)]
-struct Report {
+struct SpoolReport {
     dir: String,
     running: bool,
     spool_uuid: Uuid,
@@ -70,13 +70,13 @@ impl Status {
     }
 }
 
-fn report(config: &SpoolConfig, facts: Facts, running: bool) -> Report {
+fn report(config: &SpoolConfig, facts: Facts, running: bool) -> SpoolReport {
     let age_ms = facts.oldest_accepted_at_ms.map_or(0, |at| (clock::now_ms() - at).max(0));
     let sum = |of: fn(&Tally) -> u64| facts.quarantine.values().map(of).sum();
     let name = |identity: &crate::spool::Identity| Name { bridge_spool: identity.uuid, first_seq: identity.first_seq };
     #[expect(clippy::cast_precision_loss, reason = "an age, for display")]
     let oldest_age_seconds = age_ms as f64 / 1000.0;
-    Report {
+    SpoolReport {
         dir: config.dir.display().to_string(),
         running,
         spool_uuid: facts.identities.last().map(|identity| identity.uuid).unwrap_or_default(),
@@ -102,7 +102,7 @@ fn sizes(dir: &Path) -> BTreeMap<&'static str, u64> {
     FILES.into_iter().filter_map(size).collect()
 }
 
-fn print(output: &mut Output, report: &Report, running: Option<&str>) {
+fn print(output: &mut Output, report: &SpoolReport, running: Option<&str>) {
     let mut line = |name: &str, text: std::fmt::Arguments<'_>| {
         output.line(format_args!("{name:<12} {text}"));
     };

@@ -11,9 +11,15 @@ use super::*;
 
 const TOPIC: &str = "topic";
 
-pub(super) fn options(dir: &Path, max_bytes: u64) -> Options {
+pub(super) fn options(dir: &Path, max_bytes: u64) -> SpoolOptions {
     let dedup_window = Duration::from_secs(600);
-    Options { dir: dir.to_owned(), max_bytes, quarantine_max_bytes: 1000, dedup_window, on_commit: Box::new(|_, _| ()) }
+    SpoolOptions {
+        dir: dir.to_owned(),
+        max_bytes,
+        quarantine_max_bytes: 1000,
+        dedup_window,
+        on_commit: Box::new(|_, _| ()),
+    }
 }
 
 pub(super) fn open(dir: &Path) -> (Spool, WriterHandle) {

@@ -114,7 +114,7 @@ struct Run {
 }
 
 fn open_at(dir: &Path) -> (Spool, WriterHandle) {
-    let options = Options {
+    let options = SpoolOptions {
         dir: dir.to_owned(),
         max_bytes: 1 << 30,
         quarantine_max_bytes: 1 << 30,

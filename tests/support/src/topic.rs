@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use recall_bridge::verify::{Report, Verifier};
+use recall_bridge::verify::{SequenceReport, Verifier};
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -125,7 +125,7 @@ impl Topic {
 }
 
 /// What the consumer's proof says of these records.
-pub fn report(records: &[Record]) -> Report {
+pub fn report(records: &[Record]) -> SequenceReport {
     let mut verifier = Verifier::default();
     for record in records {
         verifier.note(&json!({
