@@ -34,8 +34,6 @@ const STOP_FAILURES: u32 = 3;
 /// The time between two requests of an idle publisher that check whether Kafka is reachable.
 const IDLE_PROBE: Duration = Duration::from_secs(10);
 const FAILS: &str = "Kafka error; recalls are still accepted, and published after recovery";
-/// The spool's error text for an entry without room.
-const QUARANTINE_FULL: &str = "the quarantine is full";
 /// The longest time of a call to librdkafka without progress; librdkafka's own timeouts are 10 s.
 const CALL_BOUND: Duration = Duration::from_secs(20);
 /// A call that exceeds its own timeout by more is stuck.

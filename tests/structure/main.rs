@@ -4,11 +4,13 @@
 
 mod circles;
 mod modules;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use modules::Modules;
+use names::Types;
 
 const LINES_MAX: usize = 400;
 
@@ -80,6 +82,22 @@ fn no_files_import_each_other_in_a_circle() {
 fn a_circle_is_found() {
     let imports = BTreeSet::from([("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")]);
     assert_eq!(circles::find(&imports), [["b", "c"]]);
+}
+
+#[test]
+fn no_two_types_have_one_name() {
+    let mut types = Types::default();
+    for file in rust_files(&root().join("src")) {
+        let name = file.display().to_string();
+        if !name.contains("tests") {
+            types.read(&name, &std::fs::read_to_string(&file).unwrap());
+        }
+    }
+    assert!(types.shared().is_empty(), "{:#?}", types.shared());
+    for file in ["a.rs", "b.rs"] {
+        types.read(file, "pub struct Seq(u64);");
+    }
+    assert_eq!(types.shared().len(), 1, "a shared name is found");
 }
 
 #[test]

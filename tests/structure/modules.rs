@@ -91,7 +91,7 @@ impl Modules {
     }
 }
 
-fn is_test(attributes: &[Attribute]) -> bool {
+pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg") && attribute.meta.to_token_stream().to_string().contains("test")
     })

@@ -1,10 +1,12 @@
 //! The error of an action.
 
-use super::QUARANTINE_FULL;
 use crate::publisher::PublisherError;
 use crate::publisher::kafka::errors::StepError;
 use crate::pulse::Abandoned;
 use crate::spool::SpoolError;
+
+/// The spool's error text for an entry without room.
+const QUARANTINE_FULL: &str = "the quarantine is full";
 
 /// Why an action failed.
 #[derive(Debug)]

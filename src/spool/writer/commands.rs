@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::Writer;
+use super::effect::Effect;
 use super::error::CommitError;
-use super::{Effect, Writer};
 use crate::spool::command::WriterRequest;
 use crate::spool::error::SpoolError;
 use crate::spool::quarantine::{self, QuarantineEntry};

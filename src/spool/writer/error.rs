@@ -13,6 +13,13 @@ pub(super) enum CommitError {
     Fatal,
 }
 
+/// A failed transaction.
+pub(super) struct Failure {
+    pub(super) error: CommitError,
+    /// The connection was closed because of it, and the file was not opened again.
+    pub(super) distrusted: bool,
+}
+
 impl From<CommitError> for SpoolError {
     fn from(error: CommitError) -> Self {
         match error {

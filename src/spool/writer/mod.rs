@@ -2,23 +2,26 @@
 
 mod checkpoints;
 mod commands;
+mod effect;
 mod error;
 mod file;
 mod take_out;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
 use self::checkpoints::Checkpoints;
+use self::effect::Effect;
 use self::error::CommitError;
 use super::dedup::Dedup;
 use super::error::{AppendError, SpoolError};
 use super::group::Group;
 use super::quarantine;
 use super::shared::SpoolShared;
-use super::store::files::{self, FileId, PAGE_BYTES};
+use super::store::files::{self, FileId};
 use super::store::lock::DirectoryLock;
 use super::store::state::StoredState;
 use super::store::{self, rows};
@@ -42,8 +45,6 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Published payload that one commit removes, while webhooks wait and while no webhook waits.
 const REMOVE_BUSY_BYTES: u64 = 1 << 20;
 const REMOVE_IDLE_BYTES: u64 = 8 << 20;
-/// Bytes that a commit writes in addition to its payload, estimated.
-const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
 pub(super) struct Writer {
     shared: Arc<SpoolShared>,
@@ -69,23 +70,6 @@ pub(super) struct Writer {
     /// The error that ends the writer.
     fatal: Option<SpoolError>,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
-}
-
-/// The changes of one transaction, applied to memory when it is durable.
-#[derive(Default)]
-struct Effect {
-    bytes_released: Option<u64>,
-    published_end: Option<Seq>,
-    removable: bool,
-    /// Rows of the deduplication window were removed up to this one.
-    forgotten: Option<Seq>,
-}
-
-/// A failed transaction.
-struct Failure {
-    error: CommitError,
-    /// The connection was closed because of it, and the file was not opened again.
-    distrusted: bool,
 }
 
 impl Writer {
@@ -283,110 +267,11 @@ impl Writer {
         inbox.advance = Some(advance);
     }
 
-    /// Runs one transaction. After an error, the file is opened again before the result is reported.
-    fn transact(
-        &mut self,
-        change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
-    ) -> Result<(), CommitError> {
-        self.attempt(change)
-            .map_err(|failure| if failure.distrusted { self.recover(failure.error) } else { failure.error })
-    }
-
-    /// Opens the file again after a failed transaction. Returns its error, which becomes fatal if that is impossible.
-    fn recover(&mut self, error: CommitError) -> CommitError {
-        self.connect().map_or_else(|fatal| fatal, |()| error)
-    }
-
-    /// Opens the file if it is not open. It may stay closed, until the next attempt.
-    fn connect(&mut self) -> Result<(), CommitError> {
-        if self.connection.is_none() {
-            self.connection = self.reopen().map_err(|error| {
-                self.fatal = Some(error);
-                CommitError::Fatal
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Runs one transaction. If it fails, its changes may remain in the WAL until the file is opened again.
-    fn attempt(
-        &mut self,
-        change: impl FnOnce(&Self, &Transaction<'_>) -> rusqlite::Result<Effect>,
-    ) -> Result<(), Failure> {
-        let kept = |error| Failure { error, distrusted: false };
-        if self.checkpoints.is_full() {
-            return Err(kept(CommitError::Retry(self.fail(self.checkpoints.full_reason()))));
-        }
-        self.connect().map_err(kept)?;
-        let Some(mut connection) = self.connection.take() else {
-            let reason = self.shared.state().fault.clone().unwrap_or_else(|| "the spool cannot be opened".into());
-            return Err(kept(CommitError::Retry(reason)));
-        };
-        let result = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
-            let effect = change(self, &tx)?;
-            tx.commit()?;
-            Ok(effect)
-        });
-        match result {
-            Ok(effect) => {
-                self.connection = Some(connection);
-                self.apply(&effect);
-                Ok(())
-            }
-            Err(error) => {
-                let reason = self.fail(error.to_string());
-                // A full disk or a busy lock fails before any relevant write. After any other error the connection's
-                // view of the disk cannot be trusted.
-                let full = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull));
-                if full {
-                    // The WAL may fill it.
-                    self.checkpoints.hurry();
-                }
-                let harmless = full || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
-                self.connection = harmless.then_some(connection);
-                Err(Failure { error: CommitError::Retry(reason), distrusted: !harmless })
-            }
-        }
-    }
-
     /// Removes forgotten rows of the deduplication window, up to a limit.
     fn remove_forgotten(&self, tx: &Transaction<'_>) -> rusqlite::Result<Option<Seq>> {
         let through = self.dedup.forgotten_row();
         let left = self.dedup.is_removable() && store::dedup::remove(tx, through)?;
         Ok((!left).then_some(through))
-    }
-
-    /// Records why the spool cannot be written, and logs it the first time.
-    fn fail(&self, reason: String) -> Arc<str> {
-        let reason: Arc<str> = reason.into();
-        if self.shared.state().fault.replace(Arc::clone(&reason)).is_none() {
-            tracing::error!(event = "spool_write_failed", error = %reason, "cannot write to the spool; retrying every second");
-        }
-        reason
-    }
-
-    fn apply(&mut self, effect: &Effect) {
-        self.checkpoints.wrote(COMMIT_OVERHEAD_BYTES);
-        if let Some(published_end) = effect.published_end {
-            self.stored_watermark = published_end;
-        }
-        if let Some(released) = effect.bytes_released {
-            self.shared.capacity.release(released.saturating_sub(self.bytes_released));
-            self.bytes_released = released;
-        }
-        self.removable = effect.removable;
-        if let Some(through) = effect.forgotten {
-            self.dedup.removed(through);
-        }
-        let mut state = self.shared.state();
-        state.dedup = self.dedup.usage();
-        if let Some(published_end) = effect.published_end {
-            let superseded = state.identities.iter().skip(1).take_while(|next| next.first_seq <= published_end).count();
-            state.identities.drain(..superseded);
-        }
-        if !self.gone && state.fault.take().is_some() {
-            tracing::info!(event = "spool_recovered", "writing to the spool works again");
-        }
     }
 
     /// Stores a published sequence and removes the rows below it, as part of a transaction.

@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::error::CommitError;
-use super::{Effect, Failure, Writer};
+use super::Writer;
+use super::effect::Effect;
+use super::error::{CommitError, Failure};
 use crate::clock;
 use crate::spool::group::Group;
 use crate::spool::quarantine::{self, QuarantineId};
