@@ -10,7 +10,9 @@ use crate::ops::metrics::Metrics;
 use crate::spool::Spool;
 use crate::webhook::Apps;
 
+use super::acceptance::Acceptance;
 use super::direct::DirectPublish;
+use super::outcome::Outcome;
 use super::{path, refusals};
 
 /// State that all workers share.
@@ -36,6 +38,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     draining: AtomicBool,
     pub(super) refusals: refusals::Throttle,
+    acceptance: Acceptance,
 }
 
 impl Shared {
@@ -53,6 +56,7 @@ impl Shared {
             metrics,
             draining: AtomicBool::new(false),
             refusals: refusals::Throttle::default(),
+            acceptance: Acceptance::default(),
         }
     }
 
@@ -69,6 +73,15 @@ impl Shared {
     /// Replaces the apps, from the next webhook on.
     pub fn replace_apps(&self, apps: Apps) {
         *self.apps.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(apps);
+    }
+
+    /// Counts a webhook under its outcome. `names_published`: its query names a published command.
+    pub(super) fn count(&self, outcome: Outcome, names_published: bool) {
+        self.metrics.count_webhook(outcome as usize);
+        if names_published {
+            self.metrics.count_published_command(outcome as usize);
+            self.acceptance.note(outcome);
+        }
     }
 
     pub(super) fn apps(&self) -> Arc<Apps> {
