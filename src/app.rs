@@ -53,6 +53,7 @@ pub struct App {
     /// `None` if the file system does not support sockets.
     control: Option<Control>,
     sampler: Arc<Sampler>,
+    kafka: KafkaCell,
     exits: mpsc::UnboundedReceiver<&'static str>,
     drain: Duration,
     health: Health,
@@ -160,7 +161,7 @@ impl App {
         ops_service.show(Panel {
             spool: spool.clone(),
             sampler: Arc::clone(&sampler),
-            kafka,
+            kafka: kafka.clone(),
             metrics,
             tls: tls.clone(),
             draining: Box::new(move || draining.is_draining()),
@@ -181,6 +182,7 @@ impl App {
             writer,
             control,
             sampler,
+            kafka,
             exits,
             drain: config.drain,
             health,
@@ -208,6 +210,11 @@ impl App {
     /// The state that all workers share: replaceable apps, metrics, the spool.
     pub fn shared(&self) -> &Arc<ingest::Shared> {
         &self.shared
+    }
+
+    /// The state of the publisher.
+    pub fn kafka(&self) -> &KafkaCell {
+        &self.kafka
     }
 
     /// The certificates of the webhook listener, if it uses TLS.

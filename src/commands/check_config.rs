@@ -1,6 +1,6 @@
 //! `recall-bridge check-config`: checks configuration, spool directory and broker before the bridge starts.
 
-mod topic;
+pub(super) mod topic;
 
 use anyhow::anyhow;
 use rdkafka::ClientConfig;

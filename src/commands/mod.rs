@@ -13,6 +13,7 @@ mod reload;
 pub mod send;
 pub mod serve;
 pub mod spool;
+mod start_report;
 pub mod tail;
 
 use std::path::PathBuf;

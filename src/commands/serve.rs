@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CommandError;
 use super::reload::{reload, warn_of_time};
+use super::start_report;
 use crate::app::{App, AppError};
 use crate::config::{Config, LogFormat};
 use crate::systemd;
@@ -51,6 +52,7 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
             return Ok(());
         }
     };
+    start_report::started(&config, &app);
     // The listener has its own copy. A token that SIGHUP replaces must not stay in memory here.
     config.apps = Apps::default();
     let certificate = config.tls.as_ref().map(|tls| tls.material.certificate());
@@ -65,6 +67,7 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
     );
     tracing::info!(event = "ops_listener_ready", address = %app.ops_address(), "operations listener ready");
     systemd::ready();
+    actix_web::rt::spawn(start_report::check_topic(config.clone(), app.kafka().clone()));
     let reload = reload(hangup, &config, Arc::clone(app.shared()), app.tls().cloned());
 
     let watchdog = systemd::feed_watchdog(app.health());

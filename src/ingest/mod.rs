@@ -1,5 +1,6 @@
 //! Handles webhooks: the checks, the spool, exactly one outcome for each webhook.
 
+mod acceptance;
 mod answer;
 pub mod checks;
 pub mod direct;

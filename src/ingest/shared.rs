@@ -11,7 +11,9 @@ use crate::ops::metrics::Metrics;
 use crate::spool::Spool;
 use crate::webhook::Apps;
 
+use super::acceptance::Acceptance;
 use super::direct::DirectPublish;
+use super::outcome::Outcome;
 use super::{path, refusals};
 
 /// State that all workers share.
@@ -37,6 +39,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     draining: AtomicBool,
     pub(super) refusals: refusals::Throttle,
+    acceptance: Acceptance,
 }
 
 impl Shared {
@@ -54,6 +57,7 @@ impl Shared {
             metrics,
             draining: AtomicBool::new(false),
             refusals: refusals::Throttle::default(),
+            acceptance: Acceptance::default(),
         }
     }
 
@@ -70,6 +74,15 @@ impl Shared {
     /// Replaces the apps, from the next webhook on.
     pub fn replace_apps(&self, apps: Apps) {
         self.apps.store(Arc::new(apps));
+    }
+
+    /// Counts a webhook under its outcome. `names_published`: its query names a published command.
+    pub(super) fn count(&self, outcome: Outcome, names_published: bool) {
+        self.metrics.count_webhook(outcome as usize);
+        if names_published {
+            self.metrics.count_published_command(outcome as usize);
+            self.acceptance.note(outcome);
+        }
     }
 
     pub(super) fn apps(&self) -> Arc<Apps> {

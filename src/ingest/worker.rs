@@ -16,7 +16,7 @@ use super::path;
 use super::shared::Shared;
 use crate::clock;
 use crate::edge::{Body, BodyError, Head, HeadError, Method, Response, Service};
-use crate::events::Origin;
+use crate::events::{self, Origin};
 use crate::spool::QuarantineEntry;
 use crate::webhook::{self, Verified};
 
@@ -31,13 +31,15 @@ pub(super) struct IngestWorker {
 struct CountedWebhook<'a> {
     shared: &'a Shared,
     started: Instant,
+    /// Whether the query names a published command.
+    names_published: bool,
     decided: bool,
 }
 
 impl CountedWebhook<'_> {
     fn decide(&mut self, outcome: Outcome) {
         self.decided = true;
-        self.shared.metrics.count_webhook(outcome as usize);
+        self.shared.count(outcome, self.names_published);
         self.shared.metrics.ack_seconds.observe(self.started.elapsed().as_secs_f64());
     }
 }
@@ -45,7 +47,7 @@ impl CountedWebhook<'_> {
 impl Drop for CountedWebhook<'_> {
     fn drop(&mut self) {
         if !self.decided {
-            self.shared.metrics.count_webhook(Outcome::ClientGone as usize);
+            self.shared.count(Outcome::ClientGone, self.names_published);
         }
     }
 }
@@ -53,7 +55,8 @@ impl Drop for CountedWebhook<'_> {
 impl Service for IngestWorker {
     async fn call(&self, head: &Head, body: &mut Body<'_>) -> Response {
         let shared = &*self.shared;
-        let mut delivery = CountedWebhook { shared, started: head.received(), decided: false };
+        let names_published = webhook::names_command(head.query(), events::is_published);
+        let mut delivery = CountedWebhook { shared, started: head.received(), names_published, decided: false };
         let answer = match route(shared, head, body) {
             Some(refused) => refused,
             None => self.deliver(head, body, delivery.started).await,
@@ -65,7 +68,7 @@ impl Service for IngestWorker {
 
     fn bad_request(&self, error: &HeadError, peer: IpAddr) -> Response {
         let answer = WebhookResult::fail(Outcome::BadRequest, error.to_string());
-        self.shared.metrics.count_webhook(answer.outcome as usize);
+        self.shared.count(answer.outcome, false);
         log(&self.shared, &answer, b"", Some(peer));
         match error {
             HeadError::Slow => answer.reply().with_status(StatusCode::REQUEST_TIMEOUT),

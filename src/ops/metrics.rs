@@ -23,7 +23,7 @@ pub const COMPONENTS: [&str; 4] = ["publisher", "spool_writer", "control", "bypa
 /// The known label values.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// The values of `webhooks_total{outcome}`.
+    /// The values of `webhooks_total{outcome}` and of `published_command_webhooks_total{outcome}`.
     pub outcomes: &'a [&'static str],
     /// The values of `ignored_commands_total{command}`.
     pub commands: &'a [&'static str],
@@ -85,6 +85,7 @@ pub struct Metrics {
     /// Webhooks acknowledged before Kafka had them, despite `BRIDGE_ACK_AFTER=published`.
     pub ack_fallbacks: IntCounter,
     stuck: IntCounterVec,
+    published_command_webhooks: Vec<IntCounter>,
     /// 1 while publishing waits for a change that only an operator can make.
     pub kafka_needs_you: IntGauge,
     snapshot: parking_lot::Mutex<Snapshot>,
@@ -113,6 +114,12 @@ impl Metrics {
         for kind in labels.kafka_errors {
             kafka_errors.with_label_values(&[kind]);
         }
+        let of_published = counters(
+            r,
+            "published_command_webhooks_total",
+            "Webhooks whose query names a published command, by outcome.",
+            "outcome",
+        )?;
         let build = prometheus::IntGaugeVec::new(
             options("build_info", "1, labelled with version and commit."),
             &["version", "commit"],
@@ -183,6 +190,11 @@ impl Metrics {
                 ))?,
             )?,
             stuck,
+            published_command_webhooks: labels
+                .outcomes
+                .iter()
+                .map(|label| of_published.with_label_values(&[label]))
+                .collect(),
             kafka_needs_you: register(
                 r,
                 IntGauge::with_opts(options(
@@ -198,6 +210,13 @@ impl Metrics {
     /// Counts a webhook. `outcome` is an index of [`Labels::outcomes`].
     pub fn count_webhook(&self, outcome: usize) {
         if let Some((_, counter)) = self.webhooks.get(outcome) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a webhook whose query names a published command. `outcome` is an index of [`Labels::outcomes`].
+    pub fn count_published_command(&self, outcome: usize) {
+        if let Some(counter) = self.published_command_webhooks.get(outcome) {
             counter.inc();
         }
     }

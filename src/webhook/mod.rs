@@ -15,7 +15,7 @@ mod traceparent;
 mod verify;
 
 pub use apps::{Apps, AppsError, EmptyToken, Token};
-pub use query::{QueryError, without_sign};
+pub use query::{QueryError, names_command, without_sign};
 pub use reply::{fail, ok};
 pub use traceparent::known_part as traceparent;
 pub use verify::{EXPIRED_SECONDS, Refusal, SignError, Verified, verified_before, verify};

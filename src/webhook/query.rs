@@ -147,6 +147,15 @@ pub fn without_sign(query: &[u8]) -> String {
     kept
 }
 
+/// Whether a `CallbackCommand` of a query names a command that `is_named` knows. Works on a query that is not valid, too:
+/// it decides only how a webhook is counted.
+pub fn names_command(query: &[u8], is_named: impl Fn(&str) -> bool) -> bool {
+    query.split(|&byte| byte == b'&').map(split_pair).any(|(name, value)| {
+        percent_encoding::percent_decode(name).eq(COMMAND.bytes())
+            && percent_encoding::percent_decode(value).decode_utf8().is_ok_and(|command| is_named(&command))
+    })
+}
+
 fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     match pair.iter().position(|&byte| byte == b'=') {
         Some(at) => (&pair[..at], &pair[at + 1..]),

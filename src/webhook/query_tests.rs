@@ -135,6 +135,29 @@ fn without_sign_takes_out_sign_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_command_is_found_in_any_query_that_names_it() {
+    for query in [
+        "SdkAppid=1&CallbackCommand=a.b",
+        "CallbackCommand=a.b",
+        "CallbackCommand=x&CallbackCommand=a.b",
+        "SdkAppid=%zz&Callback%43ommand=a%2eb&Sign",
+    ] {
+        assert!(names_command(query.as_bytes(), |command| command == "a.b"), "{query}");
+    }
+    for query in [
+        "",
+        "a.b",
+        "x=a.b",
+        "callbackcommand=a.b",
+        "CallbackCommand=A.B",
+        "CallbackCommand=a.b.c",
+        "CallbackCommand=%ff",
+    ] {
+        assert!(!names_command(query.as_bytes(), |command| command == "a.b"), "{query}");
+    }
+}
+
 proptest! {
     #[test]
     fn parse_never_panics(query in prop::collection::vec(any::<u8>(), 0..300)) {

@@ -16,6 +16,7 @@ mod faulty_disk;
 #[cfg(feature = "real-disk")]
 mod namespace;
 
+mod acceptance;
 mod accounting;
 mod ack_after;
 mod bounds;

@@ -23,12 +23,12 @@ const BATCH_SIZE: u64 = 1_000_000;
 
 /// A setting that should be changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Warning {
+pub(in crate::commands) struct Warning {
     /// Name of the setting, of the topic or of the bridge.
-    setting: &'static str,
-    value: String,
-    why: String,
-    fix: String,
+    pub(in crate::commands) setting: &'static str,
+    pub(in crate::commands) value: String,
+    pub(in crate::commands) why: String,
+    pub(in crate::commands) fix: String,
 }
 
 impl fmt::Display for Warning {
@@ -39,11 +39,11 @@ impl fmt::Display for Warning {
 
 /// The result of the checks.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) lines: Vec<String>,
-    pub(super) warnings: Vec<Warning>,
+pub(in crate::commands) struct Findings {
+    pub(in crate::commands) lines: Vec<String>,
+    pub(in crate::commands) warnings: Vec<Warning>,
     /// Settings with which no record can be published.
-    pub(super) problems: Vec<String>,
+    pub(in crate::commands) problems: Vec<String>,
 }
 
 impl Findings {
@@ -59,7 +59,7 @@ impl Findings {
 ///
 /// # Errors
 /// The broker does not respond.
-pub(super) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, StepError> {
+pub(in crate::commands) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, StepError> {
     let mut findings = Findings::default();
     let replicas = describe::replicas(client, &config.topic)?;
     let settings = match describe::settings(client, &config.topic) {
@@ -78,6 +78,11 @@ pub(super) fn look(client: &ClientConfig, config: &Config) -> Result<Findings, S
     findings.warnings = topic.warnings();
     findings.problems.extend(topic.problem());
     Ok(findings)
+}
+
+/// Checks the settings of the bridge that no broker is needed for.
+pub(in crate::commands) fn look_here(config: &Config) -> Vec<Warning> {
+    Topic { config, settings: &Settings::new(), replicas: 0 }.large_records_here().into_iter().collect()
 }
 
 /// Checks the settings of a topic that the bridge will create.
