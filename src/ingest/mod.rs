@@ -7,6 +7,7 @@ mod durable;
 mod outcome;
 mod path;
 mod refusals;
+mod refused;
 mod shared;
 mod worker;
 

@@ -183,6 +183,16 @@ impl Outcome {
         }
     }
 
+    /// Whether the webhook was not acknowledged.
+    pub const fn is_refusal(self) -> bool {
+        self.error_code() != 0
+    }
+
+    /// The outcome of this label.
+    pub fn named(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.label() == label)
+    }
+
     /// The labels in the order of [`Self::ALL`].
     pub const fn labels() -> [&'static str; Self::ALL.len()] {
         let mut labels = [""; Self::ALL.len()];

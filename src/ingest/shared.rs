@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::{AckAfter, Config};
 use crate::ops::metrics::Metrics;
+use crate::refused::RefusedJournal;
 use crate::spool::Spool;
 use crate::webhook::Apps;
 
@@ -34,13 +35,21 @@ pub struct Shared {
     pub ack_after_published: bool,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The journal of refused webhooks.
+    pub journal: Arc<RefusedJournal>,
     draining: AtomicBool,
     pub(super) refusals: refusals::Throttle,
 }
 
 impl Shared {
     /// Creates the state from its components.
-    pub fn new(config: &Config, spool: Spool, direct: Option<Arc<dyn DirectPublish>>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        config: &Config,
+        spool: Spool,
+        direct: Option<Arc<dyn DirectPublish>>,
+        metrics: Arc<Metrics>,
+        journal: Arc<RefusedJournal>,
+    ) -> Self {
         Self {
             webhook_path: String::from_utf8_lossy(&path::normal(config.webhook_path.as_bytes())).into_owned(),
             apps: RwLock::new(Arc::new(config.apps.clone())),
@@ -51,6 +60,7 @@ impl Shared {
             direct,
             ack_after_published: config.ack_after == AckAfter::Published,
             metrics,
+            journal,
             draining: AtomicBool::new(false),
             refusals: refusals::Throttle::default(),
         }

@@ -25,6 +25,11 @@ impl Writer {
                 let _ = reply.send(begun.map(|()| true).map_err(SpoolError::NotWritten));
                 return Ok(());
             }
+            WriterRequest::Replay { id, group, reply } => {
+                let appended = self.replay(id, group)?;
+                let _ = reply.send(appended.map_err(SpoolError::NotWritten));
+                return Ok(());
+            }
             WriterRequest::TakeOut { ids, group, reply } => {
                 let taken = self.take_out(&ids, group)?;
                 let _ = reply.send(taken.map_err(SpoolError::NotWritten));
