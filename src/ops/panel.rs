@@ -116,6 +116,7 @@ impl Panel {
             connections_max: self.connections_max as u64,
             evicted: self.connections.evicted.load(Relaxed),
             stalled: self.connections.stalled.load(Relaxed),
+            refused: self.journal.size(),
         }
     }
 

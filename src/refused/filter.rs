@@ -16,6 +16,8 @@ pub struct RefusedFilter {
     pub key: Option<String>,
     /// Received at this time or later, in UNIX milliseconds.
     pub since_ms: Option<i64>,
+    /// With this id or a higher one.
+    pub from: Option<RefusedId>,
     /// With this id or a lower one.
     pub through: Option<RefusedId>,
     /// Only with a valid `Sign`.
@@ -29,6 +31,7 @@ impl RefusedFilter {
             && self.account.as_ref().is_none_or(|account| entry.account.as_ref() == Some(account))
             && self.key.as_ref().is_none_or(|key| entry.keys.contains(key))
             && self.since_ms.is_none_or(|since| entry.at_ms >= since)
+            && self.from.is_none_or(|from| entry.id >= from)
             && self.through.is_none_or(|through| entry.id <= through)
             && (!self.authentic || entry.standing.is_authentic())
     }

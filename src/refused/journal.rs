@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::entry::{RefusedEntry, RefusedFacts, RefusedId, Replayed, Standing};
 use super::filter::RefusedFilter;
 use super::keeper::{Keeper, Note};
-use super::left_out::{LeftOut, LeftOutCounts};
+use super::left_out::{LeftOut, LeftOutCounts, RefusedSize};
 use super::load::StoredJournal;
 use super::shelf::Shelves;
 use super::view::{RefusedSummary, RefusedView};
@@ -139,10 +139,10 @@ impl RefusedJournal {
         RefusedSummary::new(self.entries().iter().map(|entry| &**entry), self.left_out.get())
     }
 
-    /// Number and bytes of the entries in memory, and the counts of [`LeftOut::ALL`].
-    pub fn size(&self) -> (u64, u64, [u64; LeftOut::ALL.len()]) {
+    /// Its size, for the metrics.
+    pub fn size(&self) -> RefusedSize {
         let (entries, bytes) = self.state().shelves.size();
-        (entries, bytes, self.left_out.get())
+        RefusedSize { entries, bytes, left_out: self.left_out.get() }
     }
 
     /// Writes waiting entries to the file and ends its thread. Waits for the disk for at most two seconds.

@@ -46,3 +46,14 @@ impl LeftOutCounts {
         std::array::from_fn(|place| self.0[place].load(Relaxed))
     }
 }
+
+/// The size of the journal in memory, and what it lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusedSize {
+    /// Number of entries.
+    pub entries: u64,
+    /// Their bytes, approximately.
+    pub bytes: u64,
+    /// Missing entries since the start of the process, in the order of [`LeftOut::ALL`].
+    pub left_out: [u64; LeftOut::ALL.len()],
+}

@@ -74,6 +74,7 @@ impl FilterArgs {
             account: self.account.clone(),
             key: self.key.clone(),
             since_ms: self.since,
+            from: None,
             through: self.through,
             authentic: false,
         }
