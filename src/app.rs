@@ -112,7 +112,7 @@ impl App {
             commands: &events::unpublished(),
             kafka_errors: &KINDS,
         })?);
-        let (spool, writer) = open_spool(config, &metrics, &exit_sender).await?;
+        let (spool, writer, journal) = open_spool(config, &metrics, &exit_sender).await?;
         let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
 
         let kafka = KafkaCell::default();
@@ -139,6 +139,7 @@ impl App {
             spool.clone(),
             direct.map(|direct| direct as _),
             Arc::clone(&metrics),
+            Arc::clone(&journal),
         ));
         let tls = config.tls.as_ref().map(|tls| tls::Listener::new(tls.material.clone()));
         let counters = Arc::new(edge::Counters::default());
@@ -167,9 +168,10 @@ impl App {
             draining: Box::new(move || draining.is_draining()),
             connections: counters,
             connections_max,
+            journal: Arc::clone(&journal),
         });
 
-        let control = control(spool.clone());
+        let control = control(spool.clone(), journal);
         let health = watch_threads(config, &spool, control.as_ref(), &watched).map_err(PublisherError::Thread)?;
         let app = Self {
             shared,
@@ -283,6 +285,7 @@ impl App {
             tokio::time::sleep(STOP_POLL).await;
         }
         self.sampler.stop();
+        self.shared.journal.stop();
         // The writer stops last: until now the publisher may have had something to store.
         let written = self.writer.stop().map_err(AppError::from);
         self.ops.stop(false).await;

@@ -48,6 +48,7 @@
 //! * [`publisher`]: spool to Kafka: a pure state machine, a driver, and every call to librdkafka.
 //!   [`publisher::direct`] publishes directly while the spool cannot be written.
 //! * [`quarantine`]: selects entries of the quarantine and converts them back into records.
+//! * [`refused`]: the journal of refused webhooks.
 //! * [`control`]: lets a command ask the running process for a change: a socket in the spool directory.
 //! * [`ops`]: metrics, health and status, on their own listener.
 //! * [`verify`]: checks the promise on the consumer's side, for `tail --verify`.
@@ -87,6 +88,7 @@ pub mod publisher;
 pub mod pulse;
 pub mod quarantine;
 pub mod record;
+pub mod refused;
 pub mod seq_set;
 pub mod spool;
 pub mod systemd;

@@ -54,6 +54,9 @@ enum Command {
     /// List the entries in quarantine, and requeue or drop them.
     #[command(after_help = "Example:\n  recall-bridge quarantine list\n  recall-bridge quarantine requeue 3")]
     Quarantine(commands::quarantine::QuarantineArgs),
+    /// List refused webhooks, and replay the authentic ones.
+    #[command(after_help = "Example:\n  recall-bridge refused list --since 1h\n  recall-bridge refused replay 17")]
+    Refused(commands::refused::RefusedArgs),
     /// Ask /readyz of the bridge on this host: exit 0 if it can accept webhooks, 1 if not.
     #[command(after_help = "Example:\n  BRIDGE_OPS_LISTEN=0.0.0.0:9100 recall-bridge health")]
     Health {
@@ -113,6 +116,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Explain(args) => commands::explain::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
         Command::Quarantine(args) => commands::quarantine::run(&args),
+        Command::Refused(args) => commands::refused::run(&args),
         Command::Health { url } => commands::health::run(url),
         Command::Completions(args) => commands::completions::completions(&mut Cli::command(), &args),
         Command::Man(args) => commands::completions::man(Cli::command(), &args),

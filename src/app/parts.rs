@@ -12,18 +12,19 @@ use crate::control::Control;
 use crate::ops::metrics::Metrics;
 use crate::publisher::PublisherError;
 use crate::publisher::direct::{self, DirectPublisher};
+use crate::refused::RefusedJournal;
 use crate::spool::{self, Spool, WriterHandle};
 use crate::watchdog::{self, Component, Health};
 
 /// Connections that the kernel accepts while all workers are busy.
 const BACKLOG: u32 = 4096;
 
-/// Opens the spool on a separate thread, so that the operations listener and signals keep working.
+/// Opens the spool and the refused journal beside it on a separate thread, so that the operations listener and signals keep working.
 pub(super) async fn open_spool(
     config: &Config,
     metrics: &Arc<Metrics>,
     exits: &mpsc::UnboundedSender<&'static str>,
-) -> Result<(Spool, WriterHandle), AppError> {
+) -> Result<(Spool, WriterHandle, Arc<RefusedJournal>), AppError> {
     let metrics = Arc::clone(metrics);
     let options = spool::SpoolOptions {
         dir: config.spool_dir.clone(),
@@ -41,10 +42,15 @@ pub(super) async fn open_spool(
     std::thread::Builder::new()
         .name("spool-open".to_owned())
         .spawn(move || {
-            let _ = opened.send(Spool::open(options, end));
+            // The spool's lock covers the journal, too.
+            let _ = opened.send(Spool::open(options, end).map(|(spool, writer)| {
+                let journal = Arc::new(RefusedJournal::open(spool.dir()));
+                (spool, writer, journal)
+            }));
         })
         .map_err(AppError::Thread)?;
-    let (spool, writer) = opening.await.map_err(|_| AppError::ComponentExited("thread that opens the spool"))??;
+    let (spool, writer, journal) =
+        opening.await.map_err(|_| AppError::ComponentExited("thread that opens the spool"))??;
     let progress = spool.progress();
     tracing::info!(
         event = "spool_opened",
@@ -53,13 +59,13 @@ pub(super) async fn open_spool(
         waiting = progress.depth(),
         "spool opened"
     );
-    Ok((spool, writer))
+    Ok((spool, writer, journal))
 }
 
 /// Starts the control socket, through which commands change something. A node also works without it.
-pub(super) fn control(spool: Spool) -> Option<Control> {
+pub(super) fn control(spool: Spool, journal: Arc<RefusedJournal>) -> Option<Control> {
     let dir = spool.dir().to_owned();
-    Control::start(spool)
+    Control::start(spool, journal)
         .inspect_err(|error| {
             tracing::warn!(
                 event = "control_socket_unavailable", %error, dir = %dir.display(),

@@ -9,6 +9,7 @@ pub mod health;
 pub mod http_client;
 pub mod output;
 pub mod quarantine;
+pub mod refused;
 mod reload;
 pub mod send;
 pub mod serve;
@@ -56,6 +57,9 @@ pub enum CommandError {
     /// Durable data is corrupted.
     #[error("{0:#}")]
     Damaged(anyhow::Error),
+    /// An argument cannot be read.
+    #[error("{0:#}")]
+    Usage(anyhow::Error),
     /// The command succeeded, and its result is negative.
     #[error("{0:#}")]
     Negative(anyhow::Error),
@@ -74,13 +78,15 @@ impl From<SpoolError> for CommandError {
 
 impl CommandError {
     /// The exit code, after sysexits(3): 78 invalid configuration; 75 external condition not met; 70 component exited
-    /// or data corrupted; 1 negative result of a check.
+    /// or data corrupted; 2 an argument that
+    /// cannot be read; 1 negative result of a check.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => 78,
             Self::App(error) if error.is_outside() => 75,
             Self::Outside(_) => 75,
             Self::App(_) | Self::Forced | Self::Damaged(_) => 70,
+            Self::Usage(_) => 2,
             Self::Negative(_) => 1,
         }
     }

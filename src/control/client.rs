@@ -5,9 +5,12 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::protocol::{ControlResponse, REQUEST_MAX_IDS, RESPONSE_MAX_BYTES, Request};
+use super::protocol::{
+    ControlResponse, PAGE_MAX_ENTRIES, REQUEST_MAX_IDS, RESPONSE_MAX_BYTES, RefusedRequest, Request,
+};
 use super::socket;
 use crate::quarantine::{Changed, EntryAction};
+use crate::refused::{RefusedFilter, RefusedId, RefusedView, ReplayResult};
 use crate::spool::QuarantineId;
 
 /// The time limit for a response: the process handles one command at a time, and a disk may be slow.
@@ -46,12 +49,71 @@ pub fn ask(
 ) -> Result<(), ControlError> {
     let ids: Vec<QuarantineId> = ids.iter().copied().collect();
     for some in ids.chunks(REQUEST_MAX_IDS) {
-        each(request(dir, &Request { action, ids: some.to_vec() })?);
+        match request(dir, &Request::Quarantine { action, ids: some.to_vec() })? {
+            ControlResponse::Changed(changed) => each(changed),
+            other => return Err(unexpected(&other)),
+        }
     }
     Ok(())
 }
 
-fn request(dir: &Path, request: &Request) -> Result<Vec<Changed>, ControlError> {
+/// Passes the matching entries of the refused journal to `each`, in the order of ids, until it returns `false`.
+///
+/// # Errors
+/// See [`ControlError`].
+pub fn refused(
+    dir: &Path,
+    filter: &RefusedFilter,
+    mut each: impl FnMut(&RefusedView) -> bool,
+) -> Result<(), ControlError> {
+    let mut after = 0;
+    loop {
+        let refused = RefusedRequest::List { filter: filter.clone(), after };
+        let entries = match request(dir, &Request::Refused { refused })? {
+            ControlResponse::Refused(entries) => entries,
+            other => return Err(unexpected(&other)),
+        };
+        for entry in &entries {
+            after = after.max(entry.id);
+            if !each(entry) {
+                return Ok(());
+            }
+        }
+        if entries.len() < PAGE_MAX_ENTRIES {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks the process to publish entries of the refused journal, in requests of a bounded size. Passes the result of
+/// every request to `each`.
+///
+/// # Errors
+/// See [`ControlError`]. The entries that were passed to `each` before are done.
+pub fn replay(
+    dir: &Path,
+    ids: &BTreeSet<RefusedId>,
+    mut each: impl FnMut(Vec<ReplayResult>),
+) -> Result<(), ControlError> {
+    let ids: Vec<RefusedId> = ids.iter().copied().collect();
+    for some in ids.chunks(REQUEST_MAX_IDS) {
+        let refused = RefusedRequest::Replay { ids: some.to_vec() };
+        match request(dir, &Request::Refused { refused })? {
+            ControlResponse::Replayed(results) => each(results),
+            other => return Err(unexpected(&other)),
+        }
+    }
+    Ok(())
+}
+
+fn unexpected(response: &ControlResponse) -> ControlError {
+    match response {
+        ControlResponse::Error(error) => ControlError::Failed(error.clone()),
+        other => ControlError::Misunderstood(format!("an answer to another request: {other:.40?}")),
+    }
+}
+
+fn request(dir: &Path, request: &Request) -> Result<ControlResponse, ControlError> {
     let mut stream = socket::open(dir, PATIENCE).map_err(ControlError::Unreachable)?;
     let mut line = serde_json::to_vec(request).map_err(|error| ControlError::Misunderstood(error.to_string()))?;
     line.push(b'\n');
@@ -61,9 +123,5 @@ fn request(dir: &Path, request: &Request) -> Result<Vec<Changed>, ControlError> 
     if response.is_empty() {
         return Err(ControlError::Silent(io::ErrorKind::UnexpectedEof.into()));
     }
-    match serde_json::from_slice(&response) {
-        Ok(ControlResponse::Changed(changed)) => Ok(changed),
-        Ok(ControlResponse::Error(error)) => Err(ControlError::Failed(error)),
-        Err(error) => Err(ControlError::Misunderstood(error.to_string())),
-    }
+    serde_json::from_slice(&response).map_err(|error| ControlError::Misunderstood(error.to_string()))
 }

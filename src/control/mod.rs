@@ -8,8 +8,9 @@ mod client;
 mod protocol;
 mod server;
 mod socket;
+mod work;
 
-pub use client::{ControlError, ask};
+pub use client::{ControlError, ask, refused, replay};
 pub use protocol::REQUEST_MAX_IDS;
 #[doc(hidden)]
 pub use protocol::is_request;

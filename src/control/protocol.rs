@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::quarantine::{Changed, EntryAction};
+use crate::refused::{RefusedFilter, RefusedId, RefusedView, ReplayResult};
 use crate::spool::QuarantineId;
 
 /// Entries that one request may name.
@@ -12,11 +13,27 @@ pub(super) const REQUEST_MAX_BYTES: usize = 16 << 10;
 /// Maximum bytes of a response: enough for a reason per entry.
 pub(super) const RESPONSE_MAX_BYTES: u64 = 4 << 20;
 
-/// A change that a command asks for.
+/// Entries of the refused journal that one response holds, with fields of any length within their limits.
+pub(super) const PAGE_MAX_ENTRIES: usize = 64;
+
+/// What a command asks for.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    pub(super) action: EntryAction,
-    pub(super) ids: Vec<QuarantineId>,
+#[serde(untagged)]
+pub(super) enum Request {
+    /// A change of the quarantine.
+    Quarantine { action: EntryAction, ids: Vec<QuarantineId> },
+    /// Entries of the refused journal.
+    Refused { refused: RefusedRequest },
+}
+
+/// A request about the refused journal.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RefusedRequest {
+    /// The matching entries above this id, in the order of ids.
+    List { filter: RefusedFilter, after: RefusedId },
+    /// Publish these entries.
+    Replay { ids: Vec<RefusedId> },
 }
 
 /// The response to a request.
@@ -25,6 +42,10 @@ pub(super) struct Request {
 pub(super) enum ControlResponse {
     /// The result for each entry.
     Changed(Vec<Changed>),
+    /// Entries of the refused journal.
+    Refused(Vec<RefusedView>),
+    /// The result for each entry of a replay.
+    Replayed(Vec<ReplayResult>),
     /// The request could not be executed completely.
     Error(String),
 }

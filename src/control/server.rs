@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, REQUEST_MAX_IDS, Request};
-use super::socket;
-use crate::clock;
+use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, Request};
+use super::{socket, work};
 use crate::pulse::Pulse;
-use crate::quarantine::{Done, change};
-use crate::spool::{Reader, Spool};
+use crate::refused::RefusedJournal;
+use crate::spool::Spool;
 
 /// The time limit for a command to send its request, and to read the response: other commands wait.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,7 +36,7 @@ impl Control {
     ///
     /// # Errors
     /// The file system does not support sockets, or the system refuses a new thread.
-    pub fn start(spool: Spool) -> io::Result<Self> {
+    pub fn start(spool: Spool, journal: Arc<RefusedJournal>) -> io::Result<Self> {
         let dir = spool.dir().to_owned();
         let reader = spool.reader().map_err(io::Error::other)?;
         let listener = socket::serve(&dir)?;
@@ -47,7 +46,7 @@ impl Control {
         let beats = pulse.clone();
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || run(&listener, &spool, &reader, &stopping, &beats))?;
+            .spawn(move || run(&listener, &work::Parts { spool, reader, journal }, &stopping, &beats))?;
         Ok(Self { dir, stop, pulse, thread })
     }
 
@@ -73,14 +72,14 @@ impl Control {
     }
 }
 
-fn run(listener: &UnixListener, spool: &Spool, reader: &Reader, stop: &AtomicBool, pulse: &Pulse) {
+fn run(listener: &UnixListener, parts: &work::Parts, stop: &AtomicBool, pulse: &Pulse) {
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::Acquire) {
             return;
         }
         pulse.enter(REQUEST_BOUND);
-        let served = accepted.and_then(|(stream, _)| serve(stream, spool, reader));
+        let served = accepted.and_then(|(stream, _)| serve(stream, parts));
         pulse.done();
         if let Err(error) = served {
             tracing::warn!(event = "control_request_failed", %error, "cannot answer a command at the control socket");
@@ -89,10 +88,10 @@ fn run(listener: &UnixListener, spool: &Spool, reader: &Reader, stop: &AtomicBoo
     }
 }
 
-fn serve(mut stream: UnixStream, spool: &Spool, reader: &Reader) -> io::Result<()> {
+fn serve(mut stream: UnixStream, parts: &work::Parts) -> io::Result<()> {
     let line = read_line(&mut stream)?;
     let response = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => work(&request, spool, reader),
+        Ok(request) => parts.work(&request),
         Err(error) => ControlResponse::Error(format!("not a request of this release: {error}")),
     };
     let mut response = serde_json::to_vec(&response)?;
@@ -117,42 +116,4 @@ fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
         }
     }
     Ok(line)
-}
-
-fn work(request: &Request, spool: &Spool, reader: &Reader) -> ControlResponse {
-    if request.ids.len() > REQUEST_MAX_IDS {
-        return ControlResponse::Error(format!("more than {REQUEST_MAX_IDS} entries in one request"));
-    }
-    let ids = request.ids.iter().copied().collect();
-    let changed = match change(spool, reader, request.action, &ids, clock::now_ms()) {
-        Ok(changed) => changed,
-        Err(error) => {
-            tracing::error!(
-                event = "quarantine_change_failed", %error, action = ?request.action,
-                "cannot change the quarantine"
-            );
-            return ControlResponse::Error(error.to_string());
-        }
-    };
-    for one in &changed {
-        match (&one.done, request.action) {
-            (Done::Requeued { records, bridge_spool, bridge_seq, was }, _) => {
-                let was_seq = was.map(|was| was.bridge_seq);
-                let was_spool = was.map(|was| was.bridge_spool.to_string());
-                tracing::info!(
-                    event = "entry_requeued",
-                    entry = one.id, records, %bridge_spool, bridge_seq, was_spool, was_seq,
-                    "requeued from quarantine"
-                );
-            }
-            (Done::Dropped, _) => {
-                tracing::warn!(event = "entry_dropped", entry = one.id, "dropped from quarantine");
-            }
-            (Done::Kept { why }, action) => {
-                tracing::warn!(event = "entry_kept", entry = one.id, why, ?action, "entry stays in quarantine");
-            }
-            (Done::Gone | Done::Unknown, _) => {}
-        }
-    }
-    ControlResponse::Changed(changed)
 }

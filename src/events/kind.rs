@@ -26,6 +26,9 @@ pub trait EventKind: Debug + Sync {
     /// The account in a body, also in one that is not valid otherwise.
     fn account<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>>;
 
+    /// The keys of the messages in a body, also in one that is not valid otherwise; empty if they cannot be read.
+    fn keys<'b>(&self, body: &'b [u8]) -> Vec<Cow<'b, str>>;
+
     /// The maximum size of a record, in bytes, with Kafka's framing, for bodies up to this size.
     fn record_bytes_max(&self, body_bytes_max: u64) -> u64;
 

@@ -44,6 +44,11 @@ pub fn account(body: &[u8]) -> Option<Cow<'_, str>> {
     ALL.iter().find_map(|kind| kind.account(body))
 }
 
+/// The keys of the messages in a body, of any published command.
+pub fn keys(body: &[u8]) -> Vec<Cow<'_, str>> {
+    ALL.iter().map(|kind| kind.keys(body)).find(|keys| !keys.is_empty()).unwrap_or_default()
+}
+
 /// The maximum size of a record of any command; see [`EventKind::record_bytes_max`].
 pub fn record_bytes_max(body_bytes_max: u64) -> u64 {
     ALL.iter().map(|kind| kind.record_bytes_max(body_bytes_max)).max().unwrap_or(0)
@@ -74,6 +79,7 @@ mod tests {
             let body = kind.sample_body("#TOA#_1", &["1_1_1".to_owned(), "2_2_2".to_owned()], 1_670_574_414_123);
             let body = body.to_string();
             assert_eq!(account(body.as_bytes()).as_deref(), Some("#TOA#_1"));
+            assert_eq!(keys(body.as_bytes()), ["1_1_1", "2_2_2"]);
             let messages = kind.parse(&verified, body.as_bytes()).unwrap().unwrap();
             assert_eq!(messages.count(), 2);
             let origin = Origin::new(&verified, 1_670_574_414_180, None);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::outcome::Outcome;
 use super::shared::Shared;
 use crate::edge::Response;
+use crate::refused::RefusedId;
 use crate::spool::AppendError;
 use crate::webhook;
 
@@ -38,7 +39,14 @@ impl WebhookResult {
 }
 
 /// Logs one line per webhook, at the level of its outcome, with a limit per second. The query is logged without Sign.
-pub(super) fn log(shared: &Shared, answer: &WebhookResult, query: &[u8], peer: Option<IpAddr>) {
+/// `refused` is the id of its entry in the refused journal.
+pub(super) fn log(
+    shared: &Shared,
+    answer: &WebhookResult,
+    query: &[u8],
+    peer: Option<IpAddr>,
+    refused: Option<RefusedId>,
+) {
     let level = answer.outcome.log_level();
     if level == tracing::Level::DEBUG {
         tracing::debug!(event = "delivery", outcome = answer.outcome.label(), "delivery");
@@ -49,9 +57,9 @@ pub(super) fn log(shared: &Shared, answer: &WebhookResult, query: &[u8], peer: O
     let query = webhook::without_sign(query);
     let peer = peer.map(|peer| peer.to_string());
     if level == tracing::Level::WARN {
-        tracing::warn!(event = "delivery_refused", outcome, info, query, peer, suppressed, "delivery refused");
+        tracing::warn!(event = "delivery_refused", outcome, info, refused, query, peer, suppressed, "delivery refused");
     } else {
-        tracing::info!(event = "delivery_refused", outcome, info, query, peer, suppressed, "delivery refused");
+        tracing::info!(event = "delivery_refused", outcome, info, refused, query, peer, suppressed, "delivery refused");
     }
 }
 

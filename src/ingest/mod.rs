@@ -8,6 +8,7 @@ mod durable;
 mod outcome;
 mod path;
 mod refusals;
+mod refused;
 mod shared;
 mod worker;
 

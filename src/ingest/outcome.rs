@@ -183,6 +183,37 @@ impl Outcome {
         }
     }
 
+    /// The check that a refused webhook failed, as the name of a parameter or a part of the request or the node.
+    pub const fn failed_check(self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest => Some("HTTP"),
+            Self::NotFound => Some("path"),
+            Self::MethodNotAllowed => Some("method"),
+            Self::Draining => Some("shutdown"),
+            Self::TooLarge => Some("body size"),
+            Self::BadQuery => Some("query"),
+            Self::UnknownApp => Some("SdkAppid"),
+            Self::BadSign => Some("Sign"),
+            Self::Stale | Self::Expired => Some("RequestTime"),
+            Self::Malformed => Some("body"),
+            Self::SpoolFull => Some("space in the spool"),
+            Self::Unavailable => Some("disk"),
+            Self::Timeout => Some("time for the body"),
+            Self::ClientGone => Some("connection"),
+            Self::Ignored | Self::Empty | Self::Accepted | Self::Duplicate | Self::AcceptedUnspooled => None,
+        }
+    }
+
+    /// Whether the webhook was not acknowledged.
+    pub const fn is_refusal(self) -> bool {
+        self.error_code() != 0
+    }
+
+    /// The outcome of this label.
+    pub fn named(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.label() == label)
+    }
+
     /// The labels in the order of [`Self::ALL`].
     pub const fn labels() -> [&'static str; Self::ALL.len()] {
         let mut labels = [""; Self::ALL.len()];

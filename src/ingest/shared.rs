@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::{AckAfter, Config};
 use crate::ops::metrics::Metrics;
+use crate::refused::RefusedJournal;
 use crate::spool::Spool;
 use crate::webhook::Apps;
 
@@ -37,6 +38,8 @@ pub struct Shared {
     pub ack_after_published: bool,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The journal of refused webhooks.
+    pub journal: Arc<RefusedJournal>,
     draining: AtomicBool,
     pub(super) refusals: refusals::Throttle,
     acceptance: Acceptance,
@@ -44,7 +47,13 @@ pub struct Shared {
 
 impl Shared {
     /// Creates the state from its components.
-    pub fn new(config: &Config, spool: Spool, direct: Option<Arc<dyn DirectPublish>>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        config: &Config,
+        spool: Spool,
+        direct: Option<Arc<dyn DirectPublish>>,
+        metrics: Arc<Metrics>,
+        journal: Arc<RefusedJournal>,
+    ) -> Self {
         Self {
             webhook_path: String::from_utf8_lossy(&path::normal(config.webhook_path.as_bytes())).into_owned(),
             apps: ArcSwap::from_pointee(config.apps.clone()),
@@ -55,6 +64,7 @@ impl Shared {
             direct,
             ack_after_published: config.ack_after == AckAfter::Published,
             metrics,
+            journal,
             draining: AtomicBool::new(false),
             refusals: refusals::Throttle::default(),
             acceptance: Acceptance::default(),

@@ -13,10 +13,12 @@ use super::checks::{self, HeadVerdict, Verdict, check_body, check_head};
 use super::durable::Storage;
 use super::outcome::Outcome;
 use super::path;
+use super::refused::{self, Seen};
 use super::shared::Shared;
 use crate::clock;
 use crate::edge::{Body, BodyError, Head, HeadError, Method, Response, Service};
 use crate::events::{self, Origin};
+use crate::refused::RefusedId;
 use crate::spool::QuarantineEntry;
 use crate::webhook::{self, Verified};
 
@@ -30,17 +32,26 @@ pub(super) struct IngestWorker {
 /// Counts a webhook once: with its outcome, or as `client_gone` when its future is dropped before.
 struct CountedWebhook<'a> {
     shared: &'a Shared,
-    started: Instant,
+    head: &'a Head,
+    seen: Seen,
     /// Whether the query names a published command.
     names_published: bool,
     decided: bool,
 }
 
 impl CountedWebhook<'_> {
-    fn decide(&mut self, outcome: Outcome) {
+    fn decide(&mut self, answer: &WebhookResult) {
         self.decided = true;
-        self.shared.count(outcome, self.names_published);
-        self.shared.metrics.ack_seconds.observe(self.started.elapsed().as_secs_f64());
+        self.shared.count(answer.outcome, self.names_published);
+        self.shared.metrics.ack_seconds.observe(self.head.received().elapsed().as_secs_f64());
+        let refused = self.record(answer.outcome, &answer.info);
+        log(self.shared, answer, self.head.query(), self.head.peer(), refused);
+    }
+
+    /// Records the webhook in the refused journal if it was refused and names a published command.
+    fn record(&self, outcome: Outcome, info: &str) -> Option<RefusedId> {
+        let is_kept = self.names_published && outcome.is_refusal();
+        is_kept.then(|| refused::record(self.shared, self.head, &self.seen, outcome, info)).flatten()
     }
 }
 
@@ -48,6 +59,7 @@ impl Drop for CountedWebhook<'_> {
     fn drop(&mut self) {
         if !self.decided {
             self.shared.count(Outcome::ClientGone, self.names_published);
+            self.record(Outcome::ClientGone, "");
         }
     }
 }
@@ -56,20 +68,23 @@ impl Service for IngestWorker {
     async fn call(&self, head: &Head, body: &mut Body<'_>) -> Response {
         let shared = &*self.shared;
         let names_published = webhook::names_command(head.query(), events::is_published);
-        let mut delivery = CountedWebhook { shared, started: head.received(), names_published, decided: false };
+        let seen = Seen::new(clock::now_ms(), body.announced());
+        let mut delivery = CountedWebhook { shared, head, seen, names_published, decided: false };
         let answer = match route(shared, head, body) {
-            Some(refused) => refused,
-            None => self.deliver(head, body, delivery.started).await,
+            Some(refused) => {
+                self.keep_body(&refused, head, body, &mut delivery.seen).await;
+                refused
+            }
+            None => self.deliver(head, body, &mut delivery.seen).await,
         };
-        delivery.decide(answer.outcome);
-        log(shared, &answer, head.query(), head.peer());
+        delivery.decide(&answer);
         answer.reply()
     }
 
     fn bad_request(&self, error: &HeadError, peer: IpAddr) -> Response {
         let answer = WebhookResult::fail(Outcome::BadRequest, error.to_string());
         self.shared.count(answer.outcome, false);
-        log(&self.shared, &answer, b"", Some(peer));
+        log(&self.shared, &answer, b"", Some(peer), None);
         match error {
             HeadError::Slow => answer.reply().with_status(StatusCode::REQUEST_TIMEOUT),
             _ => answer.reply(),
@@ -98,11 +113,11 @@ fn too_large(shared: &Shared) -> WebhookResult {
 
 impl IngestWorker {
     /// The checks in order, then the spool. The body is read only after app and Sign passed.
-    async fn deliver(&self, head: &Head, body: &mut Body<'_>, started: Instant) -> WebhookResult {
+    async fn deliver(&self, head: &Head, body: &mut Body<'_>, seen: &mut Seen) -> WebhookResult {
         let shared = &*self.shared;
-        let received_at_ms = clock::now_ms();
+        let started = head.received();
         let apps = shared.apps();
-        let now = received_at_ms.div_euclid(1000);
+        let now = seen.at_ms.div_euclid(1000);
         let verdict = check_head(head.query(), &apps, now, shared.request_time_window_seconds);
         observe_skew(shared, verdict.verified());
         match verdict {
@@ -116,11 +131,21 @@ impl IngestWorker {
             }
             HeadVerdict::Body(right) => match self.body(body, started).await {
                 Ok(body) => {
-                    let decided = self.decide(head, right, &body, started, received_at_ms);
+                    seen.body = Some(body.clone());
+                    let decided = self.decide(head, right, &body, seen);
                     self.durable(started, decided).await
                 }
                 Err(answer) => answer,
             },
+        }
+    }
+
+    /// Reads the body of an authentic webhook that is refused because the process is stopping, so that it can be
+    /// replayed. The time limit of every webhook applies.
+    async fn keep_body(&self, refused: &WebhookResult, head: &Head, body: &mut Body<'_>, seen: &mut Seen) {
+        let standing = || refused::standing(&self.shared, head.query(), seen.at_ms);
+        if refused.outcome == Outcome::Draining && standing().is_some_and(|(standing, _)| standing.is_authentic()) {
+            seen.body = self.body(body, head.received()).await.ok();
         }
     }
 
@@ -161,34 +186,27 @@ impl IngestWorker {
         })
     }
 
-    async fn decide(
-        &self,
-        head: &Head,
-        right: checks::CheckedHead<'_>,
-        body: &[u8],
-        started: Instant,
-        received_at_ms: i64,
-    ) -> WebhookResult {
+    async fn decide(&self, head: &Head, right: checks::CheckedHead<'_>, body: &[u8], seen: &mut Seen) -> WebhookResult {
         let (verified, messages) = match check_body(right, body) {
             Verdict::Publish(verified, messages) => (verified, messages),
             Verdict::Answer { outcome, info, .. } => return WebhookResult { outcome, info },
             Verdict::Quarantine { outcome, reason, info, .. } => {
                 let entry = QuarantineEntry {
-                    at_ms: received_at_ms,
+                    at_ms: seen.at_ms,
                     reason,
                     detail: info,
                     query: webhook::without_sign(head.query()),
                     body: body.to_vec(),
                 };
-                return self.quarantine(outcome, entry).await;
+                return self.quarantine(outcome, entry, seen).await;
             }
         };
         let traceparent = head.traceparent().and_then(webhook::traceparent);
-        let origin = Origin::new(&verified, received_at_ms, traceparent);
-        self.storage.store(&self.shared, started, messages.as_ref(), &origin).await
+        let origin = Origin::new(&verified, seen.at_ms, traceparent);
+        self.storage.store(&self.shared, head.received(), messages.as_ref(), &origin).await
     }
 
-    async fn quarantine(&self, outcome: Outcome, entry: QuarantineEntry) -> WebhookResult {
+    async fn quarantine(&self, outcome: Outcome, entry: QuarantineEntry, seen: &mut Seen) -> WebhookResult {
         let detail = entry.detail.clone();
         if outcome == Outcome::Ignored {
             warn_of_near_miss(&self.shared, &entry);
@@ -197,7 +215,10 @@ impl IngestWorker {
             // For these two the response does not promise that they are kept, and a replay of an old Sign must not
             // cause an alert.
             Err(error) if !matches!(outcome, Outcome::Ignored | Outcome::Expired) => not_durable(&error),
-            _ => WebhookResult::fail(outcome, detail),
+            stored => {
+                seen.quarantine = stored.ok();
+                WebhookResult::fail(outcome, detail)
+            }
         }
     }
 }

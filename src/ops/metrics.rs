@@ -3,6 +3,7 @@
 //! The counters of the accounting identity are derived at each scrape from one snapshot of the spool, so the identity
 //! holds at every scrape.
 
+mod refused;
 mod register;
 mod shares;
 mod snapshot;

@@ -14,6 +14,7 @@ use super::sampler::Sampler;
 use super::status::{KafkaCell, KafkaState, KafkaStatus};
 use crate::clock;
 use crate::edge::Counters;
+use crate::refused::{RefusedJournal, RefusedSummary};
 use crate::spool::{DedupUsage, Spool, Tallies};
 use crate::tls::Listener;
 
@@ -35,6 +36,8 @@ pub struct Panel {
     pub connections: Arc<Counters>,
     /// The connection limit of the webhook listener.
     pub connections_max: usize,
+    /// The journal of refused webhooks.
+    pub journal: Arc<RefusedJournal>,
 }
 
 /// The response of `/status`.
@@ -56,6 +59,7 @@ pub struct NodeStatus {
     quarantine_bytes: u64,
     /// By reason; a reason without entries is left out.
     quarantine: Tallies,
+    refused: RefusedSummary,
     ready: bool,
     reasons: Vec<String>,
     degraded: Vec<String>,
@@ -112,6 +116,7 @@ impl Panel {
             connections_max: self.connections_max as u64,
             evicted: self.connections.evicted.load(Relaxed),
             stalled: self.connections.stalled.load(Relaxed),
+            refused: self.journal.size(),
         }
     }
 
@@ -159,6 +164,7 @@ impl Panel {
             quarantine_events: usage.quarantine_events,
             quarantine_bytes: usage.quarantine_bytes,
             quarantine: self.spool.quarantine_tallies(),
+            refused: self.journal.summary(),
             ready: reasons.is_empty(),
             reasons,
             degraded,

@@ -12,4 +12,4 @@ pub mod view;
 pub use change::{Changed, Done, EntryAction, RecordName, change};
 pub use filter::Filter;
 pub use kind::{EntryKind, account, kind};
-pub use revive::{RequeueError, revive};
+pub use revive::{RequeueError, revive, revive_webhook};

@@ -2,7 +2,7 @@
 
 use crate::events::{self, EventKind, Origin, RecallError};
 use crate::record::{Record, restamp};
-use crate::spool::{QuarantineReason, StoredEntry};
+use crate::spool::{IdentifiedEvent, QuarantineReason, StoredEntry};
 use crate::webhook::{self, QueryError};
 
 use super::kind::{EntryKind, kind};
@@ -43,7 +43,7 @@ pub enum RequeueError {
 /// See [`RequeueError`].
 pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, RequeueError> {
     let mut events = match kind(entry) {
-        EntryKind::Delivery => encode(entry)?,
+        EntryKind::Delivery => encode(entry)?.into_iter().map(|revived| revived.event).collect(),
         EntryKind::Record => vec![entry.body.clone()],
         EntryKind::Damaged => return Err(RequeueError::Damaged),
         EntryKind::Other => return Err(RequeueError::UnknownReason(entry.reason.clone())),
@@ -55,17 +55,30 @@ pub fn revive(entry: &StoredEntry, now_ms: i64) -> Result<Vec<Vec<u8>>, RequeueE
     Ok(events)
 }
 
+/// The encoded events of a webhook with their ids for deduplication, in order; at least one. As [`revive`], for an entry
+/// with any reason.
+///
+/// # Errors
+/// See [`RequeueError`].
+pub fn revive_webhook(entry: &StoredEntry, now_ms: i64) -> Result<Vec<IdentifiedEvent>, RequeueError> {
+    let mut events = encode(entry)?;
+    for IdentifiedEvent { event, .. } in &mut events {
+        restamp(event, now_ms).map_err(|_| RequeueError::NotARecord)?;
+    }
+    Ok(events)
+}
+
 /// The records of a webhook, as if it had been accepted in time.
-fn encode(entry: &StoredEntry) -> Result<Vec<Vec<u8>>, RequeueError> {
+fn encode(entry: &StoredEntry) -> Result<Vec<IdentifiedEvent>, RequeueError> {
     let verified = webhook::verified_before(&entry.query)?;
     let kind = kind_of(verified.command(), &entry.reason)
         .ok_or_else(|| RequeueError::OtherCommand(verified.command().to_owned()))?;
     let messages = kind.parse(&verified, &entry.body)?.ok_or(RequeueError::Empty)?;
     let origin = Origin::new(&verified, entry.at_ms, None);
     let encoded = (0..messages.count()).map(|index| {
-        let mut bytes = Vec::new();
-        messages.encode(index, &origin, &mut bytes);
-        bytes
+        let mut event = Vec::new();
+        messages.encode(index, &origin, &mut event);
+        IdentifiedEvent { event, id: messages.content_hash(index, &origin) }
     });
     Ok(encoded.collect())
 }

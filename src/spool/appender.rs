@@ -15,7 +15,7 @@ use super::error::AppendError;
 use super::frame::push_event;
 use super::group::Decision;
 use super::handle::Spool;
-use super::quarantine::QuarantineEntry;
+use super::quarantine::{IdCell, QuarantineEntry, QuarantineId};
 use super::queue::Decided;
 use super::shared::SpoolShared;
 use super::terms::{Durable, EventId, NO_ID};
@@ -73,15 +73,17 @@ impl Appender {
         outcome(decided).await
     }
 
-    /// Makes an entry in quarantine durable.
-    pub async fn quarantine(&self, entry: QuarantineEntry) -> Result<Durable, AppendError> {
+    /// Makes an entry in quarantine durable. Returns its id.
+    pub async fn quarantine(&self, entry: QuarantineEntry) -> Result<QuarantineId, AppendError> {
         self.shared.quarantine.reserve(&entry)?;
         let (reason, bytes) = (entry.reason.clone(), entry.bytes());
-        if let Err(error) = self.shared.queue.push_quarantine(self.worker, entry) {
+        let id = IdCell::default();
+        if let Err(error) = self.shared.queue.push_quarantine(self.worker, entry, id.clone()) {
             self.shared.quarantine.release(&reason, bytes);
             return Err(error);
         }
-        outcome(self.wait()).await
+        outcome(self.wait()).await?;
+        Ok(id.get())
     }
 
     fn submit(&self, encode: impl FnOnce(&mut EventWriter<'_>)) -> Result<oneshot::Receiver<Decision>, AppendError> {

@@ -1,7 +1,7 @@
 //! Webhooks that share one commit.
 
 use super::error::AppendError;
-use super::quarantine::QuarantineEntry;
+use super::quarantine::{IdCell, QuarantineEntry};
 use super::terms::{Durable, EventId};
 
 /// The result of a group.
@@ -30,6 +30,8 @@ pub(super) struct Group {
     pub(super) ids: Vec<EventId>,
     pub(super) entries: Vec<GroupedWebhook>,
     pub(super) quarantine: Vec<QuarantineEntry>,
+    /// Where the id of each of these entries goes.
+    pub(super) quarantine_ids: Vec<IdCell>,
     pub(super) quarantine_bytes: u64,
     /// Number of webhooks of each worker, by worker index.
     pub(super) deliveries: Vec<usize>,

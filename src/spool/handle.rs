@@ -31,7 +31,9 @@ use super::store::open::open_first;
 use super::store::reader::Reader;
 use super::store::schema::migrate;
 use super::store::state::rename_unused;
-use super::terms::{Advance, DedupUsage, Identity, NextOffsets, Progress, Seq, Usage};
+use super::terms::{
+    Advance, Appended, DedupUsage, EventId, IdentifiedEvent, Identity, NextOffsets, Progress, Seq, Usage,
+};
 use super::writer::Writer;
 use crate::clock;
 use crate::pulse::Pulse;
@@ -272,6 +274,26 @@ impl Spool {
         // The writer releases the bytes if the change fails.
         shared.capacity.reserve(bytes, 0)?;
         let asked = self.command(|reply| WriterRequest::TakeOut { ids, group: Box::new(group), reply });
+        asked?.ok_or(TakeOutError::Gone)
+    }
+
+    /// Appends the events of a refused webhook, except duplicates; durable when it returns. `id`: the same commit removes
+    /// this entry from the quarantine.
+    ///
+    /// # Errors
+    /// See [`TakeOutError`].
+    pub fn replay(&self, id: Option<QuarantineId>, events: &[IdentifiedEvent]) -> Result<Appended, TakeOutError> {
+        let mut group = Group::default();
+        let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+        for IdentifiedEvent { event, .. } in events {
+            push_event(&mut group.payload, |out| out.extend_from_slice(event));
+            group.events += 1;
+        }
+        if self.shared.recognizes_duplicates {
+            group.count(0, &ids, false);
+        }
+        self.shared.capacity.reserve(group.payload.len() as u64, 0)?;
+        let asked = self.command(|reply| WriterRequest::Replay { id, group: Box::new(group), reply });
         asked?.ok_or(TakeOutError::Gone)
     }
 

@@ -84,9 +84,12 @@ pub use options::SpoolOptions;
 pub use published::Published;
 pub use quarantine::{QuarantineEntry, QuarantineId, Share, ShareUsage, StoredEntry, Tallies, Tally};
 pub use reason::QuarantineReason;
+pub use store::access::{open_existing, open_or_create};
 pub use store::reader::{Batch, ReadLimit, Reader};
 pub use store::waiting::{Facts, Waiting, WaitingRow};
-pub use terms::{Advance, DedupUsage, Durable, EventId, Identity, NextOffsets, Progress, Seq, Usage};
+pub use terms::{
+    Advance, Appended, DedupUsage, Durable, EventId, IdentifiedEvent, Identity, NextOffsets, Progress, Seq, Usage,
+};
 
 #[cfg(test)]
 mod tests;

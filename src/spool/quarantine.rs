@@ -1,6 +1,8 @@
 //! Types of the quarantine: reasons, entries, counts, shares.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use uuid::Uuid;
 
@@ -8,6 +10,21 @@ use super::reason::QuarantineReason;
 
 /// The id of an entry. Ids are never used again.
 pub type QuarantineId = i64;
+
+/// Receives the id of an entry that waits for its commit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct IdCell(Arc<AtomicI64>);
+
+impl IdCell {
+    pub(super) fn set(&self, id: QuarantineId) {
+        self.0.store(id, Relaxed);
+    }
+
+    /// The id of the last attempt to commit. The message about the commit orders this after [`set`](Self::set).
+    pub(super) fn get(&self) -> QuarantineId {
+        self.0.load(Relaxed)
+    }
+}
 
 /// Entries of one reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]

@@ -10,7 +10,7 @@ use super::command::WriterRequest;
 use super::dedup::Duplicates;
 use super::error::AppendError;
 use super::group::{Decision, Group, GroupResult};
-use super::quarantine::QuarantineEntry;
+use super::quarantine::{IdCell, QuarantineEntry};
 use super::terms::{Advance, Durable, EventId, Seq};
 
 /// Maximum bytes of a group before a new one starts. A commit of this size takes a few milliseconds.
@@ -88,11 +88,12 @@ impl CommitQueue {
     }
 
     /// Adds a webhook for the quarantine.
-    pub(super) fn push_quarantine(&self, worker: usize, entry: QuarantineEntry) -> Result<(), AppendError> {
+    pub(super) fn push_quarantine(&self, worker: usize, entry: QuarantineEntry, id: IdCell) -> Result<(), AppendError> {
         let bytes = entry.bytes();
         self.push(usize::try_from(bytes).unwrap_or(usize::MAX), |group| {
             group.quarantine_bytes += bytes;
             group.quarantine.push(entry);
+            group.quarantine_ids.push(id);
             group.count(worker, &[], false);
         })
     }
@@ -189,6 +190,7 @@ impl Inbox {
         if group.payload.capacity() <= 2 * GROUP_MAX_BYTES {
             group.payload.clear();
             group.quarantine.clear();
+            group.quarantine_ids.clear();
             group.ids.clear();
             group.entries.clear();
             group.deliveries.fill(0);

@@ -139,6 +139,24 @@ pub struct DedupUsage {
     pub duplicates: u64,
 }
 
+/// An encoded event with its id for deduplication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentifiedEvent {
+    /// Its bytes.
+    pub event: Vec<u8>,
+    /// Its id.
+    pub id: EventId,
+}
+
+/// The events of a replayed webhook that were added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The sequence number of the first one; the next one if no event was added.
+    pub first_seq: Seq,
+    /// Their number. All others are duplicates.
+    pub events: u64,
+}
+
 /// Proof that a webhook is on the disk: only a successful commit creates it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Durable {

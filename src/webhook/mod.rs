@@ -9,12 +9,14 @@
 //! authentication, "after an official account's message is recalled").
 
 mod apps;
+mod glance;
 mod query;
 mod reply;
 mod traceparent;
 mod verify;
 
 pub use apps::{Apps, AppsError, EmptyToken, Token};
+pub use glance::{QueryGlance, glance};
 pub use query::{QueryError, names_command, without_sign};
 pub use reply::{fail, ok};
 pub use traceparent::known_part as traceparent;

@@ -156,7 +156,7 @@ pub fn names_command(query: &[u8], is_named: impl Fn(&str) -> bool) -> bool {
     })
 }
 
-fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     match pair.iter().position(|&byte| byte == b'=') {
         Some(at) => (&pair[..at], &pair[at + 1..]),
         None => (pair, b""),
@@ -183,7 +183,7 @@ fn informal(value: &[u8], max_bytes: usize) -> Option<Cow<'_, str>> {
     (text.len() <= max_bytes).then_some(text)
 }
 
-fn read_app_id(text: &str) -> Result<u64, QueryError> {
+pub(super) fn read_app_id(text: &str) -> Result<u64, QueryError> {
     // `u64::from_str` alone would take a leading plus sign.
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map_err(|_| QueryError::BadAppId)
@@ -193,7 +193,7 @@ fn read_app_id(text: &str) -> Result<u64, QueryError> {
 }
 
 /// Strict form decoding to text; `None` for a malformed escape or no UTF-8.
-fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
+pub(super) fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     text(unescape(value)?)
 }
 
@@ -205,7 +205,7 @@ fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
 }
 
 /// Strict form decoding to bytes; `None` for a malformed escape.
-fn unescape(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub(super) fn unescape(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Some(Cow::Borrowed(value));
     }

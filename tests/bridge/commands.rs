@@ -28,9 +28,19 @@ fn version_and_help_are_printed() {
     let help = stdout(&help);
     let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     let commands: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    for expected in
-        ["serve", "demo", "send", "tail", "check-config", "health", "explain", "spool", "quarantine", "completions"]
-    {
+    for expected in [
+        "serve",
+        "demo",
+        "send",
+        "tail",
+        "check-config",
+        "health",
+        "explain",
+        "spool",
+        "quarantine",
+        "refused",
+        "completions",
+    ] {
         assert!(commands.contains(&expected), "{expected} is not among {commands:?}");
     }
     // `src/main_tests.rs` tests that each command has a correct example.

@@ -52,6 +52,7 @@ mod quarantine_bounds;
 mod quarantine_changes;
 mod quarantine_commands;
 mod quarantine_crash;
+mod refused_list;
 mod repeat_window;
 mod repeats;
 mod restored;

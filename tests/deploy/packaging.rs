@@ -7,8 +7,19 @@ use crate::bridge::Setup;
 use crate::cli::{expect, run, stdout};
 use crate::process::Start as _;
 
-const COMMANDS: [&str; 10] =
-    ["serve", "demo", "send", "tail", "check-config", "explain", "health", "spool", "quarantine", "completions"];
+const COMMANDS: [&str; 11] = [
+    "serve",
+    "demo",
+    "send",
+    "tail",
+    "check-config",
+    "explain",
+    "refused",
+    "health",
+    "spool",
+    "quarantine",
+    "completions",
+];
 
 #[test]
 fn every_command_that_is_shown_has_a_man_page() {

@@ -82,7 +82,7 @@ pub(in crate::commands) fn look(client: &ClientConfig, config: &Config) -> Resul
 
 /// Checks the settings of the bridge that no broker is needed for.
 pub(in crate::commands) fn look_here(config: &Config) -> Vec<Warning> {
-    Topic { config, settings: &Settings::new(), replicas: 0 }.large_records_here().into_iter().collect()
+    TopicCheck { config, settings: &Settings::new(), replicas: 0 }.large_records_here().into_iter().collect()
 }
 
 /// Checks the settings of a topic that the bridge will create.

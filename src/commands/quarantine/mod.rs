@@ -2,7 +2,7 @@
 
 mod alter;
 mod read;
-mod select;
+pub(in crate::commands) mod select;
 
 use super::{CommandError, Place};
 use crate::quarantine::EntryAction;

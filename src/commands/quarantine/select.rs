@@ -70,7 +70,7 @@ pub(super) fn each_match(
 }
 
 /// Quotes arguments for a POSIX shell.
-pub(super) fn quoted(arguments: &[String]) -> String {
+pub(in crate::commands) fn quoted(arguments: &[String]) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@+".contains(letter);
     let quote = |argument: &String| {
         if !argument.is_empty() && argument.chars().all(plain) {
@@ -83,7 +83,7 @@ pub(super) fn quoted(arguments: &[String]) -> String {
 }
 
 /// Parses a time, or a period before now. Returns UNIX milliseconds.
-fn since(text: &str) -> Result<i64, String> {
+pub(in crate::commands) fn since(text: &str) -> Result<i64, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time.as_millisecond());
     }

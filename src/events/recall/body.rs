@@ -125,6 +125,12 @@ pub(super) fn account(body: &[u8]) -> Option<Cow<'_, str>> {
     fields::account(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))
 }
 
+/// The keys in a body, also in one that is not a valid recall.
+pub(super) fn keys(body: &[u8]) -> Vec<Cow<'_, str>> {
+    let fields = fields::read(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body));
+    fields.ok().and_then(|fields| fields.list).map_or_else(Vec::new, distinct)
+}
+
 fn distinct(mut keys: Vec<Cow<'_, str>>) -> Vec<Cow<'_, str>> {
     if keys.len() > 1 {
         let mut seen = HashSet::with_capacity(keys.len());

@@ -46,6 +46,10 @@ impl EventKind for RecallKind {
         body::account(body)
     }
 
+    fn keys<'b>(&self, body: &'b [u8]) -> Vec<Cow<'b, str>> {
+        body::keys(body)
+    }
+
     fn record_bytes_max(&self, body_bytes_max: u64) -> u64 {
         body_bytes_max * limits::BODY_FACTOR + limits::BESIDE_BODY_MAX_BYTES
     }

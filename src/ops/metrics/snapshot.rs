@@ -5,7 +5,8 @@ use std::time::Duration;
 use prometheus::{IntCounter, IntGauge, Registry};
 
 use super::register::{counters, options, raise, register, signed};
-use super::shares;
+use super::{refused, shares};
+use crate::refused::RefusedSize;
 use crate::spool::{DedupUsage, Progress, Usage};
 use crate::telemetry::{self, DropReason};
 
@@ -37,6 +38,7 @@ pub(super) struct Snapshot {
     connections_evicted: IntCounter,
     connections_stalled: IntCounter,
     log_dropped: Vec<(DropReason, IntCounter)>,
+    refused: refused::RefusedMetrics,
 }
 
 /// The state of the components that a scrape needs.
@@ -64,6 +66,8 @@ pub struct View {
     pub evicted: u64,
     /// Connections closed because the peer did not read.
     pub stalled: u64,
+    /// The refused journal.
+    pub refused: RefusedSize,
 }
 
 /// The TLS state that a scrape needs.
@@ -97,6 +101,7 @@ impl Snapshot {
             DropReason::ALL.map(|reason| (reason, log_dropped.with_label_values(&[reason.label()]))).to_vec();
         Ok(Self {
             log_dropped,
+            refused: refused::RefusedMetrics::new(r)?,
             accepted: counter("events_accepted_total", "Events made durable since the start.")?,
             published: counter("records_published_total", "Records known to be in Kafka since the start.")?,
             quarantined: counter(
@@ -176,6 +181,7 @@ impl Snapshot {
         for (reason, counter) in &self.log_dropped {
             raise(counter, telemetry::dropped(*reason));
         }
+        self.refused.set(&view.refused);
         if let Some(tls) = &view.tls {
             raise(&self.handshakes_done, tls.done);
             raise(&self.handshakes_failed, tls.failed);

@@ -138,7 +138,7 @@ pub(in crate::spool) fn can_write(dir: &Path) -> io::Result<()> {
 }
 
 /// Opens a file for reading and writing. Creates it if it is missing.
-pub(in crate::spool) fn open_or_create(dir: &Path, name: &str) -> io::Result<File> {
+pub fn open_or_create(dir: &Path, name: &str) -> io::Result<File> {
     if let Some(file) = open_existing(dir, name)? {
         return Ok(file);
     }
@@ -152,7 +152,7 @@ pub(in crate::spool) fn open_or_create(dir: &Path, name: &str) -> io::Result<Fil
 }
 
 /// Opens a file for reading and writing if it exists.
-pub(in crate::spool) fn open_existing(dir: &Path, name: &str) -> io::Result<Option<File>> {
+pub fn open_existing(dir: &Path, name: &str) -> io::Result<Option<File>> {
     let path = dir.join(name);
     match options().open(&path) {
         Ok(file) => Ok(Some(file)),

@@ -26,6 +26,10 @@ impl Writer {
                 let _ = reply.send(begun.map(|()| true).map_err(SpoolError::from));
                 return;
             }
+            WriterRequest::Replay { id, group, reply } => {
+                let _ = reply.send(self.replay(id, group).map_err(SpoolError::from));
+                return;
+            }
             WriterRequest::TakeOut { ids, group, reply } => {
                 let taken = self.take_out(&ids, group);
                 let _ = reply.send(taken.map_err(SpoolError::from));

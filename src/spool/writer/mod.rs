@@ -5,6 +5,7 @@ mod commands;
 mod effect;
 mod error;
 mod file;
+mod replay;
 mod take_out;
 mod transaction;
 
@@ -208,8 +209,9 @@ impl Writer {
                     rows::insert_group(tx, first_seq, group, now, through)?;
                     store::dedup::insert(tx, first_seq, now, &group.ids)?;
                 }
-                for entry in &group.quarantine {
+                for (entry, id) in group.quarantine.iter().zip(&group.quarantine_ids) {
                     store::quarantine::insert_quarantine(tx, entry, None)?;
+                    id.set(tx.last_insert_rowid());
                 }
                 writer.store(tx, advance.as_ref(), REMOVE_BUSY_BYTES)
             })

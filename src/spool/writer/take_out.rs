@@ -42,7 +42,9 @@ impl Writer {
         let committed = self.attempt(|writer, tx| {
             left = store::quarantine::take_out(tx, ids)?;
             if left.is_some() && group.events > 0 {
-                rows::insert_group(tx, writer.next_seq, &group, clock::now_ms(), writer.bytes_through + bytes)?;
+                let now = clock::now_ms();
+                rows::insert_group(tx, writer.next_seq, &group, now, writer.bytes_through + bytes)?;
+                store::dedup::insert(tx, writer.next_seq, now, &group.ids)?;
             }
             Ok(Effect { removable: writer.removable, ..Effect::default() })
         });
