@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn the_documents_have_every_outcome_with_its_status_and_code() {
         let documents = [include_str!("../../docs/openapi.yaml"), include_str!("../../docs/outcomes.md")];
-        for (document, outcome) in documents.iter().flat_map(|document| Outcome::ALL.map(|outcome| (document, outcome))) {
+        for (document, outcome) in documents.iter().flat_map(|document| Outcome::ALL.map(|outcome| (document, outcome)))
+        {
             let status = match outcome {
                 Outcome::ClientGone => "none".to_owned(),
                 _ => outcome.status().as_str().to_owned(),
