@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::CommandError;
 use super::output::{Output, note};
+use crate::clock;
 use crate::config::Config;
 use crate::escape::{json_text, plain};
 use crate::verify::Verifier;
@@ -179,6 +180,7 @@ fn as_json(message: &BorrowedMessage<'_>) -> Value {
         "partition": message.partition(),
         "offset": message.offset(),
         "timestamp_ms": message.timestamp().to_millis(),
+        "timestamp": message.timestamp().to_millis().map(clock::iso8601),
         "key": text(message.key()),
         "headers": headers,
         "value": value,

@@ -43,7 +43,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// All errors of a configuration, in the order of the README's table. `Display` writes one line for each.
+/// All errors of a configuration, in the order of the table in docs/configuration.md. `Display` writes one line for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 

@@ -1,4 +1,4 @@
-//! The table of the bridge's variables. Parsing, hints for unknown names, `check-config` and the README's table use it.
+//! The table of the bridge's variables. Parsing, hints for unknown names, `check-config` and the table in docs/configuration.md use it.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Variable {
     pub name: &'static str,
     /// Its values, with the default.
     pub values: Values,
-    /// What it sets, as the README says it.
+    /// What it sets, as docs/configuration.md says it.
     pub help: &'static str,
 }
 
@@ -77,7 +77,7 @@ macro_rules! variables {
         $(pub(super) const $constant: &Variable =
             &Variable { name: concat!("BRIDGE_", stringify!($constant)), values: $values, help: $help };)*
 
-        /// All variables, in the order of the README.
+        /// All variables, in the order of docs/configuration.md.
         pub const VARIABLES: &[&Variable] = &[$($constant),*];
 
         /// The environment: every value is text, so that all errors are found at once.
@@ -135,7 +135,7 @@ variables! {
         "limit of the quarantine; a quarter of it for `stale` webhooks";
     SPOOL_FAILURE spool_failure: Values::Words(&["refuse", "publish"]),
         "while the spool cannot be written: refuse webhooks, or publish them to Kafka directly and acknowledge them after \
-         Kafka did; see [guarantees](#what-is-promised)";
+         Kafka did; see [guarantees](guarantees.md)";
     DEDUP_WINDOW_SECONDS dedup_window_seconds: number(600, 0, MAX_DEDUP_WINDOW.as_secs(), "seconds"),
         "how long a recall is remembered, so that a duplicate is acknowledged and not published again; 0: off. At most the \
          newest 917,504 are remembered, in 25 MB";
@@ -145,7 +145,7 @@ variables! {
     TOPIC_PARTITIONS topic_partitions: number(6, 1, 100_000, "partitions"), "of a topic that the bridge creates";
     // Kafka's protocol has 16 bits for it.
     TOPIC_REPLICATION topic_replication: number(3, 1, 32_767, "replicas"), "of a topic that the bridge creates";
-    DELIVERY delivery: Values::Words(&["exactly_once", "at_least_once"]), "see [guarantees](#what-is-promised)";
+    DELIVERY delivery: Values::Words(&["exactly_once", "at_least_once"]), "see [guarantees](guarantees.md)";
     DRAIN_SECONDS drain_seconds: number(2, 0, 300, "seconds"),
         "how long the port stays open after the signal to stop: webhooks and `/readyz` are answered 503";
     SHUTDOWN_GRACE_SECONDS shutdown_grace_seconds: number(20, 0, 3600, "seconds"),
@@ -153,7 +153,7 @@ variables! {
     LOG log: Values::Text("info"), "a level, or a filter such as `info,librdkafka=debug`";
     LOG_FORMAT log_format: Values::Words(&["json", "text"]),
         "`text` is the default on a terminal. The log goes to stderr and never delays the service: see \
-         [docs/architecture.md](docs/architecture.md#output)";
+         [architecture.md](architecture.md#output)";
     WORKERS workers: Values::Threads(MOST_WORKERS), "threads of the webhook listener";
     TLS_CERT tls_cert: Values::File,
         "a PEM file of the certificate, followed by the intermediate certificates: webhooks then use TLS 1.2 or 1.3 only; \
@@ -169,8 +169,8 @@ impl Variable {
         VARIABLES.iter().copied().find(|variable| variable.name == name)
     }
 
-    /// Its row in the README's table.
-    pub fn readme_row(&self) -> String {
+    /// Its row in the table of docs/configuration.md.
+    pub fn document_row(&self) -> String {
         let code = |text: &str| format!("`{text}`");
         let (default, range) = match self.values {
             Values::Secret => ("required".to_owned(), String::new()),

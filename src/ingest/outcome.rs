@@ -245,15 +245,23 @@ mod tests {
     }
 
     #[test]
-    fn the_openapi_document_has_every_outcome_with_its_status_and_code() {
-        let document = include_str!("../../docs/openapi.yaml");
-        for outcome in Outcome::ALL {
+    fn the_documents_have_every_outcome_with_its_status_and_code() {
+        let documents = [include_str!("../../docs/openapi.yaml"), include_str!("../../docs/outcomes.md")];
+        for (document, outcome) in documents.iter().flat_map(|document| Outcome::ALL.map(|outcome| (document, outcome)))
+        {
             let status = match outcome {
                 Outcome::ClientGone => "none".to_owned(),
                 _ => outcome.status().as_str().to_owned(),
             };
             let row = format!("| `{}` | {status} | {} |", outcome.label(), outcome.error_code());
-            assert!(document.contains(&row), "docs/openapi.yaml has no row {row}");
+            assert!(document.contains(&row), "docs/openapi.yaml or docs/outcomes.md has no row {row}");
         }
+    }
+
+    #[test]
+    fn the_reference_has_the_outcomes_in_the_order_of_their_checks() {
+        let reference = include_str!("../../docs/outcomes.md");
+        let rows = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        assert_eq!(rows.collect::<Vec<_>>(), Outcome::ALL.map(Outcome::label));
     }
 }

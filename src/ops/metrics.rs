@@ -92,6 +92,22 @@ pub struct Metrics {
     snapshot: parking_lot::Mutex<Snapshot>,
 }
 
+/// Declares label values, so that they are there with 0 from the start.
+fn preset<'a>(counters: &IntCounterVec, values: impl IntoIterator<Item = &'a &'static str>) {
+    for value in values {
+        counters.with_label_values(&[value]);
+    }
+}
+
+fn register_build_info(registry: &Registry) -> prometheus::Result<()> {
+    let build = prometheus::IntGaugeVec::new(
+        options("build_info", "1, labelled with version and commit."),
+        &["version", "commit"],
+    )?;
+    build.with_label_values(&[crate::version::VERSION, crate::version::COMMIT]).set(1);
+    registry.register(Box::new(build))
+}
+
 impl Metrics {
     /// Declares all metrics. Every known label value starts at 0.
     ///
@@ -105,28 +121,17 @@ impl Metrics {
             counters(r, "ignored_commands_total", "Webhooks of other callback commands.", "command")?;
         let transactions = counters(r, "kafka_transactions_total", "Kafka transactions by result.", "result")?;
         let kafka_errors = counters(r, "kafka_errors_total", "Failed steps of the publisher by kind.", "kind")?;
-        for command in labels.commands.iter().chain([&OTHER, &NEAR_MISS]) {
-            ignored_commands.with_label_values(&[command]);
-        }
+        preset(&ignored_commands, labels.commands.iter().chain([&OTHER, &NEAR_MISS]));
         let stuck = counters(r, "component_stuck_total", "Components that exceeded their timeout.", "component")?;
-        for component in COMPONENTS {
-            stuck.with_label_values(&[component]);
-        }
-        for kind in labels.kafka_errors {
-            kafka_errors.with_label_values(&[kind]);
-        }
+        preset(&stuck, &COMPONENTS);
+        preset(&kafka_errors, labels.kafka_errors);
         let of_published = counters(
             r,
             "published_command_webhooks_total",
             "Webhooks whose query names a published command, by outcome.",
             "outcome",
         )?;
-        let build = prometheus::IntGaugeVec::new(
-            options("build_info", "1, labelled with version and commit."),
-            &["version", "commit"],
-        )?;
-        build.with_label_values(&[crate::version::VERSION, crate::version::COMMIT]).set(1);
-        registry.register(Box::new(build))?;
+        register_build_info(r)?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let ms = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0];
         let long = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 86400.0];

@@ -32,6 +32,8 @@ pub struct LastError {
     pub text: String,
     /// The time of the error, in UNIX milliseconds.
     pub at_ms: i64,
+    /// The same time in ISO 8601.
+    pub at: String,
     /// The change that an operator must make, if no retry can fix the error.
     pub needs_you: Option<&'static str>,
 }
@@ -68,8 +70,10 @@ impl KafkaCell {
 
     /// Stores an error and returns the previous state.
     pub fn fail(&self, kind: &'static str, text: String, needs_you: Option<&'static str>) -> KafkaState {
+        let at_ms = clock::now_ms();
+        let at = clock::iso8601(at_ms);
         let mut status = self.0.lock();
-        status.last_error = Some(LastError { kind, text, at_ms: clock::now_ms(), needs_you });
+        status.last_error = Some(LastError { kind, text, at_ms, at, needs_you });
         std::mem::replace(&mut status.state, KafkaState::Failing)
     }
 }

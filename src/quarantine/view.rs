@@ -2,20 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::kind::{EntryKind, account, kind};
+pub use crate::clock::iso8601 as time;
 use crate::record::Record;
 use crate::spool::StoredEntry;
-
-/// RFC 3339 with milliseconds; the number if the year has not four digits.
-pub fn time(unix_ms: i64) -> String {
-    match Timestamp::from_millisecond(unix_ms) {
-        Ok(time) => format!("{time:.3}"),
-        Err(_) => unix_ms.to_string(),
-    }
-}
 
 /// One entry in one line, without query and body.
 pub fn summary(entry: &StoredEntry) -> Map<String, Value> {

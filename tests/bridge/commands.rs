@@ -154,6 +154,8 @@ fn tail_verifies_the_records_of_send() {
     assert_eq!(records.len(), 150);
     for record in &records {
         assert_eq!(record["key"], record["value"]["official_account"]);
+        let at: jiff::Timestamp = record["timestamp"].as_str().unwrap().parse().unwrap();
+        assert_eq!(record["timestamp_ms"], at.as_millisecond(), "{record}");
     }
     assert_eq!((&verdict["verified"], &verdict["report"]["records"]), (&true.into(), &150.into()), "{verdict}");
     let told = setup.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);

@@ -29,6 +29,7 @@ mod delivery;
 mod delivery_bounds;
 #[cfg(feature = "real-disk")]
 mod disk;
+mod documented;
 mod doubt;
 mod edge;
 mod environment;

@@ -18,6 +18,8 @@ fn told(bridge: &Bridge, kind: &str, change: &str) {
     let error = &bridge.status()["kafka"]["last_error"];
     assert_eq!(error["kind"], kind, "{error}");
     assert!(error["needs_you"].as_str().unwrap().contains(change), "{error}");
+    let at: jiff::Timestamp = error["at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(error["at_ms"], at.as_millisecond(), "{error}");
     let lines: Vec<_> =
         bridge.process.log_lines().into_iter().filter(|line| line.contains("\"kafka_needs_you\"")).collect();
     assert_eq!(lines.len(), 1, "one line for each state: {lines:?}");

@@ -20,7 +20,7 @@ fn setup(broker: &Broker, password: &str) -> Setup {
 }
 
 /// Each missing right and a wrong password in turn; what was accepted meanwhile is published once
-/// nothing is missing any more. At the end the bridge has exactly the rights that the README names,
+/// nothing is missing any more. At the end the bridge has exactly the rights that docs/configuration.md names,
 /// without the one on the group, and reads the topic back with them after a crash.
 #[test]
 fn recalls_wait_for_the_password_and_exactly_the_documented_rights() {

@@ -108,7 +108,7 @@ impl Scene {
             .env("KAFKA_SASL_PASSWORD_FILE", self.file(file, &format!("{password}\n")).display())
     }
 
-    /// What the README's table of ACLs says.
+    /// What the table of ACLs in docs/configuration.md says.
     pub(crate) fn allow(&self, user: &str, topic: &str) {
         let of_id = ["--transactional-id", "recall-bridge.", "--resource-pattern-type", "prefixed"];
         self.broker.allow(user, &["Write", "Describe"], &of_id);

@@ -18,7 +18,7 @@ fn user_properties_have_priority_over_the_bridges_defaults() {
     for (name, value) in [
         ("bootstrap.servers", "kafka-1:9092"),
         ("client.id", "recall-bridge"),
-        ("compression.type", "lz4"),
+        ("compression.type", "gzip"),
         ("reconnect.backoff.max.ms", "1000"),
         ("reconnect.backoff.ms", "50"),
         ("socket.keepalive.enable", "true"),

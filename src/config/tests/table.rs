@@ -132,11 +132,11 @@ fn every_variable_refuses_invalid_values_and_names_the_fix() {
 }
 
 #[test]
-fn the_readme_has_the_row_of_every_variable() {
-    let readme = include_str!("../../../README.md");
-    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `BRIDGE_")).collect();
-    let expected: Vec<String> = VARIABLES.iter().map(|variable| variable.readme_row()).collect();
-    assert!(rows == expected, "README.md has to have these rows:\n{}", expected.join("\n"));
+fn the_document_has_the_row_of_every_variable() {
+    let document = include_str!("../../../docs/configuration.md");
+    let rows: Vec<&str> = document.lines().filter(|line| line.starts_with("| `BRIDGE_")).collect();
+    let expected: Vec<String> = VARIABLES.iter().map(|variable| variable.document_row()).collect();
+    assert!(rows == expected, "docs/configuration.md has to have these rows:\n{}", expected.join("\n"));
 }
 
 #[test]

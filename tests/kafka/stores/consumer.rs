@@ -21,6 +21,9 @@ pub(super) enum Kind {
     RustRedis,
     PythonRedis,
     PythonArchive,
+    JavaRedis,
+    GoRedis,
+    NodeRedis,
 }
 
 /// One that runs; killed on drop.
@@ -46,6 +49,9 @@ impl Consumer {
             Kind::RustRedis => Command::new(rust_example("purge_redis")),
             Kind::PythonRedis => python_example("purge_redis.py"),
             Kind::PythonArchive => python_example("mark_archive.py"),
+            Kind::JavaRedis => java_example(),
+            Kind::GoRedis => Command::new(tool("examples-go/purge-redis")),
+            Kind::NodeRedis => node_example(),
         };
         let (variable, url) = store.variable();
         command
@@ -92,12 +98,34 @@ fn rust_example(name: &str) -> PathBuf {
     built
 }
 
-fn python_example(name: &str) -> Command {
+/// What scripts/example-tools has made.
+fn tool(path: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
-    let python = target.join("tools/examples/bin/python");
-    assert!(python.exists(), "{} is missing: run scripts/example-tools", python.display());
-    let mut command = Command::new(python);
+    let tool = target.join("tools").join(path);
+    assert!(tool.exists(), "{} is missing: run scripts/example-tools", tool.display());
+    tool
+}
+
+fn python_example(name: &str) -> Command {
+    let mut command = Command::new(tool("examples/bin/python"));
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name));
+    command
+}
+
+fn java_example() -> Command {
+    let built = tool("examples-java");
+    let class_path = format!("{0}/classes:{0}/libs/*", built.display());
+    let mut command = Command::new("java");
+    // Quick to start, and without the client's settings in the log.
+    command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
+    command.args(["-cp", &class_path, "PurgeRedis"]);
+    command
+}
+
+fn node_example() -> Command {
+    let mut command = Command::new("node");
+    // A link beside the packages: Node looks for them where the link is.
+    command.args(["--preserve-symlinks", "--preserve-symlinks-main"]).arg(tool("examples-node/purge_redis.js"));
     command
 }
 

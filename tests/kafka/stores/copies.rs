@@ -43,8 +43,8 @@ impl Store {
     /// What this consumer purges.
     pub(super) fn for_consumer(kind: Kind) -> Self {
         match kind {
-            Kind::RustRedis | Kind::PythonRedis => Self::Redis(Redis::start()),
             Kind::PythonArchive => Self::Postgres(Postgres::start()),
+            _ => Self::Redis(Redis::start()),
         }
     }
 

@@ -38,6 +38,15 @@ fn the_event_id_in_python_and_in_sql_is_the_one_of_the_record() {
     assert_eq!(Postgres::start().query(block("sql", "uuid_generate_v5")), EVENT_ID);
 }
 
+/// With the source launcher of the JDK, as the document says.
+#[test]
+fn the_event_id_in_java_is_the_one_of_the_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("EventId.java");
+    std::fs::write(&source, block("java", "class EventId")).unwrap();
+    assert_eq!(lines(&Command::new("java").arg(&source).run().unwrap()), [EVENT_ID]);
+}
+
 #[test]
 fn kcat_and_the_console_consumer_show_every_committed_record() {
     let broker = broker();

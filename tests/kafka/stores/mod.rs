@@ -36,6 +36,9 @@ macro_rules! for_every_consumer {
         mod rust_redis { $(#[test] fn $proof() { super::$proof($crate::stores::Kind::RustRedis); })* }
         mod python_redis { $(#[test] fn $proof() { super::$proof($crate::stores::Kind::PythonRedis); })* }
         mod python_archive { $(#[test] fn $proof() { super::$proof($crate::stores::Kind::PythonArchive); })* }
+        mod java_redis { $(#[test] fn $proof() { super::$proof($crate::stores::Kind::JavaRedis); })* }
+        mod go_redis { $(#[test] fn $proof() { super::$proof($crate::stores::Kind::GoRedis); })* }
+        mod node_redis { $(#[test] fn $proof() { super::$proof($crate::stores::Kind::NodeRedis); })* }
     };
 }
 use for_every_consumer;
