@@ -60,6 +60,6 @@ fn log_topic(config: &Config) {
 }
 
 fn warn(warning: &Warning) {
-    let Warning { setting, value, why, fix } = warning;
+    let Warning { setting, value, why, fix, .. } = warning;
     tracing::warn!(event = "setting_risky", setting, value, why, fix, "a setting can lose or reject records");
 }

@@ -81,8 +81,6 @@ fn read_apps(r: &mut VariableReader<'_>) -> (Option<Apps>, bool) {
         let fix = "list your apps as sdkappid:token, separated by commas, or name a file of them in BRIDGE_APPS_FILE";
         r.errors.push(ConfigError::new(APPS.name, "is not set", fix));
     }
-    // The value is secret and has no default.
-    r.record(APPS, HIDDEN.to_owned(), false);
     let allow_unsigned = r.flag(ALLOW_UNSIGNED);
 
     let file = file.is_some();
@@ -104,6 +102,9 @@ fn read_apps(r: &mut VariableReader<'_>) -> (Option<Apps>, bool) {
             None
         }
     });
+    // The ids are not secret.
+    let value = apps.as_ref().map_or_else(|| HIDDEN.to_owned(), Apps::redacted);
+    r.record(APPS, value, false);
     (apps, allow_unsigned)
 }
 

@@ -97,6 +97,15 @@ impl Apps {
         self.0.iter().map(|(app, tokens)| (*app, tokens.iter().map(|token| token.0.chars().count()).collect()))
     }
 
+    /// `sdkappid:***|***,…`: the apps as configured, without their tokens.
+    pub fn redacted(&self) -> String {
+        let entry = |(app, tokens): (&u64, &Vec<Token>)| match tokens.len() {
+            0 => app.to_string(),
+            count => format!("{app}:{}", vec!["***"; count].join("|")),
+        };
+        self.0.iter().map(entry).collect::<Vec<_>>().join(",")
+    }
+
     /// Whether a token is a placeholder of an example, in whatever spelling: `change-me`.
     pub fn has_placeholder(&self) -> bool {
         self.0.values().flatten().any(|Token(token)| {
@@ -131,14 +140,17 @@ fn read_tokens(
     allow_unsigned: bool,
 ) -> Result<Vec<Token>, AppsError> {
     match tokens {
-        Some(tokens) => tokens
-            .split('|')
-            .map(|token| token.trim().parse())
-            .collect::<Result<_, EmptyToken>>()
-            .map_err(|EmptyToken| AppsError::EmptyToken { entry, sdk_app_id }),
+        Some(tokens) => tokens.split('|').map(|token| read_token(entry, sdk_app_id, token.trim())).collect(),
         None if allow_unsigned => Ok(Vec::new()),
         None => Err(AppsError::Unsigned { entry, sdk_app_id }),
     }
+}
+
+fn read_token(entry: usize, sdk_app_id: u64, token: &str) -> Result<Token, AppsError> {
+    if token.contains(char::is_whitespace) {
+        return Err(AppsError::Whitespace { entry, sdk_app_id });
+    }
+    token.parse().map_err(|EmptyToken| AppsError::EmptyToken { entry, sdk_app_id })
 }
 
 /// What is wrong with the configured apps.
@@ -170,6 +182,17 @@ pub enum AppsError {
          behind the colon"
     )]
     EmptyToken {
+        /// The entry's number.
+        entry: usize,
+        /// The app.
+        sdk_app_id: u64,
+    },
+    /// A token contains whitespace: probably several entries in one.
+    #[error(
+        "entry {entry}: a token of app {sdk_app_id} contains whitespace; separate apps by a comma or a line break, and \
+         tokens of one app by |"
+    )]
+    Whitespace {
         /// The entry's number.
         entry: usize,
         /// The app.
@@ -233,6 +256,16 @@ mod tests {
         for fault in faults {
             assert!(!format!("{fault} {fault:?}").contains("secret"));
         }
+    }
+
+    #[test]
+    fn entries_separated_by_whitespace_are_not_one_token() {
+        for text in ["1:a 2:b", "1:a\t2:b", "1:a|b c", "1:\u{a0}a\u{3000}b"] {
+            let expected = [AppsError::Whitespace { entry: 1, sdk_app_id: 1 }];
+            assert_eq!(Apps::parse(text, false).unwrap_err(), expected, "{text}");
+        }
+        assert_eq!(Apps::parse("1: a | b ,2:c", false).unwrap().redacted(), "1:***|***,2:***");
+        assert_eq!(Apps::parse("1", true).unwrap().redacted(), "1");
     }
 
     #[test]

@@ -83,12 +83,15 @@ fn check_config_shows_settings_hides_secrets_and_asks_the_broker() {
     }
     let said = format!("{shown}{}", stderr(&sound));
     assert!(said.contains("reachable") && said.contains("4 partition(s)"), "{said}");
+    // The embedded broker has one replica.
+    let verdict = shown.lines().last().unwrap();
+    assert_eq!(verdict, "verdict: ready, with risks when a broker fails: replication factor");
     assert!(!said.contains(TOKEN) && !said.contains("passw0rd"), "{said}");
 
     let json = setup.run(&["check-config", "--json", "--offline"]);
     expect(&json, 0);
     let settings: Value = serde_json::from_str(&stdout(&json)).unwrap();
-    assert_eq!((&settings["BRIDGE_APPS"], &settings["sasl.password"]), (&"***".into(), &"***".into()));
+    assert_eq!((&settings["BRIDGE_APPS"], &settings["sasl.password"]), (&format!("{APP}:***").into(), &"***".into()));
     assert!(!settings.to_string().contains("passw0rd") && !settings.to_string().contains(TOKEN), "{settings}");
 
     // The mock broker does not support settings of topics.
@@ -98,6 +101,8 @@ fn check_config_shows_settings_hides_secrets_and_asks_the_broker() {
     let missing = setup.clone().env("BRIDGE_TOPIC", "no-such-topic").run(&["check-config"]);
     expect(&missing, 75);
     assert!(stderr(&missing).contains("no-such-topic"), "{missing:?}");
+    assert!(stderr(&missing).starts_with("problem "), "problems come first: {missing:?}");
+    assert!(stdout(&missing).ends_with("verdict: NOT READY: 1 problem(s) to solve first\n"), "{missing:?}");
     kafka.down();
     let away = setup.run(&["check-config"]);
     expect(&away, 75);

@@ -53,7 +53,7 @@ fn a_topic_with_every_problem_gets_every_warning_and_its_fix_works() {
         ],
     );
     let setup = setup(broker, "every-fault");
-    let (all, named) = check(&setup.clone().env("KAFKA_MESSAGE_MAX_BYTES", 120_000), 0);
+    let (all, named) = check(&setup.clone().env("KAFKA_MESSAGE_MAX_BYTES", 120_000), 1);
     assert_eq!(
         named,
         [
@@ -104,8 +104,8 @@ fn a_topic_as_the_bridge_makes_it_gives_no_warning_but_for_the_one_broker() {
     assert_eq!(all["problems"], Value::Array(Vec::new()));
 
     let absent = setup(broker, "not-there-yet").env("BRIDGE_TOPIC_CREATE", true);
-    let (all, _) = check(&absent, 0);
-    assert!(all["warnings"][0]["why"].as_str().unwrap().contains("cannot be created"), "{all}");
+    let (all, _) = check(&absent, 75);
+    assert!(all["problems"][0].as_str().unwrap().contains("cannot be created"), "{all}");
 }
 
 #[test]
@@ -128,5 +128,7 @@ fn without_the_right_to_look_it_says_so_and_does_not_fail() {
     assert!(said.contains("its settings cannot be read") && said.contains("DescribeConfigs"), "{said}");
 
     broker.allow("bridge", &["DescribeConfigs"], &["--topic", "guarded"]);
-    assert!(check(&setup, 0).1.contains(&"cleanup.policy".to_owned()));
+    let (all, named) = check(&setup, 1);
+    assert!(named.contains(&"cleanup.policy".to_owned()));
+    assert!(all["verdict"].as_str().unwrap().starts_with("NOT SAFE: "), "{all}");
 }

@@ -20,10 +20,22 @@ const WEEK_MS: u64 = 7 * DAY_MS;
 /// The defaults of librdkafka.
 const MESSAGE_MAX_BYTES: u64 = 1_000_000;
 const BATCH_SIZE: u64 = 1_000_000;
+const ONE_COPY: &str = "the loss of one broker loses records, and no record is published while that broker is down";
+
+/// What a setting does to recalls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::commands) enum Severity {
+    /// Recalls are lost or refused while everything works.
+    Loses,
+    /// Recalls are lost, or not published, when something else fails.
+    Risky,
+}
 
 /// A setting that should be changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(in crate::commands) struct Warning {
+    pub(in crate::commands) severity: Severity,
     /// Name of the setting, of the topic or of the bridge.
     pub(in crate::commands) setting: &'static str,
     pub(in crate::commands) value: String,
@@ -64,13 +76,10 @@ pub(in crate::commands) fn look(client: &ClientConfig, config: &Config) -> Resul
     let replicas = describe::replicas(client, &config.topic)?;
     let settings = match describe::settings(client, &config.topic) {
         Ok(settings) => settings,
-        Err(trouble) => {
-            let hint = if trouble.kind == "authorization" {
-                "; to check them, allow DescribeConfigs on the topic"
-            } else {
-                ""
-            };
-            findings.lines.push(format!("topic {}: its settings cannot be read ({trouble}){hint}", config.topic));
+        Err(error) => {
+            let hint =
+                if error.kind == "authorization" { "; to check them, allow DescribeConfigs on the topic" } else { "" };
+            findings.lines.push(format!("topic {}: its settings cannot be read ({error}){hint}", config.topic));
             Settings::new()
         }
     };
@@ -86,22 +95,24 @@ pub(in crate::commands) fn look_here(config: &Config) -> Vec<Warning> {
 }
 
 /// Checks the settings of a topic that the bridge will create.
-pub(super) fn look_ahead(config: &Config, brokers: usize) -> Vec<Warning> {
-    let value = config.topic_replication.to_string();
-    let warning = |why: String, fix: &str| {
-        vec![Warning { setting: "BRIDGE_TOPIC_REPLICATION", value: value.clone(), why, fix: fix.to_owned() }]
-    };
-    let wanted = usize::try_from(config.topic_replication).unwrap_or(0);
-    if wanted > brokers {
-        let why = format!("the topic cannot be created with {brokers} broker(s)");
-        return warning(why, "start more brokers, or set a lower number");
+pub(super) fn look_ahead(config: &Config, brokers: usize) -> Findings {
+    let replication = config.topic_replication;
+    let mut findings = Findings::default();
+    if usize::try_from(replication).unwrap_or(0) > brokers {
+        findings.problems.push(format!(
+            "BRIDGE_TOPIC_REPLICATION={replication}: the topic cannot be created with {brokers} broker(s); start more \
+             brokers, or set a lower number"
+        ));
+    } else if replication == 1 {
+        findings.warnings.push(Warning {
+            severity: Severity::Risky,
+            setting: "BRIDGE_TOPIC_REPLICATION",
+            value: replication.to_string(),
+            why: ONE_COPY.to_owned(),
+            fix: "set 3, if three brokers exist".to_owned(),
+        });
     }
-    if wanted == 1 {
-        let why =
-            "one replica: the loss of one broker loses records, and no record is published while that broker is down";
-        return warning(why.to_owned(), "set 3, if three brokers exist");
-    }
-    Vec::new()
+    findings
 }
 
 /// The size of the largest record of a webhook, in bytes, including its batch header.
@@ -141,9 +152,9 @@ impl TopicCheck<'_> {
         )
     }
 
-    fn warn(&self, setting: &'static str, why: impl Into<String>, change: &str) -> Warning {
+    fn warn(&self, severity: Severity, setting: &'static str, why: impl Into<String>, change: &str) -> Warning {
         let value = self.get(setting).unwrap_or_default().to_owned();
-        Warning { setting, value, why: why.into(), fix: self.set(change) }
+        Warning { severity, setting, value, why: why.into(), fix: self.set(change) }
     }
 
     fn warnings(&self) -> Vec<Warning> {
@@ -177,15 +188,15 @@ impl TopicCheck<'_> {
     fn compacted(&self) -> Option<Warning> {
         let is_compacted = self.get("cleanup.policy")?.contains("compact");
         let why = "compaction keeps only the newest recall of each account";
-        is_compacted.then(|| self.warn("cleanup.policy", why, "cleanup.policy=delete"))
+        is_compacted.then(|| self.warn(Severity::Loses, "cleanup.policy", why, "cleanup.policy=delete"))
     }
 
     fn one_copy(&self) -> Option<Warning> {
         (self.replicas == 1).then(|| Warning {
+            severity: Severity::Risky,
             setting: "replication factor",
             value: "1".to_owned(),
-            why: "the loss of one broker loses records, and no record is published while that broker is down"
-                .to_owned(),
+            why: ONE_COPY.to_owned(),
             fix:
                 "give each partition three replicas with kafka-reassign-partitions.sh, or create the topic again with \
                   --replication-factor 3"
@@ -196,19 +207,20 @@ impl TopicCheck<'_> {
     fn one_in_sync(&self) -> Option<Warning> {
         let why = "Kafka confirms a record that only one broker has; the loss of that broker loses the record";
         (self.number("min.insync.replicas")? == 1)
-            .then(|| self.warn("min.insync.replicas", why, "min.insync.replicas=2"))
+            .then(|| self.warn(Severity::Risky, "min.insync.replicas", why, "min.insync.replicas=2"))
     }
 
     fn unclean_election(&self) -> Option<Warning> {
         let why = "a replica that is behind can become leader; confirmed records that it does not have are lost";
-        (self.get("unclean.leader.election.enable")? == "true")
-            .then(|| self.warn("unclean.leader.election.enable", why, "unclean.leader.election.enable=false"))
+        (self.get("unclean.leader.election.enable")? == "true").then(|| {
+            self.warn(Severity::Risky, "unclean.leader.election.enable", why, "unclean.leader.election.enable=false")
+        })
     }
 
     fn retention(&self) -> Option<Warning> {
         let why = "Kafka may delete records before a consumer, or a restarted node, has read them";
         (self.number("retention.ms")? < DAY_MS)
-            .then(|| self.warn("retention.ms", why, &format!("retention.ms={WEEK_MS}")))
+            .then(|| self.warn(Severity::Loses, "retention.ms", why, &format!("retention.ms={WEEK_MS}")))
     }
 
     /// The timestamp of a record is its time of receipt. A record can wait in a spool for days after it.
@@ -217,7 +229,7 @@ impl TopicCheck<'_> {
         let by_receipt = self.get("message.timestamp.type")? == "CreateTime";
         let why = "Kafka rejects recalls that waited longer than this during an outage; they go to quarantine";
         (by_receipt && self.number(SETTING)? < WEEK_MS)
-            .then(|| self.warn(SETTING, why, "message.timestamp.type=LogAppendTime"))
+            .then(|| self.warn(Severity::Loses, SETTING, why, "message.timestamp.type=LogAppendTime"))
     }
 
     fn large_records(&self) -> Option<Warning> {
@@ -226,14 +238,21 @@ impl TopicCheck<'_> {
             "the record of a webhook of BRIDGE_MAX_BODY_BYTES={} can need {needed} bytes, and goes to quarantine",
             self.config.max_body_bytes
         );
-        (self.number("max.message.bytes")? < needed)
-            .then(|| self.warn("max.message.bytes", why, &format!("max.message.bytes={}", needed.max(1_048_588))))
+        (self.number("max.message.bytes")? < needed).then(|| {
+            self.warn(
+                Severity::Loses,
+                "max.message.bytes",
+                why,
+                &format!("max.message.bytes={}", needed.max(1_048_588)),
+            )
+        })
     }
 
     fn large_records_here(&self) -> Option<Warning> {
         let needed = largest_record(self.config);
         let limit = self.property("message.max.bytes", MESSAGE_MAX_BYTES);
         (limit < needed).then(|| Warning {
+            severity: Severity::Loses,
             setting: "KAFKA_MESSAGE_MAX_BYTES",
             value: limit.to_string(),
             why: format!(
@@ -251,6 +270,7 @@ impl TopicCheck<'_> {
         let batch = self.property("batch.size", BATCH_SIZE).min(self.property("message.max.bytes", MESSAGE_MAX_BYTES));
         let limit = self.number("max.message.bytes")?;
         (limit < batch).then(|| Warning {
+            severity: Severity::Risky,
             setting: "KAFKA_BATCH_SIZE",
             value: batch.to_string(),
             why: format!(
