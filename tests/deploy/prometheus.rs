@@ -111,6 +111,15 @@ fn filled_in(expr: &str) -> String {
     expr
 }
 
+/// Ends the load, also when an assertion fails: the scope waits for its thread.
+struct EndOfLoad<'a>(&'a AtomicBool);
+
+impl Drop for EndOfLoad<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// One of each kind of delivery, over and over.
 fn load(url: &str, stop: &AtomicBool) {
     let sender = Sender::new(url, APP, TOKEN);
@@ -150,6 +159,7 @@ fn a_real_prometheus_answers_every_query_of_the_dashboard_and_alerts() {
 
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _end = EndOfLoad(&stop);
         let loaded = scope.spawn(|| load(&bridge.url(), &stop));
         let mut open: BTreeMap<String, String> =
             dashboard::queries().into_iter().map(|(title, expr)| (filled_in(&expr), title)).collect();
@@ -174,7 +184,6 @@ fn a_real_prometheus_answers_every_query_of_the_dashboard_and_alerts() {
             "RecallBridgeQuarantineNotEmpty",
             "RecallBridgeSpoolFilling",
         ]);
-        stop.store(true, SeqCst);
     });
 
     let rules = prometheus.data("/api/v1/rules");
