@@ -91,6 +91,13 @@ pub struct Metrics {
     snapshot: std::sync::Mutex<Snapshot>,
 }
 
+/// One counter for each outcome, in their order.
+fn published_command_webhooks(registry: &Registry, outcomes: &[&str]) -> prometheus::Result<Vec<IntCounter>> {
+    let help = "Webhooks whose query names a published command, by outcome.";
+    let counters = counters(registry, "published_command_webhooks_total", help, "outcome")?;
+    Ok(outcomes.iter().map(|outcome| counters.with_label_values(&[outcome])).collect())
+}
+
 impl Metrics {
     /// Declares all metrics. Every known label value starts at 0.
     ///
@@ -114,12 +121,6 @@ impl Metrics {
         for kind in labels.kafka_errors {
             kafka_errors.with_label_values(&[kind]);
         }
-        let of_published = counters(
-            r,
-            "published_command_webhooks_total",
-            "Webhooks whose query names a published command, by outcome.",
-            "outcome",
-        )?;
         let build = prometheus::IntGaugeVec::new(
             options("build_info", "1, labelled with version and commit."),
             &["version", "commit"],
@@ -190,11 +191,7 @@ impl Metrics {
                 ))?,
             )?,
             stuck,
-            published_command_webhooks: labels
-                .outcomes
-                .iter()
-                .map(|label| of_published.with_label_values(&[label]))
-                .collect(),
+            published_command_webhooks: published_command_webhooks(r, labels.outcomes)?,
             kafka_needs_you: register(
                 r,
                 IntGauge::with_opts(options(

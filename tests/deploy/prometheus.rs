@@ -205,3 +205,25 @@ fn a_real_prometheus_answers_every_query_of_the_dashboard_and_alerts() {
     bridge.kill();
     prometheus.wait_firing(&["RecallBridgeDown"]);
 }
+
+#[test]
+fn a_real_prometheus_pages_for_one_refused_recall_before_the_first_scrape_and_not_for_scanners() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    for query in ["", "x=1", "SdkAppid=1&Sign=2", &query_at(APP, "wrong", "C2C.CallbackAfterSendMsg", unix_now())] {
+        assert!(!sender.post(query, "{}").is_ok());
+    }
+    let prometheus = Prometheus::start(&bridge);
+    let refused = "recall_bridge:published_command_refused:count30m == 0";
+    eventually("the rules see no refused recall", || (!prometheus.query(refused).is_empty()).then_some(()));
+    assert!(prometheus.query("sum(recall_bridge_webhooks_total) >= 4").len() == 1);
+    drop(prometheus);
+    assert!(!sender.post(&signed_query(APP, "wrong"), recall_body("#TOA#_1", &["1_1_1"])).is_ok());
+    let prometheus = Prometheus::start(&bridge);
+    prometheus.wait_firing(&["RecallBridgeNoneAccepted"]);
+    sender.acknowledged("#TOA#_1", &["2_1_1"]);
+    eventually("the alert ends with the next accepted webhook", || {
+        (!prometheus.alerts("firing").contains("RecallBridgeNoneAccepted")).then_some(())
+    });
+}
