@@ -108,6 +108,13 @@ fn register_build_info(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(build))
 }
 
+/// One counter for each outcome, in their order.
+fn published_command_webhooks(registry: &Registry, outcomes: &[&str]) -> prometheus::Result<Vec<IntCounter>> {
+    let help = "Webhooks whose query names a published command, by outcome.";
+    let counters = counters(registry, "published_command_webhooks_total", help, "outcome")?;
+    Ok(outcomes.iter().map(|outcome| counters.with_label_values(&[outcome])).collect())
+}
+
 impl Metrics {
     /// Declares all metrics. Every known label value starts at 0.
     ///
@@ -125,12 +132,6 @@ impl Metrics {
         let stuck = counters(r, "component_stuck_total", "Components that exceeded their timeout.", "component")?;
         preset(&stuck, &COMPONENTS);
         preset(&kafka_errors, labels.kafka_errors);
-        let of_published = counters(
-            r,
-            "published_command_webhooks_total",
-            "Webhooks whose query names a published command, by outcome.",
-            "outcome",
-        )?;
         register_build_info(r)?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let ms = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0];
@@ -196,11 +197,7 @@ impl Metrics {
                 ))?,
             )?,
             stuck,
-            published_command_webhooks: labels
-                .outcomes
-                .iter()
-                .map(|label| of_published.with_label_values(&[label]))
-                .collect(),
+            published_command_webhooks: published_command_webhooks(r, labels.outcomes)?,
             kafka_needs_you: register(
                 r,
                 IntGauge::with_opts(options(

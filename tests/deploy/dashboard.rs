@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use recall_bridge::ingest::Outcome;
 use serde_json::Value;
 
 use crate::bridge::Setup;
@@ -12,6 +13,7 @@ const BOARD: &str = include_str!("../../deploy/grafana/dashboards/recall-bridge.
 const SOURCES: &str = include_str!("../../deploy/grafana/provisioning/datasources/prometheus.yml");
 const PROVIDER: &str = include_str!("../../deploy/grafana/provisioning/dashboards/recall-bridge.yml");
 const RULES: &str = include_str!("../../deploy/prometheus/rules/recall-bridge.rules.yml");
+const RUNBOOK: &str = include_str!("../../docs/operations.md");
 const COMPOSE: &str = include_str!("../../docker-compose.yml");
 
 fn board() -> Value {
@@ -117,6 +119,58 @@ fn every_panel_has_an_explanation_a_place_of_its_own_and_the_provisioned_data_so
     }
     let rows: Vec<_> = panels.iter().filter(|panel| panel["type"] == "row").map(|row| &row["title"]).collect();
     assert_eq!(rows[..3], ["Are we accepting?", "Is everything published?", "How far behind?"]);
+}
+
+#[test]
+fn every_query_selects_the_nodes_of_the_variable() {
+    for (title, expr) in queries() {
+        let selectors = expr.matches('{').count();
+        let nodes = expr.matches("instance=~\"$node").count();
+        assert!(selectors > 0 && nodes == selectors, "{title}: {nodes} of {selectors} selectors use $node: {expr}");
+        let bare = names(&expr).find(|name| !expr.contains(&format!("{name}{{")));
+        assert_eq!(bare, None, "{title}: a metric without a selector");
+    }
+}
+
+#[test]
+fn links_lead_to_sections_of_the_runbook() {
+    let board = board();
+    let mut anchors = Vec::new();
+    walk(&board, &mut |fields| {
+        if let Some(url) = fields.get("url").and_then(Value::as_str) {
+            anchors.push(
+                url.strip_prefix("${runbook}").expect("a link to the runbook").trim_start_matches('#').to_owned(),
+            );
+        }
+    });
+    assert!(anchors.len() > 10, "{anchors:?}");
+    for anchor in anchors.iter().filter(|anchor| !anchor.is_empty()) {
+        let is_heading = |line: &str| {
+            line.starts_with('#') && crate::alert_rules::anchor(line.trim_start_matches('#').trim()) == *anchor
+        };
+        assert!(RUNBOOK.lines().any(is_heading), "docs/operations.md has no section #{anchor}");
+    }
+    let variables = board["templating"]["list"].as_array().unwrap();
+    assert!(variables.iter().any(|variable| variable["name"] == "runbook"));
+}
+
+#[test]
+fn refused_recalls_have_the_colour_of_their_severity() {
+    let board = board();
+    let panels = board["panels"].as_array().unwrap();
+    let panel = panels.iter().find(|panel| panel["title"] == "Recalls refused, by outcome").expect("the panel");
+    let overrides = panel["fieldConfig"]["overrides"].as_array().unwrap();
+    let colour = |outcome: &str| {
+        let of = overrides.iter().find(|one| one["matcher"]["options"] == outcome);
+        let of = of.unwrap_or_else(|| panic!("{outcome} has no colour"));
+        of["properties"][0]["value"]["fixedColor"].as_str().unwrap().to_owned()
+    };
+    let refused = Outcome::ALL.into_iter().filter(|outcome| outcome.status() != 200 && *outcome != Outcome::Expired);
+    for outcome in refused.map(Outcome::label) {
+        // Authentic and kept in quarantine: RecallBridgeQuarantineGrows is a warning.
+        let wanted = if matches!(outcome, "stale" | "malformed") { "orange" } else { "red" };
+        assert!(colour(outcome).ends_with(wanted), "{outcome}: {}", colour(outcome));
+    }
 }
 
 #[test]

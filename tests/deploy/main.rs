@@ -15,6 +15,7 @@ use test_support::{bridge, cli, process, promtext};
 use test_support::{get, mock, sender};
 
 mod alert_rules;
+mod alertmanager;
 mod dashboard;
 mod metric_catalogue;
 mod packaging;

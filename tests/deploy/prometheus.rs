@@ -111,6 +111,15 @@ fn filled_in(expr: &str) -> String {
     expr
 }
 
+/// Ends the load, also when an assertion fails: the scope waits for its thread.
+struct EndOfLoad<'a>(&'a AtomicBool);
+
+impl Drop for EndOfLoad<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// One of each kind of delivery, over and over.
 fn load(url: &str, stop: &AtomicBool) {
     let sender = Sender::new(url, APP, TOKEN);
@@ -150,6 +159,7 @@ fn a_real_prometheus_answers_every_query_of_the_dashboard_and_alerts() {
 
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _end = EndOfLoad(&stop);
         let loaded = scope.spawn(|| load(&bridge.url(), &stop));
         let mut open: BTreeMap<String, String> =
             dashboard::queries().into_iter().map(|(title, expr)| (filled_in(&expr), title)).collect();
@@ -174,7 +184,6 @@ fn a_real_prometheus_answers_every_query_of_the_dashboard_and_alerts() {
             "RecallBridgeQuarantineNotEmpty",
             "RecallBridgeSpoolFilling",
         ]);
-        stop.store(true, SeqCst);
     });
 
     let rules = prometheus.data("/api/v1/rules");
@@ -195,4 +204,26 @@ fn a_real_prometheus_answers_every_query_of_the_dashboard_and_alerts() {
     });
     bridge.kill();
     prometheus.wait_firing(&["RecallBridgeDown"]);
+}
+
+#[test]
+fn a_real_prometheus_pages_for_one_refused_recall_before_the_first_scrape_and_not_for_scanners() {
+    let kafka = Kafka::start();
+    let bridge = kafka.setup().start();
+    let sender = Sender::new(&bridge.url(), APP, TOKEN);
+    for query in ["", "x=1", "SdkAppid=1&Sign=2", &query_at(APP, "wrong", "C2C.CallbackAfterSendMsg", unix_now())] {
+        assert!(!sender.post(query, "{}").is_ok());
+    }
+    let prometheus = Prometheus::start(&bridge);
+    let refused = "recall_bridge:published_command_refused:count30m == 0";
+    eventually("the rules see no refused recall", || (!prometheus.query(refused).is_empty()).then_some(()));
+    assert!(prometheus.query("sum(recall_bridge_webhooks_total) >= 4").len() == 1);
+    drop(prometheus);
+    assert!(!sender.post(&signed_query(APP, "wrong"), recall_body("#TOA#_1", &["1_1_1"])).is_ok());
+    let prometheus = Prometheus::start(&bridge);
+    prometheus.wait_firing(&["RecallBridgeNoneAccepted"]);
+    sender.acknowledged("#TOA#_1", &["2_1_1"]);
+    eventually("the alert ends with the next accepted webhook", || {
+        (!prometheus.alerts("firing").contains("RecallBridgeNoneAccepted")).then_some(())
+    });
 }
