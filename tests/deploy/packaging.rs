@@ -7,7 +7,7 @@ use crate::bridge::Setup;
 use crate::cli::{expect, run, stdout};
 use crate::process::Start as _;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "serve",
     "demo",
     "send",
