@@ -25,9 +25,6 @@ const KEYS_MAX: usize = 20;
 const BODY_MAX_BYTES: usize = 256 << 10;
 /// Appended to a text that was cut.
 const CUT: &str = "…";
-/// A run of this many hex digits can be a `Sign` under a wrong name. It is replaced.
-const SIGN_DIGITS: usize = 64;
-const HIDDEN: &str = "[hidden]";
 
 /// What the `Sign` of a refused webhook proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,7 +93,7 @@ pub struct RefusedEntry {
     pub app: Option<u64>,
     /// `Official_Account`, if the body was read.
     pub account: Option<String>,
-    /// The MsgKeys, if the body was read; at most 20.
+    /// The `MsgKey`s, if the body was read; at most 20.
     pub keys: Vec<String>,
     /// Their number.
     pub keys_total: u64,
@@ -177,23 +174,8 @@ impl RefusedEntry {
 /// The query without `Sign`. `whole`: the parameters that a replay needs are behind others in some queries, so the
 /// query is not cut.
 fn query(query: &[u8], whole: bool) -> String {
-    let kept = without_hex(&webhook::without_sign(query));
+    let kept = webhook::without_sign(query);
     if whole { kept } else { cut(&kept, QUERY_MAX_BYTES) }
-}
-
-/// Replaces every run of hex digits that can be a `Sign`.
-fn without_hex(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    for part in text.split_inclusive(|letter: char| !letter.is_ascii_hexdigit()) {
-        let digits = part.trim_end_matches(|letter: char| !letter.is_ascii_hexdigit());
-        if digits.len() >= SIGN_DIGITS {
-            kept.push_str(HIDDEN);
-            kept.push_str(&part[digits.len()..]);
-        } else {
-            kept.push_str(part);
-        }
-    }
-    kept
 }
 
 pub(super) fn cut(text: &str, bytes_max: usize) -> String {

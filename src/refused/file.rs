@@ -126,3 +126,7 @@ pub(super) fn load(dir: &Path, pair: Pair, mut each: impl FnMut(Line<'static>)) 
     }
     Ok(unreadable)
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ const DIGITS: usize = 8;
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a line is read or written at once, and not kept")]
 pub(super) enum Line<'e> {
     /// A refused webhook.
     Entry(Cow<'e, RefusedEntry>),

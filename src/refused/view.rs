@@ -32,7 +32,7 @@ pub struct RefusedView {
     pub app: Option<u64>,
     /// `Official_Account`, if the body was read.
     pub account: Option<String>,
-    /// The MsgKeys, if the body was read; at most 20.
+    /// The `MsgKey`s, if the body was read; at most 20.
     pub msg_keys: Vec<String>,
     /// Their number.
     pub msg_keys_total: u64,

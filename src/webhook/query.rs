@@ -57,6 +57,9 @@ pub enum QueryError {
 const SDK_APP_ID: &str = "SdkAppid";
 const COMMAND: &str = "CallbackCommand";
 const SIGN: &str = "Sign";
+/// The length of a `Sign`.
+const SIGN_DIGITS: usize = 64;
+const HIDDEN: &str = "[hidden]";
 /// Longest `ClientIP` and `OptPlatform` that are passed on, in bytes. An IPv6 address with a zone takes
 /// up to 61 (the zone is the name of a network interface), the longest documented platform 7.
 pub(super) const CLIENT_IP_MAX_BYTES: usize = 64;
@@ -127,7 +130,7 @@ impl<'q> Param<'q> {
 }
 
 /// The query without any `Sign` parameter: what may be kept or logged. A `Sign` is a proof that is good
-/// for a minute.
+/// for a minute. A run of 64 or more hex digits elsewhere is replaced: it can be a `Sign` under a wrong name.
 ///
 /// All else stays byte for byte, but for bytes that are not UTF-8: they become `%XX`, which decodes to
 /// the same. Works on a query that does not decode, too.
@@ -143,6 +146,22 @@ pub fn without_sign(query: &[u8]) -> String {
             kept.push_str(chunk.valid());
             kept.extend(chunk.invalid().iter().map(|byte| percent_encoding::percent_encode_byte(*byte)));
         }
+    }
+    without_digits(kept)
+}
+
+/// Replaces every run of hex digits that can be a `Sign`.
+fn without_digits(text: String) -> String {
+    // A number can have leading zeros; a SHA-256 has letters.
+    let is_run = |part: &str| part.len() >= SIGN_DIGITS && part.contains(|letter: char| letter.is_ascii_alphabetic());
+    if !text.split(|letter: char| !letter.is_ascii_hexdigit()).any(is_run) {
+        return text;
+    }
+    let mut kept = String::with_capacity(text.len());
+    for part in text.split_inclusive(|letter: char| !letter.is_ascii_hexdigit()) {
+        let digits = part.trim_end_matches(|letter: char| !letter.is_ascii_hexdigit());
+        kept.push_str(if is_run(digits) { HIDDEN } else { digits });
+        kept.push_str(&part[digits.len()..]);
     }
     kept
 }

@@ -130,6 +130,10 @@ fn without_sign_takes_out_sign_and_nothing_else() {
         ("%53ign=x&a=1&S%69g%6e&a=1", "a=1&a=1"),
         ("sign=x&Signs=y&a=Sign=z&%2553ign=1", "sign=x&Signs=y&a=Sign=z&%2553ign=1"),
         ("a&&b&Sign=%", "a&&b"),
+        (&format!("sign={}&b", "ab".repeat(32)), "sign=[hidden]&b"),
+        ("A1".repeat(40).as_str(), "[hidden]"),
+        (&format!("x={}", "a".repeat(63)), &format!("x={}", "a".repeat(63))),
+        (&format!("SdkAppid={}1", "0".repeat(80)), &format!("SdkAppid={}1", "0".repeat(80))),
     ] {
         assert_eq!(without_sign(query.as_bytes()), kept, "{query}");
     }

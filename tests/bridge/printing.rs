@@ -17,7 +17,8 @@ const EVIL: &str = "a\u{1b}[2J\r\n\u{7f}\u{85}\u{9b}31m\u{202e}\u{2066}\u{2028}\
 
 /// Every command with output, in an environment in which it succeeds.
 fn commands(url: &str) -> Vec<Vec<String>> {
-    let explain = format!("http://h/?SdkAppid={APP}&CallbackCommand=x");
+    let signed = crate::sender::query_at(APP, TOKEN, recall_bridge::events::RECALL_COMMAND, 1_700_000_000);
+    let explain = format!("http://h/?{signed}");
     let send = format!("send --url {url} --app {APP} --token {TOKEN} --count 1 --connections 1");
     let simple = [
         "--help",
@@ -34,13 +35,15 @@ fn commands(url: &str) -> Vec<Vec<String>> {
         "quarantine list --json",
         "quarantine show 1",
         "quarantine export",
+        "refused list",
+        "refused list --json",
         "tail --from beginning --until-end",
         "tail --from beginning --until-end --json",
         send.as_str(),
     ];
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut commands: Vec<Vec<String>> = simple.into_iter().map(words).collect();
-    commands.push(["explain", "--url", &explain].map(str::to_owned).to_vec());
+    commands.push(["explain", "--at", "1700000000", "--url", &explain].map(str::to_owned).to_vec());
     commands
 }
 
@@ -124,7 +127,6 @@ fn commands_escape_unsafe_characters_and_json_keeps_them() {
         setup.run(&["tail", "--from", "beginning", "--until-end", "--verify"]),
         setup.run(&["explain", "--url", &explain, "--body", &file]),
         setup.run(&["explain", "--url", &explain, "--body", &file, "--json"]),
-        setup.run(&["explain", "--url", &evil_url]),
         setup.run(&["quarantine", "list"]),
         setup.run(&["quarantine", "list", "--json"]),
         setup.run(&["quarantine", "show", "1"]),
@@ -133,9 +135,13 @@ fn commands_escape_unsafe_characters_and_json_keeps_them() {
         setup.run(&["quarantine", "drop", "--account", EVIL]),
         setup.run(&["spool", "status"]),
         setup.run(&["spool", "verify"]),
+        setup.run(&["refused", "list"]),
+        setup.run(&["refused", "list", "--json"]),
+        setup.run(&["refused", "replay", "--account", EVIL]),
     ];
-    for output in &outputs {
-        expect(output, 0);
+    let refused = [setup.run(&["explain", "--url", &evil_url]), setup.run(&["explain", "--refused", "1"])];
+    for (output, code) in outputs.iter().map(|output| (output, 0)).chain(refused.iter().map(|output| (output, 1))) {
+        expect(output, code);
         for text in [stdout(output), stderr(output)] {
             let bad = text.chars().find(|letter| *letter != '\n' && escape::is_unsafe(*letter));
             assert_eq!(bad, None, "{text}");
@@ -143,6 +149,6 @@ fn commands_escape_unsafe_characters_and_json_keeps_them() {
     }
     let record: Value = serde_json::from_str(&stdout(&outputs[1])).unwrap();
     assert_eq!((&record["key"], &record["value"]["msg_key"]), (&EVIL.into(), &EVIL.into()));
-    let kept: Value = serde_json::from_str(&stdout(&outputs[10])).unwrap();
+    let kept: Value = serde_json::from_str(&stdout(&outputs[9])).unwrap();
     assert_eq!(kept["body"], body.as_str());
 }

@@ -125,11 +125,18 @@ fn no_secret_and_no_sign_comes_out_anywhere_whatever_goes_wrong() {
         &["spool", "status"],
         &["spool", "export"],
         &["tail", "--from", "beginning", "--count", "1"],
-        &["explain", "--url", &format!("http://bridge/?{forged}")],
-        &["explain", "--json", "--url", &format!("http://bridge/?{stale}")],
+        &["refused", "list"],
+        &["refused", "list", "--json"],
     ] {
         // What was asked for by its Sign may be named by it nowhere else.
         search.run(&setup, 0, args);
+    }
+    for args in [
+        ["explain", "--url", &format!("http://bridge/?{forged}")].as_slice(),
+        &["explain", "--json", "--url", &format!("http://bridge/?{stale}")],
+        &["explain", "--refused", "1"],
+    ] {
+        search.run(&setup, 1, args);
     }
     let both = setup.clone().env("BRIDGE_APPS", format!("{APP}:{}", TOKENS[0]));
     search.run(&both, 78, &["serve"]);
