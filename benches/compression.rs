@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext, Message as _, Statistics};
+use rdkafka::{ClientConfig, ClientContext, Statistics};
 use recall_bridge::events::recall::RecalledMessage;
 use recall_bridge::record::Record;
 use support::role;

@@ -10,9 +10,9 @@
 )]
 #![allow(clippy::float_cmp, clippy::cast_precision_loss, reason = "metrics are whole numbers in f64")]
 
-use test_support::{bridge, cli, promtext};
+use test_support::{bridge, cli, process, promtext};
 #[cfg(feature = "real-prometheus")]
-use test_support::{get, mock, process, sender};
+use test_support::{get, mock, sender};
 
 mod alert_rules;
 mod dashboard;
