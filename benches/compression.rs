@@ -19,7 +19,7 @@ use support::role;
 
 const CODECS: [&str; 5] = ["none", "lz4", "zstd", "gzip", "snappy"];
 /// Records in a transaction, and transactions: a quiet node, a busy one, a backlog.
-const LOADS: [(usize, usize); 3] = [(1, 2000), (100, 1000), (10_000, 20)];
+const LOADS: [(usize, usize); 3] = [(1, 300), (100, 300), (10_000, 10)];
 const WAIT: Duration = Duration::from_secs(30);
 const STATISTICS: Duration = Duration::from_millis(100);
 
