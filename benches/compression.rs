@@ -12,14 +12,14 @@ use std::time::{Duration, SystemTime};
 
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext, Message as _, Statistics};
+use rdkafka::{ClientConfig, ClientContext, Statistics};
 use recall_bridge::events::recall::RecalledMessage;
 use recall_bridge::record::Record;
 use support::role;
 
 const CODECS: [&str; 5] = ["none", "lz4", "zstd", "gzip", "snappy"];
 /// Records in a transaction, and transactions: a quiet node, a busy one, a backlog.
-const LOADS: [(usize, usize); 3] = [(1, 2000), (100, 1000), (10_000, 20)];
+const LOADS: [(usize, usize); 3] = [(1, 300), (100, 300), (10_000, 10)];
 const WAIT: Duration = Duration::from_secs(30);
 const STATISTICS: Duration = Duration::from_millis(100);
 

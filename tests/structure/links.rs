@@ -1,7 +1,12 @@
-//! Links between the project's documents.
+//! Links between the project's documents, and the length of the README.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use crate::root;
+
+/// Five screens of 40 lines.
+const README_LINES_MAX: usize = 200;
 
 /// A document: its links and its anchors.
 struct Document {
@@ -14,7 +19,7 @@ struct Document {
 const DIRECTORIES: [&str; 3] = ["docs", "examples", "deploy"];
 
 /// All links that lead nowhere, each with its document.
-pub(crate) fn broken(root: &Path) -> Vec<String> {
+fn broken(root: &Path) -> Vec<String> {
     let mut broken = Vec::new();
     for document in all(root) {
         let shown = document.path.strip_prefix(root).unwrap_or(&document.path).display();
@@ -34,7 +39,7 @@ pub(crate) fn broken(root: &Path) -> Vec<String> {
 }
 
 /// The documents that no link leads to, starting at the README.
-pub(crate) fn unreachable(root: &Path) -> Vec<PathBuf> {
+fn unreachable(root: &Path) -> Vec<PathBuf> {
     let clean = |path: &Path| path.canonicalize().unwrap();
     let mut reached = BTreeSet::new();
     let mut next = vec![clean(&root.join("README.md"))];
@@ -102,6 +107,24 @@ fn links_of(line: &str) -> Vec<String> {
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
     heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn every_link_of_the_documents_leads_to_a_file_and_a_section() {
+    let broken = broken(root());
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_document_can_be_reached_from_the_readme() {
+    let unreachable = unreachable(root());
+    assert!(unreachable.is_empty(), "{unreachable:#?}");
+}
+
+#[test]
+fn the_readme_has_at_most_five_screens() {
+    let lines = std::fs::read_to_string(root().join("README.md")).unwrap().lines().count();
+    assert!(lines <= README_LINES_MAX, "{lines} lines, at most {README_LINES_MAX}: move the rest to docs/");
 }
 
 #[test]

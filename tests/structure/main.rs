@@ -1,4 +1,4 @@
-//! The structure of `src`: which module imports which, how large files are; the links between documents.
+//! The structure of `src`: which module imports which, and how large files are.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
@@ -14,8 +14,6 @@ use modules::Modules;
 use names::Types;
 
 const LINES_MAX: usize = 400;
-/// Five screens of 40 lines.
-const README_LINES_MAX: usize = 200;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -101,24 +99,6 @@ fn no_two_types_have_one_name() {
         types.read(file, "pub struct Seq(u64);");
     }
     assert_eq!(types.shared().len(), 1, "a shared name is found");
-}
-
-#[test]
-fn every_link_of_the_documents_leads_to_a_file_and_a_section() {
-    let broken = links::broken(root());
-    assert!(broken.is_empty(), "{broken:#?}");
-}
-
-#[test]
-fn every_document_can_be_reached_from_the_readme() {
-    let unreachable = links::unreachable(root());
-    assert!(unreachable.is_empty(), "{unreachable:#?}");
-}
-
-#[test]
-fn the_readme_has_at_most_five_screens() {
-    let lines = std::fs::read_to_string(root().join("README.md")).unwrap().lines().count();
-    assert!(lines <= README_LINES_MAX, "{lines} lines, at most {README_LINES_MAX}: move the rest to docs/");
 }
 
 #[test]
