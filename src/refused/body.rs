@@ -11,7 +11,7 @@ pub struct KeptBody(Box<[u8]>);
 /// Its form in JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Form<'b> {
+enum BodyForm<'b> {
     Text(std::borrow::Cow<'b, str>),
     Base64(String),
 }
@@ -41,8 +41,8 @@ impl KeptBody {
 impl Serialize for KeptBody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let form = match std::str::from_utf8(&self.0) {
-            Ok(text) => Form::Text(text.into()),
-            Err(_) => Form::Base64(STANDARD.encode(&self.0)),
+            Ok(text) => BodyForm::Text(text.into()),
+            Err(_) => BodyForm::Base64(STANDARD.encode(&self.0)),
         };
         form.serialize(serializer)
     }
@@ -50,9 +50,9 @@ impl Serialize for KeptBody {
 
 impl<'de> Deserialize<'de> for KeptBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = match Form::deserialize(deserializer)? {
-            Form::Text(text) => text.into_owned().into_bytes(),
-            Form::Base64(text) => STANDARD.decode(text).map_err(de::Error::custom)?,
+        let bytes = match BodyForm::deserialize(deserializer)? {
+            BodyForm::Text(text) => text.into_owned().into_bytes(),
+            BodyForm::Base64(text) => STANDARD.decode(text).map_err(de::Error::custom)?,
         };
         Ok(Self(bytes.into()))
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::line::{Line, decode, encode};
+use super::line::{JournalLine, decode, encode};
 use crate::spool;
 
 /// The names of a pair of files, and their limit.
@@ -45,7 +45,7 @@ impl Pages {
     ///
     /// # Errors
     /// The line was not written completely. The next line replaces what was written of it.
-    pub(super) fn append(&mut self, line: &Line<'_>, first: &Line<'_>) -> io::Result<()> {
+    pub(super) fn append(&mut self, line: &JournalLine<'_>, first: &JournalLine<'_>) -> io::Result<()> {
         let bytes = encode(line)?;
         if self.open()? > 0 && self.length + bytes.len() as u64 > self.pair.bytes_max {
             self.sync()?;
@@ -108,7 +108,7 @@ impl Pages {
 ///
 /// # Errors
 /// A file cannot be read.
-pub(super) fn load(dir: &Path, pair: Pair, mut each: impl FnMut(Line<'static>)) -> io::Result<u64> {
+pub(super) fn load(dir: &Path, pair: Pair, mut each: impl FnMut(JournalLine<'static>)) -> io::Result<u64> {
     let mut unreadable = 0;
     for name in [pair.previous, pair.current] {
         let Some(mut file) = spool::open_existing(dir, name)? else { continue };

@@ -4,7 +4,7 @@ use super::*;
 use crate::refused::entry::{RefusedEntry, RefusedFacts, Standing};
 
 const SMALL: Pair = Pair { current: "refused.jsonl", previous: "refused.previous.jsonl", bytes_max: 4000 };
-const FIRST: Line<'static> = Line::Next(7);
+const FIRST: JournalLine<'static> = JournalLine::Next(7);
 
 fn entry(id: u64, body: &[u8]) -> RefusedEntry {
     let facts = RefusedFacts {
@@ -26,13 +26,13 @@ fn entry(id: u64, body: &[u8]) -> RefusedEntry {
 
 fn append(pages: &mut Pages, id: u64) {
     let body = format!(r##"{{"Official_Account":"#TOA#_1","WithdrawMsgList":[{{"MsgKey":"{id}"}}]}}"##);
-    pages.append(&Line::Entry(Cow::Owned(entry(id, body.as_bytes()))), &FIRST).unwrap();
+    pages.append(&JournalLine::Entry(Cow::Owned(entry(id, body.as_bytes()))), &FIRST).unwrap();
 }
 
 fn loaded(dir: &Path) -> (Vec<u64>, usize, u64) {
     let (mut ids, mut firsts) = (Vec::new(), 0);
     let unreadable = load(dir, SMALL, |line| match line {
-        Line::Entry(entry) => ids.push(entry.id),
+        JournalLine::Entry(entry) => ids.push(entry.id),
         line => firsts += usize::from(line == FIRST),
     });
     (ids, firsts, unreadable.unwrap())
@@ -82,7 +82,7 @@ fn a_symbolic_link_is_not_followed() {
 #[test]
 fn a_body_that_is_not_text_survives_the_file() {
     for body in [&b"\xff\x00\x1b"[..], b"", "\u{202e}\u{1b}[2J".as_bytes()] {
-        let line = Line::Entry(Cow::Owned(entry(3, body)));
+        let line = JournalLine::Entry(Cow::Owned(entry(3, body)));
         let bytes = encode(&line).unwrap();
         assert!(!String::from_utf8(bytes.clone()).unwrap().trim_end().chars().any(crate::escape::is_unsafe));
         assert_eq!(decode(bytes.trim_ascii_end()), Some(line));

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::entry::{RefusedEntry, RefusedFacts, RefusedId, Replayed, Standing};
 use super::filter::RefusedFilter;
 use super::keeper::{Keeper, Note};
-use super::left_out::{LeftOut, LeftOutCounts, RefusedSize};
+use super::left_out::{JournalSize, LeftOut, LeftOutCounts};
 use super::load::StoredJournal;
 use super::shelf::Shelves;
 use super::view::{RefusedSummary, RefusedView};
@@ -140,9 +140,9 @@ impl RefusedJournal {
     }
 
     /// Its size, for the metrics.
-    pub fn size(&self) -> RefusedSize {
+    pub fn size(&self) -> JournalSize {
         let (entries, bytes) = self.state().shelves.size();
-        RefusedSize { entries, bytes, left_out: self.left_out.get() }
+        JournalSize { entries, bytes, left_out: self.left_out.get() }
     }
 
     /// Writes waiting entries to the file and ends its thread. Waits for the disk for at most two seconds.

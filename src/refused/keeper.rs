@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::entry::{RefusedEntry, RefusedId, Replayed, Standing};
 use super::file::{AUTHENTIC, OUTSIDE_WINDOW, Pages};
 use super::left_out::{LeftOut, LeftOutCounts};
-use super::line::Line;
+use super::line::JournalLine;
 use crate::priority;
 
 /// Entries that may wait for the disk, and their bytes.
@@ -131,17 +131,17 @@ impl KeeperThread {
 
     fn write(&mut self, note: &Note) -> io::Result<()> {
         let (line, place) = match note {
-            Note::Entry(entry) => (Line::Entry(Cow::Borrowed(&**entry)), place(entry.standing)),
+            Note::Entry(entry) => (JournalLine::Entry(Cow::Borrowed(&**entry)), place(entry.standing)),
             Note::Replayed { id, standing, replayed } => {
-                (Line::Replayed { id: *id, replayed: *replayed }, place(*standing))
+                (JournalLine::Replayed { id: *id, replayed: *replayed }, place(*standing))
             }
             Note::Next(next) => {
                 self.next = *next;
-                (Line::Next(*next), place(Standing::Authentic))
+                (JournalLine::Next(*next), place(Standing::Authentic))
             }
             Note::Stop => return Ok(()),
         };
-        self.pages[place].append(&line, &Line::Next(self.next))
+        self.pages[place].append(&line, &JournalLine::Next(self.next))
     }
 
     fn sync(&mut self) {

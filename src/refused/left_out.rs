@@ -49,7 +49,7 @@ impl LeftOutCounts {
 
 /// The size of the journal in memory, and what it lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RefusedSize {
+pub struct JournalSize {
     /// Number of entries.
     pub entries: u64,
     /// Their bytes, approximately.

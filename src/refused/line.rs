@@ -13,7 +13,7 @@ const DIGITS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "a line is read or written at once, and not kept")]
-pub(super) enum Line<'e> {
+pub(super) enum JournalLine<'e> {
     /// A refused webhook.
     Entry(Cow<'e, RefusedEntry>),
     /// An entry was replayed.
@@ -27,13 +27,13 @@ pub(super) enum Line<'e> {
 }
 
 /// A line with its line end.
-pub(super) fn encode(line: &Line<'_>) -> serde_json::Result<Vec<u8>> {
+pub(super) fn encode(line: &JournalLine<'_>) -> serde_json::Result<Vec<u8>> {
     let json = escape::json(line)?;
     Ok(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).into_bytes())
 }
 
 /// Reads a line without its line end. `None`: it was not written completely, or its bytes changed.
-pub(super) fn decode(line: &[u8]) -> Option<Line<'static>> {
+pub(super) fn decode(line: &[u8]) -> Option<JournalLine<'static>> {
     let (digits, rest) = line.split_at_checked(DIGITS)?;
     let json = rest.strip_prefix(b" ")?;
     let expected = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::entry::{RefusedEntry, RefusedId, Replayed};
 use super::file::{self, AUTHENTIC, OUTSIDE_WINDOW};
-use super::line::Line;
+use super::line::JournalLine;
 
 /// The content of the files.
 #[derive(Debug, Default)]
@@ -30,11 +30,11 @@ impl StoredJournal {
         let (mut next, mut unreadable) = (1, 0);
         for pair in [AUTHENTIC, OUTSIDE_WINDOW] {
             unreadable += file::load(dir, pair, |line| match line {
-                Line::Entry(entry) => entries.push(entry.into_owned()),
-                Line::Replayed { id, replayed } => drop(replays.insert(id, replayed)),
+                JournalLine::Entry(entry) => entries.push(entry.into_owned()),
+                JournalLine::Replayed { id, replayed } => drop(replays.insert(id, replayed)),
                 // The other pair has it too, from the time when the file was created.
-                Line::Next(stored) if pair == AUTHENTIC => next = stored,
-                Line::Next(_) => {}
+                JournalLine::Next(stored) if pair == AUTHENTIC => next = stored,
+                JournalLine::Next(_) => {}
             })?;
         }
         entries.sort_unstable_by_key(|entry: &RefusedEntry| entry.id);

@@ -38,7 +38,7 @@ pub use body::KeptBody;
 pub use entry::{RefusedEntry, RefusedFacts, RefusedId, Replayed, Standing};
 pub use filter::RefusedFilter;
 pub use journal::RefusedJournal;
-pub use left_out::{LeftOut, RefusedSize};
+pub use left_out::{JournalSize, LeftOut};
 pub use load::StoredJournal;
 pub use replay::{ReplayDone, ReplayResult, replay};
 pub use view::{RefusedSummary, RefusedView, ReplayedView};

@@ -1,6 +1,6 @@
 //! `refused list`.
 
-use super::FilterArgs;
+use super::RefusedFilterArgs;
 use super::source::each_refused;
 use crate::commands::output::{Output, note};
 use crate::commands::{CommandError, Place};
@@ -14,9 +14,9 @@ const KEYS_SHOWN: usize = 2;
 
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
-pub(super) struct List {
+pub(super) struct RefusedList {
     #[command(flatten)]
-    filter: FilterArgs,
+    filter: RefusedFilterArgs,
     /// Print one JSON object per entry.
     #[arg(long)]
     json: bool,
@@ -24,11 +24,11 @@ pub(super) struct List {
     place: Place,
 }
 
-impl List {
+impl RefusedList {
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let dir = self.place.config()?.dir;
         let mut output = Output::new();
-        let mut lines = Lines::new(self.json);
+        let mut lines = RefusedLines::new(self.json);
         each_refused(&dir, &self.filter.filter(), |entry| lines.put(&mut output, entry))?;
         if lines.count == 0 {
             note("no entries");
@@ -38,12 +38,12 @@ impl List {
 }
 
 /// Writes a list of entries, as a table or as JSON lines.
-pub(super) struct Lines {
+pub(super) struct RefusedLines {
     json: bool,
     pub(super) count: u64,
 }
 
-impl Lines {
+impl RefusedLines {
     pub(super) fn new(json: bool) -> Self {
         Self { json, count: 0 }
     }

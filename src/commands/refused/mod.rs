@@ -25,7 +25,7 @@ enum RefusedCommand {
     #[command(
         after_help = "Example:\n  recall-bridge refused list\n  recall-bridge refused list --since 1h --outcome bad_sign --json"
     )]
-    List(list::List),
+    List(list::RefusedList),
     /// Publish authentic entries: append their recalls to the spool, except duplicates. Can be repeated safely.
     ///
     /// Entries that are given by id are replayed immediately. A filter changes nothing: it lists the matching entries,
@@ -49,7 +49,7 @@ pub fn run(args: &RefusedArgs) -> Result<(), CommandError> {
 
 /// Conditions of a filter. An entry matches if it meets all given conditions.
 #[derive(Debug, Clone, Default, clap::Args)]
-struct FilterArgs {
+struct RefusedFilterArgs {
     /// Webhooks with this outcome: `bad_sign`, `spool_full` …
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
@@ -67,7 +67,7 @@ struct FilterArgs {
     through: Option<RefusedId>,
 }
 
-impl FilterArgs {
+impl RefusedFilterArgs {
     fn filter(&self) -> RefusedFilter {
         RefusedFilter {
             outcome: self.outcome.clone(),

@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::error::ErrorKind;
 use serde_json::json;
 
-use super::FilterArgs;
-use super::list::Lines;
+use super::RefusedFilterArgs;
+use super::list::RefusedLines;
 use super::source::each_refused;
 use crate::clock;
 use crate::commands::output::{Output, note};
@@ -27,7 +27,7 @@ pub(super) struct Replay {
     #[arg(value_name = "ID", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["outcome", "account", "key", "since", "through"])]
     ids: Vec<RefusedId>,
     #[command(flatten)]
-    filter: FilterArgs,
+    filter: RefusedFilterArgs,
     /// Apply to all matching entries; requires --through.
     #[arg(long)]
     yes: bool,
@@ -62,7 +62,7 @@ impl Replay {
                 true
             })?;
         }
-        let mut results = Results { output: Output::new(), json: self.json, counts: [0; 4] };
+        let mut results = ReplayOutput { output: Output::new(), json: self.json, counts: [0; 4] };
         let replayed = run(&config, &ids, |done| results.put(&done));
         results.finish(replayed)
     }
@@ -74,7 +74,7 @@ impl Replay {
 
     /// Lists the entries that can be replayed, and prints the command that replays exactly these.
     fn preview(&self, config: &SpoolConfig) -> Result<(), CommandError> {
-        let (mut output, mut lines, mut last) = (Output::new(), Lines::new(self.json), 0);
+        let (mut output, mut lines, mut last) = (Output::new(), RefusedLines::new(self.json), 0);
         each_refused(&config.dir, &self.matching(), |entry| {
             if !entry.replayable {
                 return true;
@@ -155,14 +155,14 @@ fn run(
 }
 
 /// The results: one line for each entry, and totals.
-struct Results {
+struct ReplayOutput {
     output: Output,
     json: bool,
     /// Replayed now, replayed before, kept, unknown.
     counts: [u64; 4],
 }
 
-impl Results {
+impl ReplayOutput {
     fn put(&mut self, results: &[ReplayResult]) {
         for one in results {
             let (place, text) = match &one.done {

@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntGauge, Registry};
 
 use super::register::{counters, options, raise, register, signed};
-use crate::refused::{LeftOut, RefusedSize};
+use crate::refused::{JournalSize, LeftOut};
 
 /// Entries, bytes, and what is missing, in the order of [`LeftOut::ALL`].
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl RefusedMetrics {
         })
     }
 
-    pub(super) fn set(&self, size: &RefusedSize) {
+    pub(super) fn set(&self, size: &JournalSize) {
         self.entries.set(signed(size.entries));
         self.bytes.set(signed(size.bytes));
         for (counter, count) in self.left_out.iter().zip(size.left_out) {

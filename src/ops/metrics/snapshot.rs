@@ -6,7 +6,7 @@ use prometheus::{IntCounter, IntGauge, Registry};
 
 use super::register::{counters, options, raise, register, signed};
 use super::{refused, shares};
-use crate::refused::RefusedSize;
+use crate::refused::JournalSize;
 use crate::spool::{DedupUsage, Progress, Usage};
 use crate::telemetry::{self, DropReason};
 
@@ -67,7 +67,7 @@ pub struct View {
     /// Connections closed because the peer did not read.
     pub stalled: u64,
     /// The refused journal.
-    pub refused: RefusedSize,
+    pub refused: JournalSize,
 }
 
 /// The TLS state that a scrape needs.
