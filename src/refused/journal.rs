@@ -119,7 +119,7 @@ impl RefusedJournal {
 
     /// The entry with this id.
     pub fn get(&self, id: RefusedId) -> Option<Arc<RefusedEntry>> {
-        self.entries().into_iter().find(|entry| entry.id == id)
+        self.state().shelves.get(id)
     }
 
     /// All entries, ordered by id.

@@ -51,9 +51,18 @@ impl Ring {
         self.bytes
     }
 
+    /// The entry with this id.
+    pub(super) fn get(&self, id: RefusedId) -> Option<&Arc<RefusedEntry>> {
+        self.entries.get(self.place(id)?)
+    }
+
+    fn place(&self, id: RefusedId) -> Option<usize> {
+        self.entries.binary_search_by_key(&id, |entry| entry.id).ok()
+    }
+
     /// Records a replay. Returns whether the entry is here.
     pub(super) fn mark(&mut self, id: RefusedId, replayed: Replayed) -> bool {
-        let Ok(place) = self.entries.binary_search_by_key(&id, |entry| entry.id) else { return false };
+        let Some(place) = self.place(id) else { return false };
         if let Some(entry) = self.entries.get_mut(place) {
             Arc::make_mut(entry).replayed = Some(replayed);
         }

@@ -49,6 +49,11 @@ impl Shelves {
         let _ = self.authentic.mark(id, replayed) || self.outside_window.mark(id, replayed);
     }
 
+    /// The entry with this id.
+    pub(super) fn get(&self, id: RefusedId) -> Option<Arc<RefusedEntry>> {
+        self.rings().find_map(|ring| ring.get(id)).map(Arc::clone)
+    }
+
     /// All entries, ordered by id.
     pub(super) fn entries(&self) -> Vec<Arc<RefusedEntry>> {
         let mut all: Vec<_> = self.rings().flat_map(Ring::iter).map(Arc::clone).collect();

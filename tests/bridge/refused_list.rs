@@ -131,7 +131,7 @@ fn refusals_of_the_request_itself_are_listed() {
 #[test]
 fn a_webhook_during_the_shutdown_is_listed_and_kept_for_a_replay() {
     let kafka = Kafka::start();
-    let mut bridge = kafka.setup().env("BRIDGE_DRAIN_SECONDS", 3).start();
+    let mut bridge = kafka.setup().env("BRIDGE_DRAIN_SECONDS", 5).start();
     bridge.process.signal(Signal::TERM);
     eventually("it drains", || (bridge.ops_get("/readyz").0 == 503).then_some(()));
     assert_eq!(sender(&bridge).recall("#TOA#_1", &["1_1_1"]).code(), 120_003);
