@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::protocol::{
-    ControlResponse, PAGE_MAX_ENTRIES, REQUEST_MAX_IDS, RESPONSE_MAX_BYTES, RefusedRequest, Request,
+    ControlResponse, PAGE_MAX_ENTRIES, REQUEST_MAX_IDS, RESPONSE_MAX_BYTES, RefusedRequest, Request, SpoolLimits,
 };
 use super::socket;
 use crate::quarantine::{Changed, EntryAction};
@@ -104,6 +104,17 @@ pub fn replay(
         }
     }
     Ok(())
+}
+
+/// Asks the process for the limits of its spool.
+///
+/// # Errors
+/// See [`ControlError`].
+pub fn limits(dir: &Path) -> Result<SpoolLimits, ControlError> {
+    match request(dir, &Request::Limits { limits: () })? {
+        ControlResponse::Limits(limits) => Ok(limits),
+        other => Err(unexpected(&other)),
+    }
 }
 
 fn unexpected(response: &ControlResponse) -> ControlError {

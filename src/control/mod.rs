@@ -10,8 +10,8 @@ mod server;
 mod socket;
 mod work;
 
-pub use client::{ControlError, ask, refused, replay};
-pub use protocol::REQUEST_MAX_IDS;
+pub use client::{ControlError, ask, limits, refused, replay};
 #[doc(hidden)]
 pub use protocol::is_request;
+pub use protocol::{REQUEST_MAX_IDS, SpoolLimits};
 pub use server::Control;

@@ -24,6 +24,17 @@ pub(super) enum Request {
     Quarantine { action: EntryAction, ids: Vec<QuarantineId> },
     /// Entries of the refused journal.
     Refused { refused: RefusedRequest },
+    /// The limits of the spool.
+    Limits { limits: () },
+}
+
+/// The limits under which the process runs, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolLimits {
+    /// `BRIDGE_SPOOL_MAX_BYTES`.
+    pub max_bytes: u64,
+    /// `BRIDGE_QUARANTINE_MAX_BYTES`.
+    pub quarantine_max_bytes: u64,
 }
 
 /// A request about the refused journal.
@@ -46,6 +57,8 @@ pub(super) enum ControlResponse {
     Refused(Vec<RefusedView>),
     /// The result for each entry of a replay.
     Replayed(Vec<ReplayResult>),
+    /// The limits of the spool.
+    Limits(SpoolLimits),
     /// The request could not be executed completely.
     Error(String),
 }

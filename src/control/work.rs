@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::protocol::{ControlResponse, PAGE_MAX_ENTRIES, REQUEST_MAX_IDS, RefusedRequest, Request};
+use super::protocol::{ControlResponse, PAGE_MAX_ENTRIES, REQUEST_MAX_IDS, RefusedRequest, Request, SpoolLimits};
 use crate::clock;
 use crate::quarantine::{Done, EntryAction, change};
 use crate::refused::{RefusedFilter, RefusedId, RefusedJournal, RefusedView, ReplayDone, replay};
@@ -22,6 +22,11 @@ impl Parts {
             Request::Quarantine { action, ids } => self.change(*action, ids),
             Request::Refused { refused: RefusedRequest::List { filter, after } } => self.list(filter, *after),
             Request::Refused { refused: RefusedRequest::Replay { ids } } => self.replay(ids),
+            Request::Limits { .. } => {
+                let usage = self.spool.usage();
+                let (max_bytes, quarantine_max_bytes) = (usage.max_bytes, usage.quarantine_max_bytes);
+                ControlResponse::Limits(SpoolLimits { max_bytes, quarantine_max_bytes })
+            }
         }
     }
 

@@ -67,6 +67,11 @@ fn spool_status_equals_the_nodes_status_and_works_without_it() {
     assert!(positions.values().any(|next| next.as_u64().unwrap() > 0), "{positions:?}");
     assert_eq!(running["identities"][0]["bridge_spool"], seen["spool_uuid"]);
     assert!(running["files"]["spool.db"].as_u64().unwrap() + running["files"]["spool.db-wal"].as_u64().unwrap() > 0);
+    let elsewhere = setup.clone().env("BRIDGE_SPOOL_MAX_BYTES", 7 << 20).env("BRIDGE_QUARANTINE_MAX_BYTES", 1 << 20);
+    let asked = status(&elsewhere);
+    for name in ["capacity_bytes", "quarantine_capacity_bytes"] {
+        assert_eq!(asked[name], running[name], "a running node says its own {name}");
+    }
     let text = run(&setup, 0, &["spool", "status"]);
     for part in
         [format!("running (pid {})", bridge.process.pid()), "10 event(s)".to_owned(), "stale: 1 entry,".to_owned()]

@@ -7,9 +7,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::commands::output::Output;
+use crate::commands::output::{Output, note};
 use crate::commands::{CommandError, Place};
-use crate::config::SpoolConfig;
+use crate::control::{self, SpoolLimits};
 use crate::quarantine::view::{entries, plain, time};
 use crate::spool::{Facts, Hold, NextOffsets, Reader, Seq, Tallies, Tally};
 
@@ -59,7 +59,16 @@ impl Status {
         let config = self.place.config()?;
         let hold = Hold::take(&config.dir)?;
         let facts = Reader::open_beside(&config.dir)?.facts()?;
-        let report = report(&config, facts, hold.running().is_some());
+        let limits = match hold.running().map(|_| control::limits(&config.dir)) {
+            Some(Ok(limits)) => limits,
+            asked => {
+                if let Some(Err(error)) = asked {
+                    note(format_args!("recall-bridge: the limits are those of this environment: {error}"));
+                }
+                SpoolLimits { max_bytes: config.max_bytes, quarantine_max_bytes: config.quarantine_max_bytes }
+            }
+        };
+        let report = report(&config.dir, limits, facts, hold.running().is_some());
         let mut output = Output::new();
         if self.json {
             output.json(&report);
@@ -70,19 +79,19 @@ impl Status {
     }
 }
 
-fn report(config: &SpoolConfig, facts: Facts, running: bool) -> SpoolReport {
+fn report(dir: &Path, limits: SpoolLimits, facts: Facts, running: bool) -> SpoolReport {
     let age_ms = facts.oldest_accepted_at_ms.map_or(0, |at| (clock::now_ms() - at).max(0));
     let sum = |of: fn(&Tally) -> u64| facts.quarantine.values().map(of).sum();
     let name = |identity: &crate::spool::Identity| Name { bridge_spool: identity.uuid, first_seq: identity.first_seq };
     #[expect(clippy::cast_precision_loss, reason = "an age, for display")]
     let oldest_age_seconds = age_ms as f64 / 1000.0;
     SpoolReport {
-        dir: config.dir.display().to_string(),
+        dir: dir.display().to_string(),
         running,
         spool_uuid: facts.identities.last().map(|identity| identity.uuid).unwrap_or_default(),
         depth: facts.next_seq - facts.published_end,
         bytes: facts.bytes,
-        capacity_bytes: config.max_bytes,
+        capacity_bytes: limits.max_bytes,
         oldest_accepted_at: facts.oldest_accepted_at_ms.map(time),
         oldest_age_seconds,
         accepted_seq: facts.next_seq - 1,
@@ -90,10 +99,10 @@ fn report(config: &SpoolConfig, facts: Facts, running: bool) -> SpoolReport {
         identities: facts.identities.iter().map(name).collect(),
         quarantine_events: sum(|tally| tally.events),
         quarantine_bytes: sum(|tally| tally.bytes),
-        quarantine_capacity_bytes: config.quarantine_max_bytes,
+        quarantine_capacity_bytes: limits.quarantine_max_bytes,
         positions: facts.next_offsets,
         quarantine: facts.quarantine,
-        files: sizes(&config.dir),
+        files: sizes(dir),
     }
 }
 
