@@ -1,7 +1,7 @@
 //! What a compression costs: bytes to the broker and processor time, per record. `cargo bench --bench compression`.
 //!
-//! Publishes the bridge's records in transactions, with librdkafka as the bridge uses it, to its mock cluster in another
-//! process. All codecs take turns within one run; each figure is the median of the rounds. `BENCH_ROUNDS` changes their
+//! Publishes the bridge's records with librdkafka, in groups as large as the bridge's transactions, to its mock cluster in
+//! another process. All codecs take turns within one run; each figure is the median of the rounds. `BENCH_ROUNDS` changes their
 //! number.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, clippy::pedantic, missing_docs)]
 
@@ -18,9 +18,9 @@ use recall_bridge::record::Record;
 use support::role;
 
 const CODECS: [&str; 5] = ["none", "lz4", "zstd", "gzip", "snappy"];
-/// Records in a transaction, and transactions: a quiet node, a busy one, a backlog.
-const LOADS: [(usize, usize); 3] = [(1, 300), (100, 300), (10_000, 10)];
-const WAIT: Duration = Duration::from_secs(30);
+/// Records in a group, and groups: a quiet node, a busy one, a backlog.
+const LOADS: [(usize, usize); 3] = [(1, 300), (100, 100), (10_000, 5)];
+
 const STATISTICS: Duration = Duration::from_millis(100);
 
 /// Remembers what librdkafka has sent.
@@ -50,14 +50,14 @@ fn main() {
             std::thread::park();
         }
     }
-    let rounds: usize = std::env::var("BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+    let rounds: usize = std::env::var("BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
     let (mut broker, address) = role("broker");
-    println!("records per transaction, codec: bytes and microseconds of processor time, per record");
-    for (records, transactions) in LOADS {
+    println!("records per group, codec: bytes and microseconds of processor time, per record");
+    for (records, groups) in LOADS {
         let mut figures = vec![Vec::new(); CODECS.len()];
         for round in 0..rounds {
             for (codec, figures) in CODECS.iter().zip(&mut figures) {
-                figures.push(measure(&address, codec, records, transactions, round));
+                figures.push(measure(&address, codec, records, groups, round));
             }
         }
         for (codec, figures) in CODECS.iter().zip(figures) {
@@ -71,29 +71,31 @@ fn main() {
 }
 
 /// Bytes and microseconds per record.
-fn measure(address: &str, codec: &str, records: usize, transactions: usize, round: usize) -> (f64, f64) {
+fn measure(address: &str, codec: &str, records: usize, groups: usize, round: usize) -> (f64, f64) {
     let producer: Producer = ClientConfig::new()
         .set("bootstrap.servers", address)
-        .set("transactional.id", format!("{codec}-{records}-{round}"))
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
         .set("partitioner", "murmur2_random")
         .set("compression.type", codec)
         .set("statistics.interval.ms", STATISTICS.as_millis().to_string())
         .create_with_context(Sent::default())
         .expect("a producer");
-    producer.init_transactions(WAIT).expect("transactions");
     let encoded: Vec<Vec<u8>> = (0..records.max(1000)).map(|number| encode(number, round)).collect();
-    let total = records * transactions;
+    let total = records * groups;
     let (before, bytes) = (cpu(), sent(&producer));
     let mut numbers = 0..total;
-    for _ in 0..transactions {
-        producer.begin_transaction().expect("a transaction");
+    for _ in 0..groups {
         for number in numbers.by_ref().take(records) {
             send(&producer, &encoded[number % encoded.len()], number);
         }
-        producer.commit_transaction(WAIT).expect("a commit");
+        // `flush` of a threaded producer waits in steps of 100 ms.
+        while producer.in_flight_count() > 0 {
+            std::thread::sleep(Duration::from_micros(500));
+        }
     }
     let used = cpu() - before;
-    // The statistics of the last transaction come with the next interval.
+    // The statistics of the last group come with the next interval.
     ((sent(&producer) - bytes) as f64 / total as f64, used * 1e6 / total as f64)
 }
 
