@@ -35,7 +35,7 @@ enum Command {
     Send(commands::send::SendArgs),
     /// Print the records of the topic, or verify that none is missing or duplicated.
     #[command(
-        after_help = "Example:\n  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge tail --from beginning --until-end --verify"
+        after_help = "Example:\n  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge tail --from 24h --account '#TOA#_1'\n  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge tail --until-end --verify --status-url http://localhost:9100/status"
     )]
     Tail(commands::tail::TailArgs),
     /// Check configuration, spool directory and broker, and print the effective settings.

@@ -1,5 +1,7 @@
 //! Verifies the promise of the bridge on the consumer's side, for `tail --verify`.
 
+mod missing;
+mod node;
 mod partitions;
 
 use std::collections::BTreeMap;
@@ -8,6 +10,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::missing::Missing;
+pub use self::node::{NodeProgress, NodeSpool};
 use self::partitions::Accounts;
 use crate::escape::plain;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, BRIDGE_UNSPOOLED};
@@ -15,8 +19,6 @@ use crate::seq_set::SeqSet;
 
 /// The number of errors that are reported with their text; further ones are only counted.
 const FAULTS_SHOWN: usize = 20;
-/// The number of ranges of missing numbers that are named for each spool.
-const RANGES_SHOWN: usize = 10;
 
 /// Checks records in the order of each partition. A record is an object with `partition`, `offset`, `key`, `headers`
 /// and `value`.
@@ -28,6 +30,8 @@ pub struct Verifier {
     accounts: Accounts,
     faults: u64,
     shown: Vec<String>,
+    /// The node to compare with, and whether the reading includes the first record that each partition ever had.
+    node: Option<(NodeProgress, bool)>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +39,8 @@ struct SpoolRecords {
     /// The index of the spool in the order of its first record.
     ordinal: usize,
     seqs: SeqSet,
+    /// The lowest number that is not early. Numbers below it are not missing.
+    first: Option<u64>,
     duplicates: u64,
 }
 
@@ -52,6 +58,8 @@ pub struct SequenceReport {
     /// Errors of all kinds.
     pub faults: u64,
     spools: Vec<String>,
+    /// The progress of the node that was compared.
+    node: Vec<NodeSpool>,
     /// The first errors, as text.
     shown: Vec<String>,
 }
@@ -69,6 +77,26 @@ impl Verifier {
             let place = format!("{}@{}", record["partition"], record["offset"]);
             self.fault(&format!("{place}: {fault}"));
         }
+    }
+
+    /// Notes a record before the first one to verify: its number is not missing, and nothing else is checked.
+    pub fn note_early(&mut self, record: &Value) {
+        let header = |name: &str| record["headers"][name].as_str();
+        let seq = header(BRIDGE_SEQ).and_then(|text| text.parse().ok());
+        if let (Some(uuid), Some(seq)) = (header(BRIDGE_SPOOL), seq) {
+            self.spool(uuid).seqs.insert(seq);
+        }
+    }
+
+    /// Compares the records with the progress of a node, when all of them are noted. `complete`: the reading includes
+    /// the first record that each partition ever had.
+    pub fn compare_with(&mut self, node: NodeProgress, complete: bool) {
+        self.node = Some((node, complete));
+    }
+
+    fn spool(&mut self, uuid: &str) -> &mut SpoolRecords {
+        let ordinal = self.spools.len();
+        self.spools.entry(uuid.to_owned()).or_insert_with(|| SpoolRecords { ordinal, ..SpoolRecords::default() })
     }
 
     /// Counts an error. Its text may contain an account or a header.
@@ -99,10 +127,9 @@ impl Verifier {
         let uuid = header(BRIDGE_SPOOL).ok_or("no bridge_spool")?;
         let seq: u64 = header(BRIDGE_SEQ).and_then(|text| text.parse().ok()).ok_or("no bridge_seq")?;
         let partition = record["partition"].as_i64().and_then(|partition| u32::try_from(partition).ok());
-        let ordinal = self.spools.len();
-        let spool =
-            self.spools.entry(uuid.to_owned()).or_insert_with(|| SpoolRecords { ordinal, ..SpoolRecords::default() });
+        let spool = self.spool(uuid);
         let ordinal = spool.ordinal;
+        spool.first = Some(spool.first.map_or(seq, |first| first.min(seq)));
         if !spool.seqs.insert(seq) {
             spool.duplicates += 1;
             return Err(format!("bridge_seq {seq} is a duplicate"));
@@ -117,24 +144,33 @@ impl Verifier {
             self.fault(&fault);
         }
         let (mut gaps, mut duplicates, mut lines) = (0, 0, Vec::new());
-        for (uuid, spool) in spools {
-            let (Some(first), Some(last)) = (spool.seqs.lowest(), spool.seqs.highest()) else { continue };
-            // The set has at least one number. This order of operations cannot overflow.
-            let missing = (last - first) - (spool.seqs.len() - 1);
-            if missing > 0 {
-                let named = missing_ranges(&spool.seqs, first, last);
+        let (node, complete) = self.node.take().unwrap_or_default();
+        for (uuid, spool) in &spools {
+            let (Some(first), Some(last)) = (spool.first, spool.seqs.highest()) else { continue };
+            duplicates += spool.duplicates;
+            // The node knows more: which numbers wait, and how many are in quarantine.
+            let is_of_node = node.spools.iter().any(|of_node| of_node.bridge_spool == *uuid);
+            let missing = if is_of_node { Missing::default() } else { Missing::find(&spool.seqs, first, last) };
+            if missing.count > 0 {
                 self.fault(&format!(
-                    "spool {uuid}: {missing} number(s) missing: {named}; on its node, `recall-bridge quarantine list` \
-                     lists those that Kafka rejected, and its log those that were requeued under another number"
+                    "spool {uuid}: {} number(s) missing: {}; on its node, `recall-bridge quarantine list` lists those \
+                     that Kafka rejected, and its log those that were requeued under another number",
+                    missing.count, missing.named
                 ));
             }
-            gaps = u64::saturating_add(gaps, missing);
-            duplicates += spool.duplicates;
-            lines.push(format!(
-                "spool {}: {first} to {last}, {missing} missing, {} duplicated",
-                plain(&uuid),
-                spool.duplicates
-            ));
+            gaps = u64::saturating_add(gaps, missing.count);
+            let missing = if is_of_node { String::new() } else { format!("{} missing, ", missing.count) };
+            lines.push(format!("spool {}: {first} to {last}, {missing}{} duplicated", plain(uuid), spool.duplicates));
+        }
+        let mut quarantined = node.quarantined;
+        for of_node in &node.spools {
+            let found = spools.get(&of_node.bridge_spool);
+            let compared = node::compare(of_node, found, complete, &mut quarantined, node.has_corrupted_rows);
+            lines.push(compared.line);
+            gaps = gaps.saturating_add(compared.missing);
+            if let Some(fault) = compared.fault {
+                self.fault(&fault);
+            }
         }
         if self.unspooled > 0 {
             lines.push(format!("published directly: {}, without sequence numbers", self.unspooled));
@@ -146,31 +182,21 @@ impl Verifier {
             unspooled: self.unspooled,
             faults: self.faults,
             spools: lines,
+            node: node.spools,
             shown: self.shown,
         }
     }
-}
-
-/// Returns the missing numbers as `3, 7-9`; at most the first [`RANGES_SHOWN`] ranges.
-fn missing_ranges(seqs: &SeqSet, first: u64, last: u64) -> String {
-    let mut named: Vec<String> = Vec::new();
-    let mut seq = first;
-    while let Some(from) = seqs.next_missing(seq).filter(|from| *from < last) {
-        let end = seqs.next_present(from).unwrap_or(last);
-        if named.len() == RANGES_SHOWN {
-            named.push("…".to_owned());
-            break;
-        }
-        named.push(if end - from == 1 { from.to_string() } else { format!("{from}-{}", end - 1) });
-        seq = end;
-    }
-    named.join(", ")
 }
 
 impl SequenceReport {
     /// Whether there are no errors.
     pub fn is_clean(&self) -> bool {
         self.faults == 0
+    }
+
+    /// Whether there are records, and no errors.
+    pub fn is_verified(&self) -> bool {
+        self.is_clean() && self.records > 0
     }
 }
 
@@ -179,7 +205,11 @@ impl fmt::Display for SequenceReport {
         for line in self.spools.iter().chain(&self.shown) {
             writeln!(f, "{line}")?;
         }
-        let verdict = if self.is_clean() { "verified" } else { "NOT as promised" };
+        let verdict = match (self.is_clean(), self.records) {
+            (false, _) => "NOT as promised",
+            (true, 0) => "nothing to verify",
+            (true, _) => "verified",
+        };
         write!(f, "{} records, {} errors: {verdict}", self.records, self.faults)
     }
 }

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod explain;
 pub mod health;
 pub mod http_client;
+mod node_status;
 pub mod output;
 pub mod quarantine;
 pub mod refused;
@@ -16,6 +17,7 @@ pub mod serve;
 pub mod spool;
 mod start_report;
 pub mod tail;
+mod topic;
 
 use std::path::PathBuf;
 

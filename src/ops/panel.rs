@@ -15,7 +15,7 @@ use super::status::{KafkaCell, KafkaState, KafkaStatus};
 use crate::clock;
 use crate::edge::Counters;
 use crate::refused::{RefusedJournal, RefusedSummary};
-use crate::spool::{DedupUsage, Spool, Tallies};
+use crate::spool::{DedupUsage, Identity, Seq, Spool, Tallies};
 use crate::tls::Listener;
 
 /// The sources of the listener's content.
@@ -63,6 +63,15 @@ pub struct NodeStatus {
     ready: bool,
     reasons: Vec<String>,
     degraded: Vec<String>,
+    /// The spool UUIDs of unpublished events, and the last one.
+    identities: Vec<SpoolIdentity>,
+}
+
+/// A spool UUID, and the sequence number of the event that has `bridge_seq` 1 in it.
+#[derive(Debug, Serialize)]
+struct SpoolIdentity {
+    bridge_spool: Uuid,
+    first_seq: Seq,
 }
 
 /// The deduplication window, and its memory.
@@ -149,10 +158,12 @@ impl Panel {
     pub(super) fn status(&self) -> NodeStatus {
         let (progress, usage) = (self.spool.progress(), self.spool.usage());
         let (reasons, degraded) = self.reasons();
+        let identities = self.spool.identities();
+        let name = |identity: &Identity| SpoolIdentity { bridge_spool: identity.uuid, first_seq: identity.first_seq };
         NodeStatus {
             version: crate::version::VERSION,
             commit: crate::version::COMMIT,
-            spool_uuid: self.spool.identities().last().map(|identity| identity.uuid).unwrap_or_default(),
+            spool_uuid: identities.last().map(|identity| identity.uuid).unwrap_or_default(),
             depth: progress.depth(),
             bytes: usage.bytes,
             capacity_bytes: usage.max_bytes,
@@ -168,6 +179,7 @@ impl Panel {
             ready: reasons.is_empty(),
             reasons,
             degraded,
+            identities: identities.iter().map(name).collect(),
         }
     }
 }

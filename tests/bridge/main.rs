@@ -66,6 +66,7 @@ mod spool_access;
 mod spool_commands;
 mod spool_failure;
 mod systemd;
+mod tail_select;
 mod tail_verify;
 mod tls;
 mod tls_faults;

@@ -27,13 +27,17 @@ pub struct Creation {
 }
 
 /// A client for questions about the topic. Like the high watermark, it includes uncommitted records.
-pub(in crate::publisher) struct Topic {
+pub struct Topic {
     client: BaseConsumer<Context>,
     name: String,
 }
 
 impl Topic {
-    pub(in crate::publisher) fn new(config: &ClientConfig, name: &str) -> Result<Self, StepError> {
+    /// Creates the client. It connects with the first question.
+    ///
+    /// # Errors
+    /// librdkafka rejects the configuration.
+    pub fn new(config: &ClientConfig, name: &str) -> Result<Self, StepError> {
         let client = config
             .clone()
             // `ListOffsets` depends on this setting, also in producers: with `read_committed` it would return the last
@@ -46,7 +50,10 @@ impl Topic {
     }
 
     /// Returns the offsets of every partition; `start` is that of the first record not older than `since_ms`.
-    pub(in crate::publisher) fn offsets(&self, since_ms: Option<i64>) -> Result<Vec<PartitionOffsets>, StepError> {
+    ///
+    /// # Errors
+    /// No broker responds, the topic does not exist, or the request is refused.
+    pub fn offsets(&self, since_ms: Option<i64>) -> Result<Vec<PartitionOffsets>, StepError> {
         let offsets = self.partitions()?.into_iter().map(|partition| {
             let (low, high) = self
                 .client
