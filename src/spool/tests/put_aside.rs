@@ -8,7 +8,7 @@ fn entry(reason: &'static str, size: usize) -> QuarantineEntry {
     QuarantineEntry { at_ms: 5, reason: reason.into(), detail: "d".into(), query: "q".into(), body: vec![7; size - 2] }
 }
 
-pub(in crate::spool) fn put(spool: &Spool, reason: &'static str, size: usize) -> Result<Durable, AppendError> {
+pub(in crate::spool) fn put(spool: &Spool, reason: &'static str, size: usize) -> Result<QuarantineId, AppendError> {
     with_appender(spool, async |appender| appender.quarantine(entry(reason, size)).await)
 }
 
