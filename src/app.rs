@@ -22,6 +22,7 @@ use crate::events;
 use crate::ingest::{self, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
 use crate::ops::panel::Panel;
+use crate::ops::recorder::{Recorder, RecorderSources};
 use crate::ops::sampler::{Probe, Sampler};
 use crate::ops::server::OpsService;
 use crate::ops::status::KafkaCell;
@@ -53,6 +54,7 @@ pub struct App {
     /// `None` if the file system does not support sockets.
     control: Option<Control>,
     sampler: Arc<Sampler>,
+    recorder: Arc<Recorder>,
     kafka: KafkaCell,
     exits: mpsc::UnboundedReceiver<&'static str>,
     drain: Duration,
@@ -133,6 +135,13 @@ impl App {
             .clone()
             .map(|direct| -> Probe { Box::new(move || direct.probe().map_err(|error| error.to_string())) });
         let sampler = Sampler::start(spool.clone(), spool.reader()?, probe).map_err(AppError::Thread)?;
+        let recorder = Recorder::start(RecorderSources {
+            spool: spool.clone(),
+            sampler: Arc::clone(&sampler),
+            kafka: kafka.clone(),
+            metrics: Arc::clone(&metrics),
+        })
+        .map_err(AppError::Thread)?;
 
         let shared = Arc::new(ingest::Shared::new(
             config,
@@ -169,6 +178,7 @@ impl App {
             connections: counters,
             connections_max,
             journal: Arc::clone(&journal),
+            recorder: Arc::clone(&recorder),
         });
 
         let control = control(spool.clone(), journal);
@@ -184,6 +194,7 @@ impl App {
             writer,
             control,
             sampler,
+            recorder,
             kafka,
             exits,
             drain: config.drain,
@@ -285,6 +296,7 @@ impl App {
             tokio::time::sleep(STOP_POLL).await;
         }
         self.sampler.stop();
+        self.recorder.stop();
         self.shared.journal.stop();
         // The writer stops last: until now the publisher may have had something to store.
         let written = self.writer.stop().map_err(AppError::from);

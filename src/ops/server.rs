@@ -9,7 +9,9 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
+use super::history::MINUTES_MAX;
 use super::panel::Panel;
+use super::verdict::NodeVerdict;
 use crate::edge::{self, Body, Head, HeadError, Method, Response, Server, Service};
 
 /// The limit of connections of scrapers, health checks and people. Older idle ones make room for new ones.
@@ -50,8 +52,11 @@ pub fn run(listener: TcpListener, service: &OpsService) -> std::io::Result<Serve
 impl Service for OpsService {
     async fn call(&self, head: &Head, _: &mut Body<'_>) -> Response {
         let path = head.path();
-        if !matches!(path, b"/livez" | b"/readyz" | b"/status" | b"/metrics") {
-            return error(StatusCode::NOT_FOUND, "path: this listener has /livez, /readyz, /status and /metrics");
+        if !matches!(path, b"/livez" | b"/readyz" | b"/status" | b"/metrics" | b"/history") {
+            return error(
+                StatusCode::NOT_FOUND,
+                "path: this listener has /livez, /readyz, /status, /history and /metrics",
+            );
         }
         match head.method() {
             Method::Get | Method::Head => {}
@@ -62,7 +67,11 @@ impl Service for OpsService {
             return Response::new(StatusCode::OK, TEXT, "ok\n");
         }
         let Some(panel) = self.0.get() else {
-            let starting = serde_json::json!({ "ready": false, "reasons": ["starting: the spool is being opened"] });
+            let starting = serde_json::json!({
+                "ready": false,
+                "reasons": ["starting: the spool is being opened"],
+                "verdict": NodeVerdict::opening(),
+            });
             return json(StatusCode::SERVICE_UNAVAILABLE, &starting);
         };
         match path {
@@ -72,6 +81,10 @@ impl Service for OpsService {
                 json(status, &readiness)
             }
             b"/status" => json(StatusCode::OK, &panel.status()),
+            b"/history" => match minutes(head.query()) {
+                Some(minutes) => json(StatusCode::OK, &panel.history(minutes)),
+                None => error(StatusCode::BAD_REQUEST, &format!("minutes: a number from 1 to {MINUTES_MAX}")),
+            },
             _ => match panel.metrics.render(&panel.view()) {
                 Ok(text) => Response::new(StatusCode::OK, METRICS, text),
                 Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, &failed.to_string()),
@@ -82,6 +95,14 @@ impl Service for OpsService {
     fn bad_request(&self, wrong: &HeadError, _: IpAddr) -> Response {
         error(StatusCode::BAD_REQUEST, &wrong.to_string())
     }
+}
+
+/// `minutes` of a query; an hour without it.
+fn minutes(query: &[u8]) -> Option<u64> {
+    let given = query.split(|byte| *byte == b'&').find_map(|part| part.strip_prefix(b"minutes="));
+    let Some(given) = given else { return Some(60) };
+    let minutes = std::str::from_utf8(given).ok()?.parse().ok()?;
+    (1..=MINUTES_MAX).contains(&minutes).then_some(minutes)
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
