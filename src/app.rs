@@ -19,6 +19,7 @@ use crate::config::{Config, Delivery};
 use crate::control::Control;
 use crate::edge::{self, Limits, descriptors};
 use crate::events;
+use crate::find::PublishedRing;
 use crate::ingest::{self, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
 use crate::ops::panel::Panel;
@@ -33,7 +34,7 @@ use crate::spool::WriterHandle;
 use crate::tls;
 use crate::watchdog::Health;
 pub use error::AppError;
-use parts::{bind, control, end, open_spool, start_bypass, watch, watch_threads};
+use parts::{bind, control, end, open_spool, start_bypass, tables, watch, watch_threads};
 
 /// The component whose error is known only after it has exited.
 const PUBLISHER: &str = "publisher";
@@ -118,6 +119,7 @@ impl App {
         let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
 
         let kafka = KafkaCell::default();
+        let published = PublishedRing::default();
         let options = publisher::PublisherOptions {
             spool: spool.clone(),
             topic: config.topic.clone(),
@@ -128,6 +130,7 @@ impl App {
                 .then_some(Creation { partitions: config.topic_partitions, replication: config.topic_replication }),
             metrics: Arc::clone(&metrics),
             kafka: kafka.clone(),
+            published: published.clone(),
         };
         let publisher = publisher::start(options, end(PUBLISHER, &exit_sender))?;
         let direct = start_bypass(config, &metrics)?;
@@ -179,6 +182,8 @@ impl App {
             connections_max,
             journal: Arc::clone(&journal),
             recorder: Arc::clone(&recorder),
+            tables: tables(config, &spool, &journal, published)?,
+            actions: config.ops_actions,
         });
 
         let control = control(spool.clone(), journal);

@@ -2,14 +2,17 @@
 //!
 //! The spool has one writer. While a node runs, the node itself makes every change for a command: one JSON line
 //! each way, one connection at a time, with limits on every size and time. The socket's mode (0600) is the
-//! permission. The operations listener has no authentication, so it cannot change anything.
+//! permission. The operations listener has no authentication, so it changes nothing unless `BRIDGE_OPS_ACTIONS=true`; it
+//! then uses the same [`Changes`].
 
+mod changes;
 mod client;
 mod protocol;
 mod server;
 mod socket;
 mod work;
 
+pub use changes::Changes;
 pub use client::{ControlError, ask, limits, refused, replay};
 #[doc(hidden)]
 pub use protocol::is_request;

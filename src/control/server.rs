@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::changes::Changes;
 use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, Request};
 use super::{socket, work};
 use crate::pulse::Pulse;
@@ -46,7 +47,7 @@ impl Control {
         let beats = pulse.clone();
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || run(&listener, &work::Parts { spool, reader, journal }, &stopping, &beats))?;
+            .spawn(move || run(&listener, &Changes { spool, reader, journal }, &stopping, &beats))?;
         Ok(Self { dir, stop, pulse, thread })
     }
 
@@ -72,14 +73,14 @@ impl Control {
     }
 }
 
-fn run(listener: &UnixListener, parts: &work::Parts, stop: &AtomicBool, pulse: &Pulse) {
+fn run(listener: &UnixListener, changes: &Changes, stop: &AtomicBool, pulse: &Pulse) {
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::Acquire) {
             return;
         }
         pulse.enter(REQUEST_BOUND);
-        let served = accepted.and_then(|(stream, _)| serve(stream, parts));
+        let served = accepted.and_then(|(stream, _)| serve(stream, changes));
         pulse.done();
         if let Err(error) = served {
             tracing::warn!(event = "control_request_failed", %error, "cannot answer a command at the control socket");
@@ -88,10 +89,10 @@ fn run(listener: &UnixListener, parts: &work::Parts, stop: &AtomicBool, pulse: &
     }
 }
 
-fn serve(mut stream: UnixStream, parts: &work::Parts) -> io::Result<()> {
+fn serve(mut stream: UnixStream, changes: &Changes) -> io::Result<()> {
     let line = read_line(&mut stream)?;
     let response = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => parts.work(&request),
+        Ok(request) => work::work(changes, &request),
         Err(error) => ControlResponse::Error(format!("not a request of this release: {error}")),
     };
     let mut response = serde_json::to_vec(&response)?;

@@ -9,11 +9,13 @@ use std::time::Duration;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::history::HistoryView;
+use super::history::{HistoryView, MINUTES_MAX};
 use super::metrics::{Metrics, TlsView, View};
+use super::params::Params;
 use super::recorder::Recorder;
 use super::sampler::Sampler;
 use super::status::{KafkaCell, KafkaState, KafkaStatus};
+use super::tables::{TableError, Tables};
 use super::verdict::{NodeVerdict, VerdictFacts, verdict};
 use crate::clock;
 use crate::edge::Counters;
@@ -43,6 +45,10 @@ pub struct Panel {
     pub journal: Arc<RefusedJournal>,
     /// The history and the last minutes.
     pub recorder: Arc<Recorder>,
+    /// The tables of the page.
+    pub tables: Tables,
+    /// Whether the page may change something.
+    pub actions: bool,
 }
 
 /// The response of `/status`.
@@ -70,6 +76,8 @@ pub struct NodeStatus {
     ready: bool,
     reasons: Vec<String>,
     degraded: Vec<String>,
+    /// Whether the page may change something.
+    actions: bool,
     /// The spool UUIDs of unpublished events, and the last one.
     identities: Vec<SpoolIdentity>,
 }
@@ -187,9 +195,10 @@ impl Panel {
         })
     }
 
-    /// The last `minutes`.
-    pub(super) fn history(&self, minutes: u64) -> HistoryView {
-        self.recorder.history(minutes)
+    /// The response of `/history`; an hour without `minutes`.
+    pub(super) fn history(&self, query: &[u8]) -> Result<HistoryView, TableError> {
+        let minutes = Params::new(query, &["minutes"])?.number("minutes", 1, MINUTES_MAX)?;
+        Ok(self.recorder.history(minutes.unwrap_or(60)))
     }
 
     pub(super) fn status(&self) -> NodeStatus {
@@ -219,6 +228,7 @@ impl Panel {
             ready: reasons.is_empty(),
             reasons,
             degraded,
+            actions: self.actions,
             identities: identities.iter().map(name).collect(),
         }
     }
