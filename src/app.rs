@@ -171,7 +171,7 @@ impl App {
             journal: Arc::clone(&journal),
         });
 
-        let control = control(spool.clone(), journal);
+        let control = control(config, spool.clone(), journal);
         let health = watch_threads(config, &spool, control.as_ref(), &watched).map_err(PublisherError::Thread)?;
         let app = Self {
             shared,

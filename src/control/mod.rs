@@ -6,12 +6,14 @@
 
 mod client;
 mod protocol;
+mod republish;
 mod server;
 mod socket;
 mod work;
 
 pub use client::{ControlError, ask, refused, replay};
-pub use protocol::REQUEST_MAX_IDS;
 #[doc(hidden)]
 pub use protocol::is_request;
+pub use protocol::{REPUBLISH_BYTES, REQUEST_MAX_IDS};
+pub use republish::{republish, target};
 pub use server::Control;

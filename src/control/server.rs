@@ -12,6 +12,7 @@ use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, Request};
 use super::{socket, work};
 use crate::pulse::Pulse;
 use crate::refused::RefusedJournal;
+use crate::replay::PublishTarget;
 use crate::spool::Spool;
 
 /// The time limit for a command to send its request, and to read the response: other commands wait.
@@ -36,7 +37,7 @@ impl Control {
     ///
     /// # Errors
     /// The file system does not support sockets, or the system refuses a new thread.
-    pub fn start(spool: Spool, journal: Arc<RefusedJournal>) -> io::Result<Self> {
+    pub fn start(spool: Spool, journal: Arc<RefusedJournal>, target: PublishTarget) -> io::Result<Self> {
         let dir = spool.dir().to_owned();
         let reader = spool.reader().map_err(io::Error::other)?;
         let listener = socket::serve(&dir)?;
@@ -46,7 +47,7 @@ impl Control {
         let beats = pulse.clone();
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || run(&listener, &work::Parts { spool, reader, journal }, &stopping, &beats))?;
+            .spawn(move || run(&listener, &work::Parts { spool, reader, journal, target }, &stopping, &beats))?;
         Ok(Self { dir, stop, pulse, thread })
     }
 
@@ -103,7 +104,7 @@ fn serve(mut stream: UnixStream, parts: &work::Parts) -> io::Result<()> {
 /// Reads one line of a command, within the limits of time and size.
 fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
-    let (mut line, mut chunk) = (Vec::new(), [0; 4096]);
+    let (mut line, mut chunk) = (Vec::new(), [0; 16 << 10]);
     while line.len() <= REQUEST_MAX_BYTES && !line.ends_with(b"\n") {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {

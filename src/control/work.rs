@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use super::protocol::{ControlResponse, PAGE_MAX_ENTRIES, REQUEST_MAX_IDS, RefusedRequest, Request};
+use uuid::Uuid;
+
+use super::protocol::{
+    ControlResponse, EventBytes, PAGE_MAX_ENTRIES, REQUEST_MAX_IDS, RefusedRequest, RepublishRequest, Request,
+};
 use crate::clock;
 use crate::quarantine::{Done, EntryAction, change};
 use crate::refused::{RefusedFilter, RefusedId, RefusedJournal, RefusedView, ReplayDone, replay};
+use crate::replay::{PublishTarget, Republished, republish};
 use crate::spool::{QuarantineId, Reader, Spool};
 
 /// The components that requests change or read.
@@ -14,6 +19,7 @@ pub(super) struct Parts {
     pub(super) spool: Spool,
     pub(super) reader: Reader,
     pub(super) journal: Arc<RefusedJournal>,
+    pub(super) target: PublishTarget,
 }
 
 impl Parts {
@@ -22,6 +28,30 @@ impl Parts {
             Request::Quarantine { action, ids } => self.change(*action, ids),
             Request::Refused { refused: RefusedRequest::List { filter, after } } => self.list(filter, *after),
             Request::Refused { refused: RefusedRequest::Replay { ids } } => self.replay(ids),
+            Request::Republish { republish: RepublishRequest::Target } => ControlResponse::Target(self.target.clone()),
+            Request::Republish { republish: RepublishRequest::Records { replay, events } } => {
+                self.republish(*replay, events)
+            }
+        }
+    }
+
+    fn republish(&self, replay: Uuid, events: &[EventBytes]) -> ControlResponse {
+        let records = events.len();
+        match republish(&self.spool, events.iter().map(|event| event.0.clone()).collect(), clock::now_ms()) {
+            Ok(republished) => {
+                if let Republished::Appended { bridge_spool, bridge_seq } = republished {
+                    tracing::info!(
+                        event = "records_replayed",
+                        %replay, records, %bridge_spool, bridge_seq,
+                        "records of the topic are published again"
+                    );
+                }
+                ControlResponse::Republished(republished)
+            }
+            Err(error) => {
+                tracing::error!(event = "replay_failed", %replay, %error, "cannot append records of a replay");
+                ControlResponse::Error(error.to_string())
+            }
         }
     }
 

@@ -56,6 +56,7 @@ mod quarantine_crash;
 mod refused_list;
 mod repeat_window;
 mod repeats;
+mod replay;
 mod restored;
 mod schema;
 mod secrets;
