@@ -186,7 +186,7 @@ impl App {
             actions: config.ops_actions,
         });
 
-        let control = control(spool.clone(), journal);
+        let control = control(config, spool.clone(), journal);
         let health = watch_threads(config, &spool, control.as_ref(), &watched).map_err(PublisherError::Thread)?;
         let app = Self {
             shared,

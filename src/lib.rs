@@ -35,7 +35,7 @@
 //! ```
 //!
 //! * [`commands`]: `serve`, `demo`, `send`, `tail`, `check-config`, `explain`, `health`, `spool`,
-//!   `quarantine`, `completions`, `man`: one file or directory each.
+//!   `quarantine`, `refused`, `find`, `replay`, `completions`, `man`: one file or directory each.
 //! * [`app`]: the only module that knows all others. If a component exits unexpectedly, the process exits.
 //! * [`config`]: the environment, validated as a whole before a port is bound.
 //! * [`webhook`]: the vendor's protocol: query, signature, responses. Pure.
@@ -49,6 +49,7 @@
 //!   [`publisher::direct`] publishes directly while the spool cannot be written.
 //! * [`quarantine`]: selects entries of the quarantine and converts them back into records.
 //! * [`refused`]: the journal of refused webhooks.
+//! * [`replay`]: publishes records of the topic again.
 //! * [`control`]: lets a command ask the running process for a change: a socket in the spool directory.
 //! * [`ops`]: metrics, health and status, on their own listener.
 //! * [`verify`]: checks the promise on the consumer's side, for `tail --verify`.
@@ -90,6 +91,7 @@ pub mod pulse;
 pub mod quarantine;
 pub mod record;
 pub mod refused;
+pub mod replay;
 pub mod seq_set;
 pub mod spool;
 pub mod systemd;

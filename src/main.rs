@@ -57,6 +57,15 @@ enum Command {
     /// List refused webhooks, and replay the authentic ones.
     #[command(after_help = "Example:\n  recall-bridge refused list --since 1h\n  recall-bridge refused replay 17")]
     Refused(commands::refused::RefusedArgs),
+    /// Publish again what the topic holds for a time, for a consumer that lost its state.
+    ///
+    /// Without --yes the command changes nothing: it counts the records, and prints the command that publishes exactly
+    /// these. They keep key, value and `event_id`, and get the header `bridge_replay`. They go through the spool of the
+    /// node that runs here, or with --to-topic directly to another topic.
+    #[command(
+        after_help = "Example:\n  recall-bridge replay --since 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z\n  recall-bridge replay --since 24h --account '#TOA#_1' --to-topic recalls-again --yes"
+    )]
+    Replay(commands::replay::ReplayArgs),
     /// Ask /readyz of the bridge on this host: exit 0 if it can accept webhooks, 1 if not.
     #[command(after_help = "Example:\n  BRIDGE_OPS_LISTEN=0.0.0.0:9100 recall-bridge health")]
     Health {
@@ -117,6 +126,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Spool(args) => commands::spool::run(&args),
         Command::Quarantine(args) => commands::quarantine::run(&args),
         Command::Refused(args) => commands::refused::run(&args),
+        Command::Replay(args) => commands::replay::run(&args),
         Command::Health { url } => commands::health::run(url),
         Command::Completions(args) => commands::completions::completions(&mut Cli::command(), &args),
         Command::Man(args) => commands::completions::man(Cli::command(), &args),

@@ -3,6 +3,7 @@
 mod missing;
 mod node;
 mod partitions;
+mod spool_records;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +14,9 @@ use serde_json::Value;
 use self::missing::Missing;
 pub use self::node::{NodeProgress, NodeSpool};
 use self::partitions::Accounts;
+use self::spool_records::SpoolRecords;
 use crate::escape::plain;
 use crate::record::{BRIDGE_SEQ, BRIDGE_SPOOL, BRIDGE_UNSPOOLED};
-use crate::seq_set::SeqSet;
 
 /// The number of errors that are reported with their text; further ones are only counted.
 const FAULTS_SHOWN: usize = 20;
@@ -32,16 +33,6 @@ pub struct Verifier {
     shown: Vec<String>,
     /// The node to compare with, and whether the reading includes the first record that each partition ever had.
     node: Option<(NodeProgress, bool)>,
-}
-
-#[derive(Debug, Default)]
-struct SpoolRecords {
-    /// The index of the spool in the order of its first record.
-    ordinal: usize,
-    seqs: SeqSet,
-    /// The lowest number that is not early. Numbers below it are not missing.
-    first: Option<u64>,
-    duplicates: u64,
 }
 
 /// The result of the verification.

@@ -16,6 +16,7 @@ use crate::ops::tables::Tables;
 use crate::publisher::PublisherError;
 use crate::publisher::direct::{self, DirectPublisher};
 use crate::refused::RefusedJournal;
+use crate::replay::PublishTarget;
 use crate::spool::{self, Spool, WriterHandle};
 use crate::watchdog::{self, Component, Health};
 
@@ -66,9 +67,10 @@ pub(super) async fn open_spool(
 }
 
 /// Starts the control socket, through which commands change something. A node also works without it.
-pub(super) fn control(spool: Spool, journal: Arc<RefusedJournal>) -> Option<Control> {
+pub(super) fn control(config: &Config, spool: Spool, journal: Arc<RefusedJournal>) -> Option<Control> {
     let dir = spool.dir().to_owned();
-    Control::start(spool, journal)
+    let target = PublishTarget { topic: config.topic.clone(), brokers: config.kafka.bootstrap_servers().to_owned() };
+    Control::start(spool, journal, target)
         .inspect_err(|error| {
             tracing::warn!(
                 event = "control_socket_unavailable", %error, dir = %dir.display(),

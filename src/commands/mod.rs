@@ -12,6 +12,7 @@ pub mod output;
 pub mod quarantine;
 pub mod refused;
 mod reload;
+pub mod replay;
 pub mod send;
 pub mod serve;
 pub mod spool;

@@ -117,14 +117,14 @@ pub fn limits(dir: &Path) -> Result<SpoolLimits, ControlError> {
     }
 }
 
-fn unexpected(response: &ControlResponse) -> ControlError {
+pub(super) fn unexpected(response: &ControlResponse) -> ControlError {
     match response {
         ControlResponse::Error(error) => ControlError::Failed(error.clone()),
         other => ControlError::Misunderstood(format!("an answer to another request: {other:.40?}")),
     }
 }
 
-fn request(dir: &Path, request: &Request) -> Result<ControlResponse, ControlError> {
+pub(super) fn request(dir: &Path, request: &Request) -> Result<ControlResponse, ControlError> {
     let mut stream = socket::open(dir, PATIENCE).map_err(ControlError::Unreachable)?;
     let mut line = serde_json::to_vec(request).map_err(|error| ControlError::Misunderstood(error.to_string()))?;
     line.push(b'\n');

@@ -8,6 +8,7 @@
 mod changes;
 mod client;
 mod protocol;
+mod republish;
 mod server;
 mod socket;
 mod work;
@@ -16,5 +17,6 @@ pub use changes::Changes;
 pub use client::{ControlError, ask, limits, refused, replay};
 #[doc(hidden)]
 pub use protocol::is_request;
-pub use protocol::{REQUEST_MAX_IDS, SpoolLimits};
+pub use protocol::{REPUBLISH_BYTES, REQUEST_MAX_IDS, SpoolLimits};
+pub use republish::{republish, target};
 pub use server::Control;

@@ -1,15 +1,22 @@
 //! The protocol of the control socket: one JSON line in each direction.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::quarantine::{Changed, EntryAction};
 use crate::refused::{RefusedFilter, RefusedId, RefusedView, ReplayResult};
+use crate::replay::{PublishTarget, Republished};
 use crate::spool::QuarantineId;
 
 /// Entries that one request may name.
 pub const REQUEST_MAX_IDS: usize = 256;
-/// Maximum bytes of a request: enough for all its entries.
-pub(super) const REQUEST_MAX_BYTES: usize = 16 << 10;
+/// Maximum bytes of a request: enough for its entries, and for the records of a replay in Base64.
+pub(super) const REQUEST_MAX_BYTES: usize = 2 << 20;
+/// Bytes of records with which a request of a replay takes no further one. The last record may exceed it by 1 MiB, the
+/// limit of a webhook.
+pub const REPUBLISH_BYTES: usize = 256 << 10;
 /// Maximum bytes of a response: enough for a reason per entry.
 pub(super) const RESPONSE_MAX_BYTES: u64 = 4 << 20;
 
@@ -26,6 +33,8 @@ pub(super) enum Request {
     Refused { refused: RefusedRequest },
     /// The limits of the spool.
     Limits { limits: () },
+    /// Records of the topic, to be published again.
+    Republish { republish: RepublishRequest },
 }
 
 /// The limits under which the process runs, in bytes.
@@ -35,6 +44,35 @@ pub struct SpoolLimits {
     pub max_bytes: u64,
     /// `BRIDGE_QUARANTINE_MAX_BYTES`.
     pub quarantine_max_bytes: u64,
+}
+
+/// A request of a replay.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RepublishRequest {
+    /// Where the node publishes to.
+    Target,
+    /// Append these records.
+    Records { replay: Uuid, events: Vec<EventBytes> },
+}
+
+/// An encoded record, in Base64.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct EventBytes(pub(super) Vec<u8>);
+
+impl From<EventBytes> for String {
+    fn from(event: EventBytes) -> Self {
+        STANDARD.encode(event.0)
+    }
+}
+
+impl TryFrom<String> for EventBytes {
+    type Error = base64::DecodeError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        STANDARD.decode(text).map(Self)
+    }
 }
 
 /// A request about the refused journal.
@@ -59,6 +97,10 @@ pub(super) enum ControlResponse {
     Replayed(Vec<ReplayResult>),
     /// The limits of the spool.
     Limits(SpoolLimits),
+    /// Where the node publishes to.
+    Target(PublishTarget),
+    /// The result for the records of a replay.
+    Republished(Republished),
     /// The request could not be executed completely.
     Error(String),
 }

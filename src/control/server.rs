@@ -13,6 +13,7 @@ use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, Request};
 use super::{socket, work};
 use crate::pulse::Pulse;
 use crate::refused::RefusedJournal;
+use crate::replay::PublishTarget;
 use crate::spool::Spool;
 
 /// The time limit for a command to send its request, and to read the response: other commands wait.
@@ -37,7 +38,7 @@ impl Control {
     ///
     /// # Errors
     /// The file system does not support sockets, or the system refuses a new thread.
-    pub fn start(spool: Spool, journal: Arc<RefusedJournal>) -> io::Result<Self> {
+    pub fn start(spool: Spool, journal: Arc<RefusedJournal>, target: PublishTarget) -> io::Result<Self> {
         let dir = spool.dir().to_owned();
         let reader = spool.reader().map_err(io::Error::other)?;
         let listener = socket::serve(&dir)?;
@@ -45,9 +46,10 @@ impl Control {
         let stopping = Arc::clone(&stop);
         let pulse = Pulse::default();
         let beats = pulse.clone();
-        let thread = std::thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || run(&listener, &Changes { spool, reader, journal }, &stopping, &beats))?;
+        let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            let changes = Changes { spool, reader, journal };
+            run(&listener, &work::Parts { changes, target }, &stopping, &beats);
+        })?;
         Ok(Self { dir, stop, pulse, thread })
     }
 
@@ -73,14 +75,14 @@ impl Control {
     }
 }
 
-fn run(listener: &UnixListener, changes: &Changes, stop: &AtomicBool, pulse: &Pulse) {
+fn run(listener: &UnixListener, parts: &work::Parts, stop: &AtomicBool, pulse: &Pulse) {
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::Acquire) {
             return;
         }
         pulse.enter(REQUEST_BOUND);
-        let served = accepted.and_then(|(stream, _)| serve(stream, changes));
+        let served = accepted.and_then(|(stream, _)| serve(stream, parts));
         pulse.done();
         if let Err(error) = served {
             tracing::warn!(event = "control_request_failed", %error, "cannot answer a command at the control socket");
@@ -89,10 +91,10 @@ fn run(listener: &UnixListener, changes: &Changes, stop: &AtomicBool, pulse: &Pu
     }
 }
 
-fn serve(mut stream: UnixStream, changes: &Changes) -> io::Result<()> {
+fn serve(mut stream: UnixStream, parts: &work::Parts) -> io::Result<()> {
     let line = read_line(&mut stream)?;
     let response = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => work::work(changes, &request),
+        Ok(request) => parts.work(&request),
         Err(error) => ControlResponse::Error(format!("not a request of this release: {error}")),
     };
     let mut response = serde_json::to_vec(&response)?;
@@ -104,7 +106,7 @@ fn serve(mut stream: UnixStream, changes: &Changes) -> io::Result<()> {
 /// Reads one line of a command, within the limits of time and size.
 fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
-    let (mut line, mut chunk) = (Vec::new(), [0; 4096]);
+    let (mut line, mut chunk) = (Vec::new(), [0; 16 << 10]);
     while line.len() <= REQUEST_MAX_BYTES && !line.ends_with(b"\n") {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -21,6 +21,7 @@
 //!   librdkafka.
 //! - [`kafka`] has all calls to librdkafka.
 //! - [`direct`] publishes directly while the spool cannot be written.
+//! - [`replay`] publishes records again to another topic, for a command.
 
 pub mod compare;
 mod damaged;
@@ -31,6 +32,7 @@ pub mod kafka;
 mod keeper;
 pub mod machine;
 pub mod recovered;
+pub mod replay;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

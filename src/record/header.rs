@@ -23,3 +23,6 @@ pub const BRIDGE_SPOOL: &str = "bridge_spool";
 pub const BRIDGE_UNSPOOLED: &str = "bridge_unspooled";
 /// The header with the sequence number in the spool, in decimal.
 pub const BRIDGE_SEQ: &str = "bridge_seq";
+/// The header of a record that was published again on purpose: the id of the replay. It has the same `event_id` as the
+/// original.
+pub const BRIDGE_REPLAY: &str = "bridge_replay";

@@ -7,5 +7,5 @@
 pub mod header;
 pub(crate) mod wire;
 
-pub use header::{BRIDGE_SEQ, BRIDGE_SPOOL, BRIDGE_UNSPOOLED};
+pub use header::{BRIDGE_REPLAY, BRIDGE_SEQ, BRIDGE_SPOOL, BRIDGE_UNSPOOLED};
 pub use wire::{DecodeError, Record, restamp};

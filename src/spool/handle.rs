@@ -32,7 +32,7 @@ use super::store::reader::Reader;
 use super::store::schema::migrate;
 use super::store::state::rename_unused;
 use super::terms::{
-    Advance, Appended, DedupUsage, EventId, IdentifiedEvent, Identity, NextOffsets, Progress, Seq, Usage,
+    Advance, Appended, DedupUsage, EventId, IdentifiedEvent, Identity, NO_ID, NextOffsets, Progress, Seq, Usage,
 };
 use super::writer::Writer;
 use crate::clock;
@@ -295,6 +295,16 @@ impl Spool {
         self.shared.capacity.reserve(group.payload.len() as u64, 0)?;
         let asked = self.command(|reply| WriterRequest::Replay { id, group: Box::new(group), reply });
         asked?.ok_or(TakeOutError::Gone)
+    }
+
+    /// Appends events that repeat earlier ones on purpose: the deduplication window neither drops nor remembers them.
+    /// Durable when it returns, all of them or none.
+    ///
+    /// # Errors
+    /// See [`TakeOutError`].
+    pub fn append_repeated(&self, events: Vec<Vec<u8>>) -> Result<Appended, TakeOutError> {
+        let events: Vec<_> = events.into_iter().map(|event| IdentifiedEvent { event, id: NO_ID }).collect();
+        self.replay(None, &events)
     }
 
     /// Entries of the quarantine, by reason.

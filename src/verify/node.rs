@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::SpoolRecords;
 use super::missing::Missing;
+use super::spool_records::SpoolRecords;
 use crate::escape::plain;
 
 /// The progress of a node, taken before the topic was read.

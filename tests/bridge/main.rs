@@ -58,6 +58,7 @@ mod refused_list;
 mod refused_replay;
 mod repeat_window;
 mod repeats;
+mod replay;
 mod restored;
 mod schema;
 mod secrets;

@@ -30,6 +30,7 @@ mod new_node;
 mod partitions_added;
 mod quarantine_requeued;
 mod record_refused;
+mod replayed;
 mod secrets;
 mod slow_link;
 mod spool_copied;

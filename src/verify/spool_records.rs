@@ -1,0 +1,14 @@
+//! The sequence numbers of one spool UUID.
+
+use crate::seq_set::SeqSet;
+
+/// The numbers that were found.
+#[derive(Debug, Default)]
+pub(super) struct SpoolRecords {
+    /// The index of the spool in the order of its first record.
+    pub(super) ordinal: usize,
+    pub(super) seqs: SeqSet,
+    /// The lowest number that is not early. Numbers below it are not missing.
+    pub(super) first: Option<u64>,
+    pub(super) duplicates: u64,
+}
