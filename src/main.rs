@@ -73,6 +73,12 @@ enum Command {
         #[arg(long)]
         url: Option<String>,
     },
+    /// Print the state of a running node in words: exit 0, or 1 if it loses recalls.
+    #[command(after_help = "Example:\n  recall-bridge status\n  recall-bridge status --url http://node-1:9100 --json")]
+    Status(commands::status::StatusArgs),
+    /// Show the state, the last minutes and the tables of a running node, until Ctrl-C.
+    #[command(after_help = "Example:\n  recall-bridge top --url http://node-1:9100\n  recall-bridge top --once --json")]
+    Top(commands::top::TopArgs),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  recall-bridge completions bash >/etc/bash_completion.d/recall-bridge")]
     Completions(commands::completions::Completions),
@@ -127,7 +133,9 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Quarantine(args) => commands::quarantine::run(&args),
         Command::Refused(args) => commands::refused::run(&args),
         Command::Replay(args) => commands::replay::run(&args),
-        Command::Health { url } => commands::health::run(url),
+        Command::Health { url } => commands::health::run(url.as_deref()),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Top(args) => commands::top::run(&args),
         Command::Completions(args) => commands::completions::completions(&mut Cli::command(), &args),
         Command::Man(args) => commands::completions::man(Cli::command(), &args),
     }

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod explain;
 pub mod health;
 pub mod http_client;
+mod node_client;
 mod node_status;
 pub mod output;
 pub mod quarantine;
@@ -17,7 +18,9 @@ pub mod send;
 pub mod serve;
 pub mod spool;
 mod start_report;
+pub mod status;
 pub mod tail;
+pub mod top;
 mod topic;
 
 use std::path::PathBuf;
@@ -34,6 +37,11 @@ pub struct Place {
     /// Directory of the spool; replaces `BRIDGE_SPOOL_DIR`. No other variable is required.
     #[arg(long)]
     dir: Option<PathBuf>,
+}
+
+/// Runs a future on this thread.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
 impl Place {

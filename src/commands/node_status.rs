@@ -1,15 +1,12 @@
 //! Asks a node for its sequence numbers: `/status` of its operations listener.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::http_client::{self, ClientTls};
+use super::CommandError;
+use super::node_client::NodeClient;
 use crate::verify::{NodeProgress, NodeSpool};
-
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The fields of `/status` that count. `identities` is missing in releases before 0.2.
 #[derive(Debug, Deserialize)]
@@ -33,22 +30,15 @@ struct StatusIdentity {
 ///
 /// # Errors
 /// No node responds at this URL.
-pub(super) fn ask(url: &reqwest::Url) -> anyhow::Result<NodeProgress> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let text = runtime.block_on(get(url)).with_context(|| format!("--status-url {url}"))?;
-    progress(&text).with_context(|| format!("--status-url {url} is not the /status of a node"))
+pub(super) fn ask(url: &reqwest::Url) -> Result<NodeProgress, CommandError> {
+    let node = NodeClient::new(Some(url.as_str()))?;
+    let status = super::block_on(node.json(url.path()))
+        .and_then(|status| progress(status).with_context(|| format!("{url} is not the /status of a node")));
+    status.context("--status-url").map_err(CommandError::Outside)
 }
 
-async fn get(url: &reqwest::Url) -> anyhow::Result<String> {
-    let client = http_client::for_url(url, &ClientTls::default())?.redirect(reqwest::redirect::Policy::none());
-    let response = client.timeout(TIMEOUT).build()?.get(url.clone()).send().await;
-    let response = response.map_err(|error| anyhow!("{}", http_client::failure(&error)))?;
-    ensure!(response.status().is_success(), "responds {}", response.status());
-    Ok(response.text().await?)
-}
-
-fn progress(text: &str) -> anyhow::Result<NodeProgress> {
-    let status: StatusFields = serde_json::from_str(text)?;
+fn progress(status: Value) -> anyhow::Result<NodeProgress> {
+    let status: StatusFields = serde_json::from_value(status)?;
     let StatusFields { spool_uuid, accepted_seq, published_seq, mut identities, quarantine } = status;
     if identities.is_empty() {
         identities.push(StatusIdentity { bridge_spool: spool_uuid, first_seq: 1 });
@@ -74,13 +64,14 @@ fn progress(text: &str) -> anyhow::Result<NodeProgress> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn events_of_the_node_become_numbers_of_its_spools() {
         let status = r#"{ "spool_uuid": "b", "accepted_seq": 30, "published_seq": 22,
             "identities": [{ "bridge_spool": "a", "first_seq": 1 }, { "bridge_spool": "b", "first_seq": 21 }],
             "quarantine": { "kafka_too_large": { "events": 2, "bytes": 9 }, "stale": { "events": 5, "bytes": 9 } } }"#;
-        let progress = progress(status).unwrap();
+        let progress = progress(serde_json::from_str(status).unwrap()).unwrap();
         let numbers: Vec<_> = progress
             .spools
             .iter()
@@ -92,9 +83,9 @@ mod tests {
 
     #[test]
     fn a_status_without_identities_has_one_spool_from_1_on() {
-        let progress = progress(r#"{ "spool_uuid": "a", "accepted_seq": 3, "published_seq": 2 }"#).unwrap();
+        let progress = progress(json!({ "spool_uuid": "a", "accepted_seq": 3, "published_seq": 2 })).unwrap();
         let [NodeSpool { bridge_spool, accepted, published }] = progress.spools.as_slice() else { panic!() };
         assert_eq!((bridge_spool.as_str(), *accepted, *published), ("a", 3, 2));
-        assert!(super::progress("{}").is_err());
+        assert!(super::progress(json!({})).is_err());
     }
 }

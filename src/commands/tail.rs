@@ -54,7 +54,7 @@ pub fn run(args: &TailArgs) -> Result<(), CommandError> {
     // This command does not need the apps.
     let config = Config::from_env_with(&[("BRIDGE_APPS", "0:unused")])?;
     // The node is asked before the topic is read: everything that it has published by then is in the topic.
-    let node = args.status_url.as_ref().map(node_status::ask).transpose().map_err(CommandError::Outside)?;
+    let node = args.status_url.as_ref().map(node_status::ask).transpose()?;
     let mut verifier = args.verify.then(Verifier::default);
     let mut output = Output::live();
     let complete = read(args, &config, verifier.as_mut(), &mut output).map_err(CommandError::Outside)?;

@@ -39,6 +39,10 @@ fn version_and_help_are_printed() {
         "spool",
         "quarantine",
         "refused",
+        "find",
+        "replay",
+        "status",
+        "top",
         "completions",
     ] {
         assert!(commands.contains(&expected), "{expected} is not among {commands:?}");

@@ -47,6 +47,7 @@ mod logging;
 mod loopback;
 mod moved;
 mod needs_you;
+mod node_view;
 mod outcomes;
 mod printing;
 mod quarantine_bounds;

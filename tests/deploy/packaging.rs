@@ -7,7 +7,7 @@ use crate::bridge::Setup;
 use crate::cli::{expect, run, stdout};
 use crate::process::Start as _;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 15] = [
     "serve",
     "demo",
     "send",
@@ -18,6 +18,10 @@ const COMMANDS: [&str; 11] = [
     "health",
     "spool",
     "quarantine",
+    "find",
+    "replay",
+    "status",
+    "top",
     "completions",
 ];
 
