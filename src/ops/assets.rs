@@ -22,6 +22,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/page/text.js", SCRIPT, include_str!("page/text.js")),
     ("/page/verdict.js", SCRIPT, include_str!("page/verdict.js")),
     ("/page/charts.js", SCRIPT, include_str!("page/charts.js")),
+    ("/page/plot.js", SCRIPT, include_str!("page/plot.js")),
     ("/page/tables.js", SCRIPT, include_str!("page/tables.js")),
     ("/page/actions.js", SCRIPT, include_str!("page/actions.js")),
     ("/page/find.js", SCRIPT, include_str!("page/find.js")),
