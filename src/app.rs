@@ -19,9 +19,11 @@ use crate::config::{Config, Delivery};
 use crate::control::Control;
 use crate::edge::{self, Limits, descriptors};
 use crate::events;
+use crate::find::PublishedRing;
 use crate::ingest::{self, Outcome};
 use crate::ops::metrics::{Labels, Metrics};
 use crate::ops::panel::Panel;
+use crate::ops::recorder::{Recorder, RecorderSources};
 use crate::ops::sampler::{Probe, Sampler};
 use crate::ops::server::OpsService;
 use crate::ops::status::KafkaCell;
@@ -32,7 +34,7 @@ use crate::spool::WriterHandle;
 use crate::tls;
 use crate::watchdog::Health;
 pub use error::AppError;
-use parts::{bind, control, end, open_spool, start_bypass, watch, watch_threads};
+use parts::{bind, control, end, open_spool, start_bypass, tables, watch, watch_threads};
 
 /// The component whose error is known only after it has exited.
 const PUBLISHER: &str = "publisher";
@@ -53,6 +55,7 @@ pub struct App {
     /// `None` if the file system does not support sockets.
     control: Option<Control>,
     sampler: Arc<Sampler>,
+    recorder: Arc<Recorder>,
     kafka: KafkaCell,
     exits: mpsc::UnboundedReceiver<&'static str>,
     drain: Duration,
@@ -116,6 +119,7 @@ impl App {
         let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
 
         let kafka = KafkaCell::default();
+        let published = PublishedRing::default();
         let options = publisher::PublisherOptions {
             spool: spool.clone(),
             topic: config.topic.clone(),
@@ -126,6 +130,7 @@ impl App {
                 .then_some(Creation { partitions: config.topic_partitions, replication: config.topic_replication }),
             metrics: Arc::clone(&metrics),
             kafka: kafka.clone(),
+            published: published.clone(),
         };
         let publisher = publisher::start(options, end(PUBLISHER, &exit_sender))?;
         let direct = start_bypass(config, &metrics)?;
@@ -133,6 +138,13 @@ impl App {
             .clone()
             .map(|direct| -> Probe { Box::new(move || direct.probe().map_err(|error| error.to_string())) });
         let sampler = Sampler::start(spool.clone(), spool.reader()?, probe).map_err(AppError::Thread)?;
+        let recorder = Recorder::start(RecorderSources {
+            spool: spool.clone(),
+            sampler: Arc::clone(&sampler),
+            kafka: kafka.clone(),
+            metrics: Arc::clone(&metrics),
+        })
+        .map_err(AppError::Thread)?;
 
         let shared = Arc::new(ingest::Shared::new(
             config,
@@ -169,6 +181,9 @@ impl App {
             connections: counters,
             connections_max,
             journal: Arc::clone(&journal),
+            recorder: Arc::clone(&recorder),
+            tables: tables(config, &spool, &journal, published)?,
+            actions: config.ops_actions,
         });
 
         let control = control(config, spool.clone(), journal);
@@ -184,6 +199,7 @@ impl App {
             writer,
             control,
             sampler,
+            recorder,
             kafka,
             exits,
             drain: config.drain,
@@ -285,6 +301,7 @@ impl App {
             tokio::time::sleep(STOP_POLL).await;
         }
         self.sampler.stop();
+        self.recorder.stop();
         self.shared.journal.stop();
         // The writer stops last: until now the publisher may have had something to store.
         let written = self.writer.stop().map_err(AppError::from);

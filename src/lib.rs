@@ -82,6 +82,7 @@ pub mod control;
 pub mod edge;
 pub mod escape;
 pub mod events;
+pub mod find;
 pub mod ingest;
 pub mod ops;
 pub mod priority;

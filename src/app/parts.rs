@@ -8,8 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::AppError;
 use crate::config::{Config, SpoolFailure};
-use crate::control::Control;
+use crate::control::{Changes, Control};
+use crate::find::{Finder, PublishedRing};
+use crate::ops::desk::Desk;
 use crate::ops::metrics::Metrics;
+use crate::ops::tables::Tables;
 use crate::publisher::PublisherError;
 use crate::publisher::direct::{self, DirectPublisher};
 use crate::refused::RefusedJournal;
@@ -89,6 +92,24 @@ pub(super) fn watch_threads(
     let mut components = vec![Component { name: "spool_writer", pulse: spool.pulse(), optional }];
     components.extend(control.map(|control| Component { name: "control", pulse: control.pulse(), optional: true }));
     watchdog::start(components, Arc::clone(metrics))
+}
+
+/// Starts the thread that reads the disk for the page.
+pub(super) fn tables(
+    config: &Config,
+    spool: &Spool,
+    journal: &Arc<RefusedJournal>,
+    published: PublishedRing,
+) -> Result<Tables, AppError> {
+    let changes = Changes { spool: spool.clone(), reader: spool.reader()?, journal: Arc::clone(journal) };
+    let finder = Finder {
+        spool: spool.clone(),
+        journal: Arc::clone(journal),
+        published,
+        topic: config.topic.clone(),
+        brokers: config.kafka.bootstrap_servers().to_owned(),
+    };
+    Ok(Tables { desk: Desk::start(changes).map_err(AppError::Thread)?, finder })
 }
 
 /// Starts direct publishing, if it is configured.

@@ -15,7 +15,7 @@ use super::tls::read_tls;
 use super::values::{VariableReader, log_filter, topic, url_path};
 use super::variables::{
     ACK_AFTER, ACK_TIMEOUT_MS, ALLOW_UNSIGNED, APPS, APPS_FILE, DEDUP_WINDOW_SECONDS, DELIVERY, DRAIN_SECONDS,
-    KEEP_ALIVE_SECONDS, LISTEN, LOG, LOG_FORMAT, MAX_BODY_BYTES, OPS_LISTEN, REQUEST_TIME_WINDOW_SECONDS,
+    KEEP_ALIVE_SECONDS, LISTEN, LOG, LOG_FORMAT, MAX_BODY_BYTES, OPS_ACTIONS, OPS_LISTEN, REQUEST_TIME_WINDOW_SECONDS,
     SHUTDOWN_GRACE_SECONDS, SPOOL_FAILURE, TOPIC, TOPIC_CREATE, TOPIC_PARTITIONS, TOPIC_REPLICATION, WEBHOOK_PATH,
     WORKERS,
 };
@@ -54,6 +54,7 @@ pub(super) fn read(kafka: BTreeMap<String, String>, mut r: VariableReader<'_>) -
         spool_failure: r.word(SPOOL_FAILURE, &failures, failures[0].0).unwrap_or(failures[0].1),
         dedup_window: r.seconds(DEDUP_WINDOW_SECONDS),
         topic: r.checked(TOPIC, topic),
+        ops_actions: r.flag(OPS_ACTIONS),
         topic_create: r.flag(TOPIC_CREATE),
         topic_partitions: r.signed(TOPIC_PARTITIONS),
         topic_replication: r.signed(TOPIC_REPLICATION),

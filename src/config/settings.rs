@@ -24,6 +24,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address for metrics, health and status (`BRIDGE_OPS_LISTEN`).
     pub ops_listen: SocketAddr,
+    /// Whether the page may requeue, drop and replay (`BRIDGE_OPS_ACTIONS`).
+    pub ops_actions: bool,
     /// TLS on the webhook listener (`BRIDGE_TLS_CERT`, `BRIDGE_TLS_KEY`, `BRIDGE_TLS_CLIENT_CA`).
     pub tls: Option<ListenerTls>,
     /// The path of the webhook, with its leading `/` (`BRIDGE_WEBHOOK_PATH`).

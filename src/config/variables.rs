@@ -117,6 +117,8 @@ variables! {
     LISTEN listen: Values::Text("0.0.0.0:8080"), "address for webhooks; port 0: the system chooses, the log shows which";
     OPS_LISTEN ops_listen: Values::Text("127.0.0.1:9100"),
         "address for metrics, health and status, on another port than the webhooks. `0.0.0.0:9100` in the image";
+    OPS_ACTIONS ops_actions: Values::Flag,
+        "the [page](operations.md#the-page) may requeue, drop and replay; see [security](security.md#the-page)";
     WEBHOOK_PATH webhook_path: Values::Text("/"), "the only path that accepts webhooks";
     MAX_BODY_BYTES max_body_bytes: number(65_536, KIB, 16 * MIB, "bytes"), "maximum size of a body";
     KEEP_ALIVE_SECONDS keep_alive_seconds: number(75, 1, 3600, "seconds"),

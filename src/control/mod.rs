@@ -2,8 +2,10 @@
 //!
 //! The spool has one writer. While a node runs, the node itself makes every change for a command: one JSON line
 //! each way, one connection at a time, with limits on every size and time. The socket's mode (0600) is the
-//! permission. The operations listener has no authentication, so it cannot change anything.
+//! permission. The operations listener has no authentication, so it changes nothing unless `BRIDGE_OPS_ACTIONS=true`; it
+//! then uses the same [`Changes`].
 
+mod changes;
 mod client;
 mod protocol;
 mod republish;
@@ -11,6 +13,7 @@ mod server;
 mod socket;
 mod work;
 
+pub use changes::Changes;
 pub use client::{ControlError, ask, refused, replay};
 #[doc(hidden)]
 pub use protocol::is_request;

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::changes::Changes;
 use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, Request};
-use super::{socket, work};
+use super::socket;
+use super::work::Parts;
 use crate::pulse::Pulse;
 use crate::refused::RefusedJournal;
 use crate::replay::PublishTarget;
@@ -45,9 +47,9 @@ impl Control {
         let stopping = Arc::clone(&stop);
         let pulse = Pulse::default();
         let beats = pulse.clone();
-        let thread = std::thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || run(&listener, &work::Parts { spool, reader, journal, target }, &stopping, &beats))?;
+        let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            run(&listener, &Parts { changes: Changes { spool, reader, journal }, target }, &stopping, &beats)
+        })?;
         Ok(Self { dir, stop, pulse, thread })
     }
 
@@ -73,7 +75,7 @@ impl Control {
     }
 }
 
-fn run(listener: &UnixListener, parts: &work::Parts, stop: &AtomicBool, pulse: &Pulse) {
+fn run(listener: &UnixListener, parts: &Parts, stop: &AtomicBool, pulse: &Pulse) {
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::Acquire) {
@@ -89,7 +91,7 @@ fn run(listener: &UnixListener, parts: &work::Parts, stop: &AtomicBool, pulse: &
     }
 }
 
-fn serve(mut stream: UnixStream, parts: &work::Parts) -> io::Result<()> {
+fn serve(mut stream: UnixStream, parts: &Parts) -> io::Result<()> {
     let line = read_line(&mut stream)?;
     let response = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => parts.work(&request),
@@ -105,7 +107,9 @@ fn serve(mut stream: UnixStream, parts: &work::Parts) -> io::Result<()> {
 fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
     let (mut line, mut chunk) = (Vec::new(), [0; 16 << 10]);
-    while line.len() <= REQUEST_MAX_BYTES && !line.ends_with(b"\n") {
+    // A line that cannot be a request is answered at once.
+    let may_be_request = |line: &[u8]| line.first().is_none_or(|first| *first == b'{');
+    while line.len() <= REQUEST_MAX_BYTES && !line.ends_with(b"\n") && may_be_request(&line) {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());

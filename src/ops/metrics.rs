@@ -255,6 +255,11 @@ impl Metrics {
         self.stuck.with_label_values(&[component]).inc();
     }
 
+    /// The webhooks of published commands so far, by outcome, in the order of [`Labels::outcomes`].
+    pub fn published_command_webhooks(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.webhooks.iter().zip(&self.published_command_webhooks).map(|((label, _), counter)| (*label, counter.get()))
+    }
+
     /// Returns the current metrics in the text format, version 0.0.4.
     ///
     /// # Errors

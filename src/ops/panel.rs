@@ -9,9 +9,14 @@ use std::time::Duration;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::history::{HistoryView, MINUTES_MAX};
 use super::metrics::{Metrics, TlsView, View};
+use super::params::Params;
+use super::recorder::Recorder;
 use super::sampler::Sampler;
 use super::status::{KafkaCell, KafkaState, KafkaStatus};
+use super::tables::{TableError, Tables};
+use super::verdict::{NodeVerdict, VerdictFacts, verdict};
 use crate::clock;
 use crate::edge::Counters;
 use crate::refused::{RefusedJournal, RefusedSummary};
@@ -38,11 +43,19 @@ pub struct Panel {
     pub connections_max: usize,
     /// The journal of refused webhooks.
     pub journal: Arc<RefusedJournal>,
+    /// The history and the last minutes.
+    pub recorder: Arc<Recorder>,
+    /// The tables of the page.
+    pub tables: Tables,
+    /// Whether the page may change something.
+    pub actions: bool,
 }
 
 /// The response of `/status`.
 #[derive(Debug, Serialize)]
 pub struct NodeStatus {
+    verdict: NodeVerdict,
+    now: String,
     version: &'static str,
     commit: &'static str,
     spool_uuid: Uuid,
@@ -63,6 +76,8 @@ pub struct NodeStatus {
     ready: bool,
     reasons: Vec<String>,
     degraded: Vec<String>,
+    /// Whether the page may change something.
+    actions: bool,
     /// The spool UUIDs of unpublished events, and the last one.
     identities: Vec<SpoolIdentity>,
 }
@@ -136,10 +151,16 @@ impl Panel {
 
     /// Returns why webhooks cannot be accepted, and the errors that do not prevent that.
     pub(super) fn reasons(&self) -> (Vec<String>, Vec<String>) {
-        let (mut reasons, mut degraded) = (Vec::new(), Vec::new());
+        let (mut reasons, degraded) = self.obstacles();
         if (self.draining)() {
-            reasons.push("draining: the process is shutting down".to_owned());
+            reasons.insert(0, "draining: the process is shutting down".to_owned());
         }
+        (reasons, degraded)
+    }
+
+    /// [`Self::reasons`] without the shutdown.
+    fn obstacles(&self) -> (Vec<String>, Vec<String>) {
+        let (mut reasons, mut degraded) = (Vec::new(), Vec::new());
         let usage = self.spool.usage();
         if usage.full {
             reasons.push(format!("spool full: {} of {} bytes", usage.bytes, usage.max_bytes));
@@ -155,12 +176,40 @@ impl Panel {
         (reasons, degraded)
     }
 
+    fn verdict(&self, refused: &RefusedSummary) -> NodeVerdict {
+        let (reasons, degraded) = self.obstacles();
+        let usage = self.spool.usage();
+        verdict(&VerdictFacts {
+            now_ms: clock::now_ms(),
+            draining: (self.draining)(),
+            reasons: &reasons,
+            degraded: &degraded,
+            depth: self.spool.progress().depth(),
+            oldest_age: self.oldest_age(),
+            bytes: usage.bytes,
+            capacity_bytes: usage.max_bytes,
+            kafka: &self.kafka.get(),
+            arrivals: &self.recorder.arrivals(),
+            quarantine_events: usage.quarantine_events,
+            replayable: refused.replayable,
+        })
+    }
+
+    /// The response of `/history`; an hour without `minutes`.
+    pub(super) fn history(&self, query: &[u8]) -> Result<HistoryView, TableError> {
+        let minutes = Params::new(query, &["minutes"])?.number("minutes", 1, MINUTES_MAX)?;
+        Ok(self.recorder.history(minutes.unwrap_or(60)))
+    }
+
     pub(super) fn status(&self) -> NodeStatus {
         let (progress, usage) = (self.spool.progress(), self.spool.usage());
         let (reasons, degraded) = self.reasons();
         let identities = self.spool.identities();
         let name = |identity: &Identity| SpoolIdentity { bridge_spool: identity.uuid, first_seq: identity.first_seq };
+        let refused = self.journal.summary();
         NodeStatus {
+            verdict: self.verdict(&refused),
+            now: clock::iso8601(clock::now_ms()),
             version: crate::version::VERSION,
             commit: crate::version::COMMIT,
             spool_uuid: identities.last().map(|identity| identity.uuid).unwrap_or_default(),
@@ -175,11 +224,12 @@ impl Panel {
             quarantine_events: usage.quarantine_events,
             quarantine_bytes: usage.quarantine_bytes,
             quarantine: self.spool.quarantine_tallies(),
-            refused: self.journal.summary(),
+            refused,
             ready: reasons.is_empty(),
             reasons,
             degraded,
             identities: identities.iter().map(name).collect(),
+            actions: self.actions,
         }
     }
 }

@@ -43,6 +43,13 @@ pub struct LastError {
 pub struct KafkaStatus {
     /// The activity of the publisher.
     pub state: KafkaState,
+    /// Whether the publisher has been ready since the start of the process.
+    pub connected: bool,
+    /// Since when the publisher has been failing, in ISO 8601; `None` if its last step succeeded.
+    pub failing_since: Option<String>,
+    /// The same time in UNIX milliseconds.
+    #[serde(skip)]
+    pub failing_since_ms: Option<i64>,
     /// The last error, kept after recovery.
     pub last_error: Option<LastError>,
 }
@@ -53,7 +60,13 @@ pub struct KafkaCell(Arc<Mutex<KafkaStatus>>);
 
 impl Default for KafkaCell {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(KafkaStatus { state: KafkaState::Connecting, last_error: None })))
+        Self(Arc::new(Mutex::new(KafkaStatus {
+            state: KafkaState::Connecting,
+            connected: false,
+            failing_since: None,
+            failing_since_ms: None,
+            last_error: None,
+        })))
     }
 }
 
@@ -65,7 +78,12 @@ impl KafkaCell {
 
     /// Sets the state and returns the previous one.
     pub fn set(&self, state: KafkaState) -> KafkaState {
-        std::mem::replace(&mut self.0.lock().state, state)
+        let mut status = self.0.lock();
+        if state == KafkaState::Ready {
+            status.connected = true;
+        }
+        (status.failing_since, status.failing_since_ms) = (None, None);
+        std::mem::replace(&mut status.state, state)
     }
 
     /// Stores an error and returns the previous state.
@@ -73,6 +91,9 @@ impl KafkaCell {
         let at_ms = clock::now_ms();
         let at = clock::iso8601(at_ms);
         let mut status = self.0.lock();
+        if status.failing_since_ms.is_none() {
+            (status.failing_since, status.failing_since_ms) = (Some(at.clone()), Some(at_ms));
+        }
         status.last_error = Some(LastError { kind, text, at_ms, at, needs_you });
         std::mem::replace(&mut status.state, KafkaState::Failing)
     }

@@ -19,6 +19,7 @@ use super::machine::{Action, Event, Machine, Range, TRANSACTION_MAX_RECORDS};
 use super::recovered::{RecoveredSet, content_hash};
 use super::{PublisherError, PublisherOptions};
 use crate::clock;
+use crate::find::PublishedRing;
 use crate::ops::metrics::Metrics;
 use crate::ops::status::{KafkaCell, KafkaState};
 use crate::pulse::Pulse;
@@ -57,6 +58,7 @@ pub(super) struct Driver {
     since_ms: Option<i64>,
     metrics: Arc<Metrics>,
     kafka: KafkaCell,
+    published: PublishedRing,
     stop: Arc<AtomicBool>,
     pulse: Pulse,
     slowness: Slowness,
@@ -100,6 +102,7 @@ impl Driver {
             since_ms,
             metrics: Arc::clone(&options.metrics),
             kafka: options.kafka.clone(),
+            published: options.published.clone(),
             spool: options.spool.clone(),
             stop,
             pulse: Pulse::default(),

@@ -40,6 +40,7 @@ use std::thread::JoinHandle;
 
 use rdkafka::ClientConfig;
 
+use crate::find::PublishedRing;
 use crate::ops::metrics::Metrics;
 use crate::ops::status::KafkaCell;
 use crate::spool::{Seq, Spool, SpoolError};
@@ -65,6 +66,8 @@ pub struct PublisherOptions {
     pub metrics: Arc<Metrics>,
     /// The state that `/status` shows.
     pub kafka: KafkaCell,
+    /// The last published records.
+    pub published: PublishedRing,
 }
 
 /// Why the publisher exited. No event is lost: the process exits, and the next one continues.

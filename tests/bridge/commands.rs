@@ -39,6 +39,8 @@ fn version_and_help_are_printed() {
         "spool",
         "quarantine",
         "refused",
+        "find",
+        "replay",
         "completions",
     ] {
         assert!(commands.contains(&expected), "{expected} is not among {commands:?}");

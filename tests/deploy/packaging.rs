@@ -7,7 +7,7 @@ use crate::bridge::Setup;
 use crate::cli::{expect, run, stdout};
 use crate::process::Start as _;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "serve",
     "demo",
     "send",
@@ -15,6 +15,8 @@ const COMMANDS: [&str; 11] = [
     "check-config",
     "explain",
     "refused",
+    "find",
+    "replay",
     "health",
     "spool",
     "quarantine",

@@ -45,7 +45,7 @@ impl fmt::Display for Counts {
         let noun = if self.records == 1 { "record" } else { "records" };
         write!(f, "{} {noun} of {}", self.records, self.accounts)?;
         if self.left_out > 0 {
-            write!(f, " ({} others are not records of a bridge and are left out)", self.left_out)?;
+            write!(f, " (left out, because they are not records of a bridge: {})", self.left_out)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::error::ActionError;
 use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged};
 use crate::clock;
+use crate::find::PublishedRing;
 use crate::ops::metrics::TransactionResult;
 use crate::ops::status::KafkaState;
 use crate::publisher::PublisherError;
@@ -99,7 +100,8 @@ impl Driver {
         };
         let started = Instant::now();
         self.pulse.enter(self.slowness.publish_timeout() + CALL_MARGIN);
-        let result = producer.publish(missing.into_iter());
+        let keep_from = missing.iter().rev().nth(PublishedRing::LEN - 1).map_or(0, |(seq, ..)| *seq);
+        let result = producer.publish(missing.iter().copied(), keep_from);
         self.pulse.leave()?;
         Ok(match result {
             Ok(reports) => {
@@ -110,6 +112,9 @@ impl Driver {
                 for time in times {
                     self.metrics.publish_lag_seconds.observe(Duration::from_millis(now.abs_diff(time)).as_secs_f64());
                 }
+                let place = |index: usize| reports.places.get(&missing.get(index)?.0).copied();
+                let records: Vec<_> = missing.iter().map(|(_, name, record)| (*name, *record)).collect();
+                self.published.add(&records, place, now);
                 Event::Committed { until, next: reports.next }
             }
             Err(PublishError::Rejected(reports)) => {

@@ -1,5 +1,6 @@
 //! The callbacks of librdkafka: delivery reports, errors, log lines, statistics.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
@@ -22,6 +23,8 @@ pub(in crate::publisher) struct Reports {
     pub(in crate::publisher) delivered: u64,
     /// The offset after the last record, by partition.
     pub(in crate::publisher) next: NextOffsets,
+    /// Partition and offset of the records from [`Context::keep_from`] on.
+    pub(in crate::publisher) places: HashMap<Seq, (i32, i64)>,
     /// The first poison record.
     pub(in crate::publisher) refused: Option<(Seq, PoisonReason)>,
     /// The first error of another kind.
@@ -41,6 +44,7 @@ impl Reports {
 #[derive(Debug, Default)]
 pub(in crate::publisher) struct Context {
     reports: Mutex<Reports>,
+    keep_from: AtomicU64,
     client_error: Mutex<Option<ClientError>>,
     /// The number of log lines and errors so far.
     heard: AtomicU64,
@@ -51,6 +55,11 @@ impl Context {
     /// Returns the reports since the last call.
     pub(in crate::publisher) fn take_reports(&self) -> Reports {
         std::mem::take(&mut self.reports.lock())
+    }
+
+    /// From now on, the reports have the places of the records from `seq` on.
+    pub(in crate::publisher) fn keep_from(&self, seq: Seq) {
+        self.keep_from.store(seq, Relaxed);
     }
 
     /// Whether a report contains an error.
@@ -132,6 +141,10 @@ impl ProducerContext for Context {
                 reports.delivered += 1;
                 let next = reports.next.entry(message.partition()).or_insert(0);
                 *next = (message.offset() + 1).max(*next);
+                let seq = seq as Seq;
+                if seq >= self.keep_from.load(Relaxed) {
+                    reports.places.insert(seq, (message.partition(), message.offset()));
+                }
             }
             Err((error, _)) => match error.rdkafka_error_code() {
                 Some(code) if is_refusal(code) => reports.refuse(seq as Seq, code, error),

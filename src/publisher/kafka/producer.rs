@@ -110,10 +110,12 @@ impl Producer {
         Ok(())
     }
 
-    /// Publishes records in one transaction. Returns their delivery reports after the commit.
+    /// Publishes records in one transaction. Returns their delivery reports after the commit, with the places of the
+    /// records from `keep_from` on.
     pub(in crate::publisher) fn publish<'a>(
         &mut self,
         records: impl Iterator<Item = (Seq, (Uuid, u64), Record<'a>)>,
+        keep_from: Seq,
     ) -> Result<Reports, PublishError> {
         const DOING: &str = PUBLISHING;
         if let Some(left) = self.committed_at.and_then(|at| AFTER_COMMIT.checked_sub(at.elapsed())) {
@@ -121,6 +123,7 @@ impl Producer {
         }
         let until = Instant::now() + self.timeout;
         self.client.context().take_reports();
+        self.client.context().keep_from(keep_from);
         if self.transactional {
             self.client.begin_transaction().map_err(|error| self.doubt(DOING, &error))?;
         }
