@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::changes::Changes;
 use super::protocol::{ControlResponse, REQUEST_MAX_BYTES, Request};
-use super::socket;
-use super::work::Parts;
+use super::{socket, work};
 use crate::pulse::Pulse;
 use crate::refused::RefusedJournal;
 use crate::replay::PublishTarget;
@@ -48,7 +47,8 @@ impl Control {
         let pulse = Pulse::default();
         let beats = pulse.clone();
         let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-            run(&listener, &Parts { changes: Changes { spool, reader, journal }, target }, &stopping, &beats)
+            let changes = Changes { spool, reader, journal };
+            run(&listener, &work::Parts { changes, target }, &stopping, &beats);
         })?;
         Ok(Self { dir, stop, pulse, thread })
     }
@@ -75,7 +75,7 @@ impl Control {
     }
 }
 
-fn run(listener: &UnixListener, parts: &Parts, stop: &AtomicBool, pulse: &Pulse) {
+fn run(listener: &UnixListener, parts: &work::Parts, stop: &AtomicBool, pulse: &Pulse) {
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::Acquire) {
@@ -91,7 +91,7 @@ fn run(listener: &UnixListener, parts: &Parts, stop: &AtomicBool, pulse: &Pulse)
     }
 }
 
-fn serve(mut stream: UnixStream, parts: &Parts) -> io::Result<()> {
+fn serve(mut stream: UnixStream, parts: &work::Parts) -> io::Result<()> {
     let line = read_line(&mut stream)?;
     let response = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => parts.work(&request),

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::refused::{RefusedFilter, RefusedId, RefusedView};
 use crate::replay::{PublishTarget, Republished, republish};
 
-/// What requests change or read.
+/// The components that requests change or read.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) changes: Changes,

@@ -19,8 +19,6 @@ const SEARCH_TIME: Duration = Duration::from_secs(2);
 const STEP: ReadLimit = ReadLimit { events: 5_000, bytes: 4 << 20 };
 /// Found items per place.
 const FOUND_MAX: usize = 50;
-/// MsgKeys of a webhook that are shown.
-const KEYS_SHOWN: usize = 5;
 
 /// Why a search failed.
 #[derive(Debug, thiserror::Error)]

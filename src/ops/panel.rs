@@ -228,8 +228,8 @@ impl Panel {
             ready: reasons.is_empty(),
             reasons,
             degraded,
-            identities: identities.iter().map(name).collect(),
             actions: self.actions,
+            identities: identities.iter().map(name).collect(),
         }
     }
 }

@@ -9,7 +9,6 @@ use super::kafka::errors::StepError;
 use super::kafka::producer::{Producer, PublishError};
 use super::kafka::slowness::Slowness;
 use crate::record::Record;
-use crate::spool::Seq;
 
 const DOING: &str = "publishing again";
 
@@ -20,7 +19,7 @@ pub struct ReplayProducer {
     topic: String,
     transactional: bool,
     spool: Uuid,
-    next_seq: Seq,
+    next_seq: u64,
 }
 
 impl fmt::Debug for ReplayProducer {
@@ -56,7 +55,7 @@ impl ReplayProducer {
             let record = Record::decode(event).map_err(|error| other(error.to_string()))?;
             records.push((seq, (self.spool, seq), record));
         }
-        match self.producer.publish(records.into_iter(), Seq::MAX) {
+        match self.producer.publish(records.into_iter(), u64::MAX) {
             Ok(_) => {
                 self.next_seq += events.len() as u64;
                 Ok(())
