@@ -57,6 +57,13 @@ enum Command {
     /// List refused webhooks, and replay the authentic ones.
     #[command(after_help = "Example:\n  recall-bridge refused list --since 1h\n  recall-bridge refused replay 17")]
     Refused(commands::refused::RefusedArgs),
+    /// Show where a recall is: spool, quarantine, refused journal, and with Kafka configured the topic.
+    ///
+    /// A key is an account, a MsgKey or an `event_id`. Exit 0 if each key was found, 1 if not.
+    #[command(
+        after_help = "Example:\n  recall-bridge find 71_1_1698741698\n  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 recall-bridge find '#TOA#_123' --since 7d --json"
+    )]
+    Find(commands::find::FindArgs),
     /// Publish again what the topic holds for a time, for a consumer that lost its state.
     ///
     /// Without --yes the command changes nothing: it counts the records, and prints the command that publishes exactly
@@ -132,6 +139,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Spool(args) => commands::spool::run(&args),
         Command::Quarantine(args) => commands::quarantine::run(&args),
         Command::Refused(args) => commands::refused::run(&args),
+        Command::Find(args) => commands::find::run(&args),
         Command::Replay(args) => commands::replay::run(&args),
         Command::Health { url } => commands::health::run(url.as_deref()),
         Command::Status(args) => commands::status::run(&args),

@@ -5,6 +5,7 @@ mod check_tls;
 pub mod completions;
 pub mod demo;
 pub mod explain;
+pub mod find;
 pub mod health;
 pub mod http_client;
 mod node_client;

@@ -10,6 +10,13 @@ use super::settings::Config;
 use super::values::VariableReader;
 use super::variables::{BRIDGE, Raw};
 
+/// Whether the environment of this process names brokers, for commands that can work without.
+pub fn brokers_are_set() -> bool {
+    let is_set = |name: String| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let names = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_METADATA_BROKER_LIST"];
+    names.iter().any(|name| is_set((*name).to_owned()) || is_set(format!("{name}_FILE")))
+}
+
 impl Config {
     /// Reads the environment of this process; see [`Config::load`].
     ///

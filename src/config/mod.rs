@@ -25,6 +25,7 @@ mod variables;
 pub use choices::{AckAfter, Delivery, LogFormat, SpoolFailure};
 pub use errors::{ConfigError, ConfigErrors};
 pub use kafka::KafkaProperties;
+pub use load::brokers_are_set;
 pub use ops::ops_listen_from_env;
 pub use secret::{Secret, read_secret_file};
 pub use settings::Config;

@@ -107,7 +107,9 @@ fn serve(mut stream: UnixStream, parts: &work::Parts) -> io::Result<()> {
 fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
     let (mut line, mut chunk) = (Vec::new(), [0; 16 << 10]);
-    while line.len() <= REQUEST_MAX_BYTES && !line.ends_with(b"\n") {
+    // A line that cannot be a request is answered at once.
+    let may_be_request = |line: &[u8]| line.first().is_none_or(|first| *first == b'{');
+    while line.len() <= REQUEST_MAX_BYTES && !line.ends_with(b"\n") && may_be_request(&line) {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());

@@ -8,10 +8,12 @@ mod accounts;
 mod published;
 mod search;
 mod sighting;
+mod sought;
 mod text;
 
 pub use accounts::AccountVolume;
 pub use published::{PublishedRecord, PublishedRing};
 pub use search::{FindError, Finder, KEY_MAX_BYTES};
 pub use sighting::{FindPlace, FindReport, Sighting};
-pub use text::{shell_quoted, shown};
+pub use sought::Sought;
+pub use text::{kcat, shell_quoted, shown};

@@ -5,15 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::published::{PublishedRecord, PublishedRing};
 use super::sighting::{FindPlace, FindReport, Sighting};
-use super::text::{shell_quoted, shown};
-use crate::clock;
-use crate::events::{self, recall::event_id};
-use crate::quarantine::{EntryKind, kind};
+use super::sought::Sought;
+use super::text::{kcat, shown};
 use crate::record::Record;
-use crate::record::header::{ID, SUBJECT};
-use crate::refused::{RefusedEntry, RefusedJournal};
-use crate::spool::{Identity, ReadLimit, Reader, Seq, Spool, SpoolError, StoredEntry};
-use crate::webhook;
+use crate::refused::RefusedJournal;
+use crate::spool::{Identity, ReadLimit, Reader, Seq, Spool, SpoolError};
 
 /// Longest text to search for, in bytes: that of a MsgKey.
 pub const KEY_MAX_BYTES: usize = 32 << 10;
@@ -23,8 +19,6 @@ const SEARCH_TIME: Duration = Duration::from_secs(2);
 const STEP: ReadLimit = ReadLimit { events: 5_000, bytes: 4 << 20 };
 /// Found items per place.
 const FOUND_MAX: usize = 50;
-/// MsgKeys of a webhook that are shown.
-const KEYS_SHOWN: usize = 5;
 
 /// Why a search failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,18 +67,12 @@ impl Finder {
 
     /// The command line that prints a published record.
     pub fn kcat(&self, partition: i32, offset: i64) -> String {
-        format!(
-            "kcat -C -b {} -t {} -p {partition} -o {offset} -c 1 -e -X isolation.level=read_committed -f '%k %p@%o %h\\n%s\\n'",
-            shell_quoted(&self.brokers),
-            shell_quoted(&self.topic),
-        )
+        kcat(&self.brokers, &self.topic, partition, offset)
     }
 }
 
 struct Search<'k> {
-    key: &'k str,
-    /// The key as texts of records are shown.
-    cut: String,
+    sought: Sought<'k>,
     until: Instant,
     found: Vec<Sighting>,
     notes: Vec<String>,
@@ -92,8 +80,8 @@ struct Search<'k> {
 
 impl<'k> Search<'k> {
     fn new(key: &'k str) -> Self {
-        let cut = shown(key.as_bytes());
-        Self { key, cut, until: Instant::now() + SEARCH_TIME, found: Vec::new(), notes: Vec::new() }
+        let sought = Sought::new(key);
+        Self { sought, until: Instant::now() + SEARCH_TIME, found: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds what one place has, newest first.
@@ -107,9 +95,8 @@ impl<'k> Search<'k> {
     }
 
     fn published(&mut self, finder: &Finder) {
-        let matches = |record: &PublishedRecord| {
-            [&record.account, &record.msg_key, &record.event_id].into_iter().any(|text| *text == self.cut)
-        };
+        let matches =
+            |record: &PublishedRecord| self.sought.is_one_of(&record.account, &record.msg_key, &record.event_id);
         let found = finder.published.newest(PublishedRing::LEN).into_iter().rev().filter(matches);
         let found = found.map(|record| {
             let mut sighting = Sighting::new(FindPlace::Published, record.published_at.clone());
@@ -147,9 +134,9 @@ impl<'k> Search<'k> {
             };
             for (seq, event) in batch.events() {
                 let Ok(record) = Record::decode(event) else { continue };
-                if self.matches(&record) {
+                if self.sought.matches(&record) {
                     let at = reader.accepted_at_ms(seq)?.unwrap_or(record.timestamp_ms);
-                    found.push(of_record(FindPlace::Spool, at, &record, Identity::name(&identities, seq)));
+                    found.extend(self.sought.event(at, event, Identity::name(&identities, seq)));
                 }
             }
             from = batch.until();
@@ -167,7 +154,7 @@ impl<'k> Search<'k> {
             let entries = reader.quarantine_after(after)?;
             let Some(last) = entries.last() else { break };
             after = last.id;
-            found.extend(entries.iter().filter_map(|entry| self.entry(entry)));
+            found.extend(entries.iter().filter_map(|entry| self.sought.entry(entry)));
             if Instant::now() >= self.until {
                 limited = Some("quarantine: not all entries were searched".to_owned());
                 break;
@@ -177,81 +164,13 @@ impl<'k> Search<'k> {
         Ok(())
     }
 
-    /// An entry of the quarantine, if it matches.
-    fn entry(&self, entry: &StoredEntry) -> Option<Sighting> {
-        let mut sighting = match kind(entry) {
-            EntryKind::Record => {
-                let record = Record::decode(&entry.body).ok().filter(|record| self.matches(record))?;
-                of_record(FindPlace::Quarantine, entry.at_ms, &record, entry.name)
-            }
-            EntryKind::Delivery => {
-                let (account, keys) = (events::account(&entry.body), events::keys(&entry.body));
-                let app = webhook::glance(entry.query.as_bytes()).sdk_app_id;
-                let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
-                self.webhook(FindPlace::Quarantine, entry.at_ms, app, account.as_deref(), &keys)?
-            }
-            EntryKind::Damaged | EntryKind::Other => return None,
-        };
-        sighting.id = Some(entry.id);
-        sighting.reason = Some(shown(format!("{}: {}", entry.reason.label(), entry.detail).as_bytes()));
-        sighting.command = Some(format!("recall-bridge quarantine show {}", entry.id));
-        Some(sighting)
-    }
-
     fn refused(&mut self, finder: &Finder) {
         let entries = finder.journal.entries();
-        let found = entries.iter().filter_map(|entry| self.refusal(entry)).collect();
+        let found = entries.iter().filter_map(|entry| self.sought.refusal(entry)).collect();
         self.add("refused", found, None);
-    }
-
-    fn refusal(&self, entry: &RefusedEntry) -> Option<Sighting> {
-        let keys: Vec<&str> = entry.keys.iter().map(String::as_str).collect();
-        let mut sighting = self.webhook(FindPlace::Refused, entry.at_ms, entry.app, entry.account.as_deref(), &keys)?;
-        sighting.id = i64::try_from(entry.id).ok();
-        sighting.reason = Some(format!("{}: {}", entry.outcome, entry.reason));
-        sighting.command = Some(format!("recall-bridge explain --refused {}", entry.id));
-        Some(sighting)
-    }
-
-    /// A webhook, if it matches. A MsgKey or an event id matches one of its keys, and only this one is shown.
-    fn webhook(
-        &self,
-        place: FindPlace,
-        at_ms: i64,
-        app: Option<u64>,
-        account: Option<&str>,
-        keys: &[&str],
-    ) -> Option<Sighting> {
-        let account = account?;
-        let id_of = |key: &str| app.map(|app| event_id(app, account, key).to_string());
-        let is_wanted = |key: &&&str| **key == self.key || id_of(key).is_some_and(|id| id == self.key);
-        let hit = keys.iter().find(is_wanted).copied();
-        if hit.is_none() && account != self.key {
-            return None;
-        }
-        let mut sighting = Sighting::new(place, clock::iso8601(at_ms));
-        sighting.account = Some(shown(account.as_bytes()));
-        sighting.event_id = hit.or(if keys.len() == 1 { keys.first().copied() } else { None }).and_then(id_of);
-        let several = || keys.iter().take(KEYS_SHOWN).map(|key| shown(key.as_bytes())).collect::<Vec<_>>().join(" ");
-        sighting.msg_key = Some(hit.map_or_else(several, |key| shown(key.as_bytes())));
-        Some(sighting)
-    }
-
-    fn matches(&self, record: &Record<'_>) -> bool {
-        let wanted = self.key.as_bytes();
-        record.key == wanted || record.headers().any(|(name, value)| (name == SUBJECT || name == ID) && value == wanted)
     }
 }
 
 fn searched(from: Seq, start: Seq) -> u64 {
     from.saturating_sub(start)
-}
-
-fn of_record(place: FindPlace, at_ms: i64, record: &Record<'_>, name: Option<(uuid::Uuid, u64)>) -> Sighting {
-    let header = |wanted| record.headers().find(|(name, _)| *name == wanted).map(|(_, value)| shown(value));
-    let mut sighting = Sighting::new(place, clock::iso8601(at_ms));
-    sighting.account = Some(shown(record.key));
-    (sighting.msg_key, sighting.event_id) = (header(SUBJECT), header(ID));
-    (sighting.bridge_spool, sighting.bridge_seq) = (name.map(|(spool, _)| spool), name.map(|(_, seq)| seq));
-    sighting
 }

@@ -46,8 +46,21 @@ pub struct Sighting {
     pub command: Option<String>,
 }
 
+impl FindPlace {
+    /// Its name in output.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Spool => "spool",
+            Self::Quarantine => "quarantine",
+            Self::Refused => "refused",
+            Self::Published => "published",
+        }
+    }
+}
+
 impl Sighting {
-    pub(super) fn new(place: FindPlace, at: String) -> Self {
+    /// Of an unknown recall.
+    pub fn new(place: FindPlace, at: String) -> Self {
         Self {
             place,
             at,

@@ -21,6 +21,15 @@ pub fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The command line that prints one record of a topic.
+pub fn kcat(brokers: &str, topic: &str, partition: i32, offset: i64) -> String {
+    format!(
+        "kcat -C -b {} -t {} -p {partition} -o {offset} -c 1 -e -X isolation.level=read_committed -f '%k %p@%o %h\\n%s\\n'",
+        shell_quoted(brokers),
+        shell_quoted(topic),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

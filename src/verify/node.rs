@@ -50,7 +50,7 @@ pub(super) fn compare(
     let NodeSpool { bridge_spool, accepted, published } = node;
     let name = plain(bridge_spool);
     let waiting = accepted.saturating_sub(*published);
-    let mut line = format!("spool {name}: published up to {published}, {waiting} waiting, according to its node");
+    let line = format!("spool {name}: published up to {published}, {waiting} waiting, according to its node");
     let first = if complete { Some(1) } else { found.and_then(|found| found.first) };
     let missing = match (first, found) {
         (Some(first), Some(found)) => Missing::find(&found.seqs, first, *published),
@@ -62,7 +62,7 @@ pub(super) fn compare(
     let is_absent = found.is_none() && *published > 0;
     if missing.count > 0 && missing.count <= *quarantined {
         *quarantined -= missing.count;
-        line += &format!("; {} missing and in quarantine: {}", missing.count, missing.named);
+        let line = format!("{line}; {} missing and in quarantine: {}", missing.count, missing.named);
         return Comparison { line, missing: 0, fault: None };
     }
     let fault = if is_absent {

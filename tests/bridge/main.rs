@@ -34,6 +34,7 @@ mod doubt;
 mod edge;
 mod environment;
 mod faults;
+mod find;
 mod forgotten;
 mod http;
 mod identities;

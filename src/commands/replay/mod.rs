@@ -6,13 +6,15 @@
 mod accounts;
 mod destination;
 mod passage;
+mod selection;
 
 use anyhow::anyhow;
 use serde_json::json;
 use uuid::Uuid;
 
 use self::destination::Destination;
-use self::passage::{Counts, Passage};
+use self::passage::{Passage, ReplayCounts};
+use self::selection::Selection;
 use super::output::Output;
 use super::quarantine::select::{quoted, since};
 use super::topic::on_interrupt;
@@ -44,14 +46,6 @@ pub struct ReplayArgs {
     json: bool,
     #[command(flatten)]
     place: Place,
-}
-
-/// The records to publish again: timestamps in `since_ms..until_ms`, UNIX milliseconds.
-#[derive(Debug)]
-struct Selection {
-    since_ms: i64,
-    until_ms: i64,
-    accounts: Vec<String>,
 }
 
 /// Counts the matching records, or publishes them again.
@@ -164,7 +158,7 @@ fn publish(
     if !args.json {
         output.line(format_args!("bridge_replay={replay}"));
     }
-    let mut counts = Counts::default();
+    let mut counts = ReplayCounts::default();
     let passed = passage.publish(replay, destination, &mut counts);
     if args.json {
         output.json(&json!({

@@ -9,9 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use uuid::Uuid;
 
-use super::Selection;
 use super::accounts::AccountCounter;
 use super::destination::Destination;
+use super::selection::Selection;
 use crate::commands::topic::{Start, TopicReader, as_json};
 use crate::config::Config;
 use crate::control::REPUBLISH_BYTES;
@@ -29,7 +29,7 @@ pub(super) struct Passage<'p> {
 
 /// The records of a passage.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct ReplayCounts {
     pub(super) records: u64,
     pub(super) accounts: AccountCounter,
     /// Records that are not those of a bridge.
@@ -40,12 +40,12 @@ pub(super) struct Counts {
     pub(super) last: Option<RecordName>,
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for ReplayCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noun = if self.records == 1 { "record" } else { "records" };
         write!(f, "{} {noun} of {}", self.records, self.accounts)?;
         if self.left_out > 0 {
-            write!(f, " ({} others are not records of a bridge and are left out)", self.left_out)?;
+            write!(f, " (left out, because they are not records of a bridge: {})", self.left_out)?;
         }
         Ok(())
     }
@@ -61,8 +61,8 @@ struct RecordBatch {
 
 impl Passage<'_> {
     /// Counts the records.
-    pub(super) fn count(&self) -> anyhow::Result<Counts> {
-        let mut counts = Counts::default();
+    pub(super) fn count(&self) -> anyhow::Result<ReplayCounts> {
+        let mut counts = ReplayCounts::default();
         self.each(|message, is_record| {
             if is_record {
                 counts.records += 1;
@@ -81,7 +81,7 @@ impl Passage<'_> {
         &self,
         replay: Uuid,
         destination: &mut Destination,
-        counts: &mut Counts,
+        counts: &mut ReplayCounts,
     ) -> anyhow::Result<()> {
         destination.open(self.config, replay)?;
         let mut batch = RecordBatch::default();
@@ -105,7 +105,7 @@ impl Passage<'_> {
         batch: &mut RecordBatch,
         replay: Uuid,
         destination: &mut Destination,
-        counts: &mut Counts,
+        counts: &mut ReplayCounts,
     ) -> anyhow::Result<()> {
         let RecordBatch { events, accounts, .. } = std::mem::take(batch);
         if events.is_empty() {
@@ -114,7 +114,9 @@ impl Passage<'_> {
         let Some(first) = destination.put(replay, &events, self.stop)? else { return Ok(()) };
         let records = events.len() as u64;
         counts.records += records;
-        accounts.iter().for_each(|account| counts.accounts.note(account));
+        for account in &accounts {
+            counts.accounts.note(account);
+        }
         counts.first.get_or_insert(first);
         counts.last = Some(RecordName { bridge_seq: first.bridge_seq + records - 1, ..first });
         Ok(())

@@ -1,0 +1,9 @@
+//! What a replay publishes again.
+
+/// The records with a timestamp in `since_ms..until_ms`, UNIX milliseconds, of these accounts, or of all if there are none.
+#[derive(Debug)]
+pub(super) struct Selection {
+    pub(super) since_ms: i64,
+    pub(super) until_ms: i64,
+    pub(super) accounts: Vec<String>,
+}
