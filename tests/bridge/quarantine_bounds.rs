@@ -100,16 +100,17 @@ fn poison_records_above_their_share_count_against_the_spool() {
     let setup = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", WHOLE).env("KAFKA_MESSAGE_MAX_BYTES", 1000);
     let bridge = setup.start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
-    for number in 0..20 {
+    // Each costs a reconciliation, about half a second.
+    for number in 0..12 {
         sender.acknowledged("#TOA#_1", &[format!("{number}_{}", "large".repeat(200))]);
     }
     sender.acknowledged("#TOA#_1", &["after_1_1"]);
     bridge.wait_published();
     assert_eq!(kafka.records().iter().map(Record::msg_key).collect::<Vec<_>>(), ["after_1_1"]);
     let (used, bound) = share(&bridge, "refused");
-    assert!(used > 2.0 * bound, "{used}");
+    assert!(used > bound, "{used} of {bound}");
     assert_eq!(bridge.metric("spool_bytes"), used - bound);
-    assert_eq!(entries(&setup).len(), 20);
+    assert_eq!(entries(&setup).len(), 12);
 }
 
 #[test]
