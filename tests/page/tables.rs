@@ -55,12 +55,12 @@ fn without_the_switch_the_page_shows_command_lines() {
     browser.click("#quarantine-filter button");
     browser.wait("#quarantine-actions", "2 of 2 listed");
     let lines = browser.texts("#quarantine-actions code");
-    assert_eq!(lines[0], "recall-bridge quarantine requeue --account '#TOA#_1' --all --through 3");
+    assert_eq!(lines[0], "recall-bridge quarantine requeue --account '#TOA#_1' --yes --through 3");
     assert!(!browser.text("#quarantine-actions").contains("these 2 entries"));
     // The command line does what it says.
-    let arguments = ["quarantine", "requeue", "--account", "#TOA#_1", "--all", "--through", "3"];
+    let arguments = ["quarantine", "requeue", "--account", "#TOA#_1", "--yes", "--through", "3"];
     cli::run(bridge.setup(), 0, &arguments);
-    browser.wait("#quarantine-actions", "0 of 0 listed");
+    browser.wait("#quarantine-table", "The quarantine is empty.");
     assert_eq!(kafka.topic().read_count(2).len(), 2);
     browser.assert_no_errors();
 }
