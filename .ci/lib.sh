@@ -10,7 +10,7 @@ readonly CARGO_DENY=0.20.2 CARGO_MACHETE=0.9.2 TYPOS=1.42.3 CARGO_DEB=3.8.0 CARG
 
 # Every step names the same features: with other features, cargo compiles everything once more.
 # shellcheck disable=SC2034
-readonly FEATURES=real-attack,real-compose,real-disk,real-kafka,real-prometheus,real-proxy,real-stores
+readonly FEATURES=real-attack,real-browser,real-compose,real-disk,real-kafka,real-prometheus,real-proxy,real-stores
 
 # Most tests wait: more of them run at a time than there are processors.
 export CARGO_TERM_PROGRESS_WHEN=never RUST_BACKTRACE=1 CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}

@@ -40,7 +40,7 @@ const PLOTS = [
     series: (data) => [{ name: "p50", colour: "line", values: data.publish_lag_p50_seconds }, { name: "p99", colour: "line2", values: data.publish_lag_p99_seconds }],
   },
   {
-    id: "kafka", title: "Kafka", show: (state) => state, kind: "band",
+    id: "kafka", title: "Kafka state", unit: () => "with a line at each start of the process", show: (state) => state, kind: "band",
     series: (data) => [{ name: "state", colour: "good", values: data.kafka, starts: data.started }],
   },
 ];

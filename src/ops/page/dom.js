@@ -27,6 +27,11 @@ export function svg(name, attributes = {}, ...children) {
   return made;
 }
 
+/** Text with `code` between backticks. */
+export function rich(text) {
+  return text.split("`").map((part, place) => (place % 2 === 1 ? element("code", { text: part }) : document.createTextNode(plain(part, 4000))));
+}
+
 /** Replaces the content of an element, unless it is the same text already. */
 export function say(target, text) {
   const shown = plain(text, 4000);

@@ -1,6 +1,6 @@
 // Shows a section of docs/operations.md, which the node serves itself: it works without the Internet.
 
-import { dialog, element } from "./dom.js";
+import { dialog, element, rich } from "./dom.js";
 import { plainLines } from "./text.js";
 
 const FILE = "docs/operations.md";
@@ -27,6 +27,23 @@ async function load() {
   return found;
 }
 
+/** Paragraphs, list items, and code or tables as they are. The links of the document lead to other sections: only their text is shown. */
+function blocks(lines) {
+  const made = [];
+  for (const block of lines.join("\n").trim().split(/\n{2,}/)) {
+    const isVerbatim = /^(```|\|)/.test(block);
+    if (isVerbatim) {
+      const text = element("pre", { class: "wrap" });
+      text.textContent = plainLines(block.replace(/^```.*\n?/gm, ""));
+      made.push(text);
+      continue;
+    }
+    const joined = block.replace(/\n(?!\s*(-|\d+\.) )\s*/g, " ").replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").replaceAll("**", "");
+    for (const line of joined.split("\n")) made.push(element("p", {}, ...rich(line)));
+  }
+  return made;
+}
+
 export async function openRunbook(link) {
   const anchor = link.slice(link.indexOf("#") + 1);
   let section;
@@ -36,7 +53,6 @@ export async function openRunbook(link) {
   } catch {
     section = { title: "The node does not answer", lines: [`Read ${link} of the project's documents.`] };
   }
-  const text = element("pre", { class: "wrap", tabindex: "0" });
-  text.textContent = plainLines(section ? section.lines.join("\n").trim() : `No section ${anchor}.`);
-  dialog(section?.title ?? anchor, text);
+  const lines = section?.lines ?? [`No section ${anchor}.`];
+  dialog(section?.title ?? anchor, element("div", { class: "runbook", tabindex: "0" }, ...blocks(lines)));
 }

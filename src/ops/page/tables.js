@@ -58,7 +58,7 @@ async function fill(id, request, columns, rows, empty) {
 
 const text = (value, name = "cell") => element("span", { class: name, text: value ?? "–" });
 const when = (iso) => element("time", { datetime: plain(iso), title: iso, text: `${clock(iso, Date.now())}` });
-const hostile = (value) => element("bdi", { class: "cell", text: value ?? "–" });
+const hostile = (value) => element("bdi", { class: "cell", text: plain(value ?? "–", 80), title: plain(value ?? "") });
 const badge = (value, kind) => element("span", { class: `badge b-${kind}`, text: value });
 
 async function refused() {
@@ -74,11 +74,12 @@ async function refused() {
     ["Reason", (row) => hostile(row.reason)],
   ], (table) => table.entries, "No webhook was refused.");
   if (answer === null) return;
+  byId("refused-actions").hidden = answer.entries.length === 0;
   const ids = answer.entries.filter((row) => row.replayable).map((row) => row.id).reverse();
   const through = answer.entries[0]?.id;
   byId("refused-actions").replaceChildren(
     element("span", { class: "quiet", text: `${answer.entries.length} of ${number(answer.summary.entries)} listed, newest first.` }),
-    ...offers(enabled, ["replay"], ids, () => `recall-bridge refused replay${line} --all --through ${through}`, refused));
+    ...offers(enabled, ["replay"], ids, () => `recall-bridge refused replay${line} --yes --through ${through}`, refused));
 }
 
 async function quarantine() {
@@ -90,15 +91,16 @@ async function quarantine() {
     ["Account", (row) => hostile(row.account)],
     ["Size", (row) => text(bytes(row.bytes), "num")],
     ["Detail", (row) => hostile(row.detail)],
-    ["", (row) => button("Inspect", () => inspect(row.id), { class: "small", "aria-label": `Inspect entry ${row.id}` })],
+    ["Entry", (row) => button("Inspect", () => inspect(row.id), { class: "small", "aria-label": `Inspect entry ${row.id}` })],
   ], (table) => table.entries, "The quarantine is empty.");
   if (answer === null) return;
+  byId("quarantine-actions").hidden = answer.total === 0;
   const ids = answer.entries.map((row) => row.id).reverse();
   const listed = answer.complete ? `${ids.length} of ${number(answer.total)} listed, newest first.` : `${ids.length} listed; not all entries were read.`;
   const through = ids.at(-1);
   byId("quarantine-actions").replaceChildren(
     element("span", { class: "quiet", text: listed }),
-    ...offers(enabled, ["requeue", "drop"], ids, (name) => `recall-bridge quarantine ${name}${line} --all --through ${through}`, quarantine));
+    ...offers(enabled, ["requeue", "drop"], ids, (name) => `recall-bridge quarantine ${name}${line} --yes --through ${through}`, quarantine));
 }
 
 async function inspect(id) {

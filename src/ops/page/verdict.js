@@ -1,6 +1,6 @@
 // The verdict and the key figures, from /status.
 
-import { byId, element, say } from "./dom.js";
+import { byId, element, rich, say } from "./dom.js";
 import { age, bytes, clock, duration, number } from "./text.js";
 import { hasSection, openRunbook } from "./runbook.js";
 
@@ -19,6 +19,8 @@ const KAFKA = {
   stopped: "stopped",
 };
 
+let shownStep = "";
+
 export function showVerdict(verdict) {
   const section = byId("verdict");
   section.dataset.state = verdict.state in LABELS ? verdict.state : "unknown";
@@ -26,7 +28,9 @@ export function showVerdict(verdict) {
   say(byId("headline"), verdict.headline);
   document.title = `${LABELS[verdict.state] ?? "?"} – recall-bridge`;
   byId("step").hidden = verdict.next_step === null;
-  say(byId("step-text"), verdict.next_step ?? "");
+  const step = verdict.next_step ?? "";
+  if (step !== shownStep) byId("step-text").replaceChildren(...rich(step));
+  shownStep = step;
   const runbook = byId("open-runbook");
   runbook.hidden = !hasSection(verdict.runbook);
   runbook.onclick = () => openRunbook(verdict.runbook);

@@ -33,7 +33,7 @@ pub(super) fn waiting(facts: &VerdictFacts<'_>) -> NodeVerdict {
     let since_ms = facts.now_ms.saturating_sub(i64::try_from(facts.oldest_age.as_millis()).unwrap_or(i64::MAX));
     let since = time_of_day(since_ms, facts.now_ms);
     let cause = match (&facts.kafka.state, &facts.kafka.last_error) {
-        (KafkaState::Ready, _) => "Kafka is slower than the webhooks".to_owned(),
+        (KafkaState::Ready, _) => "Kafka is slow or does not answer".to_owned(),
         (KafkaState::ReadingBack, _) => "the bridge reconciles with the topic".to_owned(),
         (KafkaState::Failing, Some(error)) => error.text.clone(),
         _ => "the bridge connects to Kafka".to_owned(),
@@ -56,7 +56,7 @@ fn kafka_step(verdict: NodeVerdict, facts: &VerdictFacts<'_>) -> NodeVerdict {
             ),
         },
         (KafkaState::Ready, _) => verdict.step(
-            "Watch the backlog; if it grows, add partitions, brokers or nodes.",
+            "Check the brokers; if they work and the backlog grows, add partitions or brokers.",
             "docs/operations.md#recallbridgebacklogold",
         ),
         _ => verdict.step("Wait: it ends by itself.", "docs/operations.md#recallbridgebacklogold"),
