@@ -5,6 +5,7 @@ use crate::broker::Broker;
 use crate::load::Load;
 use crate::random::Random;
 use crate::scene;
+use crate::wait::{count, until_true};
 
 #[test]
 fn a_verification_of_a_busy_topic_finds_no_gap() {
@@ -12,8 +13,9 @@ fn a_verification_of_a_busy_topic_finds_no_gap() {
     let mut bridge = scene::setup(broker, "tail-busy").start();
     let load = Load::start("busy", 4, bridge.webhook_address(), &mut Random::new());
     let url = format!("http://{}/status", bridge.ops_address());
+    until_true("records are published", || count(&bridge, "records_published_total") > 0);
     let verify = ["tail", "--until-end", "--verify", "--quiet"];
-    for _ in 0..5 {
+    for _ in 0..3 {
         load.until_acknowledged(300);
         let middle = jiff::Timestamp::now().to_string();
         load.until_acknowledged(300);
