@@ -70,8 +70,9 @@ impl Verifier {
         }
     }
 
-    /// Notes a record before the first one to verify: its number is not missing, and nothing else is checked.
-    pub fn note_early(&mut self, record: &Value) {
+    /// Notes a record before the first or after the last one to verify: its number is not missing, and nothing else is
+    /// checked.
+    pub fn note_outside(&mut self, record: &Value) {
         let header = |name: &str| record["headers"][name].as_str();
         let seq = header(BRIDGE_SEQ).and_then(|text| text.parse().ok());
         if let (Some(uuid), Some(seq)) = (header(BRIDGE_SPOOL), seq) {
@@ -120,7 +121,7 @@ impl Verifier {
         let partition = record["partition"].as_i64().and_then(|partition| u32::try_from(partition).ok());
         let spool = self.spool(uuid);
         let ordinal = spool.ordinal;
-        spool.first = Some(spool.first.map_or(seq, |first| first.min(seq)));
+        spool.range = Some(spool.range.map_or((seq, seq), |(first, last)| (first.min(seq), last.max(seq))));
         if !spool.seqs.insert(seq) {
             spool.duplicates += 1;
             return Err(format!("bridge_seq {seq} is a duplicate"));
@@ -137,7 +138,7 @@ impl Verifier {
         let (mut gaps, mut duplicates, mut lines) = (0, 0, Vec::new());
         let (node, complete) = self.node.take().unwrap_or_default();
         for (uuid, spool) in &spools {
-            let (Some(first), Some(last)) = (spool.first, spool.seqs.highest()) else { continue };
+            let Some((first, last)) = spool.range else { continue };
             duplicates += spool.duplicates;
             // The node knows more: which numbers wait, and how many are in quarantine.
             let is_of_node = node.spools.iter().any(|of_node| of_node.bridge_spool == *uuid);

@@ -1,6 +1,7 @@
 //! `recall-bridge tail`: reads the topic as a consumer, and can verify that no record is missing.
 
 use anyhow::anyhow;
+use rdkafka::message::BorrowedMessage;
 use serde_json::{Value, json};
 
 use super::CommandError;
@@ -120,23 +121,28 @@ fn read(
     if left == 0 {
         return Ok(topic.is_complete());
     }
-    let each = |message: &rdkafka::message::BorrowedMessage<'_>| {
+    let mut each = |message: &BorrowedMessage<'_>, is_late: bool| {
         let record = as_json(message);
         let is_early = shown_from.is_some_and(|from| record["timestamp_ms"].as_i64().is_some_and(|at| at < from));
+        let is_outside = is_early || is_late;
         if let Some(verifier) = verifier.as_deref_mut() {
-            if is_early {
-                verifier.note_early(&record);
+            if is_outside {
+                verifier.note_outside(&record);
             } else {
                 verifier.note(&record);
             }
         }
-        if is_early || !args.filter.matches(&record) {
+        if is_outside || !args.filter.matches(&record) {
             return Ok(true);
         }
         left -= 1;
         Ok((args.quiet || print(output, &record, args.json)) && left > 0)
     };
-    if args.until_end { topic.read_to_end(&stop, each) } else { topic.follow(&stop, each) }?;
+    match (args.until_end, args.verify) {
+        (false, _) => topic.follow(&stop, |message| each(message, false)),
+        (true, false) => topic.read_to_end(&stop, |message| each(message, false)),
+        (true, true) => topic.read_past_end(&stop, each),
+    }?;
     Ok(topic.is_complete())
 }
 

@@ -51,7 +51,7 @@ pub(super) fn compare(
     let name = plain(bridge_spool);
     let waiting = accepted.saturating_sub(*published);
     let line = format!("spool {name}: published up to {published}, {waiting} waiting, according to its node");
-    let first = if complete { Some(1) } else { found.and_then(|found| found.first) };
+    let first = if complete { Some(1) } else { found.and_then(|found| found.range).map(|(first, _)| first) };
     let missing = match (first, found) {
         (Some(first), Some(found)) => Missing::find(&found.seqs, first, *published),
         (Some(first), None) => {

@@ -8,7 +8,7 @@ pub(super) struct SpoolRecords {
     /// The index of the spool in the order of its first record.
     pub(super) ordinal: usize,
     pub(super) seqs: SeqSet,
-    /// The lowest number that is not early. Numbers below it are not missing.
-    pub(super) first: Option<u64>,
+    /// The lowest and the highest number of the verified records. Numbers outside are not missing.
+    pub(super) range: Option<(u64, u64)>,
     pub(super) duplicates: u64,
 }

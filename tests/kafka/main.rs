@@ -37,6 +37,7 @@ mod spool_copied;
 mod spool_shared;
 #[cfg(feature = "real-stores")]
 mod stores;
+mod tail_busy;
 mod tls;
 mod topic_missing;
 mod two_bridges;

@@ -5,7 +5,7 @@ mod places;
 use std::collections::BTreeSet;
 
 use anyhow::anyhow;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use crate::clock;
 use crate::config::{Config, brokers_are_set};
 use crate::escape::plain;
 use crate::find::{FindPlace, Sighting, Sought, kcat, shown};
+use crate::record::header::{ID, SUBJECT};
 use crate::spool::{Hold, SpoolError};
 
 /// The part of the topic that is read by default, in milliseconds.
@@ -93,6 +94,9 @@ fn topic(args: &FindArgs, search: &mut KeySearch<'_>) -> Result<(), CommandError
         let stop = on_interrupt()?;
         let reader = TopicReader::open(&config.kafka.client_config(), &config.topic, Start::At(from))?;
         reader.read_to_end(&stop, |message| {
+            if !search.keys.iter().any(|sought| is_wanted(sought.key().as_bytes(), message)) {
+                return Ok(true);
+            }
             let record = as_json(message);
             Ok(search.put(|sought| published(sought, message, &record, &config)))
         })
@@ -100,9 +104,15 @@ fn topic(args: &FindArgs, search: &mut KeySearch<'_>) -> Result<(), CommandError
     read().map_err(CommandError::Outside)
 }
 
+/// Whether a record has the key as account, MsgKey or event id. Most records do not, so it parses nothing.
+fn is_wanted(wanted: &[u8], message: &BorrowedMessage<'_>) -> bool {
+    let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    message.key() == Some(wanted)
+        || headers.any(|header| (header.key == SUBJECT || header.key == ID) && header.value == Some(wanted))
+}
+
 /// A record of the topic, if it matches.
 fn published(sought: &Sought<'_>, message: &BorrowedMessage<'_>, record: &Value, config: &Config) -> Option<Sighting> {
-    use rdkafka::Message as _;
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str);
     let fields = [text("/key"), text("/value/msg_key"), text("/value/event_id")];
     if !fields.contains(&Some(sought.key())) {

@@ -58,6 +58,7 @@ pub(super) fn start(text: &str) -> Result<Start, String> {
 /// A topic, ready to be read.
 pub(super) struct TopicReader {
     consumer: BaseConsumer,
+    client: Topic,
     topic: String,
     partitions: Vec<PartitionOffsets>,
     start: Start,
@@ -70,8 +71,8 @@ impl TopicReader {
     /// No broker can be reached, or the topic does not exist.
     pub(super) fn open(client: &ClientConfig, topic: &str, start: Start) -> anyhow::Result<Self> {
         let since_ms = if let Start::At(ms) = start { Some(ms) } else { None };
-        let offsets = Topic::new(client, topic).and_then(|topic| topic.offsets(since_ms));
-        let mut partitions = offsets.map_err(|error| explained(topic, &error))?;
+        let asked = Topic::new(client, topic).and_then(|client| Ok((client.offsets(since_ms)?, client)));
+        let (mut partitions, asking) = asked.map_err(|error| explained(topic, &error))?;
         if start == Start::End {
             for partition in &mut partitions {
                 partition.start = partition.high;
@@ -88,7 +89,7 @@ impl TopicReader {
             .set("enable.partition.eof", "true")
             .set("queued.max.messages.kbytes", "16384")
             .create()?;
-        Ok(Self { consumer, topic: topic.to_owned(), partitions, start })
+        Ok(Self { consumer, client: asking, topic: topic.to_owned(), partitions, start })
     }
 
     /// The number of partitions.
@@ -107,9 +108,9 @@ impl TopicReader {
         self.partitions.iter().map(offsets).sum()
     }
 
-    /// The offset at which the reading of a partition starts.
+    /// The offset at which the reading of a partition starts. A partition that was added meanwhile is not read.
     pub(super) fn start_of(&self, partition: i32) -> i64 {
-        self.partitions.iter().find(|offsets| offsets.partition == partition).map_or(0, |offsets| offsets.start)
+        self.partitions.iter().find(|offsets| offsets.partition == partition).map_or(i64::MAX, |offsets| offsets.start)
     }
 
     /// Passes every record to `each`, until it returns `false` or `stop` is set.
@@ -133,10 +134,39 @@ impl TopicReader {
         stop: &AtomicBool,
         each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
-        let open = self.partitions.iter().filter(|partition| partition.start < partition.high);
-        let ends: BTreeMap<i32, i64> = open.map(|partition| (partition.partition, partition.high)).collect();
+        let ends = self.ends(&self.partitions);
         self.wait_until_stable(&ends, stop)?;
         self.read(stop, Some(ends), each)
+    }
+
+    /// As [`read_to_end`](Self::read_to_end), and reads on, up to the high watermarks after the wait. `each` also gets whether a record is
+    /// at or above the first high watermarks.
+    ///
+    /// The high watermarks of the partitions are taken one after the other, while nodes publish: the last transaction
+    /// may be below some of them and above others. After the wait it is committed, so the second ones include all of it.
+    ///
+    /// # Errors
+    /// As [`read_to_end`](Self::read_to_end).
+    pub(super) fn read_past_end(
+        &self,
+        stop: &AtomicBool,
+        mut each: impl FnMut(&BorrowedMessage<'_>, bool) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let ends = self.ends(&self.partitions);
+        self.wait_until_stable(&ends, stop)?;
+        let now = self.client.offsets(None).map_err(|error| explained(&self.topic, &error))?;
+        let past = self.ends(&now);
+        self.wait_until_stable(&past, stop)?;
+        self.read(stop, Some(past), |message| {
+            let is_late = ends.get(&message.partition()).is_none_or(|end| message.offset() >= *end);
+            each(message, is_late)
+        })
+    }
+
+    /// The high watermarks of the partitions with offsets to read.
+    fn ends(&self, partitions: &[PartitionOffsets]) -> BTreeMap<i32, i64> {
+        let has_offsets = |of: &&PartitionOffsets| self.start_of(of.partition) < of.high;
+        partitions.iter().filter(has_offsets).map(|of| (of.partition, of.high)).collect()
     }
 
     fn read(

@@ -1,0 +1,31 @@
+//! `tail --verify` while nodes publish: neither the moment at which it starts to read, nor that at which it ends, looks
+//! like a missing record.
+
+use crate::broker::Broker;
+use crate::load::Load;
+use crate::random::Random;
+use crate::scene;
+use crate::wait::{count, until_true};
+
+#[test]
+fn a_verification_of_a_busy_topic_finds_no_gap() {
+    let broker = Broker::shared();
+    let mut bridge = scene::setup(broker, "tail-busy").start();
+    let load = Load::start("busy", 4, bridge.webhook_address(), &mut Random::new());
+    let url = format!("http://{}/status", bridge.ops_address());
+    until_true("records are published", || count(&bridge, "records_published_total") > 0);
+    let verify = ["tail", "--until-end", "--verify", "--quiet"];
+    for _ in 0..3 {
+        load.until_acknowledged(300);
+        let middle = jiff::Timestamp::now().to_string();
+        load.until_acknowledged(300);
+        for more in [&["--from", "beginning"][..], &["--from", &middle], &["--status-url", &url]] {
+            let output = bridge.setup().run(&[&verify[..], more].concat());
+            assert!(output.status.success(), "{more:?}: {output:?}");
+        }
+    }
+    load.stop();
+    scene::stop(&mut bridge);
+    let output = bridge.setup().run(&verify);
+    assert!(output.status.success(), "{output:?}");
+}
