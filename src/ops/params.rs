@@ -40,7 +40,7 @@ impl Params {
     }
 
     /// A whole number within these limits, inclusive.
-    pub(super) fn number<N: FromStr + PartialOrd + std::fmt::Display>(
+    pub(super) fn number<N: FromStr + PartialOrd + std::fmt::Display + Copy>(
         &self,
         name: &str,
         least: N,

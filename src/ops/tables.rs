@@ -172,15 +172,15 @@ impl Tables {
     /// Executes an action. After a time-out it is unknown whether the action was executed.
     pub(super) async fn act(&self, action: PageAction) -> Result<Value, TableError> {
         let done = self.desk.run(move |changes| match action {
-            PageAction::Requeue { ids } => changes.change(EntryAction::Requeue, &ids).map(results),
-            PageAction::Drop { ids } => changes.change(EntryAction::Drop, &ids).map(results),
-            PageAction::Replay { ids } => changes.replay(&ids).map(results),
+            PageAction::Requeue { ids } => changes.change(EntryAction::Requeue, &ids).map(|changed| results(&changed)),
+            PageAction::Drop { ids } => changes.change(EntryAction::Drop, &ids).map(|changed| results(&changed)),
+            PageAction::Replay { ids } => changes.replay(&ids).map(|changed| results(&changed)),
         });
         done.await?.map_err(TableError::Change)
     }
 }
 
-fn results(results: Vec<impl Serialize>) -> Value {
+fn results<T: Serialize>(results: &[T]) -> Value {
     serde_json::json!({ "results": results })
 }
 

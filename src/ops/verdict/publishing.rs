@@ -92,6 +92,7 @@ pub(super) fn accepting(facts: &VerdictFacts<'_>) -> NodeVerdict {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
 fn estimate(facts: &VerdictFacts<'_>) -> Option<String> {
     let arrivals = facts.arrivals;
     if let Some(rate) = arrivals.drain_events_per_second {
@@ -104,6 +105,7 @@ fn full_in(facts: &VerdictFacts<'_>) -> String {
     full_after(facts).map_or_else(String::new, |seconds| format!(" Full in about {}.", duration(seconds)))
 }
 
+#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
 fn full_after(facts: &VerdictFacts<'_>) -> Option<f64> {
     let room = facts.capacity_bytes.saturating_sub(facts.bytes) as f64;
     facts.arrivals.growth_bytes_per_second.filter(|rate| *rate > 0.0).map(|rate| room / rate)
