@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::bridge::Bridge;
+use crate::process::Start as _;
 
 /// What a distribution may call it.
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -43,7 +44,7 @@ impl Browser {
             .env("CHROMIUM", chromium())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()
+            .start()
             .expect("Node starts");
         let (input, output) = (node.stdin.take().unwrap(), BufReader::new(node.stdout.take().unwrap()));
         let mut browser = Self { node, input, output };
@@ -52,6 +53,7 @@ impl Browser {
     }
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
     pub fn ask(&mut self, command: Value) -> Value {
         writeln!(self.input, "{command}").expect("the browser runs");
         let mut line = String::new();
