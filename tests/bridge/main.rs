@@ -48,6 +48,7 @@ mod loopback;
 mod moved;
 mod needs_you;
 mod outcomes;
+mod page;
 mod printing;
 mod quarantine_bounds;
 mod quarantine_changes;
