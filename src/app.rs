@@ -119,7 +119,7 @@ impl App {
         let webhook_address = webhook_listener.local_addr().map_err(AppError::Server)?;
 
         let kafka = KafkaCell::default();
-        let published = PublishedRing::default();
+        let ring = PublishedRing::default();
         let options = publisher::PublisherOptions {
             spool: spool.clone(),
             topic: config.topic.clone(),
@@ -130,7 +130,7 @@ impl App {
                 .then_some(Creation { partitions: config.topic_partitions, replication: config.topic_replication }),
             metrics: Arc::clone(&metrics),
             kafka: kafka.clone(),
-            published: published.clone(),
+            published: ring.clone(),
         };
         let publisher = publisher::start(options, end(PUBLISHER, &exit_sender))?;
         let direct = start_bypass(config, &metrics)?;
@@ -182,7 +182,7 @@ impl App {
             connections_max,
             journal: Arc::clone(&journal),
             recorder: Arc::clone(&recorder),
-            tables: tables(config, &spool, &journal, published)?,
+            tables: tables(config, &spool, &journal, ring)?,
             actions: config.ops_actions,
         });
 

@@ -23,7 +23,7 @@ const SEARCH_TIME: Duration = Duration::from_secs(2);
 const STEP: ReadLimit = ReadLimit { events: 5_000, bytes: 4 << 20 };
 /// Found items per place.
 const FOUND_MAX: usize = 50;
-/// MsgKeys of a webhook that are shown.
+/// Keys of a webhook that are shown.
 const KEYS_SHOWN: usize = 5;
 
 /// Why a search failed.
@@ -62,7 +62,7 @@ impl Finder {
         if key.is_empty() || key.len() > KEY_MAX_BYTES {
             return Err(FindError::Key);
         }
-        let mut search = Search::new(key);
+        let mut search = PlaceSearch::new(key);
         search.published(self);
         search.spool(self, reader)?;
         search.quarantine(reader)?;
@@ -81,7 +81,7 @@ impl Finder {
     }
 }
 
-struct Search<'k> {
+struct PlaceSearch<'k> {
     key: &'k str,
     /// The key as texts of records are shown.
     cut: String,
@@ -90,7 +90,7 @@ struct Search<'k> {
     notes: Vec<String>,
 }
 
-impl<'k> Search<'k> {
+impl<'k> PlaceSearch<'k> {
     fn new(key: &'k str) -> Self {
         let cut = shown(key.as_bytes());
         Self { key, cut, until: Instant::now() + SEARCH_TIME, found: Vec::new(), notes: Vec::new() }
