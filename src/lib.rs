@@ -50,8 +50,9 @@
 //! * [`quarantine`]: selects entries of the quarantine and converts them back into records.
 //! * [`refused`]: the journal of refused webhooks.
 //! * [`replay`]: publishes records of the topic again.
+//! * [`find`]: where a recall is: the last published records, and the search.
 //! * [`control`]: lets a command ask the running process for a change: a socket in the spool directory.
-//! * [`ops`]: metrics, health and status, on their own listener.
+//! * [`ops`]: metrics, health, status, history and the page, on their own listener.
 //! * [`verify`]: checks the promise on the consumer's side, for `tail --verify`.
 //! * [`priority`]: lowers the priority of background threads.
 //! * [`seq_set`]: sets of sequence numbers.

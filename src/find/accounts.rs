@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::text::shown;
 
-/// Accounts in memory.
+/// The number of accounts in memory.
 const TRACKED: usize = 200;
 
 /// An account and its records since the start of the process.
@@ -25,12 +25,12 @@ pub struct AccountVolume {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Accounts {
+pub(super) struct BusyAccounts {
     slots: Vec<AccountVolume>,
     places: HashMap<String, usize>,
 }
 
-impl Accounts {
+impl BusyAccounts {
     pub(super) fn count(&mut self, account: &[u8]) {
         let account = shown(account);
         if let Some(slot) = self.places.get(&account).and_then(|place| self.slots.get_mut(*place)) {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_busy_account_stays_among_many_others() {
-        let mut accounts = Accounts::default();
+        let mut accounts = BusyAccounts::default();
         for number in 0..20_000 {
             accounts.count(format!("account {number}").as_bytes());
             if number % 10 == 0 {

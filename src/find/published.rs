@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::accounts::{AccountVolume, Accounts};
+use super::accounts::{AccountVolume, BusyAccounts};
 use super::text::shown;
 use crate::clock;
 use crate::record::Record;
@@ -48,7 +48,7 @@ pub struct PublishedRing(Arc<Mutex<RingState>>);
 #[derive(Debug, Default)]
 struct RingState {
     records: VecDeque<PublishedRecord>,
-    accounts: Accounts,
+    accounts: BusyAccounts,
 }
 
 impl PublishedRing {

@@ -56,7 +56,7 @@ impl Finder {
         if key.is_empty() || key.len() > KEY_MAX_BYTES {
             return Err(FindError::Key);
         }
-        let mut search = Search::new(key);
+        let mut search = PlaceSearch::new(key);
         search.published(self);
         search.spool(self, reader)?;
         search.quarantine(reader)?;
@@ -71,14 +71,14 @@ impl Finder {
     }
 }
 
-struct Search<'k> {
+struct PlaceSearch<'k> {
     sought: Sought<'k>,
     until: Instant,
     found: Vec<Sighting>,
     notes: Vec<String>,
 }
 
-impl<'k> Search<'k> {
+impl<'k> PlaceSearch<'k> {
     fn new(key: &'k str) -> Self {
         let sought = Sought::new(key);
         Self { sought, until: Instant::now() + SEARCH_TIME, found: Vec::new(), notes: Vec::new() }

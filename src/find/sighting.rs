@@ -26,7 +26,7 @@ pub struct Sighting {
     pub at: String,
     /// The account.
     pub account: Option<String>,
-    /// The MsgKey, or the MsgKeys of a webhook separated by blanks.
+    /// The MsgKey, or the keys of a webhook separated by blanks.
     pub msg_key: Option<String>,
     /// The event id.
     pub event_id: Option<String>,

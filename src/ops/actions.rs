@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use serde::Deserialize;
 
+use crate::control::REQUEST_MAX_IDS;
 use crate::edge::{Body, BodyError, Head};
 
 /// The header of an action.
@@ -43,7 +44,21 @@ pub(super) async fn read(enabled: bool, head: &Head, body: &mut Body<'_>) -> Res
         Ok(Err(error)) => return Err((StatusCode::BAD_REQUEST, error.to_string())),
         Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())),
     };
-    serde_json::from_slice(&body).map_err(|error| (StatusCode::BAD_REQUEST, format!("body: {error}")))
+    let action: PageAction =
+        serde_json::from_slice(&body).map_err(|error| (StatusCode::BAD_REQUEST, format!("body: {error}")))?;
+    if !(1..=REQUEST_MAX_IDS).contains(&action.count()) {
+        return Err((StatusCode::BAD_REQUEST, format!("ids: 1 to {REQUEST_MAX_IDS}")));
+    }
+    Ok(action)
+}
+
+impl PageAction {
+    fn count(&self) -> usize {
+        match self {
+            Self::Requeue { ids } | Self::Drop { ids } => ids.len(),
+            Self::Replay { ids } => ids.len(),
+        }
+    }
 }
 
 /// Checks the head of a request, before its body is read.

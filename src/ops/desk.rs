@@ -13,12 +13,12 @@ const QUEUE: usize = 4;
 /// The longest wait for an answer of the disk.
 pub(super) const DISK_TIMEOUT: Duration = Duration::from_secs(3);
 
-type Job = Box<dyn FnOnce(&mut Changes) + Send>;
+type DeskJob = Box<dyn FnOnce(&mut Changes) + Send>;
 
 /// Runs jobs on the thread `ops-desk`, one at a time.
 #[derive(Debug, Clone)]
 pub struct Desk {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<DeskJob>,
 }
 
 /// The disk did not answer in time, or is still busy with earlier requests.
@@ -32,7 +32,7 @@ impl Desk {
     /// # Errors
     /// The system refuses a new thread.
     pub fn start(mut changes: Changes) -> std::io::Result<Self> {
-        let (jobs, waiting) = sync_channel::<Job>(QUEUE);
+        let (jobs, waiting) = sync_channel::<DeskJob>(QUEUE);
         std::thread::Builder::new().name("ops-desk".to_owned()).spawn(move || {
             crate::priority::give_way("ops-desk");
             while let Ok(job) = waiting.recv() {
@@ -48,7 +48,7 @@ impl Desk {
         work: impl FnOnce(&mut Changes) -> T + Send + 'static,
     ) -> Result<T, DiskBusy> {
         let (done, result) = oneshot::channel();
-        let job: Job = Box::new(move |changes| {
+        let job: DeskJob = Box::new(move |changes| {
             if !done.is_closed() {
                 let _ = done.send(work(changes));
             }

@@ -197,7 +197,7 @@ impl Panel {
 
     /// The response of `/history`; an hour without `minutes`.
     pub(super) fn history(&self, query: &[u8]) -> Result<HistoryView, TableError> {
-        let minutes = Params::new(query, &["minutes"])?.number("minutes", 1, MINUTES_MAX)?;
+        let minutes = Params::new(query, &["minutes"])?.number("minutes", &1, &MINUTES_MAX)?;
         Ok(self.recorder.history(minutes.unwrap_or(60)))
     }
 

@@ -40,15 +40,15 @@ impl Params {
     }
 
     /// A whole number within these limits, inclusive.
-    pub(super) fn number<N: FromStr + PartialOrd + std::fmt::Display + Copy>(
+    pub(super) fn number<N: FromStr + PartialOrd + std::fmt::Display>(
         &self,
         name: &str,
-        least: N,
-        most: N,
+        least: &N,
+        most: &N,
     ) -> Result<Option<N>, ParamError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
-            Ok(number) if number >= least && number <= most => Ok(Some(number)),
+            Ok(number) if number >= *least && number <= *most => Ok(Some(number)),
             _ => Err(ParamError(format!("{name}: a number from {least} to {most}"))),
         }
     }
@@ -68,8 +68,8 @@ mod tests {
     fn parameters_are_decoded_and_checked() {
         let params = Params::new(b"key=%23TOA%23_1+x&limit=5&", &["key", "limit"]).unwrap();
         assert_eq!((params.text("key"), params.text("other")), (Some("#TOA#_1 x"), None));
-        assert_eq!(params.number("limit", 1, 10), Ok(Some(5)));
-        assert!(params.number("limit", 1, 4).is_err() && params.number::<u8>("key", 0, 9).is_err());
+        assert_eq!(params.number("limit", &1, &10), Ok(Some(5)));
+        assert!(params.number("limit", &1, &4).is_err() && params.number::<u8>("key", &0, &9).is_err());
         for wrong in [&b"other=1"[..], b"key=1&key=2", b"key=%ff"] {
             assert!(Params::new(wrong, &["key", "limit"]).is_err());
         }

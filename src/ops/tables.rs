@@ -118,7 +118,7 @@ impl Tables {
             outcome: params.text("outcome").map(str::to_owned),
             account: params.text("account").map(str::to_owned),
             key: params.text("key").map(str::to_owned),
-            since_ms: params.number("since_ms", 0, i64::MAX)?,
+            since_ms: params.number("since_ms", &0, &i64::MAX)?,
             from: None,
             through: None,
             authentic: match params.text("authentic") {
@@ -148,7 +148,7 @@ impl Tables {
     /// The response of `/quarantine`: a list, or one entry with everything.
     pub(super) async fn quarantine(&self, query: &[u8]) -> Result<Value, TableError> {
         let params = Params::new(query, &["id", "limit", "reason", "account"])?;
-        if let Some(id) = params.number("id", 1, i64::MAX)? {
+        if let Some(id) = params.number("id", &1, &i64::MAX)? {
             let entry = self.desk.run(move |changes| changes.reader.quarantine_entry(id)).await??;
             return Ok(shown_whole(&entry.ok_or(TableError::NoEntry)?).into());
         }
@@ -172,9 +172,9 @@ impl Tables {
     /// Executes an action. After a time-out it is unknown whether the action was executed.
     pub(super) async fn act(&self, action: PageAction) -> Result<Value, TableError> {
         let done = self.desk.run(move |changes| match action {
-            PageAction::Requeue { ids } => changes.change(EntryAction::Requeue, &ids).map(|changed| results(&changed)),
-            PageAction::Drop { ids } => changes.change(EntryAction::Drop, &ids).map(|changed| results(&changed)),
-            PageAction::Replay { ids } => changes.replay(&ids).map(|changed| results(&changed)),
+            PageAction::Requeue { ids } => changes.change(EntryAction::Requeue, &ids).map(|done| results(&done)),
+            PageAction::Drop { ids } => changes.change(EntryAction::Drop, &ids).map(|done| results(&done)),
+            PageAction::Replay { ids } => changes.replay(&ids).map(|done| results(&done)),
         });
         done.await?.map_err(TableError::Change)
     }
@@ -185,7 +185,7 @@ fn results<T: Serialize>(results: &[T]) -> Value {
 }
 
 fn limit(params: &Params) -> Result<usize, ParamError> {
-    Ok(params.number("limit", 1, ROWS_MAX)?.unwrap_or(ROWS))
+    Ok(params.number("limit", &1, &ROWS_MAX)?.unwrap_or(ROWS))
 }
 
 fn list(changes: &Changes, filter: &Filter, limit: usize) -> Result<QuarantineTable, SpoolError> {

@@ -50,6 +50,7 @@ mod moved;
 mod needs_you;
 mod node_view;
 mod outcomes;
+mod page;
 mod printing;
 mod quarantine_bounds;
 mod quarantine_changes;

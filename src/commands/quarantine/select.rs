@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::clock;
+use crate::find::shell_quoted;
 use crate::quarantine::Filter;
 use crate::quarantine::view::time;
 use crate::spool::{QuarantineId, Reader, SpoolError, StoredEntry};
@@ -71,15 +72,7 @@ pub(super) fn each_match(
 
 /// Quotes arguments for a POSIX shell.
 pub(in crate::commands) fn quoted(arguments: &[String]) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@+".contains(letter);
-    let quote = |argument: &String| {
-        if !argument.is_empty() && argument.chars().all(plain) {
-            argument.clone()
-        } else {
-            format!("'{}'", argument.replace('\'', r"'\''"))
-        }
-    };
-    arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
+    arguments.iter().map(|argument| shell_quoted(argument)).collect::<Vec<_>>().join(" ")
 }
 
 /// Parses a time, or a period before now. Returns UNIX milliseconds.

@@ -92,11 +92,10 @@ pub(super) fn accepting(facts: &VerdictFacts<'_>) -> NodeVerdict {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
 fn estimate(facts: &VerdictFacts<'_>) -> Option<String> {
     let arrivals = facts.arrivals;
     if let Some(rate) = arrivals.drain_events_per_second {
-        return Some(format!("published in about {}", duration(facts.depth as f64 / rate)));
+        return Some(format!("published in about {}", duration(as_f64(facts.depth) / rate)));
     }
     full_after(facts).map(|seconds| format!("full in about {}", duration(seconds)))
 }
@@ -105,8 +104,13 @@ fn full_in(facts: &VerdictFacts<'_>) -> String {
     full_after(facts).map_or_else(String::new, |seconds| format!(" Full in about {}.", duration(seconds)))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
 fn full_after(facts: &VerdictFacts<'_>) -> Option<f64> {
-    let room = facts.capacity_bytes.saturating_sub(facts.bytes) as f64;
+    let room = as_f64(facts.capacity_bytes.saturating_sub(facts.bytes));
     facts.arrivals.growth_bytes_per_second.filter(|rate| *rate > 0.0).map(|rate| room / rate)
+}
+
+fn as_f64(value: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let value = value as f64;
+    value
 }
