@@ -50,7 +50,8 @@
 //! * [`quarantine`]: selects entries of the quarantine and converts them back into records.
 //! * [`refused`]: the journal of refused webhooks.
 //! * [`replay`]: publishes records of the topic again.
-//! * [`find`]: where a recall is: the last published records, and the search.
+//! * [`published`]: the records that this process published last.
+//! * [`find`]: where a recall is.
 //! * [`control`]: lets a command ask the running process for a change: a socket in the spool directory.
 //! * [`ops`]: metrics, health, status, history and the page, on their own listener.
 //! * [`verify`]: checks the promise on the consumer's side, for `tail --verify`.
@@ -87,6 +88,7 @@ pub mod find;
 pub mod ingest;
 pub mod ops;
 pub mod priority;
+pub mod published;
 pub mod publisher;
 pub mod pulse;
 pub mod quarantine;

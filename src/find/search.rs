@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::published::{PublishedRecord, PublishedRing};
 use super::sighting::{FindPlace, FindReport, Sighting};
 use super::sought::Sought;
-use super::text::{kcat, shown};
+use super::text::kcat;
+use crate::published::{PublishedRecord, PublishedRing, shown};
 use crate::record::Record;
 use crate::refused::RefusedJournal;
 use crate::spool::{Identity, ReadLimit, Reader, Seq, Spool, SpoolError};

@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use super::sighting::{FindPlace, Sighting};
-use super::text::shown;
 use crate::clock;
 use crate::events::{self, recall::event_id};
+use crate::published::shown;
 use crate::quarantine::{EntryKind, kind};
 use crate::record::Record;
 use crate::record::header::{ID, SUBJECT};

@@ -40,9 +40,9 @@ use std::thread::JoinHandle;
 
 use rdkafka::ClientConfig;
 
-use crate::find::PublishedRing;
 use crate::ops::metrics::Metrics;
 use crate::ops::status::KafkaCell;
+use crate::published::PublishedRing;
 use crate::spool::{Seq, Spool, SpoolError};
 use kafka::topic::Creation;
 

@@ -16,7 +16,8 @@ use super::{CommandError, Place};
 use crate::clock;
 use crate::config::{Config, brokers_are_set};
 use crate::escape::plain;
-use crate::find::{FindPlace, Sighting, Sought, kcat, shown};
+use crate::find::{FindPlace, Sighting, Sought, kcat};
+use crate::published::shown;
 use crate::record::header::{ID, SUBJECT};
 use crate::spool::{Hold, SpoolError};
 
