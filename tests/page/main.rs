@@ -9,7 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
-use test_support::{bridge, cli, mock, sender};
+use test_support::{bridge, cli, mock, process, sender};
 
 mod browser;
 mod hostile;
