@@ -32,10 +32,9 @@ fn send(bridge: &Bridge, request: &str) -> RawAnswer {
 
 /// An action with these headers besides `Host`.
 fn act(bridge: &Bridge, headers: &[&str], body: &str) -> (u16, String) {
-    let headers = headers.iter().fold(String::new(), |headers, line| headers + line + "\r\n");
-    let length = body.len();
+    let (headers, length) = (headers.join("\r\n"), body.len());
     let request =
-        format!("POST /actions HTTP/1.1\r\nHost: node:9100\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
+        format!("POST /actions HTTP/1.1\r\nHost: node:9100\r\n{headers}\r\nContent-Length: {length}\r\n\r\n{body}");
     let answer = send(bridge, &request);
     (answer.status, answer.body)
 }

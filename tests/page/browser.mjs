@@ -58,6 +58,7 @@ async function audit() {
 async function shot({ file, phone = false, dark = false, full = true, height }) {
   await page.setViewport(phone ? PHONE : { ...WIDE, height: height ?? WIDE.height });
   await scheme(dark ? "dark" : "light");
+  await page.evaluate(() => scrollTo(0, 0));
   await page.evaluate(() => new Promise((done) => setTimeout(done, 300)));
   await page.screenshot({ path: file, fullPage: full });
   await page.setViewport(WIDE);

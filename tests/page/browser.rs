@@ -48,13 +48,12 @@ impl Browser {
             .expect("Node starts");
         let (input, output) = (node.stdin.take().unwrap(), BufReader::new(node.stdout.take().unwrap()));
         let mut browser = Self { node, input, output };
-        browser.ask(json!({ "do": "open", "url": format!("http://{}/", bridge.ops_address()) }));
+        browser.ask(&json!({ "do": "open", "url": format!("http://{}/", bridge.ops_address()) }));
         browser
     }
 
     #[track_caller]
-    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
-    pub fn ask(&mut self, command: Value) -> Value {
+    pub fn ask(&mut self, command: &Value) -> Value {
         writeln!(self.input, "{command}").expect("the browser runs");
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
@@ -66,41 +65,41 @@ impl Browser {
     /// Waits until an element that is visible has the text.
     #[track_caller]
     pub fn wait(&mut self, selector: &str, text: &str) {
-        self.ask(json!({ "do": "wait", "selector": selector, "text": text }));
+        self.ask(&json!({ "do": "wait", "selector": selector, "text": text }));
     }
 
     #[track_caller]
     pub fn text(&mut self, selector: &str) -> String {
-        self.ask(json!({ "do": "text", "selector": selector })).as_str().unwrap().to_owned()
+        self.ask(&json!({ "do": "text", "selector": selector })).as_str().unwrap().to_owned()
     }
 
     #[track_caller]
     pub fn texts(&mut self, selector: &str) -> Vec<String> {
-        let texts = self.ask(json!({ "do": "texts", "selector": selector }));
+        let texts = self.ask(&json!({ "do": "texts", "selector": selector }));
         texts.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
     }
 
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
-        self.ask(json!({ "do": "click", "selector": selector }));
+        self.ask(&json!({ "do": "click", "selector": selector }));
     }
 
     #[track_caller]
     pub fn type_into(&mut self, selector: &str, text: &str) {
-        self.ask(json!({ "do": "type", "selector": selector, "text": text }));
+        self.ask(&json!({ "do": "type", "selector": selector, "text": text }));
     }
 
     /// Violations of WCAG 2.2 AA in both colour schemes and at both widths, and whether the page fits its window.
     #[track_caller]
     pub fn assert_accessible(&mut self) {
-        let violations = self.ask(json!({ "do": "audit" }));
+        let violations = self.ask(&json!({ "do": "audit" }));
         assert!(violations == json!([]), "{violations:#}");
     }
 
     /// Nothing went wrong in the browser: no error of a script, of the policy, or of a request.
     #[track_caller]
     pub fn assert_no_errors(&mut self) {
-        let errors = self.ask(json!({ "do": "errors" }));
+        let errors = self.ask(&json!({ "do": "errors" }));
         assert!(errors == json!([]), "{errors:#}");
     }
 
@@ -111,7 +110,7 @@ impl Browser {
         std::fs::create_dir_all(&dir).unwrap();
         for (suffix, phone, dark) in [("light", false, false), ("dark", false, true), ("phone", true, false)] {
             let file = dir.join(format!("{name}-{suffix}.png"));
-            self.ask(json!({ "do": "shot", "file": file, "phone": phone, "dark": dark }));
+            self.ask(&json!({ "do": "shot", "file": file, "phone": phone, "dark": dark }));
             assert!(Path::new(&file).is_file());
         }
     }

@@ -39,7 +39,7 @@ fn hostile_names_are_text_and_nothing_else() {
     }
     browser.click("#quarantine-table button");
     browser.wait("#dialog-title", "Quarantine entry");
-    assert_eq!(browser.ask(serde_json::json!({ "do": "count", "selector": "img, td script, iframe" })), 0);
+    assert_eq!(browser.ask(&serde_json::json!({ "do": "count", "selector": "img, td script, iframe" })), 0);
     browser.assert_accessible();
     browser.shots("hostile");
     browser.assert_no_errors();

@@ -33,7 +33,7 @@ fn a_filtered_set_is_requeued_after_a_confirmation() {
     browser.wait("#dialog-body", "Done: 2 requeued.");
     let records = kafka.topic().read_count(2);
     assert_eq!([records[0].msg_key(), records[1].msg_key()], ["1_1_1", "3_1_1"]);
-    browser.ask(json!({ "do": "press", "key": "Escape" }));
+    browser.ask(&json!({ "do": "press", "key": "Escape" }));
     browser.type_into("#quarantine-filter [name=account]", "");
     browser.click("#quarantine-filter button");
     browser.wait("#quarantine-actions button.danger", "Drop this entry");
@@ -74,7 +74,7 @@ fn the_search_says_where_a_recall_is_and_how_to_see_it() {
     assert_eq!(cli::stale(&bridge, "#TOA#_1", &["72_1_1698741698"]), 120_008);
     let mut browser = Browser::on(&bridge);
     browser.type_into("#find-key", "#TOA#_1");
-    browser.ask(json!({ "do": "press", "key": "Enter" }));
+    browser.ask(&json!({ "do": "press", "key": "Enter" }));
     browser.wait("#find-result [data-place=published]", "71_1_1698741698");
     browser.wait("#find-result [data-place=quarantine]", "72_1_1698741698");
     browser.wait("#find-result [data-place=refused]", "stale");
@@ -98,7 +98,7 @@ fn charts_can_be_read_with_the_keyboard() {
     }
     browser.wait("#ranges [aria-pressed=true]", "24 h");
     browser.click("#plot-kafka svg");
-    browser.ask(json!({ "do": "press", "key": "ArrowLeft" }));
+    browser.ask(&json!({ "do": "press", "key": "ArrowLeft" }));
     browser.wait("#plot-kafka .legend", "state");
     browser.assert_accessible();
     browser.assert_no_errors();

@@ -23,7 +23,7 @@ fn a_healthy_node_is_green_and_says_that_everything_is_published() {
     assert!(browser.text("#state") == "OK" && browser.text("#figures").contains("Kafka"));
     browser.shots("accepting");
     browser.assert_accessible();
-    assert_eq!(browser.ask(serde_json::json!({ "do": "cookies" })), 0);
+    assert_eq!(browser.ask(&serde_json::json!({ "do": "cookies" })), 0);
     browser.assert_no_errors();
 }
 
@@ -33,7 +33,7 @@ fn a_node_that_never_reached_kafka_is_not_green() {
     let mut browser = Browser::on(&bridge);
     browser.wait("#headline", "not connected to Kafka since the start");
     browser.wait("#step-text", "Check the brokers");
-    assert_eq!(browser.ask(serde_json::json!({ "do": "count", "selector": "#verdict[data-state=accepting]" })), 0);
+    assert_eq!(browser.ask(&serde_json::json!({ "do": "count", "selector": "#verdict[data-state=accepting]" })), 0);
     sender(&bridge).acknowledged("a", &["k"]);
     browser.wait("#headline", "1 recall waits for it. Nothing is lost.");
     browser.assert_accessible();
@@ -56,7 +56,7 @@ fn recalls_that_wait_for_kafka_have_number_time_and_cause() {
     browser.shots("waiting");
     browser.assert_accessible();
     browser.assert_no_errors();
-    browser.ask(serde_json::json!({ "do": "press", "key": "Escape" }));
+    browser.ask(&serde_json::json!({ "do": "press", "key": "Escape" }));
     kafka.up();
     browser.wait("#verdict[data-state=accepting] h2", "Everything is published");
 }
@@ -101,5 +101,5 @@ fn a_page_whose_node_does_not_answer_says_that_it_is_stale() {
     browser.shots("stale");
     browser.assert_accessible();
     bridge.process.signal(Signal::CONT);
-    browser.ask(serde_json::json!({ "do": "wait", "selector": "body:not(.is-stale) #headline", "text": "published" }));
+    browser.ask(&serde_json::json!({ "do": "wait", "selector": "body:not(.is-stale) #headline", "text": "published" }));
 }

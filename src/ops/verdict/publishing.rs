@@ -2,7 +2,7 @@
 
 use super::facts::VerdictFacts;
 use super::node::{NodeVerdict, VerdictState};
-use super::words::{self, duration, recalls_are, time_of_day, wait};
+use super::words::{self, duration, time_of_day, wait};
 use crate::ops::status::KafkaState;
 
 pub(super) fn not_connected(facts: &VerdictFacts<'_>) -> NodeVerdict {
@@ -73,11 +73,12 @@ pub(super) fn accepting(facts: &VerdictFacts<'_>) -> NodeVerdict {
             return kafka_step(verdict, facts);
         }
         (0, false, _) => "Accepting. Everything is published.".to_owned(),
-        (0, true, _) => format!(
-            "Accepting. Everything is published, except {} in quarantine.",
+        (depth, true, _) => format!(
+            "Accepting. {}, except {} in quarantine.",
+            if depth == 0 { "Everything is published" } else { "Recalls are published as they arrive" },
             words::count(facts.quarantine_events, "entry", "entries")
         ),
-        _ => format!("Accepting. {} being published.", recalls_are(facts.depth)),
+        _ => "Accepting. Recalls are published as they arrive.".to_owned(),
     };
     let verdict = NodeVerdict::new(VerdictState::Accepting, headline);
     if kept {

@@ -81,7 +81,7 @@ fn a_healthy_node_says_so_in_two_sentences() {
     let busy = Scene { depth: 3, ..scene() }.verdict();
     assert_eq!(
         (busy.state, &busy.headline[..]),
-        (VerdictState::Accepting, "Accepting. 3 recalls are being published.")
+        (VerdictState::Accepting, "Accepting. Recalls are published as they arrive.")
     );
 }
 

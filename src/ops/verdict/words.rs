@@ -32,11 +32,6 @@ pub(super) fn wait(value: u64) -> String {
     format!("{} {}", recalls(value), if value == 1 { "waits" } else { "wait" })
 }
 
-/// `3 recalls are`.
-pub(super) fn recalls_are(value: u64) -> String {
-    format!("{} {}", recalls(value), if value == 1 { "is" } else { "are" })
-}
-
 /// `3 webhooks`.
 pub(super) fn webhooks(value: u64) -> String {
     count(value, "webhook", "webhooks")
