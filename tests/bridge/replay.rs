@@ -74,6 +74,12 @@ fn records_are_published_again_through_the_node_and_verified() {
         assert_eq!(headers, record.headers);
     }
     assert_eq!((&done["first"]["bridge_seq"], &done["last"]["bridge_seq"]), (&4.into(), &6.into()), "{done}");
+    // A second replay of a longer time repeats the originals only.
+    let (preview, _) = confirmation(setup, &["--since", "1h"]);
+    assert_eq!((&preview["records"], &preview["left_out"]["repeats"]), (&3.into(), &3.into()), "{preview}");
+    let (preview, line) = confirmation(setup, &["--since", "1h", "--with-repeats"]);
+    assert_eq!(preview["records"], 6, "{preview}");
+    assert!(line.contains(&"--with-repeats".to_owned()), "{line:?}");
     let url = format!("http://{}/status", bridge.ops_address());
     run(setup, 0, &["tail", "--until-end", "--verify", "--status-url", &url]);
     assert_eq!(bridge.process.log_of("records_replayed").len(), 1);
@@ -92,9 +98,12 @@ fn a_replay_selects_by_time_and_account_and_leaves_other_records_out() {
     producer.flush(PATIENCE).unwrap();
     let setup = bridge.setup();
     let (preview, line) = confirmation(setup, &["--since", "1h", "--account", "#TOA#_1"]);
-    assert_eq!((&preview["records"], &preview["left_out"]), (&1.into(), &1.into()), "{preview}");
+    assert_eq!((&preview["records"], &preview["left_out"]["foreign"]), (&1.into(), &1.into()), "{preview}");
     let said = run(setup, 0, &["replay", "--since", "1h", "--account", "#TOA#_1"]);
-    assert!(said.contains("--account '#TOA#_1'") && said.contains("not records of a bridge: 1)"), "{said}");
+    assert!(
+        said.contains("--account '#TOA#_1'") && said.contains("(left out: 1 that a bridge did not write)"),
+        "{said}"
+    );
     replay(setup, 0, &line);
     bridge.wait_published();
     let again = bridge.status()["published_seq"].clone();

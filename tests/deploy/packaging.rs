@@ -34,7 +34,8 @@ fn every_command_that_is_shown_has_a_man_page() {
         dir.read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     let of_spool = ["spool-status", "spool-verify", "spool-export"];
     let of_quarantine = ["list", "show", "requeue", "drop", "export"].map(|command| format!("quarantine-{command}"));
-    let names = COMMANDS.into_iter().chain(of_spool).map(str::to_owned).chain(of_quarantine);
+    let of_refused = ["list", "replay"].map(|command| format!("refused-{command}"));
+    let names = COMMANDS.into_iter().chain(of_spool).map(str::to_owned).chain(of_quarantine).chain(of_refused);
     let wanted: BTreeSet<String> =
         names.map(|name| format!("recall-bridge-{name}.1")).chain(["recall-bridge.1".to_owned()]).collect();
     assert_eq!(pages, wanted);

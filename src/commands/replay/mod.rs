@@ -35,6 +35,9 @@ pub struct ReplayArgs {
     /// Only records of this `Official_Account`; can be repeated.
     #[arg(long = "account", value_name = "ACCOUNT")]
     accounts: Vec<String>,
+    /// Include records that an earlier replay has published; their originals may be past retention.
+    #[arg(long)]
+    with_repeats: bool,
     /// Publish to this existing topic instead of the node's.
     #[arg(long, value_name = "TOPIC")]
     to_topic: Option<String>,
@@ -60,6 +63,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), CommandError> {
         since_ms: args.since,
         until_ms: args.until.map_or(now, |until| until.min(now)),
         accounts: args.accounts.clone(),
+        with_repeats: args.with_repeats,
     };
     if selection.since_ms >= selection.until_ms {
         let (since, until) = (iso8601(selection.since_ms), iso8601(selection.until_ms));
@@ -104,7 +108,7 @@ fn preview(
         output.json(&json!({
             "topic": config.topic, "to": destination.to_string(), "published": false,
             "since": iso8601(selection.since_ms), "until": iso8601(selection.until_ms),
-            "records": counts.records, "accounts": counts.accounts.count(), "left_out": counts.left_out,
+            "records": counts.records, "accounts": counts.accounts.count(), "left_out": { "repeats": counts.repeats, "foreign": counts.foreign },
             "confirm": confirm,
         }));
         return output.finish();
@@ -141,6 +145,9 @@ fn confirmation(args: &ReplayArgs, selection: &Selection) -> Vec<String> {
     if let Some(dir) = &args.place.dir {
         add("--dir", dir.display().to_string());
     }
+    if args.with_repeats {
+        line.push("--with-repeats".to_owned());
+    }
     line.push("--yes".to_owned());
     line
 }
@@ -163,7 +170,7 @@ fn publish(
     if args.json {
         output.json(&json!({
             "bridge_replay": replay, "to": destination.to_string(), "published": true,
-            "records": counts.records, "accounts": counts.accounts.count(), "left_out": counts.left_out,
+            "records": counts.records, "accounts": counts.accounts.count(), "left_out": { "repeats": counts.repeats, "foreign": counts.foreign },
             "complete": passed.is_ok() && !counts.interrupted,
             "first": counts.first, "last": counts.last,
         }));

@@ -16,6 +16,7 @@ use crate::commands::topic::{Start, TopicReader, as_json};
 use crate::config::Config;
 use crate::control::REPUBLISH_BYTES;
 use crate::quarantine::RecordName;
+use crate::record::BRIDGE_REPLAY;
 use crate::{events, replay};
 
 /// One reading of the topic.
@@ -27,13 +28,26 @@ pub(super) struct Passage<'p> {
     pub(super) hidden: bool,
 }
 
+/// A selected message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Selected {
+    /// To be published again.
+    Record,
+    /// Published by an earlier replay.
+    Repeat,
+    /// Not a record of a bridge.
+    Foreign,
+}
+
 /// The records of a passage.
 #[derive(Debug, Default)]
 pub(super) struct ReplayCounts {
     pub(super) records: u64,
     pub(super) accounts: AccountCounter,
-    /// Records that are not those of a bridge.
-    pub(super) left_out: u64,
+    /// Records of earlier replays that are left out.
+    pub(super) repeats: u64,
+    /// Messages that are left out because they are not records of a bridge.
+    pub(super) foreign: u64,
     pub(super) interrupted: bool,
     /// The new numbers of the first and the last record.
     pub(super) first: Option<RecordName>,
@@ -44,10 +58,14 @@ impl fmt::Display for ReplayCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noun = if self.records == 1 { "record" } else { "records" };
         write!(f, "{} {noun} of {}", self.records, self.accounts)?;
-        if self.left_out > 0 {
-            write!(f, " (left out, because they are not records of a bridge: {})", self.left_out)?;
+        match (self.repeats, self.foreign) {
+            (0, 0) => Ok(()),
+            (repeats, 0) => write!(f, " (left out: {repeats} of earlier replays)"),
+            (0, foreign) => write!(f, " (left out: {foreign} that a bridge did not write)"),
+            (repeats, foreign) => {
+                write!(f, " (left out: {repeats} of earlier replays, {foreign} that a bridge did not write)")
+            }
         }
-        Ok(())
     }
 }
 
@@ -63,13 +81,12 @@ impl Passage<'_> {
     /// Counts the records.
     pub(super) fn count(&self) -> anyhow::Result<ReplayCounts> {
         let mut counts = ReplayCounts::default();
-        self.each(|message, is_record| {
-            if is_record {
-                counts.records += 1;
-                counts.accounts.note(message.key().unwrap_or_default());
-            } else {
-                counts.left_out += 1;
+        self.each(|message, selected| {
+            if counts.note_if_left_out(selected) {
+                return Ok(());
             }
+            counts.records += 1;
+            counts.accounts.note(message.key().unwrap_or_default());
             Ok(())
         })?;
         counts.interrupted = self.stop.load(Relaxed);
@@ -85,9 +102,8 @@ impl Passage<'_> {
     ) -> anyhow::Result<()> {
         destination.open(self.config, replay)?;
         let mut batch = RecordBatch::default();
-        self.each(|message, is_record| {
-            if !is_record {
-                counts.left_out += 1;
+        self.each(|message, selected| {
+            if counts.note_if_left_out(selected) {
                 return Ok(());
             }
             batch.add(replay, message);
@@ -122,9 +138,9 @@ impl Passage<'_> {
         Ok(())
     }
 
-    /// Passes each selected message to `each`, with whether it is a record of a bridge.
-    fn each(&self, mut each: impl FnMut(&BorrowedMessage<'_>, bool) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let Selection { since_ms, until_ms, accounts } = self.selection;
+    /// Passes each selected message to `each`.
+    fn each(&self, mut each: impl FnMut(&BorrowedMessage<'_>, Selected) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let Selection { since_ms, until_ms, accounts, with_repeats } = self.selection;
         let client = self.config.kafka.client_config();
         let topic = TopicReader::open(&client, &self.config.topic, Start::At(*since_ms))?;
         let bar = if self.hidden { ProgressBar::hidden() } else { ProgressBar::new(topic.offsets()) };
@@ -137,12 +153,32 @@ impl Passage<'_> {
             let is_in_time = message.timestamp().to_millis().is_some_and(|timestamp| timestamp < *until_ms);
             let key = message.key().unwrap_or_default();
             if is_in_time && (accounts.is_empty() || accounts.iter().any(|account| account.as_bytes() == key)) {
-                each(message, events::check(&as_json(message)).is_ok())?;
+                each(message, select(message, *with_repeats))?;
             }
             Ok(true)
         })?;
         bar.finish_and_clear();
         Ok(())
+    }
+}
+
+fn select(message: &BorrowedMessage<'_>, with_repeats: bool) -> Selected {
+    let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    if !with_repeats && headers.any(|header| header.key == BRIDGE_REPLAY) {
+        Selected::Repeat
+    } else if events::check(&as_json(message)).is_ok() {
+        Selected::Record
+    } else {
+        Selected::Foreign
+    }
+}
+
+impl ReplayCounts {
+    /// Counts a message that is left out. Returns whether it is.
+    fn note_if_left_out(&mut self, selected: Selected) -> bool {
+        self.repeats += u64::from(selected == Selected::Repeat);
+        self.foreign += u64::from(selected == Selected::Foreign);
+        selected != Selected::Record
     }
 }
 
