@@ -1,52 +1,52 @@
-//! The URL's query string, where the vendor puts everything but the recall.
+//! The URL's query string. It holds every parameter of the vendor; the body holds the recall.
 
 use std::borrow::Cow;
 
-/// The parameters that mean something to us, decoded, not yet believed.
+/// The parameters that the bridge uses, decoded and not yet verified.
 ///
-/// Nothing is allocated unless a value holds an escape.
+/// Memory is allocated only for a value with an escape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query<'q> {
-    /// `SdkAppid`: the app the delivery is for.
+    /// `SdkAppid`: the app of the webhook.
     pub(super) sdk_app_id: u64,
-    /// `CallbackCommand`: what happened; not empty.
+    /// `CallbackCommand`: the kind of webhook; not empty.
     pub(super) command: Cow<'q, str>,
-    /// `ClientIP`: where the recall came from, in any form the vendor likes.
+    /// `ClientIP`: the address of the client that recalled the message, in any form.
     pub(super) client_ip: Option<Cow<'q, str>>,
-    /// `OptPlatform`: what the recall was made with; new names may come.
+    /// `OptPlatform`: the platform of that client. The vendor may add names.
     pub(super) opt_platform: Option<Cow<'q, str>>,
-    /// `Sign`: what proves the delivery, for an app that has tokens.
+    /// `Sign`: authenticates the webhook of an app that has tokens.
     pub(super) sign: Param<'q>,
-    /// `RequestTime`: UNIX seconds, which `Sign` covers.
+    /// `RequestTime`: UNIX seconds, authenticated by `Sign`.
     pub(super) request_time: Param<'q>,
 }
 
-/// A parameter that decides something: it is there once, and is text, or it is a fault.
+/// A parameter that the checks need. Every state except `Once` is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Param<'q> {
-    /// Not in the query.
+    /// The query does not contain it.
     Missing,
-    /// There once.
+    /// The query contains it once.
     Once(Cow<'q, str>),
-    /// There once, with an escape that is none, or with bytes that are not UTF-8.
+    /// The query contains it once, with an invalid escape or with bytes that are not UTF-8.
     Undecodable,
-    /// There more than once: which one counts would be a guess.
+    /// The query contains it more than once, so its value is ambiguous.
     Repeated,
 }
 
-/// What is wrong with a query string.
+/// An error in a query string.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// A parameter that decides something does not decode to text.
+    /// A parameter that the checks need cannot be decoded to text.
     #[error("{0}: not decodable; expected %XX escapes of UTF-8")]
     Undecodable(&'static str),
-    /// A required parameter is not there.
+    /// A required parameter is missing.
     #[error("{0}: missing in the query")]
     Missing(&'static str),
-    /// A parameter that must be there once is there more often.
+    /// A parameter that may occur only once occurs more than once.
     #[error("{0}: more than once in the query")]
     Repeated(&'static str),
-    /// `SdkAppid` is no id.
+    /// `SdkAppid` is not an id.
     #[error("SdkAppid: not an app id; expected digits only, up to 18446744073709551615")]
     BadAppId,
     /// `CallbackCommand` has no value.
