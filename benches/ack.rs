@@ -1,12 +1,11 @@
-//! Acknowledged webhooks per second against a bare handler: `cargo bench --bench ack`.
+//! Measures acknowledged webhooks per second and compares them with a bare handler: `cargo bench --bench ack`.
 //!
-//! Both run the same load, in turn, with the same workers: a bare actix-web handler that answers a
-//! constant, and the whole bridge (Sign checked, commit with `synchronous=FULL`, publisher
-//! running). The figure is the ratio, pair by pair; absolutes are the machine's.
+//! Both servers get the same load, in turn, with the same number of workers: a bare actix-web handler that returns a
+//! constant, and the whole bridge (`Sign` check, commit with `synchronous=FULL`, running publisher). The result is
+//! the ratio of each pair. Absolute figures depend on the machine.
 //!
-//! `BENCH_KAFKA=host:port` publishes to that broker instead of librdkafka's mock cluster;
-//! `BENCH_SPOOL` names a directory on the disk to use; `BENCH_ROUNDS`, `BENCH_SECONDS` and
-//! `BENCH_CONNECTIONS` change the load.
+//! `BENCH_KAFKA=host:port` publishes to that broker instead of librdkafka's mock cluster. `BENCH_SPOOL` names a
+//! directory on the disk to use. `BENCH_ROUNDS`, `BENCH_SECONDS` and `BENCH_CONNECTIONS` change the load.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, clippy::pedantic, missing_docs)]
 
 mod support;
@@ -92,7 +91,7 @@ fn show(name: &str, run: &Run, cpu: f64) {
     );
 }
 
-/// A handler that reads the body and answers a constant.
+/// A handler that reads the body and returns a constant.
 fn bare() {
     actix_web::rt::System::new().block_on(async {
         let server = actix_web::HttpServer::new(|| {

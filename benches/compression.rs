@@ -1,8 +1,9 @@
-//! What a compression costs: bytes to the broker and processor time, per record. `cargo bench --bench compression`.
+//! Measures the cost of each compression per record: bytes to the broker and processor time. `cargo bench --bench
+//! compression`.
 //!
-//! Publishes the bridge's records with librdkafka, in groups as large as the bridge's transactions, to its mock cluster in
-//! another process. All codecs take turns within one run; each figure is the median of the rounds. `BENCH_ROUNDS` changes their
-//! number.
+//! Publishes the bridge's records with librdkafka to its mock cluster in another process, in groups as large as the
+//! bridge's transactions. All codecs take turns within one run. Each figure is the median of the rounds.
+//! `BENCH_ROUNDS` changes their number.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, clippy::pedantic, missing_docs)]
 
 mod support;
@@ -18,12 +19,12 @@ use recall_bridge::record::Record;
 use support::role;
 
 const CODECS: [&str; 5] = ["none", "lz4", "zstd", "gzip", "snappy"];
-/// Records in a group, and groups: a quiet node, a busy one, a backlog.
+/// Records in a group, and the number of groups, for a quiet node, a busy node and a backlog.
 const LOADS: [(usize, usize); 3] = [(1, 300), (100, 100), (10_000, 5)];
 
 const STATISTICS: Duration = Duration::from_millis(100);
 
-/// Remembers what librdkafka has sent.
+/// Stores the number of bytes that librdkafka has sent.
 #[derive(Default)]
 struct Sent(Mutex<i64>);
 
@@ -122,7 +123,7 @@ fn send(producer: &Producer, encoded: &[u8], number: usize) {
     }
 }
 
-/// A recall as they come: a few hundred accounts, keys that share little.
+/// Returns a typical recall: a few hundred accounts, and keys with little in common.
 fn encode(number: usize, round: usize) -> Vec<u8> {
     let random = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ round as u64;
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis() as i64;
@@ -141,7 +142,7 @@ fn encode(number: usize, round: usize) -> Vec<u8> {
     out
 }
 
-/// What the producer has sent, once its statistics no longer change.
+/// Returns the bytes that the producer has sent, after its statistics have stopped changing.
 fn sent(producer: &Producer) -> i64 {
     let mut last = -1;
     loop {
@@ -168,7 +169,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     spread(values).1
 }
 
-/// The least, the median, the most.
+/// Returns minimum, median and maximum.
 fn spread(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);

@@ -1,9 +1,8 @@
-//! A filled spool: memory while it waits, and how fast it drains. `cargo bench --bench drain`.
+//! Measures the memory use with a full spool, and the time to publish it. `cargo bench --bench drain`.
 //!
-//! Fills the spool with a million records while no broker answers, then starts the bridge again
-//! with one. `BENCH_KAFKA=host:port` names a real broker; without it, librdkafka's mock
-//! cluster (which costs less than a real one) stands in and the figure says so.
-//! `BENCH_RECORDS` changes the number.
+//! Fills the spool with a million records while no broker responds, then starts the bridge again with a broker.
+//! `BENCH_KAFKA=host:port` names a real broker. Without it, librdkafka's mock cluster is used, which costs less than
+//! a real broker; the output says so. `BENCH_RECORDS` changes the number.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, clippy::pedantic, missing_docs)]
 
 mod support;
@@ -22,7 +21,7 @@ fn main() {
     let base = std::env::var("BENCH_SPOOL").unwrap_or_else(|_| ".".to_owned());
     let spool = tempfile::tempdir_in(base).expect("a spool directory");
 
-    // Nothing listens on port 1.
+    // No process listens on port 1.
     let waiting = bridge(spool.path(), "127.0.0.1:1", &[]);
     let run = load(waiting.webhook, 128, KEYS, Duration::from_secs(600), records / KEYS as u64);
     println!(

@@ -1,4 +1,4 @@
-//! What the benchmarks share: child processes, a load generator, a median.
+//! Shared code of the benchmarks: child processes, a load generator, a median.
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 pub(crate) const APP: u64 = 1_400_000_001;
 pub(crate) const TOKEN: &str = "benchmark";
 
-/// A child process that ends with its owner.
+/// A child process, killed on drop.
 pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) webhook: SocketAddr,
@@ -33,14 +33,14 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Resident memory, in bytes (Linux).
+    /// Returns the resident memory, in bytes (Linux).
     pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
         line.trim().split(' ').next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
-    /// User and system time so far, in seconds (Linux, 100 ticks a second).
+    /// Returns the user and system time so far, in seconds (Linux, 100 ticks per second).
     pub(crate) fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -48,7 +48,7 @@ impl Process {
         (ticks(11) + ticks(12)) / 100.0
     }
 
-    /// One value of `/metrics`, without its prefix.
+    /// Returns one value of `/metrics`. The name has no prefix.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let name = format!("recall_bridge_{name} ");
         let text = self.ask("metrics");
@@ -56,21 +56,21 @@ impl Process {
     }
 
     fn ask(&self, path: &str) -> String {
-        // A client wants one even where it speaks no TLS.
+        // The client requires a crypto provider even without TLS.
         let _ = recall_bridge::tls::provider().as_ref().clone().install_default();
         let url = format!("http://{}/{path}", self.ops.expect("the bridge has an operations listener"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async { reqwest::get(url).await?.text().await }).expect("an answer")
     }
 
-    /// One value of `/status`.
+    /// Returns one value of `/status`.
     pub(crate) fn status(&self, field: &str) -> u64 {
         let text = self.ask("status");
         serde_json::from_str::<serde_json::Value>(&text).expect("JSON")[field].as_u64().expect("a number")
     }
 }
 
-/// Starts the bridge; returns once it listens.
+/// Starts the bridge, and waits until it listens.
 pub(crate) fn bridge(spool: &Path, kafka: &str, more: &[(&str, &str)]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_recall-bridge"));
     command
@@ -97,7 +97,7 @@ pub(crate) fn bridge(spool: &Path, kafka: &str, more: &[(&str, &str)]) -> Proces
     };
     let webhook = find("webhook listener ready");
     let ops = Some(find("operations listener ready"));
-    // The pipe must not fill.
+    // The output is read so that the pipe does not fill.
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
     Process { child, webhook, ops }
 }
@@ -114,7 +114,7 @@ pub(crate) fn role(name: &str) -> (Child, String) {
     (child, line.trim().to_owned())
 }
 
-/// What one run of load gave.
+/// The result of one load run.
 pub(crate) struct Run {
     pub(crate) answers: u64,
     pub(crate) failed: u64,
@@ -132,10 +132,10 @@ impl Run {
     }
 }
 
-/// Posts signed recalls over keep-alive connections, one under way on each, for `time` or until
-/// `count` were answered.
+/// Posts signed recalls over keep-alive connections, one at a time on each, for `time` or until `count` recalls are
+/// answered.
 pub(crate) fn load(target: SocketAddr, connections: usize, keys: usize, time: Duration, count: u64) -> Run {
-    // No two runs send the same recalls: the bridge would take them for repeats.
+    // Each run sends different recalls, because the bridge does not publish duplicates.
     let run = RandomState::new().hash_one(connections) >> 32;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
@@ -186,7 +186,7 @@ async fn post(
         }
         latency.saturating_record(u64::try_from(before.elapsed().as_micros()).unwrap_or(u64::MAX));
         failed += u64::from(!buffer.starts_with(b"HTTP/1.1 200"));
-        // A sign is good for a minute; a run is shorter.
+        // A `Sign` is valid for a minute, and a run is shorter.
         next_key(&mut request);
     }
     (latency, failed)
@@ -209,7 +209,7 @@ fn request(connection: usize, keys: usize, run: u64) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Counts the ten digits of every key up, in place.
+/// Increments the ten digits of every key, in place.
 fn next_key(request: &mut [u8]) {
     const MARK: &[u8] = b"\"MsgKey\":\"";
     let mut at = 0;
@@ -234,7 +234,7 @@ fn is_whole(answer: &[u8]) -> bool {
     answer.len() >= head + 4 + length.unwrap_or(0_usize)
 }
 
-/// The middle one.
+/// Returns the median.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]

@@ -1,4 +1,4 @@
-//! Whose webhooks are taken: our apps and their authentication tokens.
+//! The configured apps and their authentication tokens.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 
 /// A webhook authentication token, as set in the vendor's console.
 ///
-/// A secret: it has no `Display` and no `Serialize`, its `Debug` is
-/// `Token(***)`, and nothing hands the text out again. Its memory is overwritten when it is dropped.
+/// It is a secret: it has no `Display` and no `Serialize`, and its `Debug` is `Token(***)`. Its memory is overwritten
+/// when it is dropped.
 #[derive(Clone)]
 pub struct Token(Zeroizing<Box<str>>);
 
-/// A token of no characters proves nothing.
+/// The error for a token without characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token is empty; give the one set in the vendor's console")]
 pub struct EmptyToken;
@@ -34,9 +34,8 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// The `Sign` a sender puts beside `request_time` (UNIX seconds, in
-    /// decimal): lower-case hex of SHA-256 over the token's text followed by
-    /// the request time's.
+    /// Returns the `Sign` for `request_time` (UNIX seconds, in decimal): the lower-case hex SHA-256 of the token's
+    /// text followed by the text of the request time.
     pub fn sign(&self, request_time: &str) -> String {
         hex::encode(self.digest(request_time))
     }
@@ -46,20 +45,19 @@ impl Token {
     }
 }
 
-/// The configured apps: `SdkAppid` to its tokens. An app with no token is one
-/// whose webhooks are taken unsigned.
+/// The configured apps: each `SdkAppid` with its tokens. The webhooks of an app without tokens are accepted unsigned.
 #[derive(Clone, Debug, Default)]
 pub struct Apps(BTreeMap<u64, Vec<Token>>);
 
 impl Apps {
-    /// Reads `sdkappid[:token[|token]]` entries, separated by commas or line
-    /// breaks. Several tokens are a rotation: any of them proves a delivery.
-    /// Blanks around an entry, its id and its tokens, and blank entries, count
-    /// for nothing.
+    /// Reads `sdkappid[:token[|token]]` entries, separated by commas or line breaks. Several tokens are a rotation: a
+    /// webhook may be signed with any of them. Blank entries are ignored, and so is whitespace around an entry, its
+    /// id and its tokens.
+    ///
     ///
     /// # Errors
     ///
-    /// Every fault of the text, in its order, not only the first one.
+    /// All errors of the text, in their order.
     pub fn parse(text: &str, allow_unsigned: bool) -> Result<Self, Vec<AppsError>> {
         let mut apps = BTreeMap::new();
         let mut faults = Vec::new();
@@ -74,7 +72,7 @@ impl Apps {
                 faults.push(fault);
                 Vec::new()
             });
-            // Also after a fault: the next entry of the same app is one too.
+            // Inserted after an error too, so that a second entry of the app is reported as repeated.
             if apps.insert(sdk_app_id, tokens).is_some() {
                 faults.push(AppsError::Repeated { entry, sdk_app_id });
             }
@@ -85,19 +83,19 @@ impl Apps {
         if faults.is_empty() { Ok(Self(apps)) } else { Err(faults) }
     }
 
-    /// The tokens of an app, none when its webhooks are unsigned; `None` when
-    /// the app is not ours.
+    /// Returns the tokens of an app: an empty slice if its webhooks are unsigned, `None` if the app is not
+    /// configured.
     pub fn get(&self, sdk_app_id: u64) -> Option<&[Token]> {
         self.0.get(&sdk_app_id).map(Vec::as_slice)
     }
 
-    /// The ids of all apps, ascending, with the number of characters of each token: enough to see
-    /// that one was cut, and no help to guess it.
+    /// Returns the ids of all apps, ascending, with the number of characters of each token. The number shows a
+    /// truncated token and does not help to guess it.
     pub fn token_lengths(&self) -> impl Iterator<Item = (u64, Vec<usize>)> + '_ {
         self.0.iter().map(|(app, tokens)| (*app, tokens.iter().map(|token| token.0.chars().count()).collect()))
     }
 
-    /// `sdkappid:***|***,…`: the apps as configured, without their tokens.
+    /// Returns `sdkappid:***|***,…`: the configured apps without their tokens.
     pub fn redacted(&self) -> String {
         let entry = |(app, tokens): (&u64, &Vec<Token>)| match tokens.len() {
             0 => app.to_string(),
@@ -106,7 +104,7 @@ impl Apps {
         self.0.iter().map(entry).collect::<Vec<_>>().join(",")
     }
 
-    /// Whether a token is a placeholder of an example, in whatever spelling: `change-me`.
+    /// Returns whether a token is the placeholder of the examples, `change-me`, in any spelling.
     pub fn has_placeholder(&self) -> bool {
         self.0.values().flatten().any(|Token(token)| {
             let letters = token.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
@@ -114,7 +112,7 @@ impl Apps {
         })
     }
 
-    /// The ids of all apps, ascending.
+    /// Returns the ids of all apps, ascending.
     pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.keys().copied()
     }
@@ -128,7 +126,7 @@ fn split_entry(text: &str) -> (&str, Option<&str>) {
 }
 
 fn read_id(text: &str) -> Option<u64> {
-    // `u64::from_str` alone would take a leading plus sign.
+    // `u64::from_str` accepts a leading plus sign, so the digits are checked first.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
 }
@@ -153,19 +151,19 @@ fn read_token(entry: usize, sdk_app_id: u64, token: &str) -> Result<Token, AppsE
     token.parse().map_err(|EmptyToken| AppsError::EmptyToken { entry, sdk_app_id })
 }
 
-/// What is wrong with the configured apps.
+/// An error in the configured apps.
 ///
-/// Entries are counted from 1, blank ones not. No fault holds text of the
-/// entry: what stands where an id belongs may be a token with a comma in it.
+/// Entries are counted from 1, without blank entries. An error contains no text of the entry, because a token with a
+/// comma can stand in the place of an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppsError {
-    /// What stands before the colon is no id.
+    /// The text before the colon is not an id.
     #[error("entry {entry}: the SdkAppid is not a number; write sdkappid:token, the id in digits only")]
     BadId {
         /// The entry's number.
         entry: usize,
     },
-    /// An app was named before.
+    /// An earlier entry names the same app.
     #[error(
         "entry {entry}: app {sdk_app_id} is listed twice; write one entry for it, \
          tokens separated by |"
@@ -176,7 +174,7 @@ pub enum AppsError {
         /// The app.
         sdk_app_id: u64,
     },
-    /// There is a colon, but an empty token after it.
+    /// The entry has a colon, but a token after it is empty.
     #[error(
         "entry {entry}: app {sdk_app_id} has an empty token; remove the spare | or put the token \
          behind the colon"
@@ -187,7 +185,7 @@ pub enum AppsError {
         /// The app.
         sdk_app_id: u64,
     },
-    /// A token contains whitespace: probably several entries in one.
+    /// A token contains whitespace. Probably two entries are not separated.
     #[error(
         "entry {entry}: a token of app {sdk_app_id} contains whitespace; separate apps by a comma or a line break, and \
          tokens of one app by |"
@@ -198,7 +196,7 @@ pub enum AppsError {
         /// The app.
         sdk_app_id: u64,
     },
-    /// No token, and unsigned webhooks were not asked for.
+    /// The app has no token, and unsigned webhooks are not allowed.
     #[error(
         "entry {entry}: app {sdk_app_id} has no token; add one ({sdk_app_id}:token), or set \
          BRIDGE_ALLOW_UNSIGNED=true to take its webhooks unsigned"
@@ -209,7 +207,7 @@ pub enum AppsError {
         /// The app.
         sdk_app_id: u64,
     },
-    /// There is no entry at all.
+    /// The text has no entry.
     #[error("no app is listed; write at least one sdkappid:token")]
     None,
 }

@@ -1,10 +1,10 @@
-//! A first look at a query that was refused: what it says, not verified.
+//! Reads a refused query as far as possible, without verification.
 
 use std::borrow::Cow;
 
 use super::query::{decode, read_app_id, split_pair, unescape};
 
-/// The parameters of a query as far as they can be read. Nothing of it is verified.
+/// The readable parameters of a query. They are not verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryGlance<'q> {
     /// The first `SdkAppid` that is a number.
@@ -13,7 +13,7 @@ pub struct QueryGlance<'q> {
     pub commands: Vec<Cow<'q, str>>,
 }
 
-/// Reads what can be read of any query, also of one that [`verify`](super::verify()) refuses.
+/// Reads the app and the commands of any query, also of a query that [`verify`](super::verify()) refuses.
 pub fn glance(query: &[u8]) -> QueryGlance<'_> {
     let mut glance = QueryGlance::default();
     for (name, value) in query.split(|&byte| byte == b'&').map(split_pair) {

@@ -1,52 +1,52 @@
-//! The URL's query string, where the vendor puts everything but the recall.
+//! The URL's query string. It holds every parameter of the vendor; the body holds the recall.
 
 use std::borrow::Cow;
 
-/// The parameters that mean something to us, decoded, not yet believed.
+/// The parameters that the bridge uses, decoded and not yet verified.
 ///
-/// Nothing is allocated unless a value holds an escape.
+/// Memory is allocated only for a value with an escape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query<'q> {
-    /// `SdkAppid`: the app the delivery is for.
+    /// `SdkAppid`: the app of the webhook.
     pub(super) sdk_app_id: u64,
-    /// `CallbackCommand`: what happened; not empty.
+    /// `CallbackCommand`: the kind of webhook; not empty.
     pub(super) command: Cow<'q, str>,
-    /// `ClientIP`: where the recall came from, in any form the vendor likes.
+    /// `ClientIP`: the address of the client that recalled the message, in any form.
     pub(super) client_ip: Option<Cow<'q, str>>,
-    /// `OptPlatform`: what the recall was made with; new names may come.
+    /// `OptPlatform`: the platform of that client. The vendor may add names.
     pub(super) opt_platform: Option<Cow<'q, str>>,
-    /// `Sign`: what proves the delivery, for an app that has tokens.
+    /// `Sign`: authenticates the webhook of an app that has tokens.
     pub(super) sign: Param<'q>,
-    /// `RequestTime`: UNIX seconds, which `Sign` covers.
+    /// `RequestTime`: UNIX seconds, authenticated by `Sign`.
     pub(super) request_time: Param<'q>,
 }
 
-/// A parameter that decides something: it is there once, and is text, or it is a fault.
+/// A parameter that the checks need. Every state except `Once` is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Param<'q> {
-    /// Not in the query.
+    /// The query does not contain it.
     Missing,
-    /// There once.
+    /// The query contains it once.
     Once(Cow<'q, str>),
-    /// There once, with an escape that is none, or with bytes that are not UTF-8.
+    /// The query contains it once, with an invalid escape or with bytes that are not UTF-8.
     Undecodable,
-    /// There more than once: which one counts would be a guess.
+    /// The query contains it more than once, so its value is ambiguous.
     Repeated,
 }
 
-/// What is wrong with a query string.
+/// An error in a query string.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// A parameter that decides something does not decode to text.
+    /// A parameter that the checks need cannot be decoded to text.
     #[error("{0}: not decodable; expected %XX escapes of UTF-8")]
     Undecodable(&'static str),
-    /// A required parameter is not there.
+    /// A required parameter is missing.
     #[error("{0}: missing in the query")]
     Missing(&'static str),
-    /// A parameter that must be there once is there more often.
+    /// A parameter that may occur only once occurs more than once.
     #[error("{0}: more than once in the query")]
     Repeated(&'static str),
-    /// `SdkAppid` is no id.
+    /// `SdkAppid` is not an id.
     #[error("SdkAppid: not an app id; expected digits only, up to 18446744073709551615")]
     BadAppId,
     /// `CallbackCommand` has no value.
@@ -69,9 +69,9 @@ impl<'q> Query<'q> {
     /// Decodes a query string (what follows the `?`, as it stood in the request) in form style: `+` is a
     /// space, `%XX` a byte, any other byte itself. Names are case-sensitive.
     ///
-    /// Only what decides something has to decode. Of `ClientIP` and `OptPlatform` the first one counts;
-    /// an empty one is none, an escape that is none stands for itself (`fe80::1%eth0`), and one that is not
-    /// UTF-8 or over its bound is none. Other parameters are not looked at.
+    /// Only the parameters that the checks need must be decodable. Of several `ClientIP` or `OptPlatform`, the first
+    /// one is used. It counts as missing if it is empty, is not UTF-8 or exceeds its limit; an invalid escape in it
+    /// stays as it is (`fe80::1%eth0`). Other parameters are ignored.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl<'q> Query<'q> {
         let mut request_time = Param::Missing;
         for pair in query.split(|&byte| byte == b'&') {
             let (name, value) = split_pair(pair);
-            // A name that does not decode is none of ours.
+            // A name that cannot be decoded is not a documented parameter.
             let Some(name) = unescape(name) else { continue };
             match name.as_ref() {
                 b"SdkAppid" => sdk_app_id.put(value),
@@ -94,7 +94,7 @@ impl<'q> Query<'q> {
                 b"OptPlatform" => drop(opt_platform.get_or_insert_with(|| informal(value, OPT_PLATFORM_MAX_BYTES))),
                 b"Sign" => sign.put(value),
                 b"RequestTime" => request_time.put(value),
-                // `contenttype` too: the body decides what it is.
+                // `contenttype` is ignored too, because the format of the body is known.
                 _ => {}
             }
         }
@@ -129,11 +129,11 @@ impl<'q> Param<'q> {
     }
 }
 
-/// The query without any `Sign` parameter: what may be kept or logged. A `Sign` is a proof that is good
-/// for a minute. A run of 64 or more hex digits elsewhere is replaced: it can be a `Sign` under a wrong name.
+/// Returns the query without its `Sign` parameters, for storage and the log. A `Sign` is valid for a minute. A run of
+/// 64 or more hex digits elsewhere is replaced, because it can be a `Sign` under a wrong name.
 ///
-/// All else stays byte for byte, but for bytes that are not UTF-8: they become `%XX`, which decodes to
-/// the same. Works on a query that does not decode, too.
+/// All other bytes stay unchanged, except bytes that are not UTF-8: they become `%XX`, which decodes to the same
+/// bytes. The function also accepts a query that cannot be decoded.
 pub fn without_sign(query: &[u8]) -> String {
     let mut kept = String::with_capacity(query.len());
     let mut first = true;
@@ -166,8 +166,8 @@ fn without_digits(text: String) -> String {
     kept
 }
 
-/// Whether a `CallbackCommand` of a query names a command that `is_named` knows. Works on a query that is not valid, too:
-/// it decides only how a webhook is counted.
+/// Returns whether a `CallbackCommand` of a query names a command for which `is_named` is true. The function also
+/// accepts an invalid query, because the result decides only how a webhook is counted.
 pub fn names_command(query: &[u8], is_named: impl Fn(&str) -> bool) -> bool {
     query.split(|&byte| byte == b'&').map(split_pair).any(|(name, value)| {
         percent_encoding::percent_decode(name).eq(COMMAND.bytes())
@@ -183,11 +183,11 @@ pub(super) fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn is_sign(pair: &[u8]) -> bool {
-    // No `+` to heed: it decodes to a space, which `Sign` has none of.
+    // A `+` needs no decoding here: it stands for a space, and `Sign` contains no space.
     percent_encoding::percent_decode(split_pair(pair).0).eq(SIGN.bytes())
 }
 
-/// A value that decides nothing: what can be understood of it, or none.
+/// Decodes a value that no check needs. Returns `None` if it is not usable.
 fn informal(value: &[u8], max_bytes: usize) -> Option<Cow<'_, str>> {
     // Nothing decodes to more than it is, or to less than a third.
     if value.is_empty() || value.len() > max_bytes * 3 {
@@ -203,7 +203,7 @@ fn informal(value: &[u8], max_bytes: usize) -> Option<Cow<'_, str>> {
 }
 
 pub(super) fn read_app_id(text: &str) -> Result<u64, QueryError> {
-    // `u64::from_str` alone would take a leading plus sign.
+    // `u64::from_str` accepts a leading plus sign, so the digits are checked first.
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map_err(|_| QueryError::BadAppId)
     } else {

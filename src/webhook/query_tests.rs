@@ -36,7 +36,7 @@ fn the_first_platform_wins_and_empty_is_none() {
 const REQUIRED: &str = "SdkAppid=1&CallbackCommand=c&";
 
 #[test]
-fn what_decides_nothing_need_not_decode() {
+fn unused_parameters_need_not_be_decodable() {
     for odd in [
         &b"RequestId=100%"[..],
         b"x=%",
@@ -88,7 +88,7 @@ fn address_and_platform_are_what_can_be_understood_of_them() {
 }
 
 #[test]
-fn what_decides_something_has_to_decode() {
+fn used_parameters_must_be_decodable() {
     for (query, fault) in [
         (&b"SdkAppid=%&CallbackCommand=c"[..], QueryError::Undecodable(SDK_APP_ID)),
         (b"SdkAppid=1&CallbackCommand=%zz", QueryError::Undecodable(COMMAND)),
@@ -182,7 +182,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_kept_of_a_query_says_the_same(
+    fn a_stored_query_has_the_same_meaning(
         pairs in prop::collection::vec(
             (prop::sample::select(vec!["Sign", "ClientIP", "OptPlatform", "RequestTime", "x", "%zz", ""]),
              prop::collection::vec(prop_oneof![Just(b'%'), Just(b'+'), Just(b'4'), Just(b'f'), 0x20_u8..=255], 0..8)),

@@ -12,8 +12,8 @@ pub fn ok() -> &'static str {
 /// wrong, without secrets.
 pub fn fail(code: u32, info: &str) -> String {
     let answer = Fail { action_status: "FAIL", error_info: info, error_code: code };
-    // Strings and numbers always serialize; should that ever end, the sender
-    // still gets JSON with the code.
+    // Serialization of strings and numbers does not fail. If it fails anyway, the sender still gets JSON with the
+    // code.
     serde_json::to_string(&answer)
         .unwrap_or_else(|_| format!(r#"{{"ActionStatus":"FAIL","ErrorInfo":"","ErrorCode":{code}}}"#))
 }

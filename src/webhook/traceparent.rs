@@ -6,8 +6,8 @@
 /// hex, and three dashes.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
-/// What of a `traceparent` is worth passing on: all of a version 00 one, and of a higher version the same
-/// four fields, with which it has to begin (the specification has receivers read it so). At most 55 bytes.
+/// Returns the part of a `traceparent` that the bridge passes on: the whole value of version 00, and the same four
+/// fields of a higher version, which begins with them by specification. At most 55 bytes.
 pub fn known_part(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     let (known, rest) = bytes.split_at_checked(LENGTH)?;

@@ -141,7 +141,7 @@ fn another_command_has_no_time_but_needs_its_sign() {
 }
 
 #[test]
-fn a_proof_that_does_not_decode_is_a_fault_of_the_query_where_one_is_wanted() {
+fn an_undecodable_sign_is_a_query_error_if_the_app_has_tokens() {
     let query = query("&Sign=%zz&RequestTime=1669872112");
     assert_eq!(check(&query), Err(QueryError::Undecodable("Sign").into()));
     assert!(check(&query.replace("SdkAppid=1", "SdkAppid=2")).is_ok());

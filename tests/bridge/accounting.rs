@@ -1,4 +1,4 @@
-//! The numbers agree with each other, and with what happened, at every moment.
+//! Tests that the metrics agree with each other and with the sent webhooks at every moment.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -84,7 +84,7 @@ fn every_metric_and_label_known_beforehand_is_there_from_the_start() {
     assert!(samples["process_open_fds"] > 0.0);
 }
 
-/// Sends one of many kinds of request; tells which outcome it must have, and its records.
+/// Sends one of many kinds of request. Returns its expected outcome and its records.
 fn send_any(sender: &Sender, account: &str, number: u64, kind: u64) -> (&'static str, u64) {
     let body = recall_body(account, &[format!("{number}_0_1"), format!("{number}_1_1"), format!("{number}_0_1")]);
     let command = "C2C.CallbackAfterSendMsg";
@@ -180,7 +180,7 @@ fn every_webhook_is_counted_once_and_the_identity_holds_at_every_scrape() {
     assert_eq!(samples["recall_bridge_events_accepted_total"], accepted);
     assert_eq!(samples["recall_bridge_ack_seconds_count"], webhooks(&samples));
 
-    // What is left when the process dies is what the next one finds.
+    // The next process finds the backlog of the killed one.
     bridge.kill();
     bridge = bridge.restart();
     bridge.wait_published();
@@ -192,7 +192,7 @@ fn every_webhook_is_counted_once_and_the_identity_holds_at_every_scrape() {
 }
 
 #[test]
-fn what_waits_across_a_restart_is_accounted_for() {
+fn the_backlog_of_a_restart_is_counted() {
     let kafka = Kafka::start();
     kafka.down();
     let mut bridge = kafka.setup().start();

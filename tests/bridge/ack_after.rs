@@ -1,5 +1,5 @@
-//! `BRIDGE_ACK_AFTER=published`: acknowledged when it is in Kafka; where that takes too long, when it
-//! is on the disk.
+//! Tests of `BRIDGE_ACK_AFTER=published`: the bridge acknowledges a recall when it is in Kafka or, if that takes too
+//! long, when it is durable in the spool.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::sender::Sender;
 use crate::topic::{Record, prove};
 
 const BUDGET: Duration = Duration::from_millis(1500);
-/// The budget without what is kept back for the answer, and a little for the sender's own way.
+/// The time limit without the time reserved for the response, plus some time of the sender.
 const NEARLY_ALL: Duration = Duration::from_millis(1300);
 
 fn published(kafka: &Kafka) -> Setup {
@@ -28,7 +28,7 @@ fn fallbacks(bridge: &Bridge) -> f64 {
 }
 
 #[test]
-fn what_is_acknowledged_is_in_the_topic_at_that_moment() {
+fn an_acknowledged_recall_is_in_the_topic_already() {
     let kafka = Kafka::start();
     let bridge = published(&kafka).start();
     wait_ready(&bridge);
@@ -60,7 +60,7 @@ fn many_senders_at_once_are_all_answered_after_their_own_records() {
             });
         }
     });
-    // Nothing to wait for: it was answered after it.
+    // No wait is needed: the record was published before the response.
     let records = kafka.records();
     prove(&records);
     assert_eq!(records.len(), 320);
@@ -100,7 +100,7 @@ fn a_slow_kafka_falls_back_to_acknowledging_from_disk_and_is_counted() {
         assert!(fallbacks(&bridge) >= fallbacks_so_far);
     }
     assert_eq!(fallbacks(&bridge), 2.0, "a repeat of what is not published waits, too");
-    // It is durable all the same.
+    // The recall is durable anyway.
     bridge.kill();
     bridge = bridge.restart();
     kafka.up();
@@ -114,7 +114,7 @@ fn a_slow_kafka_falls_back_to_acknowledging_from_disk_and_is_counted() {
 }
 
 #[test]
-fn what_kafka_refuses_for_good_is_acknowledged_once_it_is_in_quarantine() {
+fn a_poison_record_is_acknowledged_after_it_is_in_quarantine() {
     let kafka = Kafka::start();
     let bridge = published(&kafka).env("KAFKA_MESSAGE_MAX_BYTES", 2000).env("BRIDGE_ACK_TIMEOUT_MS", 10_000).start();
     wait_ready(&bridge);

@@ -1,4 +1,4 @@
-//! What happens at the bounds: the spool's, the quarantine's, and that of the disk's patience.
+//! Tests of the limits: the spool, the quarantine, and the timeout of a commit.
 
 use std::io::Write as _;
 
@@ -58,7 +58,7 @@ fn a_full_spool_refuses_at_once_says_so_and_recovers_when_kafka_appears() {
     prove(&records);
     let expected: Vec<String> = accepted.into_iter().flatten().chain(["after_1_1".to_owned()]).collect();
     assert!(records.iter().map(Record::msg_key).eq(&expected), "what was refused is not published, the rest is");
-    // The bytes are freed with the watermark, which is stored a little later.
+    // The bytes are released when the published sequence is stored, some milliseconds later.
     eventually("the spool is empty", || (bridge.metric("spool_bytes") < 1.0).then_some(()));
 }
 
@@ -85,15 +85,15 @@ fn a_full_quarantine_refuses_what_belongs_there_and_nothing_else() {
     sender.acknowledged("#TOA#_1", &["1_1_1"]);
 }
 
-/// Holds the spool's write lock, as a disk that does not come back holds a commit.
+/// Holds the spool's write lock. It has the effect of a disk on which a commit hangs.
 fn hold_writes(bridge: &Bridge) -> Connection {
     let connection = crate::spool::open(&bridge.setup().spool_dir());
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     connection
 }
 
-/// Waits until the writer has stored the watermark and removed what is published: it would be at that, and
-/// time out at it, before it turns to the next delivery.
+/// Waits until the writer has stored the published sequence and removed the published rows. Otherwise it would time
+/// out in that step before it starts with the next webhook.
 fn wait_stored(bridge: &Bridge, published_end: u64) {
     let connection = crate::spool::open(&bridge.setup().spool_dir());
     eventually("what is published is removed from the file", || {
@@ -143,7 +143,7 @@ fn a_peer_that_leaves_during_a_commit_is_counted_once() {
     stream.write_all(request.as_bytes()).unwrap();
     drop(stream);
     held.execute_batch("ROLLBACK").unwrap();
-    // Whole, it may become durable although nobody hears of it: then it is accepted, and published.
+    // A complete webhook may become durable although its sender is gone. Then it is accepted and published.
     let outcomes = eventually("it is counted", || {
         let outcomes = [counted(&bridge, "accepted"), counted(&bridge, "client_gone")];
         (outcomes.iter().sum::<f64>() > 0.5).then_some(outcomes)
@@ -164,14 +164,14 @@ fn a_commit_that_fails_answers_503_leaves_nothing_and_heals() {
     bridge.wait_published();
     wait_stored(&bridge, 2);
     let held = hold_writes(&bridge);
-    // SQLite gives up after its busy time-out, long before the answer is due.
+    // SQLite's busy timeout ends long before the deadline of the response.
     let answer = sender.recall("#TOA#_1", &["failed_1_1"]);
     assert_eq!((answer.status, answer.code()), (503, 120_011), "{answer:?}");
     let (status, why) = ready(&bridge);
     assert_eq!(status, 503, "{why}");
     assert!(why["reasons"][0].as_str().unwrap().starts_with("spool broken"), "{why}");
     held.execute_batch("ROLLBACK").unwrap();
-    // A node that is not ready gets no deliveries: it must find out by itself.
+    // A node that is not ready receives no webhooks, so it must detect the recovery itself.
     eventually("it is ready again without a delivery", || (ready(&bridge).0 == 200).then_some(()));
     sender.acknowledged("#TOA#_1", &["after_1_1"]);
     bridge.wait_published();

@@ -1,5 +1,5 @@
-//! The wall clock is set back below a bridge that connects, reads back or publishes: it goes on publishing,
-//! though librdkafka waits on that clock. `stepped_clock.c` stands before the C library.
+//! Tests of a wall clock that is set back while the bridge connects, reconciles or publishes. The bridge continues to
+//! publish, although librdkafka waits on that clock. `stepped_clock.c` replaces the clock functions of the C library.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -17,7 +17,7 @@ use crate::sender::Sender;
 use crate::topic::prove;
 
 const EIGHT_HOURS: i64 = 8 * 60 * 60;
-/// A stuck client is given up after 15 to 20 s.
+/// The bridge abandons a stuck client after 15 to 20 s.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// The wall clock of a bridge.
@@ -38,7 +38,7 @@ impl Clock {
         setup
             .env("LD_PRELOAD", library().display())
             .env("STEPPED_CLOCK", self.dir.path().join("offset").display())
-            // The sender's clock is not set back.
+            // Only the bridge's clock is set back.
             .env("BRIDGE_REQUEST_TIME_WINDOW_SECONDS", 86_400)
     }
 
@@ -89,7 +89,7 @@ fn a_clock_set_back_while_the_publisher_connects_holds_it_up_for_seconds() {
     kafka.down();
     let bridge = clock.under(kafka.setup()).start();
     send(&bridge, 0..3);
-    // The publisher waits for Kafka most of the time, not always: the clock is set back until it was caught waiting.
+    // The publisher waits for Kafka most of the time. The clock is set back until that happens during a wait.
     let (until, mut steps) = (Instant::now() + WITHIN, 0);
     while bridge.metric("component_stuck_total{component=\"publisher\"}") < 1.0 {
         assert!(Instant::now() < until, "{}", bridge.process.tail());
@@ -99,7 +99,7 @@ fn a_clock_set_back_while_the_publisher_connects_holds_it_up_for_seconds() {
     }
     kafka.up();
     published_within_a_minute(&kafka, &bridge, 3);
-    // The client that was left behind hinders no stop.
+    // The abandoned client does not delay the stop.
     let mut bridge = bridge;
     bridge.process.signal(rustix::process::Signal::TERM);
     assert_eq!(bridge.process.wait_exit(WITHIN), 0, "{}", bridge.process.tail());

@@ -1,5 +1,5 @@
-//! The socket by which a command asks the running node for a change: private, there as long as the
-//! process, and nobody's way to hold it up.
+//! Tests of the control socket, by which a command asks the running node for a change. The socket is private, exists
+//! as long as the process, and its peers cannot block the node.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -12,7 +12,7 @@ use crate::bridge::{APP, PATIENCE, Setup, TOKEN};
 use crate::cli::{entries, expect, malformed, run, stderr, stop};
 use crate::sender::Sender;
 
-/// Nobody listens there.
+/// No process listens at this address.
 const NO_KAFKA: &str = "127.0.0.1:1";
 
 #[test]
@@ -24,7 +24,7 @@ fn the_control_socket_is_private_and_goes_with_the_process() {
     assert!(meta.file_type().is_socket());
     assert_eq!(meta.permissions().mode() & 0o777, 0o600);
     malformed(&bridge, "no");
-    // One that was killed leaves it; the next one makes its own.
+    // A killed process leaves its socket; the next process replaces it.
     bridge.kill();
     assert!(socket.exists());
     bridge = bridge.restart();
@@ -32,7 +32,7 @@ fn the_control_socket_is_private_and_goes_with_the_process() {
     stop(&mut bridge);
     assert!(!socket.exists());
 
-    // Without it the node works, and says what to do instead.
+    // The node works without the socket, and the error names the alternative.
     let bridge = setup.start();
     malformed(&bridge, "no");
     std::fs::remove_file(&socket).unwrap();
@@ -59,7 +59,7 @@ fn a_spool_whose_path_is_longer_than_a_sockets_address_works_too() {
 #[test]
 fn a_file_system_without_sockets_only_disables_the_changing_commands() {
     let setup = Setup::new(NO_KAFKA);
-    // Something else has the name, and cannot be removed as a file is.
+    // A directory has the name of the socket, so the node cannot remove it.
     std::fs::create_dir_all(setup.spool_dir().join("control.sock/inside")).unwrap();
     let bridge = setup.start();
     assert!(
@@ -93,7 +93,7 @@ fn bad_and_silent_peers_of_the_control_socket_delay_no_command_for_long() {
         let mut stream = connect();
         stream.write_all(nonsense.as_bytes()).unwrap();
         let mut answer = String::new();
-        // One that says too much may be cut off before it has read the answer.
+        // A peer that sends too much may be disconnected before it has read the response.
         if stream.read_to_string(&mut answer).is_ok() {
             assert!(answer.contains("error"), "{answer}");
         }

@@ -1,4 +1,4 @@
-//! The process dies at any moment; what was acknowledged is in the topic exactly once, in order.
+//! Tests of crashes at any moment: every acknowledged recall is in the topic exactly once and in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -14,7 +14,7 @@ use crate::topic::{Record, prove};
 const ROUNDS: u64 = 8;
 const SENDERS: u64 = 3;
 
-/// Sends recalls, each with a new number, until the bridge is gone; returns the acknowledged keys.
+/// Sends recalls, each with a new number, until the bridge has ended. Returns the acknowledged keys.
 fn send_until_it_dies(url: &str, account: &str, next: &AtomicU64, acknowledged: &AtomicU64) -> Vec<String> {
     let sender = Sender::new(url, APP, TOKEN);
     let mut keys = Vec::new();
@@ -36,7 +36,7 @@ fn kills_at_any_moment_leave_every_recall_once_and_in_order() {
     let next = AtomicU64::new(0);
     let mut acknowledged = BTreeMap::<String, Vec<String>>::new();
     for round in 0..ROUNDS {
-        // Sometimes Kafka is away, too, when it happens, and comes back some time later.
+        // In some rounds Kafka is unreachable too, and returns some time later.
         let away = random.pick(0..4) == 0;
         let enough = random.pick(1..250);
         let (url, count) = (bridge.url(), AtomicU64::new(0));
@@ -87,7 +87,7 @@ fn database(bridge: &Bridge) -> Connection {
     crate::spool::open(&bridge.setup().spool_dir())
 }
 
-/// What the bridge stores together: the watermark, and the next offset of every partition.
+/// The values that the bridge stores together: the published sequence, and the next offset of every partition.
 fn progress(database: &Connection) -> (u64, Vec<(i32, i64)>) {
     let published_end = database.query_row("SELECT watermark FROM progress", [], |row| row.get(0)).unwrap();
     let mut statement = database.prepare("SELECT partition, next_offset FROM position").unwrap();
@@ -107,7 +107,7 @@ fn send(bridge: &Bridge, numbers: std::ops::Range<u64>) {
 fn records_above_an_old_published_sequence_are_found_and_not_repeated() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
-    // Published rows are removed soon; for this test they stay.
+    // Published rows are removed soon. This test keeps them.
     database(&bridge)
         .execute_batch("CREATE TRIGGER stay BEFORE DELETE ON event_group BEGIN SELECT RAISE(IGNORE); END")
         .unwrap();
@@ -118,7 +118,7 @@ fn records_above_an_old_published_sequence_are_found_and_not_repeated() {
     send(&bridge, 20..40);
     bridge.kill();
 
-    // First as it was at an earlier moment, then as it was before the first transaction.
+    // The first value is from an earlier moment, the second from before the first transaction.
     let first = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
     for (published_end, positions, found) in [(published_end, positions, 40.0), (1, first, 80.0)] {
         let database = database(&bridge);

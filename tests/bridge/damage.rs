@@ -1,5 +1,5 @@
-//! What was done to the spool's files between two runs, or under a running one: nothing wrong is ever
-//! published, nothing is deleted, and what is whole goes on.
+//! Tests of corrupted spool files, between two processes or under a running one. The bridge publishes no wrong
+//! record, deletes nothing, and continues with the intact rows.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -22,7 +22,7 @@ fn log_file(setup: &Setup) -> PathBuf {
     crate::spool::wal(&setup.spool_dir())
 }
 
-/// Sends one recall after the other, so that each is a row of its own; `keys` of them in each.
+/// Sends one webhook after the other, so that each has its own row. Each has `keys` recalls.
 fn send(bridge: &Bridge, names: &[&str], keys: usize) {
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     for name in names {
@@ -41,7 +41,7 @@ fn stop(mut bridge: Bridge) -> Setup {
     bridge.setup().clone()
 }
 
-/// Insists that it does not start, and returns what it said.
+/// Panics if the bridge starts. Returns its output.
 #[track_caller]
 fn refused(setup: &Setup, exit_code: i32) -> String {
     let Output { status, stderr, .. } = setup.run(&["serve"]);
@@ -50,7 +50,7 @@ fn refused(setup: &Setup, exit_code: i32) -> String {
     said
 }
 
-/// Flips one bit of these bytes, wherever they are in the file.
+/// Flips one bit of these bytes at every place in the file.
 fn flip(file: &Path, bytes: &str) {
     let mut content = std::fs::read(file).unwrap();
     let places: Vec<usize> =
@@ -62,13 +62,13 @@ fn flip(file: &Path, bytes: &str) {
     std::fs::write(file, content).unwrap();
 }
 
-/// A stopped spool of rows of `keys` records, none of them published, its log emptied into the file.
+/// Returns a stopped spool with unpublished rows of `keys` records, and an empty WAL.
 fn stopped_with(kafka: &Kafka, names: &[&str], keys: usize) -> Setup {
     kafka.down();
     let bridge = kafka.setup().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();
     send(&bridge, names, keys);
     let setup = stop(bridge);
-    // A publisher that waits for Kafka may have kept the file open.
+    // A publisher that waits for Kafka may still have the file open.
     crate::spool::open(&setup.spool_dir()).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert!(!log_file(&setup).exists(), "there is a log");
     kafka.up();
@@ -109,7 +109,7 @@ fn a_row_with_a_flipped_bit_goes_to_quarantine_and_others_are_published() {
     let told = line["damage"].as_str().unwrap();
     assert!(told.contains("events 7 to 9") && told.contains(file.to_str().unwrap()), "{told}");
 
-    // Which numbers the topic lacks is there to be read, and all that is left of the recalls.
+    // The entry shows the missing sequence numbers and the remaining bytes of the recalls.
     let setup = stop(bridge);
     let kept: (String, String, u64, Vec<u8>) = crate::spool::open(&setup.spool_dir())
         .query_row("SELECT reason, detail, bridge_seq, body FROM quarantine", [], |row| {
@@ -149,7 +149,7 @@ fn a_row_damaged_after_it_was_published_is_left_out_and_not_missed() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     let database = |setup: &Setup| crate::spool::open(&setup.spool_dir());
-    // Published rows are removed soon; for this test they stay.
+    // Published rows are removed soon. This test keeps them.
     database(bridge.setup())
         .execute_batch("CREATE TRIGGER stay BEFORE DELETE ON event_group BEGIN SELECT RAISE(IGNORE); END")
         .unwrap();
@@ -234,15 +234,15 @@ fn an_empty_or_missing_file_with_a_wal_exits_70_and_keeps_the_wal() {
     assert_eq!(keys(&kafka.records()), ["first_0_1", "first_1_1"]);
 }
 
-/// The bytes of one frame of a log.
+/// The size of one frame of a WAL, in bytes.
 fn frame(log: &[u8]) -> usize {
     24 + usize::try_from(u32::from_be_bytes(log[8..12].try_into().unwrap())).unwrap()
 }
 
 #[test]
 fn bytes_after_the_last_synced_commit_of_the_wal_are_ignored() {
-    // As it is; with what was never a frame behind it; the last commit cut, inside a frame and
-    // inside its head; its last frame never written, or another one there.
+    // Cases: the WAL unchanged; with bytes behind it that are not a frame; with the last commit truncated inside a
+    // frame and inside its header; with the last frame not written, or replaced by another frame.
     type Tear<'t> = (&'t str, &'t dyn Fn(&mut Vec<u8>), usize);
     let tears: [Tear<'_>; 6] = [
         ("as it is", &|_| (), 5),
@@ -311,7 +311,7 @@ fn a_missing_directory_is_created_with_a_new_spool_and_a_new_uuid() {
 }
 
 #[test]
-fn a_removed_spool_file_accepts_nothing_publishes_its_backlog_and_exits_70() {
+fn a_removed_spool_file_publishes_its_backlog_and_exits_70() {
     for replaced in [false, true] {
         let kafka = Kafka::start();
         kafka.down();
@@ -321,7 +321,7 @@ fn a_removed_spool_file_accepts_nothing_publishes_its_backlog_and_exits_70() {
         let aside = setup.home().join("aside");
         std::fs::rename(setup.spool_dir(), &aside).unwrap();
         if replaced {
-            // By a file of the same name and content, which the bridge does not write.
+            // The file is replaced by another file of the same name and content. The bridge does not write it.
             crate::bridge::copy_dir(&aside, &setup.spool_dir());
         }
         std::fs::remove_dir_all(aside).unwrap();

@@ -1,4 +1,4 @@
-//! One delivery is one unit.
+//! Tests that a webhook is accepted or refused as one unit.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ fn ten_keys_of_one_recall_are_ten_records_in_their_order_on_one_partition() {
 #[test]
 fn a_key_repeated_within_one_recall_counts_once() {
     let kafka = Kafka::start();
-    // Whether repeats of the sender are recognized has nothing to do with it.
+    // This does not depend on the deduplication window.
     for window in [600, 0] {
         let bridge = kafka.setup().env("BRIDGE_DEDUP_WINDOW_SECONDS", window).start();
         let sender = Sender::new(&bridge.url(), APP, TOKEN);

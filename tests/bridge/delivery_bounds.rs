@@ -1,4 +1,4 @@
-//! How much one delivery may hold, and what it may cost.
+//! Tests of the limits of one webhook, and of its memory use.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::cli::{entries, run};
 use crate::mock::Kafka;
 use crate::sender::{Sender, query_at, recall_body, signed_query, unix_now};
 
-/// The largest memory of the process so far, in bytes.
+/// Returns the peak memory of the process, in bytes.
 fn peak_memory(bridge: &Bridge) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", bridge.process.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -45,7 +45,7 @@ fn a_webhook_above_a_limit_is_malformed_stored_and_explained_at_requeue() {
         let told: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
         assert!(told["why"].as_str().unwrap().contains(says), "{said}");
     }
-    // At the bounds all is taken.
+    // A webhook exactly at the limits is accepted.
     for (account, keys) in [
         ("a".repeat(1024), keys(10)),
         ("\u{1}".repeat(1024), keys(1)),
@@ -107,7 +107,7 @@ fn a_header_is_passed_on_in_its_bounds_only() {
 }
 
 #[test]
-fn what_decides_nothing_need_not_decode() {
+fn unused_parameters_need_not_be_decodable() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);

@@ -1,4 +1,4 @@
-//! The disk itself: full, too small, read-only. Real file systems, mounted for the test.
+//! Tests of a full, a too small and a read-only disk, on real file systems that are mounted for the test.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -58,8 +58,8 @@ fn a_full_disk_refuses_webhooks_until_space_returns() {
         refused_in_a_row = if accepts(vec!["small".into()]) { 0 } else { refused_in_a_row + 1 };
         (refused_in_a_row > 5).then_some(())
     });
-    // Every second it asks itself whether it can write again, and must not take for a write what is
-    // none. The page that it writes for that may still find room.
+    // The bridge tests every second whether it can write again. Only a real write counts. The page of that test write
+    // may still find space.
     let mut refused_since = Instant::now();
     eventually("there is room for nothing", || {
         let (status, why) = ready(&bridge);
@@ -101,7 +101,7 @@ fn a_disk_too_small_for_a_spool_exits_75_and_names_the_directory() {
 #[test]
 fn a_read_only_disk_exits_75_and_names_the_directory() {
     let kafka = Kafka::start();
-    // Empty, and with a spool on it.
+    // Both an empty directory and one with a spool.
     let mut bridge = kafka.setup().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0).start();
     for used in [false, true] {
         if used {

@@ -1,4 +1,5 @@
-//! Kafka errs, refuses, or does not say what became of a transaction: nothing is lost or doubled.
+//! Tests of Kafka errors, rejected records and unknown outcomes of transactions: no recall is lost or published
+//! twice.
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -15,7 +16,7 @@ fn send(bridge: &Bridge, numbers: std::ops::Range<u32>) {
 }
 
 #[test]
-fn whatever_step_of_a_transaction_fails_every_record_is_there_once() {
+fn a_failure_in_any_transaction_step_publishes_every_record_once() {
     use RDKafkaApiKey::{AddPartitionsToTxn, EndTxn, InitProducerId, Produce};
     use RDKafkaRespErr as E;
 
@@ -24,8 +25,8 @@ fn whatever_step_of_a_transaction_fails_every_record_is_there_once() {
     send(&bridge, 0..5);
     bridge.wait_published();
     let mut sent = 5;
-    // A commit that was refused, one whose producer another one fenced, one of which nothing is
-    // known; records refused because of the producer's state; and errors that pass by themselves.
+    // Errors of a commit: rejected, fenced by another producer, unknown outcome. Errors of records: rejected because
+    // of the producer's state. And temporary errors.
     for (request, error) in [
         (EndTxn, E::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE),
         (EndTxn, E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH),
@@ -41,7 +42,7 @@ fn whatever_step_of_a_transaction_fails_every_record_is_there_once() {
         (Produce, E::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION),
         (Produce, E::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS),
         (Produce, E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED),
-        // Met by the producer that follows the next unknown outcome.
+        // The producer after the next unknown outcome receives this error.
         (InitProducerId, E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS),
         (EndTxn, E::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE),
     ] {

@@ -1,4 +1,5 @@
-//! The HTTP edge: every wait for a peer ends, every request gets one answer and one outcome.
+//! Tests of the HTTP listeners: every wait for a peer has a timeout, and every request gets one response and one
+//! outcome.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -21,7 +22,7 @@ fn ops(bridge: &Bridge, bytes: &[u8]) -> RawAnswer {
     raw::read_answer(&mut stream).expect("an answer")
 }
 
-/// Writes bytes, reads one answer where there has to be one, and waits until the bridge closes.
+/// Writes bytes, reads one response if one is expected, and waits until the bridge closes the connection.
 fn until_closed(bridge: &Bridge, bytes: &[u8]) -> (String, Duration) {
     let mut stream = raw::connect(bridge);
     let began = Instant::now();
@@ -30,7 +31,7 @@ fn until_closed(bridge: &Bridge, bytes: &[u8]) -> (String, Duration) {
 }
 
 #[test]
-fn what_is_no_request_is_answered_in_json_and_counted_once() {
+fn an_invalid_request_is_answered_in_json_and_counted_once() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let requests: [&[u8]; 12] = [
@@ -119,7 +120,7 @@ fn a_refusal_without_a_valid_sign_reads_no_body_and_ends_the_connection() {
 }
 
 #[test]
-fn what_follows_an_answered_request_has_a_deadline_too() {
+fn the_next_request_of_a_connection_has_a_deadline_too() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let whole = raw::request(&signed_query(APP, TOKEN), &recall_body("#TOA#_1", &["1_1_1"]));
@@ -277,7 +278,7 @@ fn the_process_is_alive_before_its_spool_is_open() {
     let setup = disk.under(kafka.setup());
     drop(setup.start());
     disk.set(Rule::all(call::OPEN | call::READ, DATABASE | LOG, Action::Hang));
-    // A fixed port: the listener's address is logged only once all is ready.
+    // The port is fixed, because the listener's address is logged only after the whole start.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut process = setup.env("BRIDGE_OPS_LISTEN", port).launch(&["serve"]);
     let get = |path: &str| {

@@ -1,5 +1,5 @@
-//! A disk that fails below SQLite, in the real process: `faulty_disk.c`, compiled here, loaded into the
-//! bridge by `LD_PRELOAD`, and told what to do through a file that both have open.
+//! A disk that fails below SQLite in the real process. `faulty_disk.c` is compiled here and loaded into the bridge by
+//! `LD_PRELOAD`. A file that both processes map controls it.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -15,13 +15,13 @@ use crate::random::Random;
 
 const PAGE: usize = 4096;
 const DIRTY: u8 = 1;
-/// What the two files are called, in the spool and before the suffixes of the disk's own files.
+/// The names of the two files in the spool. The disk's own files add suffixes to them.
 const FILES: [&str; 2] = [crate::spool::DATABASE, crate::spool::WAL];
-/// The database, and its log, as the files of a [`Rule`].
+/// The database and its WAL, as the files of a [`Rule`].
 pub const DATABASE: u64 = 1;
 pub const LOG: u64 = 2;
 
-/// Kinds of calls, a set.
+/// A set of kinds of calls.
 pub mod call {
     pub const WRITE: u64 = 1;
     pub const SYNC: u64 = 2;
@@ -30,23 +30,23 @@ pub mod call {
     pub const READ: u64 = 16;
 }
 
-/// What becomes of a call.
+/// The effect of a rule on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// EIO. Of a sync: what was to be synced stays readable, and no later sync writes it.
+    /// The call returns EIO. After a sync, the unsynced pages stay readable, and no later sync writes them.
     Eio = 1,
     Enospc,
-    /// Of a write: half of it, and says so.
+    /// A write writes half of its bytes and returns that number.
     Short,
-    /// Of a write: half of it, and EIO.
+    /// A write writes half of its bytes and returns EIO.
     Torn,
-    /// Of a sync: EIO, and what was to be synced is gone at once.
+    /// A sync returns EIO, and the unsynced pages are lost at once.
     Dropped,
-    /// Of a sync: EIO, and all of it is on the disk.
+    /// A sync returns EIO, but all pages are on the disk.
     YetThere,
-    /// Waits for the next rule, and succeeds then.
+    /// The call waits for the next rule, and then succeeds.
     Hang,
-    /// SIGKILL before the call.
+    /// The process gets SIGKILL before the call.
     Die,
 }
 
@@ -55,20 +55,20 @@ pub enum Action {
 pub struct Rule {
     pub calls: u64,
     pub files: u64,
-    /// So many of them pass first.
+    /// The number of calls that succeed first.
     pub skip: u64,
-    /// So many fail then.
+    /// The number of calls that fail then.
     pub times: u64,
     pub action: Action,
 }
 
 impl Rule {
-    /// The next such call.
+    /// Returns a rule for the next such call.
     pub fn next(calls: u64, files: u64, action: Action) -> Self {
         Self { calls, files, skip: 0, times: 1, action }
     }
 
-    /// All such calls from now on.
+    /// Returns a rule for all such calls from now on.
     pub fn all(calls: u64, files: u64, action: Action) -> Self {
         Self { times: u64::MAX, ..Self::next(calls, files, action) }
     }
@@ -88,7 +88,7 @@ enum Word {
     Hanging,
 }
 
-/// The disk under one spool directory; outlives the processes on it.
+/// The disk under one spool directory. It outlives the processes that use it.
 pub struct FaultyDisk {
     dir: TempDir,
     control: File,
@@ -108,7 +108,7 @@ impl FaultyDisk {
         setup.env("LD_PRELOAD", library().display()).env("FAULTY_DISK", self.dir.path().display())
     }
 
-    /// From now on this rule, in the place of the one before.
+    /// Replaces the current rule.
     pub fn set(&self, rule: Rule) {
         self.heal();
         let words = [
@@ -125,24 +125,24 @@ impl FaultyDisk {
         }
     }
 
-    /// From now on nothing fails; what hangs goes on.
+    /// Ends all faults. Hanging calls continue.
     pub fn heal(&self) {
         self.put(Word::Calls, 0);
         self.put(Word::Rule, self.get(Word::Rule) + 1);
     }
 
-    /// So many calls have failed under the present rule.
+    /// Returns the number of calls that have failed under the current rule.
     pub fn hits(&self) -> u64 {
         self.get(Word::Hits)
     }
 
-    /// So many calls hang.
+    /// Returns the number of hanging calls.
     pub fn hanging(&self) -> u64 {
         self.get(Word::Hanging)
     }
 
-    /// Leaves on the disk what was synced, and of what was written since then some pages, as chance
-    /// has it. The process has to be dead.
+    /// Simulates a power cut: keeps the synced pages, and a random part of the pages written after that. The process
+    /// must have ended.
     pub fn cut_power(&self, setup: &Setup, random: &mut Random) {
         self.put(Word::Hanging, 0);
         for name in FILES {
@@ -179,7 +179,7 @@ impl FaultyDisk {
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<(TempDir, std::path::PathBuf)> = OnceLock::new();
     let (_, path) = LIBRARY.get_or_init(|| {
-        // Never dropped, as a static is not: so not in the machine's own directory of temporary files.
+        // A static is never dropped, so its directory is not in the system's temporary directory.
         let dir = TempDir::with_prefix_in("faulty-disk-library-", env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = dir.path().join("faulty_disk.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bridge/faulty_disk.c");

@@ -1,4 +1,4 @@
-//! What a process no longer needs of its secrets is no longer in its memory.
+//! Tests that replaced secrets are no longer in the memory of the process.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::bridge::{APP, Bridge};
 use crate::mock::Kafka;
 
-/// Whether a text is anywhere in the memory that the process may write.
+/// Returns whether the writable memory of the process contains a text.
 fn is_in_memory(bridge: &Bridge, text: &str) -> bool {
     let pid = bridge.process.pid();
     let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
@@ -17,7 +17,7 @@ fn is_in_memory(bridge: &Bridge, text: &str) -> bool {
         let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
         let at = |text| u64::from_str_radix(text, 16).unwrap();
         let mut bytes = vec![0; usize::try_from(at(to) - at(from)).unwrap()];
-        // Pages that are not there are no secret.
+        // Unmapped pages contain no secret.
         let read = memory.read_at(&mut bytes, at(from)).unwrap_or(0);
         bytes[..read].windows(text.len()).any(|window| window == text.as_bytes())
     })

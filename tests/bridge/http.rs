@@ -1,4 +1,4 @@
-//! Connections as the vendor keeps them, and as others misuse them.
+//! Tests of HTTP connections: normal use by the vendor, and misuse by other peers.
 
 use std::io::Write as _;
 
@@ -16,7 +16,7 @@ fn pipelined_requests_get_their_responses_in_order() {
     let mut stream = raw::connect(&bridge);
     let mut bytes = String::new();
     for number in 0..REQUESTS {
-        // Every third one is malformed, so that the order of the answers shows.
+        // Every third request is malformed, which makes the order of the responses visible.
         let key = if number % 3 == 0 { String::new() } else { format!("{number}_1_1") };
         bytes += &raw::request(&signed_query(APP, TOKEN), &recall_body("#TOA#_1", &[key]));
     }
@@ -44,7 +44,7 @@ fn a_request_split_anywhere_is_understood() {
     let request = raw::request(&signed_query(APP, TOKEN), &body);
     let head = request.len() - body.len();
     let mut stream = raw::connect(&bridge);
-    // In the request line, in a header, between head and body, in the body: one connection.
+    // The splits are in the request line, in a header, between head and body, and in the body, all on one connection.
     for at in [3, 40, head - 3, head - 1, head, head + 1, request.len() - 1] {
         for part in [&request[..at], &request[at..]] {
             stream.write_all(part.as_bytes()).unwrap();
@@ -86,7 +86,7 @@ fn a_head_without_end_or_sense_is_refused_and_the_bridge_lives() {
     ];
     for request in requests {
         let mut stream = raw::connect(&bridge);
-        // The bridge may close before it has taken everything.
+        // The bridge may close the connection before it has read all bytes.
         let _ = stream.write_all(request.as_bytes());
         let shown = &request[..request.len().min(60)];
         match raw::read_answer(&mut stream) {

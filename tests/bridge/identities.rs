@@ -1,4 +1,4 @@
-//! What is a repeat of what: which recalls are the same one, also across an upgrade of the spool's file.
+//! Tests of which recalls count as duplicates, also after an upgrade of the spool's format.
 
 use crate::bridge::{APP, Bridge, TOKEN};
 use crate::mock::Kafka;
@@ -9,7 +9,7 @@ fn counted(bridge: &Bridge, outcome: &str) -> f64 {
     bridge.metric(&format!("webhooks_total{{outcome=\"{outcome}\"}}"))
 }
 
-/// Ids of the second format could be the same for two recalls.
+/// In the second format, two recalls could have the same id.
 #[test]
 fn a_spool_of_the_second_format_forgets_its_repeats_and_loses_nothing() {
     let kafka = Kafka::start();

@@ -1,4 +1,4 @@
-//! Faults of the disk at random calls, under load, with kills and power cuts in between.
+//! Tests random disk faults under load, with kills and power cuts between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -14,19 +14,19 @@ use crate::sender::Sender;
 use crate::topic::{Record, prove};
 
 const SENDERS: u64 = 3;
-/// Rounds are begun for so long, and until enough has happened, however slow the machine is.
+/// The time in which rounds begin. On a slow machine, rounds continue until enough faults have happened.
 const LENGTH: Duration = Duration::from_secs(8);
 const AT_MOST: Duration = Duration::from_secs(120);
 const ENOUGH: u64 = 50;
 const ACK_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What a sender was told of its webhooks, by their numbers.
+/// The responses to the webhooks of a sender, by number.
 #[derive(Default)]
 struct Told {
     acknowledged: BTreeSet<u64>,
-    /// 503, before the time was over.
+    /// The response was 503, before the deadline.
     refused: BTreeSet<u64>,
-    /// 503 when the time was over, or no answer.
+    /// The response was 503 at the deadline, or there was no response.
     unknown: BTreeSet<u64>,
 }
 
@@ -35,7 +35,7 @@ fn keys(number: u64) -> Vec<String> {
     (0..=number % 3).map(|nth| format!("{number:06}_{nth}_{rest}")).collect()
 }
 
-/// Sends one webhook after the other to whichever bridge there is.
+/// Sends one webhook after the other to the current bridge.
 fn send(account: &str, url: &Mutex<String>, stop: &AtomicBool, acknowledged: &AtomicU64) -> Told {
     let mut told = Told::default();
     let mut number = 0;
@@ -57,7 +57,7 @@ fn send(account: &str, url: &Mutex<String>, stop: &AtomicBool, acknowledged: &At
                 }
                 Err(_) => {
                     told.unknown.insert(number);
-                    // It has died: there will be another one.
+                    // The bridge has ended; another one will start.
                     eventually("there is another bridge", || {
                         (stop.load(SeqCst) || *url.lock().unwrap() != at).then_some(())
                     });
@@ -73,7 +73,7 @@ fn one_of<T: Copy>(random: &mut Random, choices: &[T]) -> T {
     choices[usize::try_from(random.pick(0..choices.len() as u64)).unwrap()]
 }
 
-/// One call that goes wrong, or some, or all.
+/// Returns a rule for one, some or all calls.
 fn any_rule(random: &mut Random) -> Rule {
     const FAULTS: [(u64, Action); 14] = [
         (call::SYNC, Eio),
@@ -107,12 +107,12 @@ struct Done {
     died_in_a_call: u64,
 }
 
-/// A fault; perhaps an end; and all is well again.
+/// One round: a fault, in some rounds an end of the process, then recovery.
 fn round(bridge: Bridge, disk: &FaultyDisk, random: &mut Random, acknowledged: &AtomicU64, done: &mut Done) -> Bridge {
     let mut bridge = bridge;
     let rule = any_rule(random);
     disk.set(rule);
-    // Some faults meet nothing: there is not always something to read, or to copy.
+    // Some faults have no effect, because no read or checkpoint happens.
     let enough = acknowledged.load(SeqCst) + random.pick(5..60);
     let until = Instant::now() + Duration::from_millis(random.pick(50..400));
     let mut ended = None;
@@ -142,7 +142,7 @@ fn round(bridge: Bridge, disk: &FaultyDisk, random: &mut Random, acknowledged: &
     disk.heal();
     let more = acknowledged.load(SeqCst) + SENDERS;
     eventually("it accepts again", || {
-        // What was to die may have done so at last.
+        // A process with a kill rule may have ended by now.
         if bridge.process.try_exit().is_some() {
             assert_eq!(rule.action, Die, "{rule:?}: it ended by itself:\n{}", bridge.process.tail());
             return Some(());
@@ -173,7 +173,7 @@ fn random_disk_errors_and_kills_lose_no_acknowledged_recall() {
         let mut up = true;
         while started.elapsed() < LENGTH || done.failed_calls == 0 || acknowledged.load(SeqCst) < ENOUGH {
             assert!(started.elapsed() < AT_MOST, "{done:?}, {acknowledged:?} acknowledged");
-            // Without Kafka it is the disk that has all of it.
+            // Without Kafka, the spool contains all recalls.
             if random.pick(0..3) == 0 {
                 up = !up;
                 if up { kafka.up() } else { kafka.down() }

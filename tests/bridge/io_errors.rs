@@ -1,5 +1,5 @@
-//! Errors of the disk below SQLite, one kind after the other: what was refused is not published, what
-//! was acknowledged is, once and in order, also after a crash and after a power cut.
+//! Tests of each kind of disk error below SQLite. Refused recalls are not published. Acknowledged recalls are
+//! published once and in order, also after a crash and after a power cut.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::random::Random;
 use crate::sender::{Answer, Sender};
 use crate::topic::{Record, prove};
 
-/// A bridge on a disk that can fail, a sender, and what the sender was told.
+/// A bridge on a disk that can fail, a sender, and the responses to it.
 struct Scene {
     kafka: Kafka,
     disk: FaultyDisk,
@@ -58,13 +58,13 @@ impl Scene {
         eventually("a call has failed", || (self.disk.hits() > 0).then_some(()));
     }
 
-    /// Waits until it says that it can accept, without a delivery.
+    /// Waits until the bridge reports that it can accept, without sending a webhook.
     #[track_caller]
     fn until_ready(&self) {
         eventually("it is ready", || (self.bridge().ops_get("/readyz").0 == 200).then_some(()));
     }
 
-    /// SIGKILL, and then another process; in between what the function does to the disk.
+    /// Kills the process, calls the function on the disk, and starts another process.
     fn restart(&mut self, meanwhile: impl FnOnce(&FaultyDisk, &Bridge, &mut Random)) {
         let mut bridge = self.bridge.take().unwrap();
         bridge.kill();
@@ -76,7 +76,7 @@ impl Scene {
         self.restart(|disk, bridge, random| disk.cut_power(bridge.setup(), random));
     }
 
-    /// The topic holds what was acknowledged, in this order, and nothing else; the accounts are right.
+    /// Checks that the topic has exactly the acknowledged recalls in this order, and that the metrics agree.
     #[track_caller]
     fn proves_itself(&self) {
         self.kafka.up();
@@ -96,7 +96,7 @@ impl Scene {
         eventually("no byte is in use", || (bridge.metric("spool_bytes") < 1.0).then_some(()));
     }
 
-    /// Fills the log until it is copied into the database, and that has failed.
+    /// Fills the WAL until a checkpoint has failed.
     fn until_a_copy_fails(&mut self) {
         let mut number = 0;
         eventually("copying the log has failed", || {
@@ -129,7 +129,7 @@ fn a_group_with_a_failed_fsync_is_neither_acknowledged_nor_published() {
         scene.refuses("alone");
         assert_eq!(scene.disk.hits(), 1, "{action:?}");
         scene.accepts("healed at once");
-        // While the sync of one delivery hangs, the others gather.
+        // While the sync of one webhook hangs, the others form a group.
         scene.disk.set(Rule::all(call::SYNC, LOG, Hang));
         let (url, disk) = (&scene.bridge().url(), &scene.disk);
         let first = std::thread::scope(|scope| {
@@ -166,7 +166,7 @@ fn after_permanent_fsync_errors_and_a_kill_no_refused_recall_is_published() {
         assert_eq!(scene.bridge().ops_get("/readyz").0, 503);
         scene.restart(|disk, _, _| disk.heal());
         scene.accepts("after a crash");
-        // Of a page whose sync has failed once, the next process knows nothing.
+        // The next process cannot know that the sync of a page has failed.
         scene.cut_power();
         scene.accepts("after a power cut");
         scene.proves_itself();
@@ -194,7 +194,7 @@ fn a_failed_write_anywhere_in_a_commit_refuses_only_its_group() {
     for action in [Eio, Enospc, Torn] {
         let mut scene = Scene::start();
         scene.kafka.down();
-        // Until a whole commit passes before the call that is to fail: then it is in another one.
+        // The loop ends when a whole commit succeeds before the failing call.
         for skip in 0.. {
             scene.disk.set(Rule { skip, ..Rule::next(call::WRITE, LOG, action) });
             let key = format!("with call {skip}");
@@ -243,7 +243,7 @@ fn failing_writes_refuse_webhooks_until_they_work_again() {
 #[test]
 fn short_writes_are_finished() {
     let mut scene = Scene::start();
-    // Half of what is left, each time: they have to come to an end.
+    // Each write writes half of the rest, so the writes end.
     scene.disk.set(Rule { times: 40, ..Rule::next(call::WRITE, LOG | DATABASE, Short) });
     for nth in 0..20 {
         scene.accepts(&nth.to_string());
@@ -266,7 +266,7 @@ fn a_log_that_cannot_be_copied_into_the_database_harms_nothing() {
     for (nth, (calls, action)) in ways.into_iter().enumerate() {
         let mut scene = Scene::start();
         scene.kafka.down();
-        // In the midst of it, too.
+        // The checkpoint also fails in the middle.
         scene.disk.set(Rule { skip: nth as u64 % 2 * 7 * (calls & call::WRITE), ..Rule::all(calls, DATABASE, action) });
         scene.until_a_copy_fails();
         scene.accepts("meanwhile");
@@ -305,7 +305,7 @@ fn a_hanging_fsync_gives_503_in_time_and_no_partial_webhook() {
     bridge.wait_published();
     let records = kafka.records();
     prove(&records);
-    // The disk was given them before the sender gave up, and has kept them.
+    // The disk received these rows before the sender's timeout, and kept them.
     let keys: Vec<&str> = records.iter().map(Record::msg_key).collect();
     assert_eq!(keys, ["before", "1 a", "1 b", "2 a", "2 b", "after"]);
 }
@@ -317,7 +317,7 @@ fn reading_that_fails_delays_what_waits_and_loses_nothing() {
     for nth in 0..20 {
         scene.accepts(&nth.to_string());
     }
-    // Its own caches know the rows; another process has to read them.
+    // The process has the rows in its cache; only another process must read them.
     scene.restart(|_, _, _| ());
     scene.disk.set(Rule { times: 25, ..Rule::next(call::READ, LOG | DATABASE, Eio) });
     scene.kafka.up();
@@ -331,14 +331,14 @@ fn reading_that_fails_delays_what_waits_and_loses_nothing() {
     scene.proves_itself();
 }
 
-/// What became of a start.
+/// The result of a start.
 #[derive(Debug, PartialEq)]
 enum Begun {
     Serves,
     Ended(i32),
 }
 
-/// Waits until a process serves, and kills it, or until it has ended by itself.
+/// Waits until a process is ready and kills it, or until it exits itself.
 fn begin(process: &mut Process) -> Begun {
     let begun = eventually("the process serves, or has ended", || {
         let serves = !process.log_of("operations listener ready").is_empty();
@@ -363,7 +363,7 @@ fn a_disk_that_fails_at_the_start_ends_it_and_harms_nothing() {
         } else {
             bridge.kill();
         }
-        // A stop does not wait for Kafka, which is away.
+        // A stop does not wait for the unreachable Kafka.
         let setup = bridge.setup().clone().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 0);
         drop(bridge);
         for (calls, action) in [(call::OPEN, Eio), (call::READ, Eio), (call::WRITE, Eio), (call::SYNC, Dropped)] {
@@ -372,7 +372,7 @@ fn a_disk_that_fails_at_the_start_ends_it_and_harms_nothing() {
                 let mut process = setup.launch(&["serve"]);
                 let begun = begin(&mut process);
                 assert!(scene.disk.hits() > 0, "{calls} {files}: no call failed");
-                // Commits go to the log; a log that cannot be copied into the database stays, and is enough.
+                // Commits go to the WAL. A WAL without a checkpoint stays, and contains all events.
                 let copies = files == DATABASE && (calls == call::WRITE || calls == call::SYNC);
                 let expected = if copies { Begun::Serves } else { Begun::Ended(75) };
                 assert_eq!(begun, expected, "clean stop before: {clean}, calls {calls}, files {files}");

@@ -112,7 +112,7 @@ fn a_stop_under_load_publishes_every_acknowledged_recall() {
 }
 
 #[test]
-fn what_a_stop_cannot_publish_in_its_grace_time_the_next_start_publishes() {
+fn the_next_start_publishes_the_backlog_of_a_stop() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 1).start();
     send(&bridge, 0..3);

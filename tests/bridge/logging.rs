@@ -169,7 +169,7 @@ fn closed_descriptors_and_one_that_does_not_block_stop_nothing() {
 }
 
 #[test]
-fn what_strangers_send_fills_neither_a_line_nor_the_log() {
+fn unauthenticated_peers_fill_neither_a_line_nor_the_log() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let before: usize = bridge.process.log_lines().iter().map(String::len).sum();

@@ -125,7 +125,7 @@ fn a_peer_that_leaves_before_its_response_is_counted_as_client_gone() {
 }
 
 #[test]
-fn what_is_malformed_or_stale_is_in_quarantine_before_the_answer() {
+fn malformed_and_stale_webhooks_are_stored_before_the_response() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);

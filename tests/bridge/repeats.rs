@@ -43,7 +43,7 @@ fn a_repeated_delivery_is_answered_ok_counted_and_published_once() {
 }
 
 #[test]
-fn of_a_partly_new_delivery_only_the_new_is_published() {
+fn only_the_new_recalls_of_a_webhook_are_published() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
@@ -75,7 +75,7 @@ fn at_once(bridge: &Bridge, deliveries: &[Vec<String>]) -> Vec<Answer> {
 }
 
 #[test]
-fn of_repeats_at_the_same_time_all_are_answered_ok_and_one_is_published() {
+fn simultaneous_duplicates_are_acknowledged_and_published_once() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     for round in 0..20 {

@@ -57,7 +57,7 @@ fn wait_ready(bridge: &Bridge) {
 }
 
 #[test]
-fn it_takes_a_new_uuid_and_publishes_all_it_accepts_from_then_on() {
+fn a_restored_spool_takes_a_new_uuid_and_publishes_new_recalls() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     send(&bridge, "original", 10);
@@ -88,7 +88,7 @@ fn it_takes_a_new_uuid_and_publishes_all_it_accepts_from_then_on() {
 }
 
 #[test]
-fn what_it_accepts_without_kafka_is_not_skipped_even_after_a_crash() {
+fn recalls_accepted_without_kafka_are_not_skipped_after_a_crash() {
     // Fewer than, as many as, and more than the original gave out after the copy was made.
     for accepted in [4, 12, 30] {
         let kafka = Kafka::start();

@@ -10,7 +10,7 @@ const BOARD: &str = include_str!("../../deploy/grafana/dashboards/recall-bridge.
 
 /// One test, since one stack is enough for this machine; each part says when it begins.
 #[test]
-fn a_recall_goes_from_the_webhook_to_an_empty_cache_and_none_is_lost_whatever_restarts() {
+fn a_recall_reaches_the_cache_and_no_restart_loses_one() {
     let stack = Stack::new();
     let mut channel = Channel::default();
     let started = Instant::now();

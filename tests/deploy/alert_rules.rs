@@ -78,7 +78,7 @@ fn the_night_table_has_every_alert_that_pages_and_no_warning() {
 }
 
 #[test]
-fn every_metric_that_a_rule_asks_for_is_exported_with_the_labels_it_asks_for() {
+fn every_metric_and_label_of_a_rule_is_exported() {
     let bridge = Setup::new("127.0.0.1:1").start();
     let (_, text) = bridge.ops_get("/metrics");
     let names: BTreeSet<&str> = RULES

@@ -90,7 +90,7 @@ fn every_metric_and_label_of_the_dashboard_is_exported_or_recorded() {
 }
 
 #[test]
-fn every_panel_has_an_explanation_a_place_of_its_own_and_the_provisioned_data_source() {
+fn every_panel_has_a_description_a_place_and_the_data_source() {
     let board = board();
     let mut sources = 0;
     walk(&board, &mut |fields| {

@@ -207,7 +207,7 @@ fn a_real_prometheus_answers_every_query_of_the_dashboard_and_alerts() {
 }
 
 #[test]
-fn a_real_prometheus_pages_for_one_refused_recall_before_the_first_scrape_and_not_for_scanners() {
+fn prometheus_pages_for_a_recall_refused_before_the_first_scrape() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);

@@ -40,7 +40,7 @@ fn renewals(bridges: &[&Bridge]) -> u64 {
 }
 
 #[test]
-fn what_the_copy_published_first_is_not_taken_for_the_originals_own() {
+fn records_of_the_copy_are_not_taken_for_records_of_the_original() {
     let broker = Broker::shared();
     let mut ledger = Vec::new();
     let (mut original, mut copy) = original_and_copy(broker, "copy-first", &mut ledger);
@@ -57,7 +57,7 @@ fn what_the_copy_published_first_is_not_taken_for_the_originals_own() {
 }
 
 #[test]
-fn what_the_original_published_first_is_not_taken_for_the_copys_own() {
+fn records_of_the_original_are_not_taken_for_records_of_the_copy() {
     let broker = Broker::shared();
     let mut ledger = Vec::new();
     let (mut original, mut copy) = original_and_copy(broker, "original-first", &mut ledger);

@@ -113,7 +113,7 @@ fn all_that_was_accepted_is_committed_once_and_in_order_whatever_happens() {
 }
 
 #[test]
-fn what_a_copy_published_while_its_original_stopped_is_found_by_the_next_start() {
+fn the_next_start_finds_records_that_a_copy_published() {
     for seed in 1..200 {
         World::new(seed, None, false).run_copy_while_the_original_stops().unwrap();
     }

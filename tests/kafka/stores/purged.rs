@@ -26,7 +26,7 @@ const JUNK: [Option<&str>; 6] = [
     ),
 ];
 
-fn what_is_recalled_is_purged_and_nothing_else(kind: Kind) {
+fn only_recalled_messages_are_purged(kind: Kind) {
     let topic = format!("purged-{kind:?}");
     let broker = broker();
     let mut bridge = scene::setup(broker, &topic).start();
@@ -152,6 +152,6 @@ fn foreign_variables_do_no_harm_and_who_has_read_everything_has_no_lag(kind: Kin
 }
 
 for_every_consumer! {
-    what_is_recalled_is_purged_and_nothing_else
+    only_recalled_messages_are_purged
     foreign_variables_do_no_harm_and_who_has_read_everything_has_no_lag
 }

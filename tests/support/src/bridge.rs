@@ -19,13 +19,13 @@ pub use crate::process::Process;
 use crate::process::Start as _;
 pub use crate::wait::{PATIENCE, eventually};
 
-/// The app that every bridge of the tests serves, unless told otherwise.
+/// The default app of the bridges in the tests.
 pub const APP: u64 = 1_400_000_001;
-/// Its token: long enough that finding it in some output is no accident.
+/// The token of [`APP`]. It is long, so that it does not occur in any output by chance.
 pub const TOKEN: &str = "tok-5ecret-9f8e7d6c";
-/// The topic, unless told otherwise.
+/// The default topic.
 pub const TOPIC: &str = "official-account.recalls";
-/// An environment and a directory for one bridge after the other; clones share the directory.
+/// An environment and a directory for bridges that run one after the other. Clones share the directory.
 #[derive(Clone, Debug)]
 pub struct Setup {
     env: BTreeMap<String, String>,
@@ -33,7 +33,7 @@ pub struct Setup {
     wrapper: Vec<String>,
 }
 
-/// The binary that Cargo builds for the suites: beside the directory of the test that runs.
+/// Returns the path of the binary that Cargo builds for the suites. It is beside the directory of the running test.
 pub fn binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
         let test = std::env::current_exe().unwrap();
@@ -45,7 +45,7 @@ pub fn binary() -> &'static Path {
 }
 
 impl Setup {
-    /// A bridge for [`APP`], on ports of its own, that publishes to `bootstrap_servers`.
+    /// Returns the setup of a bridge for [`APP`], on free ports, that publishes to `bootstrap_servers`.
     pub fn new(bootstrap_servers: &str) -> Self {
         let home = Arc::new(TempDir::with_prefix("bridge-test-").unwrap());
         let setup = Self { env: BTreeMap::new(), home, wrapper: Vec::new() };
@@ -69,7 +69,7 @@ impl Setup {
         self
     }
 
-    /// Leaves a variable out.
+    /// Removes a variable.
     pub fn without(mut self, name: &str) -> Self {
         self.env.remove(name);
         self
@@ -81,13 +81,13 @@ impl Setup {
         self.inside(&["/bin/sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
     }
 
-    /// Runs the binary through a command that ends by executing what its arguments name.
+    /// Runs the binary through a command that executes its arguments at its end.
     pub fn inside(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().copied().map(str::to_owned).collect();
         self
     }
 
-    /// A directory for this test's files, removed with the last clone.
+    /// Returns a directory for files of this test. It is removed with the last clone.
     pub fn home(&self) -> &Path {
         self.home.path()
     }
@@ -97,7 +97,7 @@ impl Setup {
         self.env["BRIDGE_SPOOL_DIR"].clone().into()
     }
 
-    /// The command with this environment and nothing of the test's own.
+    /// Returns the command with this environment, without the environment of the test.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut line = self.wrapper.iter().map(OsStr::new).chain([binary().as_os_str()]);
         let mut command = Command::new(line.next().expect("a program"));
@@ -120,14 +120,14 @@ impl Setup {
         Bridge { setup: self.clone(), process, webhook, ops }
     }
 
-    /// Starts any command, not waiting for anything.
+    /// Starts any command and does not wait.
     pub fn launch(&self, args: &[&str]) -> Process {
         let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).start();
         Process::watch(child.expect("the binary starts")).working_in(&self.home)
     }
 }
 
-/// A bridge that serves.
+/// A running bridge.
 #[derive(Debug)]
 pub struct Bridge {
     setup: Setup,
@@ -138,22 +138,22 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// What it was started with.
+    /// The setup of this process.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// Where webhooks go, path `/`.
+    /// Returns the URL for webhooks, with the path `/`.
     pub fn url(&self) -> String {
         format!("http://{}/", self.webhook)
     }
 
-    /// The webhook listener.
+    /// Returns the address of the webhook listener.
     pub fn webhook_address(&self) -> SocketAddr {
         self.webhook
     }
 
-    /// The operations listener.
+    /// Returns the address of the operations listener.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops
     }
@@ -165,7 +165,7 @@ impl Bridge {
         answer.unwrap_or_else(|error| panic!("GET {path}: {error}; the log's end:\n{}", self.process.tail()))
     }
 
-    /// The same of a bridge that may be gone.
+    /// Returns status code and body from a bridge that may have exited.
     pub fn try_ops_get(&self, path: &str) -> std::io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.ops)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -197,27 +197,26 @@ impl Bridge {
             .collect()
     }
 
-    /// One sample; `name` is without the prefix `recall_bridge_`.
+    /// Returns one sample. `name` has no prefix `recall_bridge_`.
     #[track_caller]
     pub fn metric(&self, name: &str) -> f64 {
         let metrics = self.metrics();
         *metrics.get(&format!("recall_bridge_{name}")).unwrap_or_else(|| panic!("no metric {name}"))
     }
 
-    /// Waits until nothing waits to be published.
+    /// Waits until the backlog is empty.
     #[track_caller]
     pub fn wait_published(&self) {
         eventually("all is published", || (self.metric("spool_events") == 0.0).then_some(()));
     }
 
-    /// From now on every write to a file fails, as on a disk that is gone; reading works. Needs
-    /// [`Setup::breakable`].
+    /// Makes every write to a file fail from now on. Reads still succeed. Requires [`Setup::breakable`].
     pub fn break_disk(&self) {
         assert!(!self.setup.wrapper.is_empty());
         self.limit_files(Some(0));
     }
 
-    /// Writing works again.
+    /// Makes writes succeed again.
     pub fn mend_disk(&self) {
         self.limit_files(getrlimit(Resource::Fsize).current);
     }
@@ -228,12 +227,12 @@ impl Bridge {
         prlimit(pid, Resource::Fsize, Rlimit { current, maximum }).unwrap();
     }
 
-    /// Ends it with SIGKILL.
+    /// Ends the process with SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts another one with the same environment and spool; this one must have ended.
+    /// Starts another bridge with the same environment and spool. This one must have ended.
     #[track_caller]
     pub fn restart(self) -> Self {
         let setup = self.setup.clone();
@@ -242,7 +241,7 @@ impl Bridge {
     }
 }
 
-/// Copies the files of a directory; a socket is none.
+/// Copies the files of a directory, without sockets.
 pub fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -1,4 +1,4 @@
-//! Commands as processes, and what they said.
+//! Runs commands as processes, and returns their output.
 
 use std::process::Output;
 
@@ -21,7 +21,7 @@ pub fn expect(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "stdout: {}\nstderr: {}", stdout(output), stderr(output));
 }
 
-/// Runs a command that must end with this code; what it wrote to stdout.
+/// Runs a command that must end with this exit code, and returns its stdout.
 #[track_caller]
 pub fn run(setup: &Setup, code: i32, args: &[&str]) -> String {
     let output = setup.run(args);
@@ -29,40 +29,40 @@ pub fn run(setup: &Setup, code: i32, args: &[&str]) -> String {
     stdout(&output)
 }
 
-/// The same for one that writes JSON lines.
+/// Runs a command that writes JSON lines, and returns them.
 #[track_caller]
 pub fn json(setup: &Setup, code: i32, args: &[&str]) -> Vec<Value> {
     run(setup, code, args).lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
-/// An environment with the spool's directory only: what commands that look into it may need.
+/// Returns an environment with the spool directory only. The commands that read the spool need no other variable.
 pub fn only_spool(setup: &Setup) -> Setup {
     ["BRIDGE_APPS", "BRIDGE_LISTEN", "BRIDGE_OPS_LISTEN", "BRIDGE_TOPIC", "KAFKA_BOOTSTRAP_SERVERS"]
         .into_iter()
         .fold(setup.clone(), Setup::without)
 }
 
-/// Ends a bridge as an operator does.
+/// Stops a bridge as an operator does.
 #[track_caller]
 pub fn stop(bridge: &mut Bridge) {
     bridge.process.signal(Signal::TERM);
     assert_eq!(bridge.process.wait_exit(PATIENCE), 0);
 }
 
-/// Numbers and reasons of all entries.
+/// Returns numbers and reasons of all entries.
 #[track_caller]
 pub fn entries(setup: &Setup) -> Vec<(i64, String)> {
     let listed = json(setup, 0, &["quarantine", "list", "--json"]);
     listed.iter().map(|entry| (entry["id"].as_i64().unwrap(), entry["reason"].as_str().unwrap().to_owned())).collect()
 }
 
-/// Delivers a recall an hour late; tells the answer's code.
+/// Sends a recall that is an hour old, and returns the code of the response.
 pub fn stale(bridge: &Bridge, account: &str, msg_keys: &[&str]) -> u64 {
     let query = query_at(APP, TOKEN, recall_bridge::events::RECALL_COMMAND, unix_now() - 3600);
     Sender::new(&bridge.url(), APP, TOKEN).post(&query, recall_body(account, msg_keys)).code()
 }
 
-/// Delivers what is authentic and no recall; tells the answer's code.
+/// Sends an authentic webhook that is not a recall, and returns the code of the response.
 pub fn malformed(bridge: &Bridge, body: impl Into<reqwest::Body>) -> u64 {
     Sender::new(&bridge.url(), APP, TOKEN).post(&signed_query(APP, TOKEN), body).code()
 }

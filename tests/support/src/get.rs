@@ -1,4 +1,4 @@
-//! One GET, for servers that answer HTTP/1.0: no chunks, and the connection ends with the answer.
+//! One GET as HTTP/1.0: the response has no chunks, and the connection ends after it.
 
 use std::io::{Error, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Status and body.
+/// Returns status and body.
 pub fn get(address: &str, path: &str) -> Result<(u16, String), Error> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

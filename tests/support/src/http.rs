@@ -1,10 +1,10 @@
-//! As much HTTP/1.1 as a sender needs: one connection, one request at a time.
+//! A minimal HTTP/1.1 client for senders: one connection, one request at a time.
 
 use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// The vendor gives up after two seconds; how long an answer took is judged by the tests.
+/// The timeout of a request. The vendor's timeout is 2 s; the tests check the response time themselves.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection that is kept alive.
@@ -17,7 +17,7 @@ impl Connection {
         Self::open_for(address, TIMEOUT)
     }
 
-    /// With a bound of its own for the connection and for each read.
+    /// Connects with this timeout, which also applies to each read.
     pub fn open_for(address: SocketAddr, timeout: Duration) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_nodelay(true)?;
@@ -25,12 +25,12 @@ impl Connection {
         Ok(Self { reader: BufReader::new(stream) })
     }
 
-    /// Posts and returns the status of the answer, once all of it is there.
+    /// Posts, reads the whole response and returns its status.
     pub fn post(&mut self, target: &str, body: &str) -> Result<u16> {
         self.exchange(target, body).map(|(status, _)| status)
     }
 
-    /// Posts and returns status and body of the answer.
+    /// Posts and returns status and body of the response.
     pub fn exchange(&mut self, target: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let head = format!("POST {target} HTTP/1.1\r\nHost: bridge\r\nContent-Length: {}\r\n\r\n", body.len());
         self.reader.get_mut().write_all([head.as_bytes(), body.as_bytes()].concat().as_slice())?;

@@ -1,6 +1,6 @@
-//! What the suites share: the bridge as a process, its brokers, senders, load, and how a test waits.
+//! Shared code of the test suites: the bridge as a process, brokers, senders, load, and waiting.
 //!
-//! A suite names what it uses at its root, `use test_support::{bridge, sender};`, and its files say
+//! A suite imports the modules that it needs at its root, `use test_support::{bridge, sender};`, and its files use
 //! `crate::bridge`.
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Senders that never stop, and remember what they were told.
+//! Senders that run until they are stopped, and record the response to each webhook.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,17 +12,17 @@ use crate::random::Random;
 use crate::sender::{recall_body, signed_query};
 use crate::wait::{DEADLINE, until_true};
 
-/// Accounts of one connection. Its webhooks go out one after the other, so the order of an
-/// account's recalls is known.
+/// Accounts of one connection. The connection sends one webhook after the other, so the order of the recalls of each
+/// account is known.
 const ACCOUNTS: u64 = 5;
 
-/// What a sender knows of a webhook.
+/// The result of a webhook, as its sender sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
     Acknowledged,
-    /// Another answer than 200.
+    /// The status was not 200.
     Refused,
-    /// The connection broke before the answer.
+    /// The connection ended before the response.
     Nothing,
 }
 
@@ -41,23 +41,23 @@ pub struct Load {
 }
 
 struct Shared {
-    /// Where to, and a number that changes with it.
+    /// The target, and a number that changes with it.
     target: Mutex<(u64, SocketAddr)>,
     changed: Condvar,
     stop: AtomicBool,
     acknowledged: AtomicU64,
     told_nothing: AtomicU64,
-    /// Between an answer and the next webhook of a connection.
+    /// The pause between a response and the next webhook of a connection.
     pace: Duration,
 }
 
 impl Load {
-    /// As fast as answers come. `name` keeps the accounts of several loads apart.
+    /// Starts senders without a pause. `name` keeps the accounts of several loads apart.
     pub fn start(name: &str, connections: usize, target: SocketAddr, random: &mut Random) -> Self {
         Self::paced(name, connections, Duration::ZERO, target, random)
     }
 
-    /// With a pause between an answer and the next webhook of the connection.
+    /// Starts senders with a pause between a response and the next webhook of the connection.
     pub fn paced(name: &str, connections: usize, pace: Duration, target: SocketAddr, random: &mut Random) -> Self {
         let shared = Arc::new(Shared {
             target: Mutex::new((0, target)),
@@ -77,7 +77,7 @@ impl Load {
         Self { shared, threads }
     }
 
-    /// The bridge is somewhere else now; those that lost their connection go on there.
+    /// Sets a new target. Senders whose connection ended continue there.
     pub fn aim(&self, target: SocketAddr) {
         let mut place = self.shared.target.lock().unwrap();
         *place = (place.0 + 1, target);
@@ -88,20 +88,20 @@ impl Load {
         self.shared.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Webhooks whose connection broke before the answer.
+    /// Returns the number of webhooks whose connection ended before the response.
     pub fn told_nothing(&self) -> u64 {
         self.shared.told_nothing.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more webhooks were acknowledged.
+    /// Waits until this number of further webhooks is acknowledged.
     #[track_caller]
     pub fn until_acknowledged(&self, more: u64) {
         let enough = self.acknowledged() + more;
         until_true(&format!("{more} more acknowledgements"), || self.acknowledged() >= enough);
     }
 
-    /// Ends every connection after the answer that it waits for; returns all webhooks, those of
-    /// one account in the order in which they were sent.
+    /// Ends every connection after its pending response. Returns all webhooks; those of one account are in the order
+    /// in which they were sent.
     pub fn stop(self) -> Vec<Delivery> {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.changed.notify_all();
@@ -146,7 +146,7 @@ fn send(shared: &Shared, name: &str, mut random: Random) -> Vec<Delivery> {
     ledger
 }
 
-/// A connection to the present target, which waits for another target where that one is gone.
+/// Connects to the current target. If that fails, waits for another target.
 fn connect(shared: &Shared, tried: &mut Option<u64>) -> Option<Connection> {
     let deadline = Instant::now() + DEADLINE;
     let mut place = shared.target.lock().unwrap();
@@ -156,7 +156,7 @@ fn connect(shared: &Shared, tried: &mut Option<u64>) -> Option<Connection> {
         }
         let (generation, address) = *place;
         if *tried == Some(generation) {
-            // A stop is looked for now and then: it may come between the look and the wait.
+            // The wait has a timeout, because a stop can come between the check and the wait.
             place = shared.changed.wait_timeout(place, Duration::from_millis(100)).unwrap().0;
             continue;
         }

@@ -1,7 +1,7 @@
 //! The embedded broker: librdkafka's mock cluster, over TCP, in the test's process.
 //!
-//! It knows transactions and fences, but shows uncommitted records, too, and aborts nothing; what
-//! hangs on that is proven against a real Kafka.
+//! It supports transactions and fences. But consumers see uncommitted records too, and it never aborts a transaction.
+//! Tests of these two points use a real Kafka.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// A broker with the topic.
+    /// Starts a broker with the topic.
     pub fn start() -> Self {
         let kafka = Self { cluster: MockCluster::new(1).unwrap() };
         kafka.create_topic(TOPIC);
@@ -32,23 +32,23 @@ impl Kafka {
         self.cluster.bootstrap_servers()
     }
 
-    /// A bridge that publishes here, and looks often whether the broker is back.
+    /// Returns the setup of a bridge that publishes to this broker and reconnects after short intervals.
     pub fn setup(&self) -> Setup {
         Setup::new(&self.address()).env("KAFKA_RECONNECT_BACKOFF_MS", 10).env("KAFKA_RECONNECT_BACKOFF_MAX_MS", 100)
     }
 
-    /// Closes every connection and takes no new one.
+    /// Closes every connection and accepts no new one.
     pub fn down(&self) {
         let _sockets = lock_sockets();
         self.cluster.broker_down(1).unwrap();
     }
 
-    /// Comes back on the same port, with all it had.
+    /// Starts to listen again on the same port, with all its data.
     pub fn up(&self) {
         self.cluster.broker_up(1).unwrap();
     }
 
-    /// Lets every answer wait.
+    /// Delays every response.
     pub fn delay(&self, time: Duration) {
         self.cluster.broker_round_trip_time(1, time).unwrap();
     }
@@ -58,7 +58,7 @@ impl Kafka {
         self.cluster.request_errors(request, &[error]);
     }
 
-    /// Knows no `InitProducerId`, as brokers before 0.11.
+    /// Does not support `InitProducerId`, like brokers before 0.11.
     pub fn without_transactions(&self) {
         self.cluster.apiversion(RDKafkaApiKey::InitProducerId, None, None).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Authorities and certificates of every kind, made by the test that needs them.
+//! Creates certificate authorities and certificates for tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 
-/// Who signs.
+/// The issuer of a certificate.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -21,7 +21,7 @@ pub struct Identity {
     pub key: String,
 }
 
-/// When a certificate is valid.
+/// The validity of a certificate.
 #[derive(Debug, Clone, Copy)]
 pub enum Time {
     Present,
@@ -48,7 +48,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// An authority below this one.
+    /// Creates an intermediate authority below this one.
     pub fn intermediate(&self, name: &str) -> Self {
         let mut params = params(name, &[], Time::Present);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -59,7 +59,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate that is good now.
+    /// Creates a certificate that is valid now.
     pub fn issue(&self, name: &str, hosts: &[&str]) -> Identity {
         self.issue_for(name, hosts, Time::Present)
     }
@@ -72,13 +72,13 @@ impl Authority {
 }
 
 impl Identity {
-    /// Writes both files; tells where they are.
+    /// Writes both files, and returns their paths.
     pub fn write(&self, dir: &Path, name: &str) -> (PathBuf, PathBuf) {
         (write(dir, &format!("{name}.crt"), &self.cert), write(dir, &format!("{name}.key"), &self.key))
     }
 }
 
-/// Writes a file, as a whole, over what may be there.
+/// Writes a whole file atomically, over an existing one.
 pub fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     let (path, fresh) = (dir.join(name), dir.join(format!("{name}.new")));
     std::fs::write(&fresh, text).unwrap();
@@ -86,7 +86,7 @@ pub fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// A peer that trusts one authority and, where it has one, presents a certificate.
+/// Returns the TLS configuration of a peer that trusts one authority and can present a certificate.
 pub fn client(authority: &Authority, identity: Option<&Identity>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();

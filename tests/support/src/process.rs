@@ -1,4 +1,4 @@
-//! A process of the binary, its output, its signals, its end.
+//! A process of the binary: its output, its signals and its exit code.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::ExitStatusExt as _;
@@ -52,7 +52,7 @@ impl Start for Command {
     }
 }
 
-/// The lines of a pipe, as they come.
+/// The lines of a pipe, in the order of their arrival.
 #[derive(Debug)]
 struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
@@ -87,7 +87,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Watches a child whose output is piped.
+    /// Reads the piped output of a child.
     pub fn watch(mut child: Child) -> Self {
         let stdout = Lines::collect(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::collect(child.stderr.take().expect("stderr is piped"));
@@ -100,7 +100,7 @@ impl Process {
         self
     }
 
-    /// Its number.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -148,8 +148,8 @@ impl Process {
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
 
-    /// Waits for its end and returns its exit code, or 128 and the signal that ended it; all its
-    /// output is there then.
+    /// Waits for the exit and returns the exit code, or 128 plus the signal that ended the process. All output has
+    /// been read then.
     #[track_caller]
     pub fn wait_exit(&mut self, within: Duration) -> i32 {
         let until = Instant::now() + within;
@@ -162,14 +162,14 @@ impl Process {
         }
     }
 
-    /// The same where it has ended already.
+    /// Returns the exit code if the process has ended already.
     pub fn try_exit(&mut self) -> Option<i32> {
         let status = self.child.try_wait().unwrap()?;
         self.finish_reading();
         Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
     }
 
-    /// Ends it with SIGKILL, as a power cut would.
+    /// Ends the process with SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -184,7 +184,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end; signals show as exit codes from 128 on.
+    /// Waits for the exit. A signal gives an exit code above 128.
     #[track_caller]
     pub fn output(mut self) -> Output {
         let code = self.wait_exit(PATIENCE);

@@ -1,9 +1,9 @@
-//! A strict reader of Prometheus' text format, version 0.0.4.
+//! A strict parser of Prometheus' text format, version 0.0.4.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Parses `/metrics`; panics at the first line that a Prometheus server would not take, at a
-/// family without help or type, and at a histogram whose buckets do not add up.
+/// Parses `/metrics`. Panics at a line that a Prometheus server would reject, at a family without help or type, and
+/// at a histogram with inconsistent buckets.
 #[track_caller]
 pub fn parse(text: &str) -> BTreeMap<String, f64> {
     assert!(text.ends_with('\n'));

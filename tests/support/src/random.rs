@@ -1,14 +1,15 @@
-//! Random choices that can be made again: `BRIDGE_TEST_SEED=<the printed seed>`.
+//! Repeatable random choices: `BRIDGE_TEST_SEED=<the printed seed>`.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 
-/// `SplitMix64`: any seed is as good as another, so that seeds may be counted up.
+/// `SplitMix64`. All seeds are equally good, so consecutive seeds may be used.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// Seeded by `BRIDGE_TEST_SEED`, or at random; prints the seed, which a failing test shows.
+    /// Creates a generator from `BRIDGE_TEST_SEED`, or from a random seed. Prints the seed, which a failing test
+    /// shows.
     pub fn new() -> Self {
         let given = std::env::var("BRIDGE_TEST_SEED").ok().map(|seed| seed.parse().expect("a number"));
         let seed: u64 = given.unwrap_or_else(|| RandomState::new().hash_one(0));
@@ -16,18 +17,18 @@ impl Random {
         Self::seeded(seed)
     }
 
-    /// The numbers of this seed.
+    /// Creates a generator from this seed.
     pub fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// One that is derived from this one.
+    /// Returns a generator derived from this one.
     #[must_use]
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
 
-    /// Any number.
+    /// Returns any number.
     #[expect(clippy::should_implement_trait, reason = "it never ends")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -36,22 +37,22 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number of the range.
+    /// Returns a number of the range.
     pub fn pick(&mut self, range: Range<u64>) -> u64 {
         range.start + self.next() % (range.end - range.start)
     }
 
-    /// A number of `from ..= to`.
+    /// Returns a number of `from ..= to`.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
         self.pick(from..to + 1)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`. `end` must not be 0.
     pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
     }
 
-    /// True once in `times`.
+    /// Returns true with the probability 1 / `times`.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! HTTP by hand, for what no client library would send.
+//! Raw HTTP, for requests that no client library sends.
 
 use std::io::{Read, Write as _};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::bridge::{Bridge, PATIENCE};
 
-/// One answer as it stood on the wire.
+/// One response as received.
 #[derive(Debug)]
 pub struct RawAnswer {
     pub status: u16,
@@ -34,17 +34,17 @@ pub fn connect(bridge: &Bridge) -> TcpStream {
     stream
 }
 
-/// The head of a webhook; `headers` are further lines, each with its line break.
+/// Returns the head of a webhook. `headers` are further lines, each with its line break.
 pub fn head(query: &str, headers: &str) -> String {
     format!("POST /?{query} HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n{headers}\r\n")
 }
 
-/// A whole webhook.
+/// Returns a complete webhook.
 pub fn request(query: &str, body: &str) -> String {
     format!("{}{body}", head(query, &format!("Content-Length: {}\r\n", body.len())))
 }
 
-/// Sends bytes on a new connection and reads one answer; leaves the connection open meanwhile.
+/// Sends bytes on a new connection and reads one response. The connection stays open meanwhile.
 #[track_caller]
 pub fn exchange(bridge: &Bridge, bytes: &str) -> RawAnswer {
     let mut stream = connect(bridge);
@@ -52,7 +52,7 @@ pub fn exchange(bridge: &Bridge, bytes: &str) -> RawAnswer {
     read_answer(&mut stream).expect("an answer")
 }
 
-/// Reads one answer; `None` where the connection ends first.
+/// Reads one response. Returns `None` if the connection ends first.
 pub fn read_answer(stream: &mut impl Read) -> Option<RawAnswer> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -77,7 +77,7 @@ pub fn read_answer(stream: &mut impl Read) -> Option<RawAnswer> {
     Some(answer)
 }
 
-/// Whether the peer has closed: reads until it has.
+/// Reads until the peer closes the connection, and returns whether it did.
 pub fn read_to_close(stream: &mut impl Read) -> String {
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);

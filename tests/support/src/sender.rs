@@ -6,26 +6,26 @@ use recall_bridge::events::RECALL_COMMAND;
 use recall_bridge::webhook::Token;
 use serde_json::{Value, json};
 
-/// What came back.
+/// The response to a request.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// `Content-Type`.
     pub content_type: String,
-    /// `Connection`, where it was named.
+    /// `Connection`, if present.
     pub connection: Option<String>,
-    /// `Allow`, where it was named.
+    /// `Allow`, if present.
     pub allow: Option<String>,
-    /// The body as it came.
+    /// The body as received.
     pub text: String,
     /// The body as JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// Whether the delivery was acknowledged; panics where status and body contradict each other,
-    /// or are not shaped as the vendor demands.
+    /// Returns whether the webhook was acknowledged. Panics if status and body contradict each other, or if the body
+    /// does not have the vendor's format.
     #[track_caller]
     pub fn is_ok(&self) -> bool {
         assert_eq!(self.content_type, "application/json", "{self:?}");
@@ -51,17 +51,17 @@ impl Answer {
     }
 }
 
-/// UNIX seconds now.
+/// Returns the current time in UNIX seconds.
 pub fn unix_now() -> i64 {
     i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap()
 }
 
-/// The query of a recall, signed for this moment.
+/// Returns the query of a recall, signed for the current time.
 pub fn signed_query(app: u64, token: &str) -> String {
     query_at(app, token, RECALL_COMMAND, unix_now())
 }
 
-/// The query of any command, signed for any moment.
+/// Returns the query of any command, signed for any time.
 pub fn query_at(app: u64, token: &str, command: &str, request_time: i64) -> String {
     let sign = token.parse::<Token>().unwrap().sign(&request_time.to_string());
     format!(
@@ -70,7 +70,7 @@ pub fn query_at(app: u64, token: &str, command: &str, request_time: i64) -> Stri
     )
 }
 
-/// The body of a recall.
+/// Returns the body of a recall.
 pub fn recall_body<K: AsRef<str>>(account: &str, msg_keys: &[K]) -> String {
     let list: Vec<Value> = msg_keys.iter().map(|key| json!({ "MsgKey": key.as_ref() })).collect();
     json!({
@@ -82,7 +82,7 @@ pub fn recall_body<K: AsRef<str>>(account: &str, msg_keys: &[K]) -> String {
     .to_string()
 }
 
-/// Blocking; one webhook at a time. For load, one sender per thread.
+/// A blocking sender of one webhook at a time. A load test needs one sender per thread.
 #[derive(Debug)]
 pub struct Sender {
     runtime: tokio::runtime::Runtime,
@@ -93,7 +93,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender to the webhook URL `url`.
+    /// Returns a sender to the webhook URL `url`.
     pub fn new(url: &str, app: u64, token: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = recall_bridge::commands::http_client::plain()
@@ -104,50 +104,50 @@ impl Sender {
         Self { runtime, client: client.build().unwrap(), url: url.to_owned(), app, token: token.to_owned() }
     }
 
-    /// The same to an `https` URL, with its side of TLS.
+    /// Returns a sender to an `https` URL, with this TLS configuration.
     pub fn secure(url: &str, app: u64, token: &str, tls: &rustls::ClientConfig) -> Self {
         let plain = Self::new(url, app, token);
         let client = reqwest::Client::builder().tls_backend_preconfigured(tls.clone()).no_proxy();
         Self { client: client.tcp_nodelay(true).timeout(Duration::from_secs(20)).build().unwrap(), ..plain }
     }
 
-    /// Posts a recall of these keys, signed for now.
+    /// Posts a recall of these keys, signed for the current time.
     #[track_caller]
     pub fn recall<K: AsRef<str>>(&self, account: &str, msg_keys: &[K]) -> Answer {
         self.try_recall(account, msg_keys).expect("an answer")
     }
 
-    /// The same to a bridge that may die meanwhile.
+    /// Posts a recall to a bridge that may exit meanwhile.
     pub fn try_recall<K: AsRef<str>>(&self, account: &str, msg_keys: &[K]) -> reqwest::Result<Answer> {
         self.try_post(&signed_query(self.app, &self.token), recall_body(account, msg_keys))
     }
 
-    /// Posts a recall and insists on its acknowledgement.
+    /// Posts a recall and panics unless it is acknowledged.
     #[track_caller]
     pub fn acknowledged<K: AsRef<str>>(&self, account: &str, msg_keys: &[K]) {
         let answer = self.recall(account, msg_keys);
         assert!(answer.is_ok(), "{answer:?}");
     }
 
-    /// Posts anything.
+    /// Posts any query and body.
     #[track_caller]
     pub fn post(&self, query: &str, body: impl Into<reqwest::Body>) -> Answer {
         self.try_post(query, body).expect("an answer")
     }
 
-    /// Posts anything to a bridge that may die meanwhile.
+    /// Posts any query and body to a bridge that may exit meanwhile.
     pub fn try_post(&self, query: &str, body: impl Into<reqwest::Body>) -> reqwest::Result<Answer> {
         let request = self.client.post(format!("{}?{query}", self.url)).body(body);
         self.answer(request.header("content-type", "application/json"))
     }
 
-    /// Sends any method to any path.
+    /// Sends a request with any method to any path.
     #[track_caller]
     pub fn request(&self, method: reqwest::Method, path: &str) -> Answer {
         self.answer(self.client.request(method, format!("{}{path}", self.url))).expect("an answer")
     }
 
-    /// Posts with further headers.
+    /// Posts with additional headers.
     #[track_caller]
     pub fn post_with(&self, headers: &[(&str, &str)], query: &str, body: String) -> Answer {
         let request = self.client.post(format!("{}?{query}", self.url)).body(body);

@@ -1,4 +1,4 @@
-//! The spool's file, as an operator or another program opens it.
+//! The spool's database, opened as an operator or another program opens it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +11,17 @@ pub const DATABASE: &str = "spool.db";
 /// The name of its write-ahead log.
 pub const WAL: &str = "spool.db-wal";
 
-/// The database of the spool in this directory.
+/// Returns the path of the database of the spool in this directory.
 pub fn file(dir: &Path) -> PathBuf {
     dir.join(DATABASE)
 }
 
-/// The write-ahead log of the spool in this directory.
+/// Returns the path of the WAL of the spool in this directory.
 pub fn wal(dir: &Path) -> PathBuf {
     dir.join(WAL)
 }
 
-/// Opens the database, also beside a running bridge: waits for locks for as long as a test waits.
+/// Opens the database, also of a running bridge. Waits for locks as long as a test waits.
 #[track_caller]
 pub fn open(dir: &Path) -> Connection {
     let connection = Connection::open(file(dir)).unwrap();

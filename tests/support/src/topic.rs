@@ -1,4 +1,4 @@
-//! Reads a topic as any consumer would, and proves what it holds.
+//! Reads a topic as a consumer, and verifies its records.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ impl Record {
         self.value["msg_key"].as_str().expect("msg_key is a string")
     }
 
-    /// Whether it was published past the spool: it has no number then.
+    /// Returns whether it is a direct publish, which has no sequence number.
     pub fn is_unspooled(&self) -> bool {
         self.headers.contains_key("bridge_unspooled")
     }
@@ -46,7 +46,7 @@ impl Record {
     }
 }
 
-/// A topic somewhere.
+/// A topic of a broker.
 #[derive(Debug, Clone)]
 pub struct Topic {
     config: ClientConfig,
@@ -54,7 +54,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Reads over these client settings, of which `bootstrap.servers` is needed only.
+    /// Reads with these client settings. Only `bootstrap.servers` is required.
     pub fn new(config: &ClientConfig, name: &str) -> Self {
         let mut config = config.clone();
         config
@@ -68,7 +68,7 @@ impl Topic {
         Self { config, name: name.to_owned() }
     }
 
-    /// All that is there now.
+    /// Returns all current records.
     #[track_caller]
     pub fn read(&self) -> Vec<Record> {
         let (consumer, partitions) = self.open();
@@ -88,7 +88,7 @@ impl Topic {
         records
     }
 
-    /// Reads, from the beginning, until there is enough.
+    /// Reads from the beginning until the condition is true.
     #[track_caller]
     pub fn read_until(&self, what: &str, enough: impl Fn(&[Record]) -> bool) -> Vec<Record> {
         let (consumer, _) = self.open();
@@ -103,7 +103,7 @@ impl Topic {
         records
     }
 
-    /// Reads until so many are there.
+    /// Reads until the topic has this number of records.
     #[track_caller]
     pub fn read_count(&self, count: usize) -> Vec<Record> {
         self.read_until(&format!("{count} records"), |records| records.len() >= count)
@@ -124,7 +124,7 @@ impl Topic {
     }
 }
 
-/// What the consumer's proof says of these records.
+/// Returns the result of the consumer's verification of these records.
 pub fn report(records: &[Record]) -> SequenceReport {
     let mut verifier = Verifier::default();
     for record in records {
@@ -139,7 +139,7 @@ pub fn report(records: &[Record]) -> SequenceReport {
     verifier.finish()
 }
 
-/// Insists on the proof: no gap, none doubled, in order per account; each spool from 1 on.
+/// Panics unless the records have no gap and no duplicate, are in order per account, and begin with 1 for each spool.
 #[track_caller]
 pub fn prove(records: &[Record]) {
     let report = report(records);

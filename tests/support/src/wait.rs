@@ -1,4 +1,4 @@
-//! Waiting for conditions: never a bare sleep, never without an end.
+//! Waits for conditions. Every wait has a timeout, and no test uses a bare sleep.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -10,16 +10,15 @@ use rdkafka::metadata::MetadataPartition;
 
 use crate::bridge::Bridge;
 
-/// Far beyond what anything takes with a mock broker: reached only by a test that fails.
+/// Timeout with a mock broker. Only a failing test reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// The same with a real Kafka: a broker that comes back, a transaction that times out and a slow machine, all at
-/// once.
+/// Timeout with a real Kafka: long enough for a broker restart, a transaction timeout and a slow machine together.
 pub const DEADLINE: Duration = Duration::from_secs(90);
-/// Between two looks.
+/// The interval between two checks.
 pub(crate) const POLL: Duration = Duration::from_millis(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks until `ask` has an answer; panics when the time is over.
+/// Calls `ask` until it returns a value. Panics after the timeout.
 #[track_caller]
 pub fn within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
@@ -32,25 +31,25 @@ pub fn within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>
     }
 }
 
-/// Asks until `ask` has an answer; panics after [`PATIENCE`].
+/// Calls `ask` until it returns a value. Panics after [`PATIENCE`].
 #[track_caller]
 pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, what, ask)
 }
 
-/// Asks until there is an answer; panics after [`DEADLINE`].
+/// Calls `ask` until it returns a value. Panics after [`DEADLINE`].
 #[track_caller]
 pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     within(DEADLINE, what, ask)
 }
 
-/// Asks until it is so.
+/// Waits until the condition is true.
 #[track_caller]
 pub fn until_true(what: &str, mut ask: impl FnMut() -> bool) {
     until(what, || ask().then_some(()));
 }
 
-/// Waits until all that was accepted is published.
+/// Waits until all accepted events are published.
 #[track_caller]
 pub fn until_drained(bridge: &Bridge) {
     until_true("all that was accepted is published", || bridge.status()["depth"] == 0);
@@ -62,13 +61,13 @@ pub fn until_kafka_is(bridge: &Bridge, state: &str) {
     until_true(&format!("the publisher is {state}"), || bridge.status()["kafka"]["state"] == state);
 }
 
-/// A counter or gauge, whole.
+/// Returns the value of a counter or gauge as an integer.
 #[track_caller]
 pub fn count(bridge: &Bridge, metric: &str) -> u64 {
     whole(bridge.metric(metric))
 }
 
-/// The identity of the contract's section 8, within one scrape.
+/// Checks the identity of the contract's section 8 within one scrape.
 #[track_caller]
 pub fn assert_accounts(bridge: &Bridge) {
     let metrics = bridge.metrics();
@@ -86,14 +85,14 @@ fn whole(value: f64) -> u64 {
     whole
 }
 
-/// The end of every partition, uncommitted records counted.
+/// Returns the high watermark of every partition. It counts uncommitted records.
 #[track_caller]
 pub fn ends(client: &ClientConfig, topic: &str) -> BTreeMap<i32, i64> {
     ends_as(client, topic, "read_uncommitted")
 }
 
-/// Waits until no transaction is open in the topic: a commit is answered before the last of its
-/// records can be read.
+/// Waits until no transaction is open in the topic. The broker responds to a commit before consumers can read its
+/// last record.
 #[track_caller]
 pub fn until_settled(client: &ClientConfig, topic: &str) {
     until_true("no transaction is open in the topic", || {

@@ -1,4 +1,4 @@
-//! A real Apache Kafka, and what stands before it: for the suites with the feature `real-kafka`.
+//! A real Apache Kafka and a proxy in front of it, for the suites with the feature `real-kafka`.
 
 pub mod broker;
 pub mod proxy;

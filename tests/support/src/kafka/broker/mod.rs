@@ -1,8 +1,7 @@
-//! A real one-node Apache Kafka broker, started from its jars in a directory of its own.
+//! A real one-node Apache Kafka broker, started from its jars in its own directory.
 //!
-//! It can be killed, stopped, frozen and started again at the same address with the same data:
-//! what a promise about brokers that die has to be tested against. `scripts/kafka-libs` downloads
-//! the jars; Java 17 or later must be installed.
+//! Tests can kill it, stop it, freeze it, and start it again at the same address with the same data.
+//! `scripts/kafka-libs` downloads the jars. Java 17 or later must be installed.
 
 mod ports;
 mod process;
@@ -31,16 +30,16 @@ pub use ports::{Ports, free_port};
 use process::Process;
 pub use process::java;
 
-/// How long a broker may take to start or to stop: far more than it needs, for slow machines.
+/// The timeout for the start and the stop of a broker. It is long, for slow machines.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// How often a start is tried anew because somebody took one of the ports in between.
+/// The number of further attempts to start if another process has taken one of the ports.
 const START_ATTEMPTS: u32 = 10;
 
-/// Any valid cluster id does: no broker ever meets another one.
+/// The cluster id. Brokers of different tests never connect to each other, so one id is enough.
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
-/// A running (or killed, or frozen) broker. Dropping it kills the process and removes its data.
+/// A broker that runs, is killed, or is frozen. Drop kills the process and removes its data.
 pub struct Broker {
     ports: Ports,
     more: Vec<(&'static str, u16)>,
@@ -50,13 +49,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// One broker for all tests that leave it as it was. It ends with the test process.
+    /// Returns the shared broker, for tests that do not change it. It ends with the test process.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Broker> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a broker and returns once it serves.
+    /// Starts a broker and waits until it accepts requests.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
@@ -66,8 +65,8 @@ impl Broker {
         Self::launch(settings, None)
     }
 
-    /// Starts a broker that asks who it is at [`Broker::guarded`], and lets in only whom an ACL names:
-    /// `users` with their passwords (SASL PLAIN). Who comes by [`Broker::bootstrap`] may do all.
+    /// Starts a broker that requires authentication at [`Broker::guarded`] and authorizes by ACLs. `users` have
+    /// passwords (SASL PLAIN). Clients of [`Broker::bootstrap`] have all rights.
     pub fn start_with_acls(users: &[(&str, &str)]) -> Self {
         let mut login = "org.apache.kafka.common.security.plain.PlainLoginModule required".to_owned();
         for (user, password) in users {
@@ -86,16 +85,16 @@ impl Broker {
         )
     }
 
-    /// Starts a broker that can be reached through a proxy of the test, too: the proxy listens at
-    /// `127.0.0.1:port` and forwards to [`Broker::upstream`], and there the broker gives the
-    /// proxy's address as its own. [`Broker::bootstrap`] still goes past the proxy.
+    /// Starts a broker that clients can also reach through a proxy of the test. The proxy listens at `127.0.0.1:port`
+    /// and forwards to [`Broker::upstream`]. There the broker advertises the proxy's address. [`Broker::bootstrap`]
+    /// does not use the proxy.
     #[allow(dead_code, reason = "for tests that break the network on purpose")]
     pub fn start_behind_proxy(port: u16) -> Self {
         Self::launch(&[], Some(port))
     }
 
-    /// One of several: its ports are known beforehand, as every node has to know all controllers.
-    /// Returns once it serves, which needs most of the others.
+    /// Starts one of several brokers at given ports, because each node must know all controllers. Waits until it
+    /// accepts requests, which requires most of the other brokers.
     #[allow(dead_code, reason = "for tests of several brokers")]
     pub fn start_node(ports: Ports, settings: &[(&str, &str)], proxy: u16) -> Self {
         let dir = tempfile::Builder::new().prefix("bridge-kafka-").tempdir().expect("a temporary directory");
@@ -108,8 +107,8 @@ impl Broker {
         }
     }
 
-    /// Starts a broker with further listeners, see [`Broker::at`], on which an ACL must name whoever
-    /// comes. `users` with their passwords (SASL SCRAM).
+    /// Starts a broker with further listeners, see [`Broker::at`]. There, a client needs an ACL. `users` have
+    /// passwords (SASL SCRAM).
     pub fn start_secured(listeners: &[&'static str], settings: &[(&str, &str)], users: &[(&str, &str)]) -> Self {
         let scram = users.iter().map(|(user, password)| format!("SCRAM-SHA-512=[name={user},password={password}]"));
         Self::launch_as(settings, None, listeners, &scram.collect::<Vec<_>>())
@@ -134,24 +133,24 @@ impl Broker {
         panic!("no free ports for a broker after {START_ATTEMPTS} attempts");
     }
 
-    /// What clients connect to.
+    /// Returns the address for clients.
     pub fn bootstrap(&self) -> String {
         address(self.ports.clients).to_string()
     }
 
-    /// What clients that have to prove who they are connect to.
+    /// Returns the address for clients with authentication.
     pub fn guarded(&self) -> String {
         address(self.ports.proxied).to_string()
     }
 
-    /// What clients of a listener of [`Broker::start_secured`] connect to.
+    /// Returns the address of a listener of [`Broker::start_secured`].
     pub fn at(&self, listener: &str) -> String {
         let (_, port) = self.more.iter().find(|(name, _)| *name == listener).expect("a listener of this name");
         address(*port).to_string()
     }
 
-    /// Lets `user` do `operations` on what `resource` names, as arguments of Kafka's own
-    /// `kafka-acls` (`["--topic", "name"]`).
+    /// Allows `user` the `operations` on `resource`, given as arguments of Kafka's `kafka-acls` (`["--topic",
+    /// "name"]`).
     pub fn allow(&self, user: &str, operations: &[&str], resource: &[&str]) {
         let mut command = java();
         command.args(["org.apache.kafka.tools.AclCommand", "--bootstrap-server", &self.bootstrap(), "--add"]);
@@ -163,7 +162,7 @@ impl Broker {
         assert!(output.status.success(), "no ACL: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Where the proxy of [`Broker::start_behind_proxy`] forwards to.
+    /// Returns the address to which the proxy of [`Broker::start_behind_proxy`] forwards.
     #[allow(dead_code, reason = "for tests that break the network on purpose")]
     pub fn upstream(&self) -> SocketAddr {
         address(self.ports.proxied)
@@ -174,11 +173,11 @@ impl Broker {
         self.process.take().expect("a running broker").kill();
     }
 
-    /// Stops the broker as an operator does, and waits until it is gone.
+    /// Stops the broker as an operator does, and waits for its exit.
     pub fn terminate(&mut self) {
         let mut process = self.process.take().expect("a running broker");
         process.signal(Signal::TERM);
-        // A frozen process takes the signal when it goes on.
+        // A frozen process receives the signal when it resumes.
         process.signal(Signal::CONT);
         let deadline = Instant::now() + DEADLINE;
         while process.ended().is_none() {
@@ -189,8 +188,8 @@ impl Broker {
         }
     }
 
-    /// Freezes the broker: its connections stay open, and nothing answers. After more than the
-    /// broker session (2 s) its partitions can be without a leader for a moment once it resumes.
+    /// Freezes the broker: its connections stay open, and it does not respond. If this lasts longer than the broker
+    /// session (2 s), its partitions can lack a leader for a moment after it resumes.
     pub fn pause(&self) {
         self.running().signal(Signal::STOP);
     }
@@ -200,8 +199,8 @@ impl Broker {
         self.running().signal(Signal::CONT);
     }
 
-    /// Starts a killed or stopped broker again, at its address and with its data, and returns
-    /// once every partition has its leader back. A broker that runs is killed first.
+    /// Starts a killed or stopped broker again at the same address with the same data. Waits until every partition
+    /// has a leader. A running broker is killed first.
     pub fn restart(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill();
@@ -217,12 +216,12 @@ impl Broker {
         self.give_up("somebody else has taken its port");
     }
 
-    /// Creates a topic, and returns once every partition of it has a leader.
+    /// Creates a topic, and waits until each of its partitions has a leader.
     pub fn create_topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
         self.create_replicated_topic(name, partitions, 1, configs);
     }
 
-    /// The same with so many copies of each partition.
+    /// Creates a topic with this number of replicas.
     pub fn create_replicated_topic(&self, name: &str, partitions: i32, copies: i32, configs: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("rdkafka creates an admin client");
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
@@ -266,7 +265,7 @@ impl Broker {
         }
     }
 
-    /// A client configuration that finds this broker again soon after it was away.
+    /// Returns a client configuration that reconnects soon after a restart of this broker.
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
@@ -277,7 +276,7 @@ impl Broker {
         config
     }
 
-    /// The end of the broker's own log, for the message of a test that fails.
+    /// Returns the end of the broker's log, for the message of a failing test.
     pub fn log_tail(&self) -> String {
         let log = fs::read(self.log()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
@@ -301,7 +300,7 @@ impl Broker {
         self.dir.path().join("server.properties")
     }
 
-    /// Writes the settings and formats the storage, which Kafka asks for before its first start.
+    /// Writes the settings and formats the storage. Kafka requires both before its first start.
     fn format(&self, settings: &[(&str, &str)], proxy: Option<u16>) {
         let text = properties::properties(self.dir.path(), self.ports, proxy, &self.more, settings);
         fs::write(self.properties(), text).expect("server.properties is written");
@@ -319,12 +318,12 @@ impl Broker {
         );
     }
 
-    /// Starts the process and waits until it serves.
+    /// Starts the process and waits until it accepts requests.
     fn run(&mut self) -> Result<(), NotServing> {
-        // Truncated, so that what is found in it was said by this process.
+        // The file is truncated, so that all its lines are from this process.
         let log = File::create(self.log()).expect("the broker's log is created");
         let child = java()
-            // For the native libraries that it unpacks, and leaves behind when it is killed.
+            // The directory for native libraries that Java unpacks. A killed process does not remove them.
             .arg(format!("-Djava.io.tmpdir={}", self.dir.path().display()))
             .arg("kafka.Kafka")
             .arg(self.properties())
@@ -346,7 +345,7 @@ impl Broker {
             self.check(deadline, "it listens, but does not serve")?;
             pause_between_polls();
         }
-        // Somebody else's broker may have answered at a port that this one did not get.
+        // Another broker may have responded, if it has the port of this one.
         self.check(deadline, "it ended while it was asked")
     }
 
@@ -379,7 +378,7 @@ impl Drop for Broker {
     }
 }
 
-/// How long one question to a broker may take before the process itself is looked at again.
+/// The timeout of one request to a broker. After it, the process is checked again.
 const POLL_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn pause_between_polls() {

@@ -1,4 +1,4 @@
-//! Ports that stay free while nobody listens on them.
+//! Ports that stay free while no process listens on them.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -17,17 +17,17 @@ impl Ports {
     }
 }
 
-/// A port that is free now, and that this process is not given twice.
+/// Returns a free port. It returns each port only once in this process.
 ///
-/// Not one that the system hands out (`bind` to port 0): while the broker is down, a client that
-/// reconnects to such a port can be given the very same one as its own, connect to itself, and
-/// keep the broker from ever coming back.
+/// The port is not one that the system assigns (`bind` to port 0). While the broker is down, a client that reconnects
+/// to such a port can get the same port as its own local port. It then connects to itself, and the broker cannot bind
+/// the port.
 pub fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
 
-    // Processes that run at the same time start at different places.
+    // Concurrent processes begin at different ports.
     let offset = (std::process::id() % u32::from(COUNT)) * 37 % u32::from(COUNT);
     let offset = u16::try_from(offset).expect("an offset below COUNT");
     for _ in 0..COUNT {

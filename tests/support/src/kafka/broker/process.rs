@@ -1,4 +1,4 @@
-//! The Java process, and who cleans up after it.
+//! The Java process, and the guard that cleans up after it.
 
 use crate::process::Start as _;
 use std::fs;
@@ -7,19 +7,19 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Measured on two cores: a start takes 2.4 s with these, 3.3 s without, and a broker that lives
-/// for a few seconds never earns back what the optimizing compiler costs.
+/// Measured on two cores: a start takes 2.4 s with these options and 3.3 s without. A broker that runs for a few
+/// seconds does not benefit from the optimizing compiler.
 const JVM_OPTIONS: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
-/// The broker's process, and a shell that outlives the test to clean up after it.
+/// The broker's process, and a shell (the guard) that outlives the test and cleans up.
 pub(super) struct Process {
     java: Child,
     guard: Child,
 }
 
 impl Process {
-    /// A test that is killed, or that keeps its broker in a static, drops nothing. The guard
-    /// sees its standard input close, whatever ended the test.
+    /// Starts the process and its guard. A killed test, or a test with its broker in a static, does not drop the
+    /// broker. The guard's standard input closes when the test ends for any reason.
     pub(super) fn guarded(java: Child, dir: &Path) -> Self {
         let guard = Command::new("sh")
             .args(["-c", r#"trap "" INT TERM HUP; read -r _; kill -9 "$1"; rm -rf "$2""#, "broker-guard"])
@@ -37,7 +37,7 @@ impl Process {
         kill_process(Pid::from_child(&self.java), signal).expect("the broker's process is there");
     }
 
-    /// The exit status once the process is gone; the guard goes with it.
+    /// Returns the exit status after the process has ended, and ends the guard.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.java.try_wait().expect("the broker's process is ours")?;
         self.dismiss_guard();
@@ -45,9 +45,9 @@ impl Process {
     }
 
     pub(super) fn kill(mut self) {
-        // The guard first: its number to kill is only safe while the process is not reaped.
+        // The guard ends first: after the process is reaped, its id can belong to another process.
         self.dismiss_guard();
-        // Fails only where the process has ended already.
+        // Fails only if the process has ended already.
         let _ = self.java.kill();
         let _ = self.java.wait();
     }
@@ -71,7 +71,7 @@ pub fn java() -> Command {
     command
 }
 
-/// Where scripts/kafka-libs puts the jars, as Cargo puts what it builds.
+/// Returns the directory of the jars from scripts/kafka-libs, in Cargo's target directory.
 fn target_dir() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use super::ports::Ports;
 
-/// One process that is broker and controller, with as little on disk and in memory as it can do
-/// with. Of a key given twice, Kafka takes the last.
+/// Returns the settings of one process that is broker and controller, with little use of disk and memory. If a key
+/// occurs twice, Kafka uses the last one.
 ///
-/// The short session is for [`Broker::restart`]: after a crash the controller refuses a new
-/// process with the old one's id until the session of the dead one has run out (9 s by default).
+/// The short session is for [`Broker::restart`]: after a crash the controller refuses a new process with the same id
+/// until the session of the old process has expired (9 s by default).
 ///
-/// `more` are further listeners, by name and port; what they speak is a matter of `settings`.
+/// `more` are further listeners, by name and port. `settings` defines their protocols.
 pub(super) fn properties(
     dir: &Path,
     ports: Ports,
@@ -23,7 +23,7 @@ pub(super) fn properties(
     let mut listeners = format!("PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}");
     let mut advertised = format!("PLAINTEXT://127.0.0.1:{clients}");
     if let Some(port) = proxy {
-        // Port 0: nobody in between.
+        // With port 0, no proxy is used and the broker advertises its own port.
         let port = if port == 0 { proxied } else { port };
         write!(listeners, ",PROXIED://127.0.0.1:{proxied}").expect("a string takes text");
         write!(advertised, ",PROXIED://127.0.0.1:{port}").expect("a string takes text");

@@ -1,4 +1,4 @@
-//! A network that delays what it should not: a proxy that knows where Kafka's requests begin.
+//! A proxy that simulates a bad network. It parses the boundaries of Kafka's requests.
 
 mod network;
 
@@ -15,27 +15,27 @@ use network::Network;
 
 /// The API key of the request that ends a transaction.
 const END_TXN: u16 = 26;
-/// How long one is held that is delivered late.
+/// The time for which a late request is held.
 const LATE_MS: (u64, u64) = (50, 4000);
-/// Far above any request of the tests.
+/// The maximum size of a request, far above the requests of the tests.
 const MAX_FRAME_BYTES: usize = 64 << 20;
 
-/// What happens to a request that ends a transaction.
+/// The treatment of a request that ends a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndTxn {
-    /// It passes.
+    /// The request passes.
     Pass,
-    /// It waits until [`Proxy::pass`], or for ever if its client is gone by then.
+    /// The request waits until [`Proxy::pass`]. It is discarded if its client has disconnected by then.
     Hold,
-    /// One of so many is held for 0.05 to 4 s and then delivered where it would have gone; its
-    /// client finds the connection cut at once and tries again on another one.
+    /// One in this number of requests is held for 0.05 to 4 s and then delivered. The connection of its client is cut
+    /// at once, and the client retries on another one.
     DeliverLate {
         /// Of so many, one.
         one_of: u64,
     },
 }
 
-/// Between clients at its port and the broker. Ends when it is dropped.
+/// A proxy between clients at its port and the broker. It ends on drop.
 pub struct Proxy {
     port: u16,
     shared: Arc<Shared>,
@@ -48,11 +48,11 @@ struct Shared {
     network: Network,
     ended: AtomicBool,
     held: AtomicU64,
-    /// Held ones that reached a broker.
+    /// Held requests that reached a broker.
     answered: AtomicU64,
-    /// Held ones that the broker answered without an error.
+    /// Held requests that the broker answered without an error.
     accepted: AtomicU64,
-    /// Held ones that are still to be delivered.
+    /// Held requests that are not delivered yet.
     pending: AtomicU64,
 }
 
@@ -78,7 +78,7 @@ impl Proxy {
                     return;
                 }
                 let shared = Arc::clone(&serving);
-                // A connection that breaks is what happens here all the time.
+                // A broken connection is expected here.
                 thread::spawn(move || client.and_then(|client| serve(&shared, client)));
             }
         });
@@ -98,43 +98,42 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
-    /// Cuts one of so many connections; returns how many. What was sent before still arrives; its
-    /// answer does not.
+    /// Cuts one in this number of connections, and returns the number that were cut. Requests that were sent before
+    /// still arrive, but their responses do not.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
     pub fn cut(&self, one_of: u64) -> u64 {
         self.shared.network.cut(one_of)
     }
 
-    /// Delays each request and each answer by up to so much, those of one connection in order.
+    /// Delays each request and each response by up to this time. The order within a connection stays.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
     pub fn delay(&self, at_most: Duration) {
         self.shared.network.delay(at_most);
     }
 
-    /// Holds everything until it is told otherwise. Then also what clients that are gone had sent
-    /// is delivered.
+    /// Holds all data until it is switched off. Then requests of disconnected clients are delivered too.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
     pub fn stall(&self, stalled: bool) {
         self.shared.network.stall(stalled);
     }
 
-    /// Requests held so far.
+    /// Returns the number of requests held so far.
     pub fn held(&self) -> u64 {
         self.shared.held.load(Ordering::Relaxed)
     }
 
-    /// Of those delivered late, how many the broker answered, whatever it said.
+    /// Returns the number of late requests that the broker answered, with or without an error.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
     pub fn answered(&self) -> u64 {
         self.shared.answered.load(Ordering::Relaxed)
     }
 
-    /// Of those delivered late, how many the broker took.
+    /// Returns the number of late requests that the broker accepted.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// Those still to be delivered late.
+    /// Returns the number of late requests that are not delivered yet.
     pub fn pending(&self) -> u64 {
         self.shared.pending.load(Ordering::Relaxed)
     }
@@ -143,7 +142,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
+        // This connection wakes the thread that accepts connections.
         let _ = TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -167,16 +166,16 @@ fn forward(shared: &Arc<Shared>, mut client: TcpStream) -> Result<()> {
     loop {
         let frame = read_frame(&mut client);
         let Ok(frame) = frame else {
-            // What was asked before is answered, then the broker sees the end.
+            // The broker answers the earlier requests, and then sees the end of the connection.
             return upstream.shutdown(Shutdown::Write);
         };
         if u16::from_be_bytes([frame[4], frame[5]]) == END_TXN && !decide(shared, &client)? {
             late.store(true, Ordering::Relaxed);
             shared.pending.fetch_add(1, Ordering::Relaxed);
-            // Fails only where the client is gone by itself.
+            // Fails only if the client has disconnected already.
             let _ = client.shutdown(Shutdown::Both);
             thread::sleep(Duration::from_millis(shared.network.between(LATE_MS.0, LATE_MS.1)));
-            // Fails where the broker is gone, and then nothing answers either.
+            // Fails if the broker has stopped; then no response comes either.
             let _ = upstream.write_all(&frame);
             let _ = answering.join();
             shared.pending.fetch_sub(1, Ordering::Relaxed);
@@ -187,7 +186,7 @@ fn forward(shared: &Arc<Shared>, mut client: TcpStream) -> Result<()> {
     }
 }
 
-/// Whether an `EndTxn` passes now; otherwise it is to be delivered late. Waits while they are held.
+/// Returns whether an `EndTxn` passes now; otherwise it is delivered late. Waits while such requests are held.
 fn decide(shared: &Shared, client: &TcpStream) -> Result<bool> {
     let mut policy = shared.policy.lock().unwrap();
     let mut counted = false;
@@ -205,7 +204,7 @@ fn decide(shared: &Shared, client: &TcpStream) -> Result<bool> {
                     counted = true;
                 }
                 policy = shared.changed.wait_timeout(policy, DEADLINE).unwrap().0;
-                // What a client that died had sent never arrives.
+                // A request of a client that has exited never arrives.
                 client.set_nonblocking(true)?;
                 let gone = matches!(client.peek(&mut [0]), Ok(0)) || client.take_error()?.is_some();
                 client.set_nonblocking(false)?;
@@ -217,7 +216,7 @@ fn decide(shared: &Shared, client: &TcpStream) -> Result<bool> {
     }
 }
 
-/// Passes the broker's answers on; after the connection was cut, looks at the last one.
+/// Forwards the broker's responses. After the connection was cut, it reads the last response.
 fn answer(shared: &Shared, late: &AtomicBool, mut upstream: TcpStream, client: &mut TcpStream) {
     while let Ok(frame) = read_frame(&mut upstream) {
         if late.load(Ordering::Relaxed) {
@@ -229,7 +228,7 @@ fn answer(shared: &Shared, late: &AtomicBool, mut upstream: TcpStream, client: &
             }
         } else {
             shared.network.pass();
-            // Where the client has left, the broker may still answer what comes late.
+            // If the client has disconnected, the broker may still answer a late request.
             let _ = client.write_all(&frame);
         }
     }
@@ -237,7 +236,7 @@ fn answer(shared: &Shared, late: &AtomicBool, mut upstream: TcpStream, client: &
     let _ = client.shutdown(Shutdown::Both);
 }
 
-/// One request or answer, with its length.
+/// One request or response, with its length.
 fn read_frame(stream: &mut TcpStream) -> Result<Vec<u8>> {
     let mut frame = vec![0; 4];
     stream.read_exact(&mut frame)?;

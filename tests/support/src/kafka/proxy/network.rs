@@ -1,4 +1,4 @@
-//! What a bad network does to connections of any kind: it breaks, delays and holds them.
+//! A bad network: it cuts, delays and holds connections of any protocol.
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
@@ -26,7 +26,7 @@ struct Clients {
 #[derive(Default)]
 struct State {
     stalled: bool,
-    /// The most that a request or an answer is delayed.
+    /// The maximum delay of a request or a response.
     delay_ms: u64,
 }
 
@@ -35,12 +35,12 @@ impl Network {
         Self { clients: Mutex::default(), state: Mutex::default(), changed: Condvar::new(), random: Mutex::new(random) }
     }
 
-    /// A number of `from ..= to`.
+    /// Returns a number of `from ..= to`.
     pub(super) fn between(&self, from: u64, to: u64) -> u64 {
         self.random.lock().unwrap().between(from, to)
     }
 
-    /// Notes a connection; the number is for [`Network::left`].
+    /// Registers a connection and returns its number for [`Network::left`].
     pub(super) fn joined(&self, client: &TcpStream) -> std::io::Result<u64> {
         let client = client.try_clone()?;
         let mut clients = self.clients.lock().unwrap();
@@ -54,12 +54,13 @@ impl Network {
         self.clients.lock().unwrap().open.remove(&number);
     }
 
-    /// Cuts one of so many connections between client and proxy; returns how many.
+    /// Cuts one in this number of connections between client and proxy. Returns the number of connections that were
+    /// cut.
     pub(super) fn cut(&self, one_of: u64) -> u64 {
         let mut cut = 0;
         for client in self.clients.lock().unwrap().open.values() {
             if self.between(1, one_of) == 1 {
-                // Fails only where the client was faster.
+                // Fails only if the client has closed the connection already.
                 cut += u64::from(client.shutdown(Shutdown::Both).is_ok());
             }
         }
@@ -75,7 +76,7 @@ impl Network {
         self.changed.notify_all();
     }
 
-    /// Called before anything is passed on; returns when it may be.
+    /// Waits until data may be forwarded. It is called before every forwarding.
     pub(super) fn pass(&self) {
         let state = self.state.lock().unwrap();
         let (state, _) = self.changed.wait_timeout_while(state, DEADLINE, |state| state.stalled).unwrap();
