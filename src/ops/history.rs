@@ -95,7 +95,7 @@ impl History {
         self.samples.push_back(sample);
     }
 
-    /// The last `minutes`, in at most [`POINTS_MAX`] points: sums of counts, the largest of the other values, and the
+    /// The last `minutes`, in at most 720 points: sums of counts, the largest of the other values, and the
     /// worst state of Kafka.
     pub fn view(&self, minutes: u64, now_ms: i64) -> HistoryView {
         let wanted = usize::try_from(minutes.saturating_mul(60) / STEP_SECONDS).unwrap_or(SAMPLES_MAX);

@@ -34,7 +34,7 @@ impl Counts {
     }
 }
 
-/// A ring of counters, one per [`STEP`] of the last [`WINDOW`].
+/// A ring of counters, one for each 10 s of the last 5 minutes.
 #[derive(Debug)]
 pub struct Recent {
     points: VecDeque<(Instant, Counts)>,
