@@ -3,10 +3,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, PATIENCE};
 use crate::process::Start as _;
 
 /// What a distribution may call it.
@@ -14,7 +15,8 @@ const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "g
 
 pub struct Browser {
     node: Child,
-    input: ChildStdin,
+    /// `None` at the end.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -46,7 +48,7 @@ impl Browser {
             .stdout(Stdio::piped())
             .start()
             .expect("Node starts");
-        let (input, output) = (node.stdin.take().unwrap(), BufReader::new(node.stdout.take().unwrap()));
+        let (input, output) = (node.stdin.take(), BufReader::new(node.stdout.take().unwrap()));
         let mut browser = Self { node, input, output };
         browser.ask(&json!({ "do": "open", "url": format!("http://{}/", bridge.ops_address()) }));
         browser
@@ -54,7 +56,7 @@ impl Browser {
 
     #[track_caller]
     pub fn ask(&mut self, command: &Value) -> Value {
-        writeln!(self.input, "{command}").expect("the browser runs");
+        writeln!(self.input.as_ref().unwrap(), "{command}").expect("the browser runs");
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         let answer: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{command}: the browser ended"));
@@ -118,8 +120,14 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Node ends Chromium when its input ends.
-        let _ = self.node.kill();
-        let _ = self.node.wait();
+        // Node ends Chromium when its input ends. Without Node, Chromium would go on.
+        self.input = None;
+        let until = Instant::now() + PATIENCE;
+        while matches!(self.node.try_wait(), Ok(None)) {
+            if Instant::now() > until {
+                let _ = self.node.kill();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
