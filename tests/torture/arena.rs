@@ -1,4 +1,4 @@
-//! What all parts of a run share: its end, its clock, its counts, its journal.
+//! The state that all threads of a run share: end, clock, counts, journal.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -29,7 +29,7 @@ impl Arena {
         })
     }
 
-    /// Sleeps, or less where the run is over; whether it goes on.
+    /// Sleeps for `length`, or until the run ends. Returns whether the run continues.
     pub(crate) fn pause(&self, length: Duration) -> bool {
         let over = self.over.lock().unwrap();
         let (over, _) = self.ended.wait_timeout_while(over, length, |over| !*over).unwrap();
@@ -49,7 +49,7 @@ impl Arena {
         *self.counts.lock().unwrap().entry(what).or_default() += more;
     }
 
-    /// Counts a silence that may be longer than a transaction.
+    /// Counts a pause of a process, and whether it is longer than the transaction timeout.
     pub(crate) fn count_silence(&self, what: &'static str, length: Duration) {
         self.count(what, 1);
         self.count("outlasting_a_transaction", u64::from(outlasts_a_transaction(length)));
@@ -59,7 +59,7 @@ impl Arena {
         self.counts.lock().unwrap().clone()
     }
 
-    /// Writes a line with the time; a fault's place among the others is read here.
+    /// Writes a journal line with the time since the start. The order of the lines is the order of the faults.
     pub(crate) fn note(&self, what: &str) {
         let mut journal = self.journal.lock().unwrap();
         writeln!(journal, "{:10.3} {what}", self.since_start().as_secs_f64()).expect("the journal is written");

@@ -1,4 +1,4 @@
-//! A run: load and faults for so long, then rest, then the comparison.
+//! A run: load and faults for the given time, then a quiet period, then the comparison.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use crate::report::{Report, Tally};
 use crate::torment::{STOP, Torment};
 use crate::wait::until_settled;
 
-/// How often the backlog is asked for.
+/// The interval between two reads of the backlog.
 const GLANCE: Duration = Duration::from_millis(20);
-/// A backlog that does not become smaller for so long is stuck.
+/// A backlog that does not become smaller within this time is stuck.
 const STUCK: Duration = Duration::from_secs(120);
-/// Less than half of the small disk: full is what the ballast makes it.
+/// Less than half of the small disk, so that only the ballast fills the disk.
 const SPOOL_MAX_BYTES: u64 = 256 << 20;
 
-/// Runs faults and load, and returns what came of it.
+/// Runs faults and load, and returns the report.
 pub(crate) fn run(options: &Options, seed: u64, disk: Option<&Path>, home: &Path) -> Result<Report, String> {
     let mut random = Random::seeded(seed);
     let arena = Arc::new(Arena::new(home).map_err(|error| error.to_string())?);
@@ -106,7 +106,7 @@ fn setup(proxies: &[Proxy], disk: Option<&Path>, home: &Path) -> Setup {
     Setup::new(&bootstrap.join(","))
         .env("BRIDGE_SPOOL_DIR", spool.display())
         .env("BRIDGE_SPOOL_MAX_BYTES", SPOOL_MAX_BYTES)
-        // What it does not publish within it is the next process's to publish.
+        // The next process publishes the events that this process does not publish in this time.
         .env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 2)
         .env("KAFKA_RECONNECT_BACKOFF_MS", 20)
         .env("KAFKA_RECONNECT_BACKOFF_MAX_MS", 200)
@@ -120,7 +120,7 @@ fn end_after(arena: &Arc<Arena>, length: Duration) -> thread::JoinHandle<()> {
     })
 }
 
-/// Waits until all that was accepted is published.
+/// Waits until every accepted event is published.
 pub(crate) fn drain(bridge: Probe) -> Result<(), String> {
     let mut least = u64::MAX;
     let mut since = Instant::now();

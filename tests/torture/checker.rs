@@ -1,41 +1,41 @@
-//! What the senders were told, against what the topic holds.
+//! Compares the responses that the senders got with the records in the topic.
 
 use crate::history::{History, Told};
 use crate::seen::Seen;
 
-/// Counts of recalls, if nothing else is said.
+/// Counts of recalls, unless a field says otherwise.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) acknowledged: u64,
     pub(crate) refused: u64,
-    /// Sent, and nobody said what became of them.
+    /// Recalls without a response that decides their outcome.
     pub(crate) unanswered: u64,
-    /// Of those, in the topic.
+    /// Unanswered recalls that are in the topic.
     pub(crate) unanswered_published: u64,
     /// Records in the topic.
     pub(crate) published: u64,
-    /// Acknowledged, and not in the topic.
+    /// Acknowledged recalls that are not in the topic.
     pub(crate) lost: u64,
-    /// Records of a recall that is there already, or with a number that is there already.
+    /// Records whose recall or sequence number is already in the topic.
     pub(crate) duplicated: u64,
-    /// Acknowledged, and behind one of the account that was sent later and acknowledged too; or
-    /// with a `bridge_seq` below an earlier one of the account.
+    /// Acknowledged recalls behind a later acknowledged recall of the account, or records whose `bridge_seq` is below
+    /// an earlier one of the account.
     pub(crate) reordered: u64,
-    /// Numbers from 1 to the highest of a spool that are not there.
+    /// Sequence numbers missing between 1 and the highest one of a spool.
     pub(crate) gaps: u64,
-    /// Records of what was never sent, or was refused; records that are none of this run.
+    /// Records of recalls that were refused or never sent, and records of other runs.
     pub(crate) false_recalls: u64,
-    /// Webhooks of which a part is there.
+    /// Webhooks with some of their recalls in the topic, but not all.
     pub(crate) torn: u64,
     /// Records of an account in a second partition.
     pub(crate) moved: u64,
-    /// Names of spools. There is one spool, so a second name is a fault.
+    /// Spool UUIDs. The run has one spool, so a second UUID is an error.
     pub(crate) spools: u64,
     pub(crate) examples: Vec<String>,
 }
 
 impl Verdict {
-    /// Whether all is as promised.
+    /// Returns whether no guarantee was violated.
     pub(crate) fn is_clean(&self) -> bool {
         let faults = [
             self.lost,
@@ -51,7 +51,7 @@ impl Verdict {
     }
 }
 
-/// Compares, when nothing is under way any more.
+/// Compares the history with the topic. No request may be in progress.
 pub(crate) fn judge(history: &History, mut seen: Seen) -> Verdict {
     let mut verdict = Verdict {
         acknowledged: history.recalls(Told::Acknowledged),

@@ -1,5 +1,5 @@
-//! The checker of the torture finds what it looks for: made-up histories, each with one fault. And
-//! the plan of faults is a function of its seed.
+//! The checker of the torture test reports each error: every test has an invented history with one error. The plan of
+//! faults is a function of its seed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,14 +25,15 @@ use uuid::Uuid;
 const KEYS: usize = 2;
 const SPOOL: Uuid = Uuid::from_u128(7);
 
-/// Two accounts; what was told of their webhooks.
+/// Returns the history of the webhooks of two accounts.
 fn history() -> History {
     use Told::{Acknowledged, Nothing, Refused};
     let told = vec![vec![Acknowledged, Nothing, Acknowledged, Refused, Acknowledged], vec![Nothing, Acknowledged]];
     History { keys: KEYS, told }
 }
 
-/// What a correct bridge publishes of it, where one of the unanswered webhooks was accepted.
+/// Returns the records that a correct bridge publishes for this history, if it accepted one of the unanswered
+/// webhooks.
 fn records() -> Vec<Sighting> {
     let recalls = [(0, 0), (1, 2), (0, 1), (1, 3), (0, 2), (0, 3), (0, 4), (0, 5), (0, 8), (0, 9)];
     let record = |(at, (account, recall)): (usize, (usize, usize))| Sighting {
@@ -54,7 +55,7 @@ fn verdict(records: Vec<Sighting>) -> Verdict {
     judge(&history(), seen)
 }
 
-/// The verdict on the correct records, with this fault.
+/// Returns the verdict on the correct records, changed by `change`.
 fn clean_but(change: impl FnOnce(&mut Verdict)) -> Verdict {
     let mut expected = verdict(records());
     assert!(expected.is_clean(), "{expected:?}");
@@ -80,7 +81,7 @@ fn a_history_without_fault_is_clean() {
 
 #[test]
 fn a_lost_recall_is_found() {
-    // The last number of the spool, so that it leaves no gap: only the sender knows of it.
+    // The last sequence number of the spool, so that no gap remains: only the sender knows of the recall.
     let mut records = records();
     records.pop();
     let expected = clean_but(|verdict| (verdict.published, verdict.lost, verdict.torn) = (9, 1, 1));
@@ -117,11 +118,11 @@ fn two_recalls_under_one_number_are_found() {
 
 #[test]
 fn recalls_that_are_swapped_are_found() {
-    // With the numbers swapped too: the bridge itself took them in the wrong order.
+    // The sequence numbers are swapped, too: the bridge accepted the recalls in the wrong order.
     let mut swapped = records();
     (swapped[6].recall, swapped[8].recall) = (swapped[8].recall, swapped[6].recall);
     assert_found(verdict(swapped), &clean_but(|verdict| verdict.reordered = 2));
-    // With their numbers as given out: published in the wrong order.
+    // The sequence numbers are correct, but the bridge published the records in the wrong order.
     let mut swapped = records();
     swapped.swap(6, 8);
     assert_found(verdict(swapped), &clean_but(|verdict| verdict.reordered = 2));
@@ -204,7 +205,7 @@ proptest! {
         match what {
             0 => drop(records.remove(at)),
             1 => records.push(Sighting { offset: 10, ..records[at] }),
-            // Swapped within an account: between accounts there is no order to keep.
+            // Only within an account: no order exists between accounts.
             2 => {
                 prop_assume!(at != other && records[at].account == records[other].account);
                 records.swap(at, other);

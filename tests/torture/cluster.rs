@@ -1,4 +1,4 @@
-//! One broker or several, each behind a proxy of its own as far as the bridge is concerned.
+//! One or more brokers. The bridge reaches each of them through its own proxy.
 
 use std::thread;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts so many brokers, a proxy before each of them, and makes the topic.
+    /// Starts `count` brokers with a proxy before each of them, and creates the topic.
     pub(crate) fn start(count: usize, random: &mut Random) -> (Self, Vec<Proxy>) {
         let proxies: Vec<(u16, Random)> = (0..count).map(|_| (free_port(), random.fork())).collect();
         let brokers = if count == 1 {
@@ -40,7 +40,7 @@ impl Cluster {
         (Self { brokers }, proxies)
     }
 
-    /// For clients that go past the proxies.
+    /// Returns the configuration of clients that connect to the brokers directly, without the proxies.
     pub(crate) fn client(&self) -> ClientConfig {
         let addresses: Vec<String> = self.brokers.iter().map(Broker::bootstrap).collect();
         let mut client = self.brokers[0].client();
@@ -49,7 +49,7 @@ impl Cluster {
     }
 }
 
-/// Where in a cluster a partition's leader is, if anybody knows.
+/// Returns the index of the broker that leads a partition, if the cluster knows it.
 pub(crate) fn leader(client: &ClientConfig, partition: u64) -> Option<usize> {
     let consumer: BaseConsumer = client.create().ok()?;
     let metadata = consumer.fetch_metadata(Some(TOPIC), TIMEOUT).ok()?;
@@ -58,7 +58,7 @@ pub(crate) fn leader(client: &ClientConfig, partition: u64) -> Option<usize> {
     usize::try_from(partition.leader() - 1).ok()
 }
 
-/// Nodes 1, 2 …, all of them broker and controller. They find each other only together.
+/// Starts nodes 1, 2 …, each as broker and controller. A single node does not become ready, so they start together.
 fn start_several(proxies: &[u16]) -> Vec<Broker> {
     let ports: Vec<Ports> = proxies.iter().map(|_| Ports::pick()).collect();
     let voters = ports.iter().enumerate().map(|(at, ports)| format!("{}@127.0.0.1:{}", at + 1, ports.controller));

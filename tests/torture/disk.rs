@@ -1,6 +1,5 @@
-//! A small file system for the spool, so that it can be filled, in a mount namespace of the run's
-//! own: an ext4 in a file where that is permitted, with real syncs; a tmpfs elsewhere; and where not
-//! even that is, none: then the disk is not filled.
+//! A small file system for the spool that the run can fill, in the run's own mount namespace: ext4 in a file with real
+//! syncs, if the system permits it; otherwise a tmpfs. If the system permits neither, the run does not fill the disk.
 
 use crate::process::Start as _;
 use std::fs::{self, File};
@@ -9,11 +8,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Far above the spool's own bound.
+/// Far above the limit of the spool.
 const SIZE: &str = "640M";
-/// Says to the process inside where the file system is.
+/// Passes the path of the file system to the restarted process.
 const INSIDE: &str = "BRIDGE_TORTURE_DISK";
-/// What it takes to enter, and to mount at `$1` a file system of `$2`; the better ones first.
+/// The ways to enter a namespace and to mount a file system of `$2` bytes at `$1`; the preferred ones first.
 const WAYS: [(&str, &[&str], &str); 3] = [
     (
         "ext4",
@@ -25,13 +24,13 @@ const WAYS: [(&str, &[&str], &str); 3] = [
     ("tmpfs", &["--mount", "--user", "--map-root-user"], r#"mount -t tmpfs -o size="$2" torture "$1""#),
 ];
 
-/// The small file system, after this process was started anew with one of its own; none where
-/// that is not permitted.
+/// Restarts this process with a small file system of its own and returns its path, or `None` if the system does not
+/// permit the mount.
 pub(crate) fn small_disk() -> Option<PathBuf> {
     if let Some(disk) = std::env::var_os(INSIDE) {
         return Some(PathBuf::from(disk));
     }
-    // Runs at the same time each have a file system of their own there.
+    // Each run mounts its own file system here, also when several runs exist at the same time.
     let mount_point = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torture-disk");
     fs::create_dir_all(&mount_point).ok()?;
     for (kind, flags, mount) in WAYS {
@@ -41,7 +40,7 @@ pub(crate) fn small_disk() -> Option<PathBuf> {
             eprintln!("torture: the spool's disk is {kind}, {SIZE}");
             let program = std::env::current_exe().ok()?;
             let mut anew = inside(flags, mount, &mount_point);
-            // Returns only where it fails.
+            // `exec` returns only if it fails.
             let error = anew.arg(program).args(std::env::args_os().skip(1)).env(INSIDE, &mount_point).exec();
             eprintln!("torture: {error}");
             return None;
@@ -51,7 +50,7 @@ pub(crate) fn small_disk() -> Option<PathBuf> {
     None
 }
 
-/// A shell that mounts, then becomes the command whose words are added.
+/// Returns a shell command that mounts the file system and then executes the words that the caller appends.
 fn inside(flags: &[&str], mount: &str, mount_point: &Path) -> Command {
     let script = format!("{mount} && shift 2 && exec \"$@\"");
     let mut command = Command::new("unshare");
@@ -59,14 +58,14 @@ fn inside(flags: &[&str], mount: &str, mount_point: &Path) -> Command {
     command
 }
 
-/// Takes all the room that is left; dropping it gives the room back.
+/// Fills the disk. Dropping the value frees the space.
 pub(crate) struct Ballast(PathBuf);
 
 impl Ballast {
     pub(crate) fn fill(disk: &Path) -> Self {
         let ballast = Self(disk.join("ballast"));
         let mut file = File::create(&ballast.0).expect("a file on the small disk");
-        // Room is taken without writing it, in ever smaller pieces; what is left then, by writing.
+        // Allocates space without writing, in smaller and smaller pieces, and fills the rest by writing.
         let (mut offset, mut piece) = (0_u64, 256_u64 << 20);
         while piece >= 1 << 16 {
             if allocate(&ballast.0, offset, piece) {
@@ -81,7 +80,7 @@ impl Ballast {
     }
 }
 
-/// Gives a file so much more room, or not.
+/// Allocates `length` bytes for a file. Returns whether the disk had the space.
 fn allocate(file: &Path, offset: u64, length: u64) -> bool {
     let mut fallocate = Command::new("fallocate");
     fallocate.args(["-o", &offset.to_string(), "-l", &length.to_string()]).arg(file);

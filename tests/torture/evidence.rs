@@ -1,4 +1,4 @@
-//! What is kept of a run that found something.
+//! The files that remain of a run that found an error.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -10,7 +10,7 @@ use crate::cluster::{PARTITIONS, TOPIC};
 use crate::history::{History, Told};
 use crate::reader::dump;
 
-/// Writes the topic and what the senders were told beside the logs.
+/// Writes the records of the topic and the responses of the senders beside the logs.
 pub(crate) fn keep(home: &Path, client: &ClientConfig, history: &History) -> Result<(), String> {
     let create = |name: &str| File::create(home.join(name)).map(BufWriter::new).map_err(|error| error.to_string());
     let mut topic = create("topic.txt")?;

@@ -1,5 +1,5 @@
-//! Carries out the plans of brokers and network, each in a thread of its own. The bridge's plan is
-//! carried out by the thread that owns its process, see `torment`.
+//! Executes the plans for the brokers and the network, each in its own thread. The thread that owns the bridge process
+//! executes the plan for the bridge, see `torment`.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -14,10 +14,10 @@ use crate::proxy::{EndTxn, Proxy};
 use crate::random::Random;
 use crate::schedule::{self, BrokerFault, NetworkFault};
 
-/// One of so many `EndTxn` is held.
+/// One `EndTxn` in so many is held.
 const LATE_ONE_OF: u64 = 5;
 
-/// Kills and freezes brokers, one at a time; returns them, all up.
+/// Kills and freezes one broker at a time. Returns the brokers; all of them run.
 pub(crate) fn brokers(
     arena: &Arc<Arena>,
     mut brokers: Vec<Broker>,
@@ -33,7 +33,7 @@ pub(crate) fn brokers(
             if every <= 0.0 || !arena.pause(step.after) {
                 return brokers;
             }
-            // Mostly the leader of a partition: it has most to lose.
+            // Usually the leader of a partition, because its failure affects the most requests.
             let partition = random.next() % u64::from(PARTITIONS.unsigned_abs());
             let found = if several { leader(&client, partition) } else { None };
             let chosen = usize::try_from(random.next() % brokers.len() as u64).expect("a small number");
@@ -62,7 +62,7 @@ pub(crate) fn brokers(
     })
 }
 
-/// Cuts, delays and holds what goes between bridge and brokers; ends with a good network.
+/// Cuts, delays and holds the traffic between bridge and brokers. Restores the network at the end.
 pub(crate) fn network(arena: &Arc<Arena>, proxies: &Arc<Vec<Proxy>>, mut random: Random) -> JoinHandle<()> {
     let (arena, proxies) = (Arc::clone(arena), Arc::clone(proxies));
     thread::spawn(move || {

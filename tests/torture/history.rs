@@ -1,23 +1,23 @@
-//! What the senders were told, in a form that has room for hours.
+//! The responses that the senders got, in a form that is small enough for hours.
 //!
-//! A recall is a pair of numbers: its account, and its place among all that was ever sent for that
-//! account. Every webhook has the same number of message keys, so a webhook is a range of such places,
-//! and what is remembered of it is one byte.
+//! A recall is a pair of numbers: its account, and its index among all recalls sent for that account. Every webhook
+//! has the same number of message keys, so a webhook is a range of these indices, and the history stores one byte for
+//! it.
 
 /// What a sender knows of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Told {
-    /// It has to be in the topic.
+    /// Its recalls must be in the topic.
     Acknowledged,
-    /// It must not be in the topic.
+    /// Its recalls must not be in the topic.
     Refused,
-    /// The connection broke, or the answer was that nobody knows (`unavailable`): it may be in the
-    /// topic, whole, or not.
+    /// The connection broke, or the response was `unavailable`: either all recalls of the webhook are in the topic, or
+    /// none of them.
     Nothing,
 }
 
-/// All webhooks of all accounts, those of one account in the order in which they were sent.
+/// All webhooks, by account, in the order in which they were sent.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// Message keys of each webhook.
@@ -27,13 +27,13 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Recalls that were told so.
+    /// Returns the number of recalls with this response.
     pub(crate) fn recalls(&self, told: Told) -> u64 {
         let count = |account: &Vec<Told>| account.iter().filter(|other| **other == told).count();
         (self.told.iter().map(count).sum::<usize>() * self.keys) as u64
     }
 
-    /// The webhooks of an account: what was told, and the places of its recalls.
+    /// Returns the response and the recall indices of each webhook of an account.
     pub(crate) fn webhooks(&self, account: usize) -> impl Iterator<Item = (Told, std::ops::Range<usize>)> {
         let told = self.told[account].iter().enumerate();
         told.map(|(number, told)| (*told, number * self.keys..(number + 1) * self.keys))

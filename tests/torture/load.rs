@@ -1,7 +1,7 @@
-//! Senders as the vendor's: connections kept alive, two seconds of patience, nothing sent twice.
+//! Senders that behave like the vendor: kept connections, a timeout of 2 s, no retry.
 //!
-//! Each has accounts of its own and sends one webhook at a time, so the order of what was
-//! acknowledged for an account is known.
+//! Each sender has its own accounts and sends one webhook at a time, so the order of the acknowledged recalls of an
+//! account is known.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -23,28 +23,28 @@ use crate::sighting::{account_name, msg_key};
 
 /// Accounts of one connection.
 const ACCOUNTS: usize = 8;
-/// The vendor gives up after this long.
+/// The timeout of the vendor.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// While the bridge is away.
+/// The interval between two attempts to connect.
 const RECONNECT: Duration = Duration::from_millis(5);
-/// One of so many webhooks comes with a clock that is off.
+/// One webhook in so many has a wrong time.
 const CLOCK_STEP_ONE_OF: u64 = 100;
-/// By how much, in seconds: the bridge allows 60.
+/// The smallest and the largest error of the time, in seconds. The bridge accepts 60.
 const CLOCK_STEP: (u64, u64) = (70, 7200);
-/// A sender that is later than this begins its pace anew instead of catching up.
+/// A sender that is late by more than this skips the webhooks that it missed.
 const LATE: Duration = Duration::from_secs(1);
-/// Parts of a run for which times are kept apart.
+/// Number of phases with separate times.
 pub(crate) const PHASES: usize = 4;
 
-/// What is sent, and how fast.
+/// The load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) connections: usize,
-    /// Message keys of a webhook.
+    /// Message keys per webhook.
     pub(crate) keys: usize,
-    /// Webhooks in a second, of all connections together.
+    /// Webhooks per second of all connections together.
     pub(crate) rate: u32,
-    /// Whether some come with a clock that is off.
+    /// Whether some webhooks have a wrong time.
     pub(crate) clock_steps: bool,
 }
 
@@ -53,23 +53,23 @@ pub(crate) struct Shape {
 pub(crate) struct Times {
     /// From sending to the acknowledgement.
     pub(crate) answer: Histogram<u64>,
-    /// From the moment at which it should have been sent: a slow answer delays the next one.
+    /// From the planned time of sending to the acknowledgement: a slow response delays the next webhook.
     pub(crate) due: Histogram<u64>,
-    /// Answers that never came.
+    /// Webhooks without a response that decides their outcome.
     pub(crate) unanswered: u64,
 }
 
-/// What the senders know at the end.
+/// The results of all senders.
 pub(crate) struct Ledger {
     pub(crate) history: History,
     pub(crate) phases: Vec<Times>,
     /// From a SIGKILL to the next acknowledgement.
     pub(crate) recoveries: Vec<Duration>,
-    /// Webhooks with a clock that was off.
+    /// Webhooks with a wrong time.
     pub(crate) clock_steps: u64,
-    /// Webhooks answered `unavailable`: the disk was full, or too slow.
+    /// Webhooks with the response `unavailable`: the disk was full or too slow.
     pub(crate) unavailable: u64,
-    /// Answers that nothing explains.
+    /// Responses that no fault explains.
     pub(crate) strange: Vec<String>,
 }
 
@@ -85,15 +85,15 @@ struct Shared {
     /// Acknowledged recalls.
     acknowledged: AtomicU64,
     phase: AtomicUsize,
-    /// The first SIGKILL since which nothing was acknowledged.
+    /// The time of the first SIGKILL after the last acknowledgement.
     killed: Mutex<Option<Instant>>,
-    /// Webhooks begun, for whoever waits for the next one.
+    /// Webhooks that a sender began to send. `beginning` reports each of them.
     begun: Mutex<u64>,
     beginning: Condvar,
     recoveries: Mutex<Vec<Duration>>,
 }
 
-/// What one sender knows.
+/// The results of one sender.
 struct Sent {
     told: Vec<Vec<Told>>,
     phases: Vec<Times>,
@@ -135,29 +135,29 @@ impl Load {
         self.shared.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Times are noted under another phase from now on.
+    /// Switches to another phase: later times belong to it.
     pub(crate) fn enter(&self, phase: usize) {
         self.shared.phase.store(phase, Ordering::Relaxed);
     }
 
-    /// Waits until a webhook is about to be sent.
+    /// Waits until a sender begins to send a webhook, at most for `at_most`.
     pub(crate) fn until_sending(&self, at_most: Duration) {
         let begun = self.shared.begun.lock().unwrap();
         let before = *begun;
         drop(self.shared.beginning.wait_timeout_while(begun, at_most, |begun| *begun == before).unwrap());
     }
 
-    /// The bridge's process is gone: how long until something is acknowledged again?
+    /// Starts the measurement of the time from a SIGKILL to the next acknowledgement.
     pub(crate) fn bridge_was_killed(&self) {
         self.shared.killed.lock().unwrap().get_or_insert_with(Instant::now);
     }
 
-    /// Something else keeps the bridge from answering: what is being measured is worth nothing.
+    /// Discards the current measurement: another fault stops the bridge from responding.
     pub(crate) fn bridge_is_hindered(&self) {
         *self.shared.killed.lock().unwrap() = None;
     }
 
-    /// Ends every connection after the answer that it waits for.
+    /// Ends every sender after its current response.
     pub(crate) fn stop(self) -> Ledger {
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut ledger = Ledger {
@@ -188,7 +188,7 @@ impl Load {
 struct Sender<'a> {
     shared: &'a Shared,
     shape: Shape,
-    /// The first of its accounts.
+    /// The index of its first account.
     first: usize,
     random: Random,
     connection: Option<(Connection, Instant)>,
@@ -205,7 +205,7 @@ impl<'a> Sender<'a> {
     fn run(mut self) -> Sent {
         let connections = u32::try_from(self.shape.connections).expect("few connections");
         let interval = Duration::from_secs(1) * connections / self.shape.rate;
-        // Not all at once.
+        // Distributes the senders over the interval.
         let offset = interval.mul_f64(f64::from(u32::try_from(self.random.between(0, 999)).expect("small")) / 1000.0);
         let mut due = Instant::now() + offset;
         while !self.shared.stop.load(Ordering::Relaxed) {
@@ -221,7 +221,7 @@ impl<'a> Sender<'a> {
         self.sent
     }
 
-    /// Whether there is a connection. Where the bridge is away nothing is sent, so nothing is due.
+    /// Connects, and returns whether a connection exists. Without a bridge no webhook is sent, so none becomes due.
     fn connect(&mut self) -> bool {
         while self.connection.is_none() && !self.shared.stop.load(Ordering::Relaxed) {
             let opening = Instant::now();
@@ -268,7 +268,7 @@ impl<'a> Sender<'a> {
         self.sent.told[own].push(told);
     }
 
-    /// By how many seconds the clock of this webhook is off.
+    /// Returns the error of this webhook's time in seconds.
     fn clock_step(&mut self) -> i64 {
         if !self.shape.clock_steps || self.random.between(1, CLOCK_STEP_ONE_OF) != 1 {
             return 0;
@@ -278,14 +278,14 @@ impl<'a> Sender<'a> {
         if self.random.between(0, 1) == 0 { step } else { -step }
     }
 
-    /// What an answer says about the webhook's recalls, and whether it could be expected.
+    /// Returns what a response says about the webhook's recalls, and records responses that are unexpected.
     fn judge(&mut self, answer: std::io::Result<(u16, Vec<u8>)>, is_stale: bool) -> Told {
         let Ok((status, body)) = answer else { return Told::Nothing };
         let code = serde_json::from_slice::<Reply>(&body).map(|reply| reply.code);
         let is = |outcome: Outcome| {
             status == outcome.status().as_u16() && code.as_ref().is_ok_and(|code| *code == outcome.error_code())
         };
-        // Nobody knows what becomes of it.
+        // The outcome of its recalls is unknown.
         if is(Outcome::Unavailable) {
             self.sent.unavailable += 1;
             return Told::Nothing;
@@ -303,7 +303,7 @@ impl<'a> Sender<'a> {
         told
     }
 
-    /// Only a connection that was opened after the kill leads to the new process.
+    /// Records the recovery time. Only a connection opened after the SIGKILL leads to the new process.
     fn recovered(&self, opened: Instant) {
         let mut killed = self.shared.killed.lock().unwrap();
         if let Some(at) = killed.filter(|at| *at < opened) {

@@ -1,9 +1,9 @@
-//! Process-level torture on a real Apache Kafka: `scripts/torture --minutes 5 --seed 7`.
+//! Process-level torture with a real Apache Kafka: `scripts/torture --minutes 5 --seed 7`.
 //!
-//! A bridge is killed, frozen and starved of disk, its brokers are killed and frozen, and the network
-//! between them is cut, delayed and made to deliver the end of a transaction during a later one,
-//! while senders go on. At the end every recall that was acknowledged has to be in the topic, once
-//! and in order, and nothing else may be there. `docs/reliability.md` says what came of it.
+//! The run kills and freezes the bridge and its brokers and fills the bridge's disk. It cuts and delays the network
+//! between them, and delivers the end of a transaction during a later transaction. The senders continue during all of
+//! this. At the end, the topic must contain every acknowledged recall once and in order, and no other record.
+//! `docs/reliability.md` shows the results.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -47,7 +47,7 @@ use options::{Mode, Options};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    // Starts this program anew, before it has begun anything.
+    // This restarts the program, so it comes before everything that has an effect.
     let disk = if options.mode == Mode::Faults { disk::small_disk() } else { None };
     let seed = options.seed.unwrap_or_else(new_seed);
     eprintln!("torture: seed {seed}");
@@ -75,7 +75,7 @@ fn finish(outcome: Result<bool, String>, home: TempDir, disk: Option<&Path>, kee
     if !clean || keep {
         let home = home.keep();
         if let Some(disk) = disk {
-            // It is gone with this process.
+            // The disk disappears with this process.
             bridge::copy_dir(&disk.join("spool"), &home.join("spool"));
         }
         eprintln!("torture: kept in {}", home.display());
@@ -85,6 +85,6 @@ fn finish(outcome: Result<bool, String>, home: TempDir, disk: Option<&Path>, kee
 
 fn new_seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    // Short enough to be typed.
+    // Small enough to type.
     u64::from(since.subsec_nanos()) % 1_000_000
 }

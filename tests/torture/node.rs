@@ -1,4 +1,4 @@
-//! The bridge as a process that dies often: at fixed ports, on one spool, its log in one file.
+//! The bridge as a process that is killed often: fixed ports, one spool, one log file.
 
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use crate::bridge::Setup;
 use crate::broker::free_port;
 use crate::process::Start as _;
 
-/// For questions to the operations listener.
+/// The timeout of requests to the operations listener.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(crate) struct Node {
@@ -25,7 +25,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts it; `setup` says all but the ports.
+    /// Starts the bridge. `setup` contains every setting except the ports.
     pub(crate) fn start(setup: Setup, log: PathBuf) -> Self {
         let [webhook, ops] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let setup = setup.env("BRIDGE_LISTEN", webhook).env("BRIDGE_OPS_LISTEN", ops);
@@ -37,34 +37,34 @@ impl Node {
         self.webhook
     }
 
-    /// SIGKILL; the process is gone when this returns.
+    /// Sends SIGKILL and waits for the end of the process.
     pub(crate) fn kill(&mut self) {
-        // Fails only where it has ended already.
+        // Fails only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // Fails only where it has ended already, which `ended` shows.
+        // Fails only if the process has already ended; `ended` reports that.
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    /// How it ended, if it did.
+    /// Returns the exit status if the process has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the bridge is our process")
     }
 
-    /// Another process on the same spool, at the same ports.
+    /// Starts another process with the same spool and ports.
     pub(crate) fn restart(&mut self) {
         self.child = launch(&self.setup, &self.log);
     }
 
-    /// For questions to this process from elsewhere.
+    /// Returns a handle that other threads use to query this process.
     pub(crate) fn probe(&self) -> Probe {
         Probe { ops: self.ops, pid: self.child.id() }
     }
 
-    /// Stops it as an operator does.
+    /// Stops the bridge as an operator does. Returns its exit status if it ends within this time.
     pub(crate) fn stop(&mut self, within: Duration) -> Option<ExitStatus> {
         self.signal(Signal::TERM);
         let until = Instant::now() + within;
@@ -84,7 +84,7 @@ impl Drop for Node {
     }
 }
 
-/// Asks a bridge's process.
+/// Queries the process of a bridge.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Probe {
     ops: SocketAddr,
@@ -92,7 +92,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// A page of the operations listener; none while nobody serves it.
+    /// Returns a page of the operations listener, or `None` if the listener does not respond.
     pub(crate) fn ops(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect_timeout(&self.ops, TIMEOUT).ok()?;
         stream.set_read_timeout(Some(TIMEOUT)).ok()?;
@@ -102,19 +102,19 @@ impl Probe {
         Some(answer.split_once("\r\n\r\n")?.1.to_owned())
     }
 
-    /// A sample; `name` is without the prefix `recall_bridge_`.
+    /// Returns a sample. `name` has no prefix `recall_bridge_`.
     pub(crate) fn metric(&self, name: &str) -> Option<u64> {
         sample(&self.ops("/metrics")?, name)
     }
 
-    /// Its resident memory in KiB.
+    /// Returns the resident memory in KiB.
     pub(crate) fn memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
     }
 }
 
-/// A whole number of a page of metrics.
+/// Returns a sample of a metrics page that is a whole number.
 pub(crate) fn sample(page: &str, name: &str) -> Option<u64> {
     let line = page.lines().find_map(|line| line.strip_prefix("recall_bridge_")?.strip_prefix(name)?.strip_prefix(' '));
     let value: f64 = line?.parse().ok()?;
@@ -123,7 +123,7 @@ pub(crate) fn sample(page: &str, name: &str) -> Option<u64> {
     Some(whole)
 }
 
-/// `setpriv` ends the bridge when the thread that started it ends, whatever ended that.
+/// Starts the bridge under `setpriv`, which kills the bridge when the thread that started it ends for any reason.
 fn launch(setup: &Setup, log: &PathBuf) -> Child {
     let bridge = setup.command(&["serve"]);
     let log = OpenOptions::new().create(true).append(true).open(log).expect("the bridge's log is opened");

@@ -1,5 +1,5 @@
-//! The sender never waits on Kafka: the same load with the broker up, with the broker gone, and
-//! while the backlog drains.
+//! The sender never waits for Kafka: the same load with the broker running, with the broker stopped, and while the
+//! bridge publishes the backlog.
 
 use std::fmt;
 use std::path::Path;
@@ -26,17 +26,17 @@ use crate::wait::until_settled;
 const NAMES: [&str; PHASES] = ["warm-up", "broker up", "broker gone", "backlog drains"];
 const WARM_UP: Duration = Duration::from_secs(10);
 const SAMPLE: Duration = Duration::from_millis(100);
-/// Far longer than the backlog of any outage here takes.
+/// Far longer than the bridge needs to publish the backlog of any outage here.
 const DRAIN: Duration = Duration::from_secs(900);
 const STOP: Duration = Duration::from_secs(30);
-/// The vendor gives up after this long.
+/// The timeout of the vendor.
 const VENDOR_MS: f64 = 2000.0;
 
-/// The bridge at a moment.
+/// A sample of the bridge's state.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     at: Duration,
-    /// KiB.
+    /// Resident memory in KiB.
     memory: u64,
     waiting: u64,
     published: u64,
@@ -45,7 +45,7 @@ struct Sample {
 pub(crate) struct Outage {
     seed: u64,
     options: Options,
-    /// When each phase began, and when the last one ended.
+    /// The start of each phase, and the end of the last one.
     bounds: Vec<Duration>,
     samples: Vec<Sample>,
     ledger: Ledger,
@@ -56,7 +56,7 @@ pub(crate) struct Outage {
 pub(crate) fn run(options: &Options, seed: u64, home: &Path) -> Result<Outage, String> {
     let mut random = Random::seeded(seed);
     let arena = Arc::new(Arena::new(home).map_err(|error| error.to_string())?);
-    // The proxy has nothing to do with this.
+    // This run does not use the proxy.
     let (mut cluster, _) = Cluster::start(1, &mut random);
     let client = cluster.client();
     let shape = Shape {
@@ -125,7 +125,7 @@ fn sample(arena: &Arc<Arena>, bridge: Probe) -> thread::JoinHandle<Vec<Sample>> 
     })
 }
 
-/// Waits until no more waits than arrives within a second.
+/// Waits until the backlog is at most the load of one second.
 fn catch_up(bridge: Probe, per_second: u64) -> Result<(), String> {
     let until = Instant::now() + DRAIN;
     while bridge.metric("spool_events").is_none_or(|waiting| waiting > per_second) {
@@ -138,7 +138,7 @@ fn catch_up(bridge: Probe, per_second: u64) -> Result<(), String> {
 }
 
 impl Outage {
-    /// Whether every delivery was acknowledged within the vendor's patience and all is as promised.
+    /// Returns whether the bridge acknowledged every webhook within the vendor's timeout and violated no guarantee.
     pub(crate) fn is_clean(&self) -> bool {
         let in_time = (1..PHASES).all(|phase| {
             let times = &self.ledger.phases[phase];
@@ -152,20 +152,20 @@ impl Outage {
         self.samples.iter().filter(move |sample| sample.at >= from && sample.at < to)
     }
 
-    /// Lowest and highest resident memory of a phase, in MB.
+    /// Returns the lowest and the highest resident memory of a phase in MB.
     fn memory(&self, phase: usize) -> (f64, f64) {
         let megabytes = |kib: Option<u64>| f64::from(u32::try_from(kib.unwrap_or(0)).unwrap_or(u32::MAX)) * 1024e-6;
         let values = || self.samples(phase).map(|sample| sample.memory);
         (megabytes(values().min()), megabytes(values().max()))
     }
 
-    /// Events that waited at most, and the most that was accepted while the broker was gone.
+    /// Returns the largest backlog.
     fn backlog(&self) -> u64 {
         self.samples(2).chain(self.samples(3)).map(|sample| sample.waiting).max().unwrap_or(0)
     }
 
-    /// Seconds from the start of the broker to the first record after it; then records in a second
-    /// until the bridge had caught up.
+    /// Returns the seconds from the start of the broker to the first record, and the records per second from then to
+    /// the end of the phase.
     fn drain(&self) -> (f64, f64) {
         let begin = self.bounds[3];
         let mut samples = self.samples(3);

@@ -1,5 +1,4 @@
-//! Consumers in `read_committed`: one that reads along during the run, one that reads all of the
-//! topic at its end.
+//! Consumers in `read_committed`: one reads during the run, one reads the whole topic at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,10 +16,10 @@ use crate::seen::Seen;
 use crate::sighting::sighting;
 
 const POLL: Duration = Duration::from_millis(100);
-/// Without a record for so long, the end of a topic is not reached any more.
+/// If no record arrives within this time, the consumer stops waiting for the end of the topic.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Reads along.
+/// A consumer that reads during the run.
 pub(crate) struct Reader {
     shared: Arc<Shared>,
     thread: JoinHandle<Seen>,
@@ -30,7 +29,7 @@ pub(crate) struct Reader {
 struct Shared {
     records: AtomicU64,
     stop: AtomicBool,
-    /// Times at which a broker did not know the offset.
+    /// How many times a broker did not know the offset.
     resets: AtomicU64,
 }
 
@@ -47,14 +46,14 @@ impl Reader {
                 match consumer.poll(POLL) {
                     Some(Ok(message)) => {
                         let expected = next.get_mut(&message.partition()).expect("one of the partitions");
-                        // Read again after a reset.
+                        // After a reset, the consumer reads some records again.
                         if message.offset() >= *expected {
                             *expected = message.offset() + 1;
                             seen.note(sighting(&message));
                             progress.records.store(seen.records, Ordering::Relaxed);
                         }
                     }
-                    // A new leader may not have all yet: on from where this consumer is.
+                    // A new leader may not have every record yet: continue from the next offset of this consumer.
                     Some(Err(error)) if is_reset(&error) => {
                         progress.resets.fetch_add(1, Ordering::Relaxed);
                         thread::sleep(POLL);
@@ -76,7 +75,7 @@ impl Reader {
         self.shared.resets.load(Ordering::Relaxed)
     }
 
-    /// Reads until there are so many records, or no more come; then ends.
+    /// Reads until it has `records` records, or until a timeout. Then it ends the consumer.
     pub(crate) fn finish(self, records: u64) -> Seen {
         let until = Instant::now() + PATIENCE;
         while self.records() < records && Instant::now() < until {
@@ -87,14 +86,14 @@ impl Reader {
     }
 }
 
-/// All of a topic in which no transaction is open.
+/// Reads a whole topic that has no open transaction.
 pub(crate) fn read_all(client: &ClientConfig, topic: &str, partitions: i32, accounts: usize) -> Result<Seen, String> {
     let mut seen = Seen::new(accounts);
     walk(client, topic, partitions, |message| seen.note(sighting(message)))?;
     Ok(seen)
 }
 
-/// Every record, as it is, in lines: evidence.
+/// Writes every record as a line of evidence.
 pub(crate) fn dump(
     client: &ClientConfig,
     topic: &str,

@@ -1,4 +1,4 @@
-//! What came of a run: a table for people, one line of JSON for scripts, one row for the docs.
+//! The report of a run: a table for people, one line of JSON for scripts, one row for the documents.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::checker::Verdict;
 use crate::load::Ledger;
 use crate::options::Options;
 
-/// What was injected, and what the bridge made of it.
+/// The faults of a run, and the bridge's results.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) counts: BTreeMap<&'static str, u64>,
@@ -38,12 +38,12 @@ pub(crate) struct Report {
     minutes: f64,
     verdict: Verdict,
     tally: Tally,
-    /// From SIGKILL to the next acknowledgement, the shortest first.
+    /// The times from SIGKILL to the next acknowledgement, the shortest first.
     recoveries: Vec<Duration>,
-    /// Milliseconds to the acknowledgement: median, 99 %, most.
+    /// Milliseconds to the acknowledgement: median, 99th percentile, maximum.
     answers: [f64; 3],
     unanswered_webhooks: u64,
-    /// What nothing explains.
+    /// Events that no fault explains.
     trouble: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ impl Report {
         self.recoveries.get(at).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
     }
 
-    /// One line, with everything.
+    /// Returns all results as one line of JSON.
     pub(crate) fn json(&self) -> Value {
         let Self { verdict, tally, .. } = self;
         json!({
@@ -99,7 +99,7 @@ impl Report {
         })
     }
 
-    /// A row of the table of docs/reliability.md.
+    /// Returns a row for the table of docs/reliability.md.
     pub(crate) fn row(&self) -> String {
         let Self { verdict, tally, .. } = self;
         let cells = [
@@ -123,7 +123,7 @@ impl Report {
     }
 }
 
-/// Median, 99 % and most, in milliseconds.
+/// Returns median, 99th percentile and maximum in milliseconds.
 pub(crate) fn percentiles(histogram: &hdrhistogram::Histogram<u64>) -> [f64; 3] {
     let millis = |micros: u64| Duration::from_micros(micros).as_secs_f64() * 1000.0;
     [millis(histogram.value_at_quantile(0.5)), millis(histogram.value_at_quantile(0.99)), millis(histogram.max())]

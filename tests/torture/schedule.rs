@@ -1,64 +1,64 @@
-//! The plan of faults, a function of the seed. Each part that suffers has a plan of its own, so
-//! faults of different parts overlap.
+//! The plan of faults, a function of the seed. Bridge, brokers and network each have their own plan, so their faults
+//! overlap.
 
 use std::time::Duration;
 
 use test_support::random::Random;
 
-/// A fault, so long after the one before is over.
+/// A fault, and the time between it and the end of the previous fault.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Step<F> {
     pub(crate) after: Duration,
     pub(crate) fault: F,
 }
 
-/// The bridge's process.
+/// A fault of the bridge's process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum BridgeFault {
-    /// SIGKILL, and a new process at once.
+    /// SIGKILL, and a new process immediately.
     Kill,
-    /// The same, so long after a webhook began to be sent.
+    /// SIGKILL at this time after a sender began to send a webhook, and a new process immediately.
     KillWhileSending(Duration),
-    /// SIGSTOP for so long, then SIGCONT.
+    /// SIGSTOP for this time, then SIGCONT.
     Freeze(Duration),
-    /// SIGTERM and a new process, then a full disk for so long, whatever else happens meanwhile. A
-    /// clean stop removes SQLite's log, so the next process needs new room at once.
+    /// SIGTERM and a new process, then a full disk for this time. The faults of brokers and network continue. A clean
+    /// stop removes the WAL, so the next process needs space immediately.
     StopAndFillDisk(Duration),
 }
 
-/// One broker's process.
+/// A fault of one broker's process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum BrokerFault {
-    /// SIGKILL, and a new process so much later.
+    /// SIGKILL, and a new process after `down`.
     Kill {
         down: Duration,
     },
     Freeze(Duration),
 }
 
-/// The network between bridge and brokers.
+/// A fault of the network between bridge and brokers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum NetworkFault {
-    /// One of so many connections is cut.
+    /// Cuts one connection in `one_of`.
     Cut { one_of: u64 },
-    /// Requests and answers are delayed, each by another time.
+    /// Delays each request and response by a random time of at most `at_most`.
     Delay { at_most: Duration, lasts: Duration },
-    /// Nothing passes; what was sent is delivered afterwards.
+    /// Holds all bytes for this time, and then delivers them.
     Stall(Duration),
 }
 
 /// Longer than the 15 s after which a broker aborts an open transaction.
 const BEYOND_A_TRANSACTION_MS: (u64, u64) = (16_000, 19_000);
-/// Of so many freezes, one is that long.
+/// One freeze in so many is that long.
 const LONG_FREEZE_ONE_OF: u64 = 12;
 
-/// Whether a freeze lasts longer than a transaction may.
+/// Returns whether a freeze is longer than the transaction timeout.
 pub(crate) fn outlasts_a_transaction(length: Duration) -> bool {
     length >= Duration::from_millis(BEYOND_A_TRANSACTION_MS.0)
 }
 
 pub(crate) fn bridge(random: &mut Random, every: f64) -> Step<BridgeFault> {
-    // Most are kills: a life begins with a fence and a reading, and ends anywhere in them.
+    // Most faults are kills: each new process begins with a fence and a reconciliation, and a kill can interrupt both.
     let fault = match random.between(1, 24) {
         1 => BridgeFault::Freeze(freeze(random, (50, 4000))),
         2 => BridgeFault::StopAndFillDisk(millis(random, (200, 4000))),
@@ -86,7 +86,7 @@ pub(crate) fn network(random: &mut Random) -> Step<NetworkFault> {
     Step { after: pause(random, 2.0), fault }
 }
 
-/// Between nothing and twice the mean.
+/// Returns a random time between 0 and twice the mean.
 fn pause(random: &mut Random, mean_seconds: f64) -> Duration {
     Duration::from_secs_f64(mean_seconds * 2.0).mul_f64(per_mille(random))
 }

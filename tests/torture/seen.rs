@@ -1,22 +1,22 @@
-//! What the topic holds, noted record by record as a consumer gets them.
+//! The records of the topic, as a consumer receives them one by one.
 
 use std::collections::BTreeMap;
 
 use recall_bridge::seq_set::SeqSet;
 use uuid::Uuid;
 
-/// Faults kept with their text; further ones are counted.
+/// The maximum of errors that are stored with their text. The others are only counted.
 const EXAMPLES: usize = 20;
-/// Numbers above are taken for nonsense: a run that long would take weeks.
+/// Higher numbers are invalid: a run with that many recalls takes weeks.
 const HIGHEST: u64 = 1 << 31;
 
-/// One record, if it is one of a recall that the senders could have sent.
+/// A record of a recall that the senders can have sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sighting {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) account: usize,
-    /// Its place among all that was sent for the account.
+    /// Its index among all recalls that were sent for the account.
     pub(crate) recall: usize,
     pub(crate) spool: Uuid,
     pub(crate) seq: u64,
@@ -24,32 +24,33 @@ pub(crate) struct Sighting {
 
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Records, whatever they are.
+    /// All records, also invalid ones.
     pub(crate) records: u64,
     /// By account.
     pub(crate) accounts: Vec<Account>,
-    /// The numbers of each spool.
+    /// The sequence numbers of each spool.
     pub(crate) spools: BTreeMap<Uuid, SeqSet>,
-    /// Records of a recall that was there before.
+    /// Records of a recall that was in the topic already.
     pub(crate) duplicated: u64,
-    /// Records with a number that was there before.
+    /// Records with a sequence number that was in the topic already.
     pub(crate) numbers_doubled: u64,
-    /// Records whose number is below that of an earlier record of the account.
+    /// Records whose sequence number is below that of an earlier record of the account.
     pub(crate) numbers_reordered: u64,
-    /// Records of an account in another partition than its first one.
+    /// Records of an account in a different partition than its first record.
     pub(crate) moved: u64,
-    /// Records that nobody can have sent.
+    /// Records that the senders cannot have sent.
     pub(crate) foreign: u64,
-    /// The order of what came is not part of it.
+    /// A hash of all records that does not depend on their order.
     pub(crate) digest: u64,
     pub(crate) examples: Vec<String>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Account {
-    /// By recall: the how-manieth new recall of the account it was, from 1 on; 0 where there is none.
+    /// By recall: 1 for the account's first new recall, 2 for the second, and so on; 0 if the recall is not in the
+    /// topic.
     pub(crate) places: Vec<u32>,
-    /// New recalls so far.
+    /// Number of new recalls up to now.
     count: u32,
     partition: Option<i32>,
     last: Option<(Uuid, u64)>,
@@ -60,7 +61,7 @@ impl Seen {
         Self { accounts: (0..accounts).map(|_| Account::default()).collect(), ..Self::default() }
     }
 
-    /// Notes a record; those of one partition in the order of their offsets.
+    /// Adds a record. The records of one partition come in the order of their offsets.
     pub(crate) fn note(&mut self, sighting: Result<Sighting, String>) {
         self.records += 1;
         let seen = match sighting {
@@ -113,7 +114,7 @@ impl Seen {
     }
 }
 
-/// The same for the same record only.
+/// Returns a content hash of a record.
 fn fingerprint(seen: &Sighting) -> u64 {
     let parts = [seen.partition.unsigned_abs().into(), seen.offset.unsigned_abs(), seen.recall as u64, seen.seq];
     parts.into_iter().fold(seen.account as u64, |hash, part| {

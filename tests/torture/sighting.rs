@@ -1,4 +1,4 @@
-//! Names of accounts and recalls, and how a record becomes one of them again.
+//! The names of accounts and recalls, and the conversion of a record into its numbers.
 
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use recall_bridge::events::recall::event_id;
@@ -19,7 +19,7 @@ pub(crate) fn msg_key(account: usize, recall: usize) -> String {
     format!("{recall}_{account}_{SENT_AT}")
 }
 
-/// The parts of a value that identify the recall.
+/// The fields of a record's value that identify the recall.
 #[derive(Deserialize)]
 struct Value<'a> {
     event_id: &'a str,
@@ -28,7 +28,7 @@ struct Value<'a> {
     msg_key: &'a str,
 }
 
-/// What a record is about; an error where it is not one of those that the senders can have sent.
+/// Returns the recall of a record, or an error if the senders cannot have sent it.
 pub(crate) fn sighting(message: &BorrowedMessage<'_>) -> Result<Sighting, String> {
     read(message).map_err(|why| format!("{}@{}: {why}", message.partition(), message.offset()))
 }

@@ -1,4 +1,4 @@
-//! Carries out the bridge's plan, and looks after its process meanwhile.
+//! Executes the plan for the bridge, and observes its process.
 
 use std::path::Path;
 use std::thread;
@@ -15,34 +15,34 @@ use crate::reader::Reader;
 use crate::schedule::{self, BridgeFault};
 
 const PROGRESS: Duration = Duration::from_secs(10);
-/// How often the bridge's process is looked at.
+/// The interval between two checks of the bridge's process.
 const GLANCE: Duration = Duration::from_millis(20);
-/// Between two starts of a bridge that ends by itself.
+/// The time between two starts of a bridge that ends by itself.
 const ANOTHER_TRY: Duration = Duration::from_millis(100);
-/// A webhook begins within this time, unless the bridge is away.
+/// The time within which a webhook begins while the bridge runs.
 const NEXT_WEBHOOK: Duration = Duration::from_secs(1);
-/// How long a full disk may be the reason for something after it had room again.
+/// The time after a full disk during which the full disk may explain an exit.
 const AFTERMATH: Duration = Duration::from_secs(3);
-/// Of a clean stop: the grace time, and some more.
+/// The limit for a clean stop: longer than the shutdown grace period.
 pub(crate) const STOP: Duration = Duration::from_secs(30);
 
-/// What the bridge's own figures said shortly before each of its ends.
+/// The bridge's own metrics, read before each end of its process.
 #[derive(Default)]
 pub(crate) struct Lives {
     pub(crate) doubts: u64,
     pub(crate) found: u64,
-    /// Ends that nothing explains.
+    /// Exits that no fault explains.
     pub(crate) ended: Vec<String>,
-    /// It did not start, or ended, while the disk was full.
+    /// Starts that failed, and exits, while the disk was full.
     pub(crate) refused_starts: u64,
 }
 
-/// The bridge, and what has to be looked at while it suffers.
+/// The bridge under its faults, and its observers.
 pub(crate) struct Torment<'a> {
     pub(crate) arena: &'a Arena,
     pub(crate) load: &'a Load,
     pub(crate) reader: &'a Reader,
-    /// A file system that may be filled.
+    /// The file system to fill.
     pub(crate) disk: Option<&'a Path>,
     pub(crate) node: &'a mut Node,
     pub(crate) lives: Lives,
@@ -63,7 +63,7 @@ impl<'a> Torment<'a> {
         Self { arena, load, reader, disk, node, lives, full: None, was_full: None, progress }
     }
 
-    /// Until the run is over; then the disk has room.
+    /// Injects faults until the run is over, and then frees the disk.
     pub(crate) fn run(&mut self, every: f64, random: &mut Random) {
         loop {
             let step = schedule::bridge(random, if every > 0.0 { every } else { 1.0 });
@@ -77,7 +77,7 @@ impl<'a> Torment<'a> {
         }
     }
 
-    /// Waits until the bridge serves again.
+    /// Waits until the bridge responds again.
     pub(crate) fn revive(&mut self) {
         let until = Instant::now() + STOP;
         while self.node.probe().ops("/livez").is_none() && Instant::now() < until {
@@ -86,7 +86,7 @@ impl<'a> Torment<'a> {
         }
     }
 
-    /// What the bridge counted since its start, as far as it answers.
+    /// Adds the metrics of the current process, if it responds.
     pub(crate) fn collect(&mut self) {
         if let Some(page) = self.node.probe().ops("/metrics") {
             self.lives.doubts += sample(&page, "kafka_transactions_total{result=\"doubt\"}").unwrap_or(0);
@@ -94,7 +94,7 @@ impl<'a> Torment<'a> {
         }
     }
 
-    /// Lets time pass; whether the run goes on.
+    /// Waits. Returns whether the run continues.
     fn pass(&mut self, length: Duration) -> bool {
         let until = Instant::now() + length;
         loop {
@@ -130,7 +130,7 @@ impl<'a> Torment<'a> {
                 self.arena.note("bridge: SIGCONT");
             }
             BridgeFault::StopAndFillDisk(lasts) => {
-                // It may be waiting for room to start, and another stop is not what it waits for.
+                // The process may be waiting for space to start. Another stop must not end that wait.
                 if self.full.is_none() {
                     self.stop();
                     self.fill(lasts);
@@ -141,7 +141,7 @@ impl<'a> Torment<'a> {
 
     fn kill(&mut self) {
         if self.node.ended().is_some() {
-            // Nothing is left to kill.
+            // The process has already ended.
             self.look();
             return;
         }
@@ -157,7 +157,7 @@ impl<'a> Torment<'a> {
         self.load.bridge_is_hindered();
         self.arena.note("bridge: SIGTERM");
         self.arena.count("bridge_stops", 1);
-        // One that ended by itself before does not count as stopped.
+        // A process that ended by itself before this point does not count as stopped.
         self.look();
         let status = self.node.stop(STOP);
         if !status.is_some_and(|status| status.success()) {
@@ -181,7 +181,7 @@ impl<'a> Torment<'a> {
         }
     }
 
-    /// Gives the disk its room back in time, and starts a bridge that ended by itself again.
+    /// Frees the disk when its time is over, and restarts a bridge that ended by itself.
     fn look(&mut self) {
         if self.full.as_ref().is_some_and(|(_, until)| Instant::now() >= *until) {
             self.free();
