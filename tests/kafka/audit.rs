@@ -1,4 +1,4 @@
-//! What the senders were told, against what is in the topic.
+//! Compares the responses to the senders with the records in the topic.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -6,38 +6,39 @@ use std::fmt;
 use crate::load::{Delivery, Told};
 use crate::topic::{Record, report};
 
-/// Counts of recalls, by fault; `published` and `unanswered` are none.
+/// Numbers of recalls by error. `acknowledged`, `published`, `unanswered` and `spools` are not errors.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
     pub(crate) acknowledged: u64,
     pub(crate) published: u64,
-    /// Published, though the sender's connection broke before the answer.
+    /// Published, although the sender's connection broke before the response.
     pub(crate) unanswered: u64,
-    /// Acknowledged, and not in the topic.
+    /// Acknowledged, but not in the topic.
     pub(crate) lost: u64,
-    /// In the topic once more than once.
+    /// The second and each further record of a recall.
     pub(crate) duplicated: u64,
-    /// Webhooks of which some recalls are in the topic and some are not.
+    /// Webhooks with only some of their recalls in the topic.
     pub(crate) torn: u64,
-    /// Behind a recall of the same account that was sent later.
+    /// In the topic after a recall of the same account that was sent later.
     pub(crate) reordered: u64,
-    /// Refused or never sent, and in the topic.
+    /// In the topic, although refused or never sent.
     pub(crate) unexpected: u64,
-    /// Numbers missing from 1 to the last one, over all spools.
+    /// Missing sequence numbers from 1 to the last one, of all spools.
     pub(crate) gaps: u64,
-    /// Numbers that two records have.
+    /// Records with the sequence number of an earlier record.
     pub(crate) numbers_doubled: u64,
-    /// Names under which records were published.
+    /// Spool UUIDs in the records.
     pub(crate) spools: usize,
-    /// Webhooks that were answered with another status than 200.
+    /// Webhooks with a status other than 200.
     pub(crate) refused: u64,
-    /// The numbers missing, and what `tail --verify` says.
+    /// The missing sequence numbers, each with its spool UUID.
     pub(crate) missing: Vec<(String, u64)>,
+    /// The report of `tail --verify`, and its number of errors.
     verified: String,
     verifier_faults: u64,
 }
 
-/// Compares. The deliveries of an account must be in the order in which they were sent.
+/// Compares the ledger with the topic. The ledger must list the webhooks of each account in the order of sending.
 pub(crate) fn audit(ledger: &[Delivery], records: &[Record]) -> Audit {
     let mut audit = Audit { published: records.len() as u64, ..Audit::default() };
     let mut places: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
@@ -91,14 +92,14 @@ impl Audit {
         self.verified = report.to_string();
     }
 
-    /// So many numbers are missing, all of one spool, and the test knows why.
+    /// Accepts this number of missing sequence numbers in one spool, for a reason that the test knows.
     pub(crate) fn forgive_gaps(&mut self, count: u64) {
         assert_eq!(self.gaps, count, "{:?}", self.missing);
         self.gaps = 0;
         self.verifier_faults -= 1;
     }
 
-    /// Everything that was acknowledged is there once and in order, and nothing else is.
+    /// Panics unless every acknowledged recall is in the topic once and in order, without an unexpected record.
     #[track_caller]
     pub(crate) fn assert_clean(&self) {
         eprintln!("{self}");

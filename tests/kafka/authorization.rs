@@ -1,4 +1,4 @@
-//! A broker that asks who it is, and what that one may do.
+//! A broker with authentication and ACLs.
 
 use crate::bridge::{APP, Setup, TOKEN};
 use crate::broker::Broker;
@@ -19,9 +19,9 @@ fn setup(broker: &Broker, password: &str) -> Setup {
         .env("KAFKA_SASL_PASSWORD", password)
 }
 
-/// Each missing right and a wrong password in turn; what was accepted meanwhile is published once
-/// nothing is missing any more. At the end the bridge has exactly the rights that docs/configuration.md names,
-/// without the one on the group, and reads the topic back with them after a crash.
+/// The bridge starts with a wrong password, then without rights. Then it receives the rights step by step, and
+/// publishes the accepted recalls after the last step. It now has exactly the rights in docs/configuration.md, except
+/// the right on the group. With these rights it is killed, and reconciles with the topic after its restart.
 #[test]
 fn recalls_wait_for_the_password_and_exactly_the_documented_rights() {
     let broker = Broker::start_with_acls(&[("bridge", PASSWORD)]);
@@ -37,7 +37,7 @@ fn recalls_wait_for_the_password_and_exactly_the_documented_rights() {
     assert!(ready.contains("authentication"), "{ready}");
     bridge.process.kill();
 
-    // The same spool with the right password, but no right to do anything.
+    // The same spool with the correct password, but without any rights.
     let right = setup_wrong.env("KAFKA_SASL_PASSWORD", PASSWORD);
     let bridge = right.start();
     let missing = || count(&bridge, "kafka_errors_total{kind=\"authorization\"}");

@@ -1,4 +1,4 @@
-//! The bridge dies by SIGKILL, again and again, while webhooks keep coming.
+//! The bridge is killed (SIGKILL) or frozen while senders continue to post webhooks.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ use crate::wait::{count, until_settled, until_true};
 
 const ROUNDS: u32 = 25;
 
-/// Longer than the 15 s after which the broker aborts an open transaction.
+/// The length of a freeze. After 15 s the broker aborts an open transaction.
 const FREEZE: Duration = Duration::from_secs(17);
 
-/// Half of the rounds end a bridge that has published some, the others one that may still be
-/// reading back what its predecessor left.
+/// Kills the bridge in each round. In half of the rounds it has published records before. In the others it may
+/// still reconcile with the topic.
 fn kill_again_and_again(broker: &Broker, topic: &str, setup: &Setup) {
     let mut random = Random::new();
     let mut bridge = setup.start();
@@ -71,17 +71,17 @@ fn a_frozen_bridge_with_an_open_transaction_is_fenced_and_continues() {
     until_true("a commit is held", || proxy.held() > 0);
     bridge.process.signal(Signal::STOP);
     let since = Instant::now();
-    // The length of the freeze is what is tested.
+    // Waits for the time itself: the test depends on the length of the freeze.
     until_true("the freeze was long enough", || since.elapsed() > FREEZE);
     until_settled(&broker.client(), "bridge-frozen");
     bridge.process.signal(Signal::CONT);
     proxy.set(EndTxn::Pass);
-    // Senders that gave up meanwhile begin again.
+    // Senders that timed out during the freeze start again.
     load.aim(bridge.webhook_address());
     load.until_acknowledged(100);
     let mut ledger = load.stop();
     scene::stop(&mut bridge);
-    // What was under way has waited for too long: 503, and it may be durable all the same.
+    // The bridge answers 503 to webhooks that waited for too long. Their recalls may be durable in spite of that.
     for delivery in ledger.iter_mut().filter(|delivery| delivery.told == Told::Refused) {
         delivery.told = Told::Nothing;
     }

@@ -1,4 +1,4 @@
-//! The harness itself: what the other tests do to a broker, it survives.
+//! The broker of the test harness keeps its records when a test kills, freezes, stops and restarts it.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::broker::Broker;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Publishes in a transaction, as the bridge does: the transaction coordinator must work too.
+/// Publishes in a transaction, as the bridge does, to test the transaction coordinator, too.
 fn publish(broker: &Broker, topic: &str, value: &str) {
     let producer: BaseProducer = broker.client().set("transactional.id", "smoke").create().unwrap();
     producer.init_transactions(TIMEOUT).unwrap();

@@ -1,4 +1,4 @@
-//! `check-config` says what is wrong with a topic, and nothing about one that is as it should be.
+//! `check-config` warns of each wrong setting of a topic, and does not warn of correct settings.
 
 use std::process::Output;
 
@@ -16,7 +16,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The result, and the settings that are warned of.
+/// Returns the result, and the settings in its warnings.
 #[track_caller]
 fn check(setup: &Setup, code: i32) -> (Value, Vec<String>) {
     let output = setup.run(&["check-config", "--json"]);
@@ -68,7 +68,7 @@ fn a_topic_with_every_problem_gets_every_warning_and_its_fix_works() {
             "KAFKA_BATCH_SIZE",
         ]
     );
-    // What is to be done, done: all but the replicas, of which one broker cannot give more.
+    // The test applies each fix, except those for replicas: one broker cannot have more than one replica.
     let changes: Vec<(String, String)> = all["warnings"]
         .as_array()
         .unwrap()
@@ -122,7 +122,7 @@ fn without_the_right_to_look_it_says_so_and_does_not_fail() {
         .env("KAFKA_SASL_USERNAME", "bridge")
         .env("KAFKA_SASL_PASSWORD", "pa55-2f");
     let (_, named) = check(&setup, 0);
-    // Replicas are in the metadata, for which Describe is enough.
+    // The metadata contains the replicas. The right to describe the topic is enough to read it.
     assert_eq!(named, ["replication factor"]);
     let said = stderr(&setup.run(&["check-config"]));
     assert!(said.contains("its settings cannot be read") && said.contains("DescribeConfigs"), "{said}");

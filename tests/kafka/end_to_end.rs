@@ -1,4 +1,4 @@
-//! From signed webhooks to what any consumer gets: key, value, headers, partition, timestamp.
+//! Signed webhooks, and the records that a consumer reads: key, value, headers, partition, timestamp.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::wait::until;
 const PARTITIONS: i32 = 6;
 pub(crate) const EVENTS: &str = "155042e4-d14e-51a0-9d89-925f36014ef8";
 
-/// What Kafka's Java client does with the bytes of a key (`Utils.murmur2`), written from there.
+/// Returns the hash of a key. This is a port of `Utils.murmur2` in Kafka's Java client.
 fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     let mix = |k: u32| {
@@ -39,14 +39,14 @@ fn murmur2(data: &[u8]) -> u32 {
     h ^ (h >> 15)
 }
 
-/// `toPositive(murmur2(key)) % partitions`, as the Java producer's default for records with a key.
+/// Returns `toPositive(murmur2(key)) % partitions`, the default of the Java producer for records with a key.
 fn java_partition(key: &str, partitions: i32) -> i32 {
     i32::try_from(murmur2(key.as_bytes()) & 0x7fff_ffff).unwrap() % partitions
 }
 
 #[test]
 fn murmur2_gives_the_values_of_kafkas_own_test() {
-    // From `UtilsTest.testMurmur2` of Apache Kafka.
+    // The values are from `UtilsTest.testMurmur2` of Apache Kafka.
     for (text, hash) in [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)] {
         assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
     }
@@ -61,7 +61,7 @@ fn every_recall_arrives_once_with_its_key_value_headers_and_partition() {
     let before = unix_now() * 1000;
     let accounts: Vec<String> = (0..40).map(|n| format!("#TOA#_{n}")).chain(["@TOA#_账号".to_owned()]).collect();
     for account in &accounts {
-        // The key that comes twice in one delivery counts once.
+        // A key that occurs twice in one webhook is one recall.
         sender.acknowledged(account, &["71_1_1698741698", "opaque", "71_1_1698741698"]);
     }
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -123,7 +123,7 @@ fn assert_is_recall(record: &Record, account: &str, sent_at: Option<&str>, befor
     );
 }
 
-/// Timestamps of partition 0.
+/// Returns the timestamps of the first `count` records of partition 0.
 fn timestamps(client: &ClientConfig, topic: &str, count: usize) -> Vec<Timestamp> {
     let consumer: BaseConsumer = client.clone().set("group.id", "unused").create().unwrap();
     let mut list = TopicPartitionList::new();

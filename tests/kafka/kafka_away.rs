@@ -1,4 +1,4 @@
-//! Kafka is down, dies or freezes; webhooks are acknowledged all the time, and all arrive.
+//! Kafka is down, killed or frozen. The bridge acknowledges all webhooks in that time, and publishes all recalls.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use crate::random::Random;
 use crate::scene;
 use crate::wait::{count, until_kafka_is, until_true};
 
-/// The vendor gives up after this long.
+/// The vendor's timeout for a response.
 const VENDOR_PATIENCE: Duration = Duration::from_secs(2);
-/// Longer than the 15 s after which the broker aborts an open transaction.
+/// The length of a freeze. After 15 s the broker aborts an open transaction.
 const FREEZE: Duration = Duration::from_secs(17);
-/// Between two webhooks of a connection: the outages are long, and the point is not their number.
+/// The pause between two webhooks of a connection. The outages are long, and the tests do not need many webhooks.
 const PACE: Duration = Duration::from_millis(8);
 
 #[track_caller]
@@ -79,7 +79,7 @@ fn a_broker_frozen_for_longer_than_a_transaction_costs_no_record() {
     until_true("some is published", || count(&bridge, "records_published_total") > 200);
     broker.pause();
     let since = Instant::now();
-    // The length of the freeze is what is tested.
+    // Waits for the time itself: the test depends on the length of the freeze.
     until_true("the freeze was long enough", || since.elapsed() > FREEZE);
     load.until_acknowledged(100);
     assert_eq!(bridge.ops_get("/readyz").0, 200, "it can accept");

@@ -1,5 +1,5 @@
-//! The network delivers the end of a transaction late, when a later one is open: the broker may
-//! then commit or abort the wrong one, and its client may not be told.
+//! The network delivers the end of a transaction late, when a later transaction is open. The broker may then commit
+//! or abort the wrong transaction, possibly without an error for the client.
 
 use crate::bridge::Setup;
 use crate::broker::{Broker, free_port};
@@ -9,7 +9,7 @@ use crate::random::Random;
 use crate::scene;
 use crate::wait::{count, until_true};
 
-/// Enough for the broker to take several of them.
+/// The number of late requests. It is large enough that the broker accepts several of them.
 const HELD: u64 = 30;
 
 #[test]

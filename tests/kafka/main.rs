@@ -1,8 +1,8 @@
-//! The promise against a real Apache Kafka: `scripts/kafka-libs`, then
+//! Tests the guarantees of the bridge with a real Apache Kafka. Run `scripts/kafka-libs`, then
 //! `cargo test --features real-kafka --test kafka`.
 //!
-//! Each file is named after what it proves. Whatever is random is printed as a seed;
-//! `BRIDGE_TEST_SEED` replays it.
+//! Each file is named after its subject. A test with random choices prints its seed. To repeat the choices, set
+//! `BRIDGE_TEST_SEED` to this seed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! A new node before a topic that is full of old records: it publishes at once.
+//! A new node starts with a topic that contains many old records, and publishes without delay.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::wait::{count, until_drained};
 const OLD_RECORDS: u64 = 300_000;
 const TOPIC: &str = "full-of-old-records";
 
-/// Records of other nodes, received three hours ago.
+/// Writes records of other nodes with timestamps of three hours ago.
 fn fill(broker: &Broker) {
     let producer: BaseProducer = broker.client().set("queue.buffering.max.messages", "1000000").create().unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -25,7 +25,7 @@ fn fill(broker: &Broker) {
     producer.flush(Duration::from_secs(60)).unwrap();
 }
 
-/// Offsets that were read back, by the log.
+/// Returns the number of offsets that all reconciliations covered, from the log.
 fn offsets_read(bridge: &crate::bridge::Bridge) -> u64 {
     bridge.process.log_of("reconcile_started").iter().map(|line| line["offsets"].as_u64().unwrap()).sum()
 }
@@ -52,7 +52,7 @@ fn a_new_node_with_a_backlog_publishes_at_once_and_its_copy_adds_nothing() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     scene::terminate(&mut bridge);
 
-    // Same name, same record, no offsets stored: what the other one published is found.
+    // The copy has the same spool UUID, the same event and no stored offsets. It finds the record of the original.
     let mut bridge = copy.start();
     until_drained(&bridge);
     assert_eq!(count(&bridge, "read_back_found_total"), 1, "{}", bridge.process.tail());

@@ -1,4 +1,4 @@
-//! Partitions are added: accounts move, and `tail --verify` knows that this is no fault.
+//! Partitions are added to the topic. Accounts move to other partitions, and `tail --verify` reports no error.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;

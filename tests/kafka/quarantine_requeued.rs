@@ -1,9 +1,9 @@
-//! Records that a real Kafka refuses in the middle of a stream: the rest is there once and in order,
-//! and so are they, once requeued; whatever dies meanwhile.
+//! A real Kafka rejects some records of a stream. The other records are in the topic once and in order. After a
+//! requeue, the rejected records are, too. Kills of the bridge do not change this.
 //!
-//! A policy of the broker's own (`POLICY_VIOLATION`, and `INVALID_RECORD` for anything but a record
-//! without a key in a compacted topic) takes a plugin in the broker; what the bridge does about these
-//! errors is shown with the embedded broker, `tests/bridge/quarantine_bounds.rs`.
+//! These tests do not cover the errors of a broker's own policy: `POLICY_VIOLATION`, and `INVALID_RECORD` except for a
+//! record without a key in a compacted topic. Such a policy is a plugin of the broker.
+//! `tests/bridge/quarantine_bounds.rs` tests these errors with the embedded broker.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,14 +24,14 @@ use crate::wait::{assert_accounts, count, until_drained, until_true};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Nobody listens there.
+/// An address at which no process listens.
 const NO_KAFKA: &str = "127.0.0.1:1";
 
 fn acknowledged(account: &str, key: &str) -> Delivery {
     Delivery { account: account.to_owned(), keys: vec![key.to_owned()], told: Told::Acknowledged, took: Duration::ZERO }
 }
 
-/// What a command printed, as JSON lines; it must succeed.
+/// Runs a command and returns its output as JSON lines. Panics if the command fails.
 #[track_caller]
 fn command(setup: &Setup, args: &[&str]) -> Vec<Value> {
     let output = setup.run(args);
@@ -44,7 +44,7 @@ fn list(setup: &Setup) -> Vec<Value> {
     command(setup, &["quarantine", "list", "--json"])
 }
 
-/// Requeues all that is there, by number.
+/// Requeues all entries by their ids.
 fn requeue_all(setup: &Setup) -> Vec<Value> {
     let ids: Vec<String> = list(setup).iter().map(|entry| entry["id"].to_string()).collect();
     if ids.is_empty() {
@@ -73,7 +73,7 @@ fn too_large_records_harm_no_others_and_are_published_after_the_fix() {
     let mut poison = Vec::new();
     for round in 0..POISONS {
         load.until_acknowledged(random.between(20, 200));
-        // Nothing that compression could make small.
+        // Random bytes: compression cannot make the record small enough.
         let noise: Vec<u8> = (0..1000).flat_map(|_| random.next().to_le_bytes()).collect();
         let (account, key) = (format!("#TOA#_poison_{round}"), hex::encode(noise));
         Sender::new(&bridge.url(), APP, TOKEN).acknowledged(&account, &[&key]);
@@ -96,7 +96,8 @@ fn too_large_records_harm_no_others_and_are_published_after_the_fix() {
     before.assert_clean();
 
     broker.alter_topic("too-large-requeued", &[("max.message.bytes", "1048588")]);
-    // The broker takes its time to heed it: what it refuses once more is there once more, and its number is missing.
+    // The new limit takes effect after a delay. A record that the broker rejects again returns to quarantine, and its
+    // sequence number is missing in the topic.
     let refusals = count(&bridge, "records_quarantined_total");
     until_true("all of it was requeued and published", || {
         requeue_all(&setup);
@@ -112,7 +113,7 @@ fn too_large_records_harm_no_others_and_are_published_after_the_fix() {
     assert_eq!(after.spools, 1);
 }
 
-/// Puts a recall into the spool of a stopped node, as one whose clock is wrong would.
+/// Adds a recall with this time of receipt to the spool of a stopped node, as a node with a wrong clock does.
 fn accept_with_clock(dir: &Path, account: &str, received_at_ms: i64) {
     let options = SpoolOptions {
         dir: dir.to_owned(),
@@ -147,7 +148,7 @@ fn now_ms() -> i64 {
     i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
 }
 
-/// Accepts some without Kafka, and dies.
+/// Accepts recalls without Kafka, then kills the bridge.
 fn accept_some(setup: &Setup, name: &str, random: &mut Random) -> Vec<Delivery> {
     let mut bridge = setup.clone().env("KAFKA_BOOTSTRAP_SERVERS", NO_KAFKA).start();
     let load = Load::start(name, 2, bridge.webhook_address(), random);
@@ -169,8 +170,8 @@ fn records_with_a_rejected_timestamp_are_accepted_when_requeued() {
     ];
     broker.create_topic("wrong-time", 6, &limits);
     let setup = scene::quick(Setup::new(&broker.bootstrap())).env("BRIDGE_TOPIC", "wrong-time");
-    // From a clock that was a day ahead for a moment, and from an outage that was longer than the
-    // topic likes; both amid others.
+    // Between other records, one record is from a clock that was one day ahead, and one is from an outage that was
+    // longer than the topic's limit.
     let mut ledger = accept_some(&setup, "time-a", &mut random);
     accept_with_clock(&setup.spool_dir(), "#TOA#_ahead", now_ms() + DAY_MS);
     ledger.extend(accept_some(&setup, "time-b", &mut random));
@@ -217,7 +218,7 @@ fn records_with_a_rejected_timestamp_are_accepted_when_requeued() {
     }
 }
 
-/// Delivers a recall that comes an hour late.
+/// Sends a webhook with a `RequestTime` one hour ago. The bridge refuses it and puts it into quarantine.
 fn late(bridge: &Bridge, account: &str, key: &str) {
     let query = query_at(APP, TOKEN, recall_bridge::events::RECALL_COMMAND, unix_now() - 3600);
     let answer = Sender::new(&bridge.url(), APP, TOKEN).post(&query, recall_body(account, &[key]));

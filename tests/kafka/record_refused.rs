@@ -1,4 +1,4 @@
-//! A record that Kafka will never take goes to quarantine; the others go on.
+//! A record that Kafka rejects permanently goes to quarantine. The bridge publishes the other records.
 
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ fn a_too_large_record_goes_to_quarantine_and_later_records_are_published() {
     let mut bridge = setup.start();
     let load = Load::start("refused", 3, bridge.webhook_address(), &mut random);
     load.until_acknowledged(50);
-    // Nothing that compression could make small.
+    // Random bytes: compression cannot make the record small enough.
     let noise: Vec<u8> = (0..1000).flat_map(|_| random.next().to_le_bytes()).collect();
     let long = hex::encode(noise);
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_poison", &[&long]);

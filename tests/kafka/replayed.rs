@@ -1,5 +1,5 @@
-//! A replay against a real Kafka: every record of a time is in the topic a second time, once and in order; whatever dies
-//! meanwhile, no record is published in part, and the numbers of each spool have no gap.
+//! A replay with a real Kafka adds each record of a time range to the topic once, in order. If the command or the node
+//! is killed, all published records are complete, and the sequence numbers of each spool have no gap.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::scene;
 use crate::topic::{Record, prove};
 use crate::wait::{assert_accounts, until_drained, until_settled, until_true};
 
-/// Longer than a command waits for a dead node.
+/// Longer than a command's timeout (60 s) for the response of its node.
 const EXIT: Duration = Duration::from_secs(70);
 
-/// A node with this number of published recalls at least.
+/// Starts a node and waits until it has published at least this number of recalls.
 fn filled(broker: &Broker, topic: &str, recalls: u64) -> Bridge {
     let bridge = scene::setup(broker, topic).start();
     let load = Load::start("replayed", 4, bridge.webhook_address(), &mut Random::new());
@@ -27,7 +27,7 @@ fn filled(broker: &Broker, topic: &str, recalls: u64) -> Bridge {
     bridge
 }
 
-/// The command that a preview printed, without the name of the program, and its number of records.
+/// Runs a preview. Returns its number of records, and the command that it printed, without the program name.
 #[track_caller]
 fn preview(setup: &Setup, args: &[&str]) -> (u64, Vec<String>) {
     let output = setup.run(&[&["replay", "--since", "1h", "--json"][..], args].concat());
@@ -42,7 +42,7 @@ fn by_message(records: &[&Record]) -> BTreeMap<(String, String), Value> {
     records.iter().map(|record| (name(record), record.value.clone())).collect()
 }
 
-/// Insists that the records of a replay are those that were there before it, once each.
+/// Panics unless the replay contains each original record once.
 #[track_caller]
 fn assert_repeats(again: &[&Record], originals: &[&Record]) {
     assert_eq!(again.len(), originals.len());
@@ -52,7 +52,7 @@ fn assert_repeats(again: &[&Record], originals: &[&Record]) {
     assert!(again.iter().all(|record| record.headers["ce_id"] == record.value["event_id"].as_str().unwrap()));
 }
 
-/// The records of each replay, and those of none.
+/// Groups the records by replay. The key `None` has the original records.
 fn by_replay(records: &[Record]) -> BTreeMap<Option<&str>, Vec<&Record>> {
     let mut replays: BTreeMap<Option<&str>, Vec<&Record>> = BTreeMap::new();
     for record in records {
@@ -78,7 +78,7 @@ fn a_replay_through_the_node_survives_kills_of_command_and_node() {
     let (records, line) = preview(&setup, &[]);
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
 
-    // The command dies in the middle.
+    // The command is killed during the replay.
     let accepted = |bridge: &Bridge| bridge.status()["accepted_seq"].as_u64().unwrap();
     let before = accepted(&bridge);
     let mut command = setup.launch(&line);
@@ -87,7 +87,7 @@ fn a_replay_through_the_node_survives_kills_of_command_and_node() {
     until_drained(&bridge);
     assert_accounts(&bridge);
 
-    // The node dies in the middle.
+    // The node is killed during the replay.
     let before = accepted(&bridge);
     let mut command = setup.launch(&line);
     until_true("some records are replayed", || accepted(&bridge) > before);
@@ -106,7 +106,7 @@ fn a_replay_through_the_node_survives_kills_of_command_and_node() {
     let originals = &replays[&None];
     assert_eq!((originals.len() as u64, replays.len()), (records, 4), "{:?}", replays.keys());
     assert_repeats(&replays[&Some(id.as_str())], originals);
-    // Both that were cut off published complete records, each at most once.
+    // The two interrupted replays, too, published complete records, each at most once.
     let known = by_message(originals);
     for of_one in replays.values() {
         let messages = by_message(of_one);
@@ -134,7 +134,7 @@ fn a_killed_replay_to_another_topic_leaves_complete_records() {
     });
     command.kill();
     let id = complete(setup, &line);
-    // The open transaction of the one that was killed ends by its timeout.
+    // The broker aborts the open transaction of the killed command after the transaction timeout.
     until_settled(&broker.client(), "replayed-to");
     let mut all = scene::read(broker, "replayed-to");
     all.sort_by_key(|record| (record.partition, record.offset));

@@ -1,5 +1,5 @@
-//! Beginning and end of a test: a topic with a bridge before it, and the comparison of what the
-//! senders were told with what the topic holds.
+//! The start and the end of a test: creates a topic with a bridge, and compares the responses to the senders with the
+//! records in the topic.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use crate::load::Delivery;
 use crate::topic::{Record, Topic};
 use crate::wait::{assert_accounts, until_drained, until_settled};
 
-/// Longer than the grace time of a stop.
+/// Longer than the shutdown grace period.
 const STOP: Duration = Duration::from_secs(30);
 
-/// A topic of six partitions, as the bridge would make it, and a bridge for it.
+/// Creates a topic of six partitions with the bridge's own settings, and returns a bridge for it.
 pub(crate) fn setup(broker: &Broker, topic: &str) -> Setup {
     broker.create_topic(topic, 6, &[("message.timestamp.type", "LogAppendTime")]);
     quick(Setup::new(&broker.bootstrap()).env("BRIDGE_TOPIC", topic))
 }
 
-/// Finds a broker soon after it was away.
+/// Sets short pauses between reconnects, so that the bridge finds a broker soon after an outage.
 pub(crate) fn quick(setup: Setup) -> Setup {
     setup.env("KAFKA_RECONNECT_BACKOFF_MS", 20).env("KAFKA_RECONNECT_BACKOFF_MAX_MS", 200)
 }
 
-/// Ends a bridge as an operator does, with all published and its figures right.
+/// Waits until all events are published, checks the counters, and stops the bridge as an operator does.
 #[track_caller]
 pub(crate) fn stop(bridge: &mut Bridge) {
     until_drained(bridge);
@@ -34,14 +34,14 @@ pub(crate) fn stop(bridge: &mut Bridge) {
     terminate(bridge);
 }
 
-/// Ends a bridge as an operator does.
+/// Stops a bridge as an operator does.
 #[track_caller]
 pub(crate) fn terminate(bridge: &mut Bridge) {
     bridge.process.signal(Signal::TERM);
     assert_eq!(bridge.process.wait_exit(STOP), 0, "exit code after SIGTERM");
 }
 
-/// All that a consumer in `read_committed` will ever get, partition by partition.
+/// Waits until no transaction is open, and returns the records of a `read_committed` consumer by partition and offset.
 #[track_caller]
 pub(crate) fn read(broker: &Broker, topic: &str) -> Vec<Record> {
     until_settled(&broker.client(), topic);
@@ -50,7 +50,7 @@ pub(crate) fn read(broker: &Broker, topic: &str) -> Vec<Record> {
     records
 }
 
-/// Reads the topic and insists that it holds what was acknowledged, once and in order.
+/// Reads the topic. Panics unless it contains the acknowledged recalls once and in order.
 #[track_caller]
 pub(crate) fn assert_exactly_once(broker: &Broker, topic: &str, ledger: &[Delivery]) -> Audit {
     let audit = audit(ledger, &read(broker, topic));

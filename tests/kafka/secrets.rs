@@ -1,4 +1,4 @@
-//! Passwords that a real broker refuses and takes, with librdkafka's own log at its loudest.
+//! A real broker rejects and accepts passwords, while the bridge and librdkafka log in their most detailed levels.
 
 use crate::bridge::{APP, TOKEN};
 use crate::scene;
@@ -11,7 +11,7 @@ fn neither_a_right_nor_a_wrong_password_is_in_the_log_or_in_any_state() {
     const WRONG: &str = "wr0ng-pa55-3c09";
     let scene = Scene::shared();
     let setup = scene.setup("SCRAM", "secrets").env("KAFKA_DEBUG", "all").env("BRIDGE_LOG", "trace");
-    // Not the user of the test that begins without rights: both run at once.
+    // `tls.rs` has a test that starts without rights. This test runs at the same time, so it has another user.
     scene.allow("rightful", "secrets");
     let mut said = String::new();
     for (name, password) in [("wrong-one", WRONG), ("right-one", PASSWORD)] {

@@ -1,4 +1,4 @@
-//! The line to Kafka is too thin for a transaction of any size but a small one: it gets smaller until it fits.
+//! The link to Kafka is too slow for large transactions. The bridge reduces their size until they succeed.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use crate::sender::Sender;
 use crate::topic::{Record, prove};
 use crate::wait::{count, until_drained};
 
-/// Passes on so many bytes a second of each connection, towards the broker.
+/// Forwards connections to the broker, and limits the rate of each connection in this direction.
 fn relay(port: u16, upstream: SocketAddr, bytes_per_second: u64) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     std::thread::spawn(move || {
@@ -24,7 +24,7 @@ fn relay(port: u16, upstream: SocketAddr, bytes_per_second: u64) {
     });
 }
 
-/// Passes on what comes; what a thin line cannot take waits before it.
+/// Forwards data, at most `rate` bytes per second if there is a rate. Further data waits in the socket.
 fn pass(mut from: TcpStream, mut to: TcpStream, rate: Option<u64>) {
     let mut buffer = [0; 200];
     while let Ok(bytes @ 1..) = from.read(&mut buffer) {
@@ -32,7 +32,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, rate: Option<u64>) {
             break;
         }
         if let Some(rate) = rate {
-            // This is the line, not a wait of the test.
+            // This delay simulates the link. The test does not wait for anything here.
             std::thread::sleep(Duration::from_micros(bytes as u64 * 1_000_000 / rate));
         }
     }
@@ -47,7 +47,7 @@ fn expect_all_through(topic: &str, bytes_per_second: u64, keys: &[String]) {
     broker.create_topic(topic, 1, &[]);
     let setup = Setup::new(&format!("127.0.0.1:{port}")).env("BRIDGE_TOPIC", topic);
     let setup = scene::quick(setup).env("KAFKA_COMPRESSION_TYPE", "none");
-    // All of it waits when the line is there.
+    // The bridge accepts all recalls without Kafka, so that the backlog is complete before the slow link exists.
     let mut bridge = setup.clone().env("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1").start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     for keys in keys.chunks(if keys[0].len() > 1000 { 1 } else { keys.len() }) {

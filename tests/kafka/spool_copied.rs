@@ -1,5 +1,5 @@
-//! A copy of a spool runs at the same time as its original: two processes, two directories, one
-//! name. They fence each other until one of them takes a new name.
+//! A copy of a spool runs at the same time as the original: two processes, two directories, one spool UUID. They fence
+//! each other until one of them takes a new spool UUID.
 
 use rustix::process::Signal;
 
@@ -11,7 +11,7 @@ use crate::scene;
 use crate::sender::Sender;
 use crate::wait::{count, until_drained, until_kafka_is};
 
-/// A bridge that has published, and one on a copy of its spool.
+/// Starts a bridge, publishes records, and starts a second bridge on a copy of its spool.
 fn original_and_copy(broker: &Broker, topic: &str, ledger: &mut Vec<Delivery>) -> (Bridge, Bridge) {
     let setup = scene::setup(broker, topic);
     let original = setup.start();
@@ -98,7 +98,7 @@ fn original_and_copy_under_load_at_once_lose_and_double_nothing() {
 #[test]
 fn copies_of_a_spool_that_never_reached_kafka_get_their_own_uuids() {
     let broker = Broker::shared();
-    // As in the image of a machine: it ran once, and there was no topic for it.
+    // This is the case of a machine image: the bridge ran once, before the topic existed.
     let setup = scene::quick(Setup::new(&broker.bootstrap()).env("BRIDGE_TOPIC", "imaged"));
     let mut ledger = Vec::new();
     let mut imaged = setup.start();

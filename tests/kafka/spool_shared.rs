@@ -1,4 +1,4 @@
-//! Two processes want one spool.
+//! A second process starts on a spool that is in use.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::sender::Sender;
 use crate::wait::until_drained;
 
 fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    // The control socket is no file, and holds nothing.
+    // The control socket is not a regular file and has no contents.
     let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap()).filter(|file| file.path().is_file());
     files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect()
 }
@@ -26,7 +26,7 @@ fn a_second_bridge_on_a_spool_exits_with_75_and_changes_nothing() {
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["before"]);
     until_drained(&bridge);
-    // Frozen, so that whatever changes is the second one's doing; the lock is held all the same.
+    // The first bridge is frozen, so only the second bridge can change the files. The first still holds the lock.
     bridge.process.signal(Signal::STOP);
     let before = contents(&setup.spool_dir());
 

@@ -1,5 +1,4 @@
-//! `tail --verify` while nodes publish: neither the moment at which it starts to read, nor that at which it ends, looks
-//! like a missing record.
+//! `tail --verify` starts and ends while nodes publish. It reports no missing record at its start or at its end.
 
 use crate::broker::Broker;
 use crate::load::Load;

@@ -1,5 +1,5 @@
-//! Kafka over TLS: `SASL_SSL` with SCRAM, certificates on both sides, and all that can be wrong with them.
-//! Recalls are accepted and kept meanwhile, and published once when it is mended.
+//! Kafka over TLS: `SASL_SSL` with SCRAM, certificates of broker and client, and errors in each of them. While the
+//! error lasts, the bridge accepts and keeps recalls. After the fix, it publishes each of them once.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use crate::wait::{count, until_drained, until_true};
 
 pub(crate) const PASSWORD: &str = "pa55-of-the-bridge-77d1";
 const KEY_PASSWORD: &str = "pa55-of-the-key-90ab";
-/// The file of the brokers' authority.
+/// The file with the certificate of the brokers' authority.
 const AUTHORITY: &str = "brokers.crt";
 const INTERMEDIATE: &str = "intermediate.pem";
 const FAILS: &str = "kafka_needs_you";
 
-/// A broker that asks for TLS in several ways, and the authority of its clients.
+/// A broker with several TLS listeners, and the authority of its clients.
 pub(crate) struct Scene {
     broker: Broker,
     of_clients: Authority,
@@ -32,7 +32,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// One for all tests; each has a topic of its own.
+    /// Returns the scene that all tests share. Each test has its own topic.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Scene> = OnceLock::new();
         SHARED.get_or_init(Self::start)
@@ -87,7 +87,7 @@ impl Scene {
         write(self.dir.path(), name, text)
     }
 
-    /// A bridge for a topic of its own, that trusts the brokers' authority.
+    /// Creates a topic, and returns a bridge for it that trusts the brokers' authority.
     pub(crate) fn setup(&self, listener: &str, topic: &str) -> Setup {
         self.broker.create_topic(topic, 1, &[]);
         let ca = self.dir.path().join(AUTHORITY);
@@ -108,14 +108,14 @@ impl Scene {
             .env("KAFKA_SASL_PASSWORD_FILE", self.file(file, &format!("{password}\n")).display())
     }
 
-    /// What the table of ACLs in docs/configuration.md says.
+    /// Gives the user the rights in the table of ACLs in docs/configuration.md.
     pub(crate) fn allow(&self, user: &str, topic: &str) {
         let of_id = ["--transactional-id", "recall-bridge.", "--resource-pattern-type", "prefixed"];
         self.broker.allow(user, &["Write", "Describe"], &of_id);
         self.broker.allow(user, &["Write", "Read", "Describe"], &["--topic", topic]);
     }
 
-    /// What the topic holds, once and in order.
+    /// Panics unless the topic contains exactly these keys, once and in order.
     #[track_caller]
     pub(crate) fn assert_published(&self, topic: &str, keys: &[&str]) {
         let records = scene::read(&self.broker, topic);
@@ -134,8 +134,8 @@ fn accept(bridge: &Bridge, key: &str) {
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &[key]);
 }
 
-/// More than one attempt has failed in this way: one line in the log says so, and so do figures and state.
-/// The node goes on accepting.
+/// Waits until two attempts have failed with this error. Then exactly one log line, the metrics, `/readyz` and
+/// `/status` must report it, and the node must still be ready.
 #[track_caller]
 fn assert_told(bridge: &Bridge, kind: &str, says: &str, waiting: u64) {
     let errors = format!("kafka_errors_total{{kind=\"{kind}\"}}");
@@ -174,7 +174,7 @@ fn scram_over_tls_a_wrong_password_and_missing_rights_lose_nothing() {
     assert_told(&bridge, "authentication", "invalid credentials", 1);
     bridge.kill();
 
-    // The right password, but no rights; they are given while it runs.
+    // The password is correct, but the user has no rights. It receives them while the bridge runs.
     let right = scene.with_password(setup, ("bridge", PASSWORD), "right");
     let mut bridge = right.start();
     accept(&bridge, "b");
@@ -213,7 +213,7 @@ fn a_rejected_client_certificate_is_reported_and_a_new_one_is_used() {
     let mut bridge = with_identity(setup, &dir, "bridge", &expired).start();
     accept(&bridge, "c");
     assert_told(&bridge, "authentication", "certificate", 3);
-    // New files under the same names: the next attempt takes them.
+    // The test replaces the files. The next attempt reads the new ones.
     scene.of_clients.issue("bridge", &[]).write(&dir, "bridge");
     until_drained(&bridge);
     accept(&bridge, "d");

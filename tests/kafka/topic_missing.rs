@@ -1,4 +1,4 @@
-//! The topic is not there.
+//! The topic does not exist when the bridge starts.
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;

@@ -1,4 +1,4 @@
-//! Two nodes publish to one topic; one of them dies with a transaction open.
+//! Two nodes publish to one topic. One of them is killed while its transaction is open.
 
 use crate::audit::audit;
 use crate::bridge::Setup;
@@ -27,13 +27,13 @@ fn reconciliation_waits_for_the_open_transaction_of_a_dead_bridge() {
         until_true("both publish", || count(bridge, "records_published_total") > 100);
     }
 
-    // Records are written, their commit never arrives, and then the process is gone.
+    // The records are written, the broker does not receive their commit, and the process is killed.
     proxy.set(EndTxn::Hold);
     until_true("a commit is held", || proxy.held() > 0);
     dying.kill();
     proxy.set(EndTxn::Pass);
 
-    // The other one dies, too, and has to find out what it had published.
+    // The other bridge is killed, too. After its restart it has to reconcile with the topic.
     staying.kill();
     staying = staying.restart();
     load.aim(staying.webhook_address());
@@ -43,7 +43,7 @@ fn reconciliation_waits_for_the_open_transaction_of_a_dead_bridge() {
     assert_eq!(staying.ops_get("/readyz").0, 200, "it accepts while it waits");
     assert_eq!(count(&staying, "records_published_total"), published, "it published past an open transaction");
 
-    // Coming back, the dead one's successor ends what it had left open.
+    // When the first bridge starts again, it fences its old producer, which ends the open transaction.
     dying = dying.restart();
     dying_load.aim(dying.webhook_address());
     until_drained_of(&[&staying, &dying]);
@@ -59,7 +59,7 @@ fn reconciliation_waits_for_the_open_transaction_of_a_dead_bridge() {
     audit(&ledger, &records).assert_clean();
 }
 
-/// Waits until both publish again.
+/// Waits until all these bridges publish again.
 fn until_drained_of(bridges: &[&crate::bridge::Bridge]) {
     for bridge in bridges {
         until_kafka_is(bridge, "ready");
@@ -93,7 +93,7 @@ fn an_abandoned_transaction_delays_the_other_bridge_until_its_timeout() {
     let mut ledger = load.stop();
     scene::stop(&mut staying);
 
-    // What the dead one had accepted is still on its disk.
+    // The accepted recalls of the killed bridge are still in its spool.
     proxy.set(EndTxn::Pass);
     dying = dying.restart();
     ledger.extend(dying_load.stop());

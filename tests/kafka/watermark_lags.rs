@@ -1,4 +1,4 @@
-//! The spool believes that less is published than is: what the topic holds is found there.
+//! The published sequence in the spool is too low. The bridge finds the published records in the topic.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn database(dir: &Path) -> Connection {
     crate::spool::open(dir)
 }
 
-/// Webhooks of ten recalls each, over twenty accounts.
+/// Starts a bridge, sends webhooks of ten recalls each for twenty accounts, and stops the bridge.
 fn send(setup: &Setup, from: u32, recalls: u32, ledger: &mut Vec<Delivery>) {
     let mut bridge = setup.start();
     send_to(&Sender::new(&bridge.url(), APP, TOKEN), from, recalls, ledger);
@@ -38,8 +38,8 @@ fn a_thousand_records_above_the_published_sequence_are_not_repeated() {
     let spool = setup.spool_dir();
     let mut ledger = Vec::new();
     send(&setup, 0, 200, &mut ledger);
-    // From here on rows stay though the watermark passes them, as if the process had died before
-    // it came to remove them; positions are those that belong to the watermark of this moment.
+    // From here on the spool keeps published rows, as if the process were killed before it removes them. The test saves
+    // the next offsets of this moment, because they belong to the published sequence of this moment.
     database(&spool)
         .execute_batch(
             "CREATE TABLE then_position AS SELECT * FROM position;
