@@ -1,4 +1,4 @@
-//! A message and its recall come by different ways: whichever is first, the message is marked.
+//! A message and its recall reach the archive by different paths. The message is marked in either order of arrival.
 
 use std::thread;
 
@@ -19,7 +19,7 @@ fn a_message_that_is_archived_before_during_or_after_its_recall_is_marked() {
     let consumer = Consumer::start(Kind::PythonArchive, broker, topic, &store);
     let copies = copies(COPIES);
     let sending = recall(&bridge.url(), copies.clone());
-    // The archive's writer works on the same messages, many in one transaction, in another order.
+    // Meanwhile the archive's writer inserts the same messages in another order, many in one transaction.
     thread::scope(|scope| {
         for part in copies.rchunks(COPIES / 3) {
             let mut part = part.to_vec();
@@ -31,7 +31,7 @@ fn a_message_that_is_archived_before_during_or_after_its_recall_is_marked() {
     sending.join().unwrap();
     until_true("all is committed", || done(broker, topic).len() == COPIES);
     assert_eq!(store.shown().len(), 0);
-    // And once more, long after.
+    // The writer inserts all messages again, long after their recalls.
     store.keep(&copies);
     let Store::Postgres(archive) = &store else { unreachable!() };
     let counts =

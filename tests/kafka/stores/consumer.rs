@@ -1,4 +1,4 @@
-//! A consumer of `examples/` as a process, and what it has committed.
+//! A consumer of `examples/` as a process, and its committed offsets.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::process::Start as _;
 use crate::topic::{Record, Topic};
 use crate::wait::{DEADLINE, ends, until};
 
-/// Which one.
+/// The consumers in `examples/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     RustRedis,
@@ -26,18 +26,18 @@ pub(super) enum Kind {
     NodeRedis,
 }
 
-/// One that runs; killed on drop.
+/// A running consumer. Drop kills it.
 pub(super) struct Consumer {
     pub(super) process: Process,
 }
 
 impl Consumer {
-    /// Starts one. Its group has the topic's name.
+    /// Starts a consumer. The name of its group is the topic's name.
     pub(super) fn start(kind: Kind, broker: &Broker, topic: &str, store: &Store) -> Self {
         Self::start_with(kind, broker, topic, store, &[])
     }
 
-    /// The same with further variables.
+    /// Like [`Consumer::start`], with further variables.
     pub(super) fn start_with(
         kind: Kind,
         broker: &Broker,
@@ -59,7 +59,7 @@ impl Consumer {
             .env("KAFKA_RECONNECT_BACKOFF_MAX_MS", "200")
             .env("KAFKA_SESSION_TIMEOUT_MS", "2000")
             .env("KAFKA_HEARTBEAT_INTERVAL_MS", "300")
-            // How long a consumer may take between two polls.
+            // The maximum time between two polls of a consumer.
             .env("KAFKA_MAX_POLL_INTERVAL_MS", "3000")
             .env("RECALL_TOPIC", topic)
             .env("GROUP_ID", topic)
@@ -72,18 +72,18 @@ impl Consumer {
         Self { process: Process::watch(child.expect("scripts/example-tools was run")) }
     }
 
-    /// Waits for a line in its log, so often.
+    /// Waits until the log has at least `times` lines that contain `text`.
     #[track_caller]
     pub(super) fn wait_for_log(&self, text: &str, times: usize) {
         until(&format!("{times} log lines with {text:?}"), || (self.logged(text) >= times).then_some(()));
     }
 
-    /// Lines of its log with this text.
+    /// Returns the number of log lines that contain `text`.
     pub(super) fn logged(&self, text: &str) -> usize {
         self.process.log_lines().iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Ends it as an operator does.
+    /// Stops the consumer as an operator does, and returns its lines on stdout.
     #[track_caller]
     pub(super) fn stop(mut self) -> Vec<String> {
         self.process.signal(Signal::TERM);
@@ -98,7 +98,7 @@ fn rust_example(name: &str) -> PathBuf {
     built
 }
 
-/// What scripts/example-tools has made.
+/// Returns the path of a file that `scripts/example-tools` has made.
 fn tool(path: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
     let tool = target.join("tools").join(path);
@@ -116,7 +116,7 @@ fn java_example() -> Command {
     let built = tool("examples-java");
     let class_path = format!("{0}/classes:{0}/libs/*", built.display());
     let mut command = Command::new("java");
-    // Quick to start, and without the client's settings in the log.
+    // These options make the start faster, and keep the client's settings out of the log.
     command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
     command.args(["-cp", &class_path, "PurgeRedis"]);
     command
@@ -124,12 +124,12 @@ fn java_example() -> Command {
 
 fn node_example() -> Command {
     let mut command = Command::new("node");
-    // A link beside the packages: Node looks for them where the link is.
+    // The file is a link in the directory of the packages. With these options, Node looks for packages beside the link.
     command.args(["--preserve-symlinks", "--preserve-symlinks-main"]).arg(tool("examples-node/purge_redis.js"));
     command
 }
 
-/// What the group has committed, by partition: the offset of the record to read next.
+/// Returns the group's committed offset of each partition: the offset of the record to read next.
 #[track_caller]
 pub(super) fn committed(broker: &Broker, topic: &str) -> BTreeMap<i32, i64> {
     let consumer: BaseConsumer = broker.client().set("group.id", topic).create().unwrap();
@@ -146,7 +146,7 @@ pub(super) fn committed(broker: &Broker, topic: &str) -> BTreeMap<i32, i64> {
     known.collect()
 }
 
-/// The records that the group will not read again.
+/// Returns the records before the committed offsets. The group does not read them again.
 #[track_caller]
 pub(super) fn done(broker: &Broker, topic: &str) -> Vec<Record> {
     let committed = committed(broker, topic);
@@ -155,10 +155,10 @@ pub(super) fn done(broker: &Broker, topic: &str) -> Vec<Record> {
     records
 }
 
-/// Insists that what is committed is purged.
+/// Panics unless every committed record is purged. Returns the number of committed records.
 #[track_caller]
 pub(super) fn assert_committed_is_purged(broker: &Broker, topic: &str, store: &Store) -> usize {
-    // In this order: what was committed before is purged by now.
+    // The order of these two calls matters: the committed records must be purged before the store is read.
     let done = done(broker, topic);
     let shown = store.shown();
     for record in &done {

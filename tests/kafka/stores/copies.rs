@@ -1,4 +1,4 @@
-//! Copies of messages, and what keeps them.
+//! Copies of messages, and the stores that contain them.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::consumer::Kind;
 use super::postgres::Postgres;
 use super::redis::Redis;
 
-/// A copy of a message.
+/// A copy of a message in a store.
 #[derive(Debug, Clone)]
 pub(super) struct Copy {
     pub(super) account: String,
@@ -18,13 +18,13 @@ impl Copy {
         Self { account: account.to_owned(), msg_key: msg_key.to_owned() }
     }
 
-    /// What every store shows it as.
+    /// Returns the name under which every store shows the copy.
     pub(super) fn name(&self) -> String {
         format!("message:{}:{}", self.account, self.msg_key)
     }
 }
 
-/// So many, of a few accounts.
+/// Returns this number of copies, of 17 accounts.
 pub(super) fn copies(count: usize) -> Vec<Copy> {
     (0..count).map(|number| Copy::new(&format!("#TOA#_{}", number % 17), &format!("{number}_1_1698741698"))).collect()
 }
@@ -33,14 +33,14 @@ pub(super) fn names<'c>(copies: impl IntoIterator<Item = &'c Copy>) -> BTreeSet<
     copies.into_iter().map(Copy::name).collect()
 }
 
-/// A server of its own, empty at first.
+/// A store with its own server. It is empty at first.
 pub(super) enum Store {
     Redis(Redis),
     Postgres(Postgres),
 }
 
 impl Store {
-    /// What this consumer purges.
+    /// Starts the store that this consumer purges.
     pub(super) fn for_consumer(kind: Kind) -> Self {
         match kind {
             Kind::PythonArchive => Self::Postgres(Postgres::start()),
@@ -48,7 +48,7 @@ impl Store {
         }
     }
 
-    /// The variable that tells a consumer where it is.
+    /// Returns the consumer's variable for the store's URL, and the URL.
     pub(super) fn variable(&self) -> (&'static str, String) {
         match self {
             Self::Redis(redis) => ("REDIS_URL", redis.url()),
@@ -63,7 +63,7 @@ impl Store {
         }
     }
 
-    /// The names of what can still be seen.
+    /// Returns the names of the copies that are still visible.
     pub(super) fn shown(&self) -> BTreeSet<String> {
         match self {
             Self::Redis(redis) => redis.shown(),
@@ -71,7 +71,7 @@ impl Store {
         }
     }
 
-    /// Ends it as an operator does.
+    /// Stops the server as an operator does.
     pub(super) fn stop(&mut self) {
         match self {
             Self::Redis(redis) => redis.stop(),
@@ -79,7 +79,7 @@ impl Store {
         }
     }
 
-    /// Ends it as a crash does.
+    /// Stops the server as a crash does.
     pub(super) fn crash(&mut self) {
         match self {
             Self::Redis(redis) => redis.crash(),
@@ -87,7 +87,7 @@ impl Store {
         }
     }
 
-    /// Starts it again, with what it kept.
+    /// Starts the server again with the data that it stored.
     pub(super) fn start(&mut self) {
         match self {
             Self::Redis(redis) => redis.run(),

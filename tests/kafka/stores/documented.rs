@@ -1,4 +1,4 @@
-//! The commands and snippets of `docs/consumers.md` do what it says of them.
+//! Runs the commands and snippets of `docs/consumers.md`, and compares their results with the document.
 
 use std::process::{Command, Output};
 
@@ -15,7 +15,7 @@ use crate::wait::until_settled;
 const DOCUMENT: &str = include_str!("../../../docs/consumers.md");
 const EVENT_ID: &str = "ca32d5e7-07c8-5653-9baa-ddf3ff26851e";
 
-/// The fenced block of a language that has this text.
+/// Returns the first code block in this language that contains `text`.
 #[track_caller]
 fn block(language: &str, text: &str) -> &'static str {
     let fence = format!("```{language}\n");
@@ -34,11 +34,11 @@ fn lines(output: &Output) -> Vec<String> {
 fn the_event_id_in_python_and_in_sql_is_the_one_of_the_record() {
     let python = Command::new("python3").arg("-c").arg(block("python", "uuid5")).run().unwrap();
     assert_eq!(lines(&python), [EVENT_ID]);
-    // The extension is among Debian's own.
+    // The Debian package postgresql contains the extension.
     assert_eq!(Postgres::start().query(block("sql", "uuid_generate_v5")), EVENT_ID);
 }
 
-/// With the source launcher of the JDK, as the document says.
+/// Runs the class with the source launcher of the JDK, as in the document.
 #[test]
 fn the_event_id_in_java_is_the_one_of_the_record() {
     let directory = tempfile::tempdir().unwrap();
@@ -70,7 +70,7 @@ fn kcat_and_the_console_consumer_show_every_committed_record() {
     }
     assert!(shown[0].contains(EVENT_ID), "{shown:#?}");
 
-    // The script of Kafka's distribution starts this class.
+    // `kafka-console-consumer.sh` of Kafka's distribution starts this class.
     let line = line("kafka-console-consumer.sh ");
     let options = line.split_whitespace().skip(1);
     let ends = ["--timeout-ms", "10000", "--max-messages", "3"];

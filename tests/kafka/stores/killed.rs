@@ -1,4 +1,4 @@
-//! A consumer dies by SIGKILL, and the recalls keep coming.
+//! A consumer is killed (SIGKILL) while the bridge continues to publish recalls.
 
 use std::thread;
 
@@ -14,7 +14,7 @@ use crate::wait::{until_drained, until_true};
 const COPIES: usize = 1500;
 const KILLS: usize = 4;
 
-/// Recalls one message after the other.
+/// Starts a thread that recalls one message after the other.
 pub(super) fn recall(url: &str, copies: Vec<Copy>) -> thread::JoinHandle<()> {
     let sender = Sender::new(url, APP, TOKEN);
     thread::spawn(move || {
@@ -42,9 +42,9 @@ fn killed_at_random_moments_it_misses_nothing_when_it_is_started_again(kind: Kin
         until_true("some more is purged", || store.shown().len() <= left);
         one.process.kill();
         let purged = COPIES - store.shown().len();
-        // By the other one it may be committed meanwhile: at least so much is repeated.
+        // The other consumer may have committed more meanwhile. So this is the minimum number of repeated purges.
         repeated += purged.saturating_sub(assert_committed_is_purged(broker, &topic, &store));
-        // Each in its turn, and while the group is sorting itself out, too.
+        // The test kills the two consumers in turn, possibly while the group rebalances.
         one = std::mem::replace(&mut other, start());
     }
     sending.join().unwrap();
@@ -56,16 +56,16 @@ fn killed_at_random_moments_it_misses_nothing_when_it_is_started_again(kind: Kin
     other.stop();
 }
 
-/// It keeps its partitions while no broker answers, and the one that comes after it under its name gets
-/// them at once.
+/// With these settings, a consumer keeps its partitions while the broker is down. The next consumer with the same
+/// instance id gets them at once.
 const PATIENT: &[(&str, &str)] = &[
     ("KAFKA_SESSION_TIMEOUT_MS", "60000"),
     ("KAFKA_MAX_POLL_INTERVAL_MS", "60000"),
     ("KAFKA_GROUP_INSTANCE_ID", "one"),
 ];
 
-/// kafkajs has no static membership: the next one gets the partitions when the session of the killed one has ended. The
-/// broker counts it, and not while it is away itself.
+/// kafkajs has no static membership: the next consumer gets the partitions after the session of the killed consumer has
+/// expired. The broker measures the session only while it runs.
 const PATIENT_NODE: &[(&str, &str)] = &[("KAFKA_SESSION_TIMEOUT_MS", "10000")];
 
 fn killed_between_purge_and_commit_it_purges_again(kind: Kind) {
@@ -82,7 +82,7 @@ fn killed_between_purge_and_commit_it_purges_again(kind: Kind) {
     sender.acknowledged(&copies[0].account, &[&copies[0].msg_key]);
     until_true("the first is committed", || done(&broker, topic).len() == 1);
     let before = committed(&broker, topic);
-    // It reads a record, cannot purge it, and then purges it, and cannot commit that.
+    // The consumer reads a record and cannot purge it. Later it purges the record and cannot commit its offset.
     store.stop();
     sender.acknowledged(&copies[1].account, &[&copies[1].msg_key]);
     consumer.wait_for_log("1 records wait", 1);

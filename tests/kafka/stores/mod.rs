@@ -1,8 +1,7 @@
-//! The consumers of `examples/` against a real Redis and a real PostgreSQL, behind a real bridge and
-//! broker: `scripts/example-tools`, then
-//! `cargo test --features real-kafka,real-stores --test kafka stores::`.
+//! Tests the consumers of `examples/` with a real Redis, PostgreSQL, broker and bridge. Run `scripts/example-tools`,
+//! then `cargo test --features real-kafka,real-stores --test kafka stores::`.
 //!
-//! Every proof is run with every consumer: what they promise is the same.
+//! All consumers give the same guarantees, so `for_every_consumer!` runs a test with each of them.
 
 mod archive;
 mod consumer;
@@ -21,16 +20,16 @@ use crate::broker::Broker;
 use consumer::{Consumer, Kind};
 use copies::{Copy, Store, copies, names};
 
-/// What a consumer that dies costs the others of its group, at most: its session.
+/// Allows consumers to have short sessions. After a consumer is killed, its group waits for the end of its session.
 const QUICK_GROUPS: &[(&str, &str)] = &[("group.min.session.timeout.ms", "1000")];
 
-/// One broker for all tests that leave it as it was.
+/// Returns the shared broker, for tests that do not change it.
 fn broker() -> &'static Broker {
     static SHARED: OnceLock<Broker> = OnceLock::new();
     SHARED.get_or_init(|| Broker::start_with(QUICK_GROUPS))
 }
 
-/// Makes a test of each proof for each consumer.
+/// Defines one test for each of the functions and each consumer.
 macro_rules! for_every_consumer {
     ($($proof:ident)*) => {
         mod rust_redis { $(#[test] fn $proof() { super::$proof($crate::stores::Kind::RustRedis); })* }

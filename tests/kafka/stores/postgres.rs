@@ -1,5 +1,5 @@
-//! A real PostgreSQL (Debian package postgresql) on a port and in a directory of its own, with the
-//! schema of `examples/archive.sql`.
+//! A real PostgreSQL (Debian package postgresql) with its own port and directory, and the schema of
+//! `examples/archive.sql`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ impl Postgres {
     pub(super) fn start() -> Self {
         let dir = TempDir::with_prefix("bridge-postgres-").unwrap();
         if geteuid().is_root() {
-            // It refuses to run as root; its own user has to get at its directory.
+            // PostgreSQL does not run as root. Its own user needs access to its directory.
             set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
             let install = ["-d", "-o", "postgres", "-m", "700"];
             let made = Command::new("install").args(install).arg(dir.path().join("data")).exit_status().unwrap();
@@ -59,7 +59,7 @@ impl Postgres {
             .arg("-D")
             .arg(self.data())
             .args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k", ""])
-            // The machine does not crash here, processes do.
+            // In these tests only processes crash, not the machine, so fsync is not necessary.
             .args(["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=20"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -73,12 +73,12 @@ impl Postgres {
         });
     }
 
-    /// Ends every session, rolls back, stops.
+    /// Ends all sessions, rolls back their transactions, and stops the server.
     pub(super) fn stop(&mut self) {
         self.end(Signal::INT);
     }
 
-    /// Ends without writing anything down; recovers at its next start.
+    /// Stops the server at once, like a crash. It recovers at its next start.
     pub(super) fn crash(&mut self) {
         self.end(Signal::QUIT);
     }
@@ -90,7 +90,7 @@ impl Postgres {
         }
     }
 
-    /// As the archive's own writer does: all in one transaction, as `archive.sql` says.
+    /// Inserts the messages as the archive's own writer does: in one transaction, with the statement in `archive.sql`.
     pub(super) fn keep(&self, copies: &[Copy]) {
         let mut rows = String::new();
         for Copy { account, msg_key } in copies {
@@ -110,7 +110,7 @@ impl Postgres {
         serde_json::from_str(&rows).unwrap()
     }
 
-    /// Without header, columns separated by `|`.
+    /// Returns the rows without a header. `|` separates the columns.
     pub(super) fn query(&self, sql: &str) -> String {
         self.try_query(sql).unwrap()
     }
@@ -123,7 +123,7 @@ impl Postgres {
             .stderr(Stdio::piped())
             .start()
             .expect("psql starts (Debian package postgresql)");
-        // Where it cannot connect, it reads nothing.
+        // Fails if psql cannot connect: it then does not read its input.
         let _ = psql.stdin.take().unwrap().write_all(sql.as_bytes());
         let output = psql.wait_with_output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().trim_end().to_owned();
@@ -134,7 +134,8 @@ impl Postgres {
         self.dir.path().join("data")
     }
 
-    /// One of PostgreSQL's own programs, which Debian keeps out of the path; killed with this test.
+    /// Returns the command for a program of PostgreSQL. Debian installs these programs outside the `PATH`. The kernel
+    /// kills the program when this test ends.
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).current_dir(self.dir.path());

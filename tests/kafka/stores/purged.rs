@@ -1,4 +1,4 @@
-//! What is recalled is purged, whatever it is called, and nothing else is.
+//! A consumer purges every recalled message, with any characters in its key, and purges no other message.
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::scene;
 use crate::sender::Sender;
 use crate::wait::{DEADLINE, ends, until_drained, until_settled, until_true};
 
-/// Records that no bridge writes.
+/// Values of records that the bridge never writes and that no consumer can use.
 const JUNK: [Option<&str>; 6] = [
     None,
     Some("no JSON"),
@@ -53,7 +53,7 @@ fn only_recalled_messages_are_purged(kind: Kind) {
     for account in accounts {
         sender.acknowledged(account, &["last"]);
     }
-    // The last of each account: all before it is done then.
+    // This is the last recall of each account. After it, the consumer has finished all earlier ones.
     until_true("the last is purged", || store.shown().is_disjoint(&names(&last)));
     consumer.wait_for_log("SKIPPED", JUNK.len());
     scene::stop(&mut bridge);
@@ -81,7 +81,7 @@ fn send(producer: &BaseProducer, topic: &str, copies: &[Copy]) {
     producer.flush(DEADLINE).unwrap();
 }
 
-/// Records that no consumer can use, on one partition.
+/// Writes the records of `JUNK` to one partition.
 fn junk(broker: &Broker, topic: &str) {
     let producer: BaseProducer = broker.client().create().unwrap();
     for value in JUNK {
@@ -92,12 +92,12 @@ fn junk(broker: &Broker, topic: &str) {
     producer.flush(DEADLINE).unwrap();
 }
 
-/// The same recalls once more: the sender has repeated them to another node.
+/// Writes the same recalls again, as another node does when the sender repeats the webhooks to it.
 fn again_as_from_another_node(broker: &Broker, topic: &str, copies: &[Copy]) {
     send(&broker.client().set("partitioner", "murmur2_random").create().unwrap(), topic, copies);
 }
 
-/// Records of a transaction that is given up after they were written.
+/// Writes records in a transaction, and aborts it.
 pub(super) fn aborted(broker: &Broker, topic: &str, copies: &[Copy]) {
     let mut client = broker.client();
     client.set("partitioner", "murmur2_random").set("transactional.id", topic);
@@ -109,7 +109,7 @@ pub(super) fn aborted(broker: &Broker, topic: &str, copies: &[Copy]) {
     until_settled(&broker.client(), topic);
 }
 
-/// Put there by Kubernetes for a Service called kafka, and by Kafka's own scripts.
+/// Variables of Kubernetes, for a Service called kafka, and of Kafka's own scripts.
 const FOREIGN: &[(&str, &str)] = &[
     ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
     ("KAFKA_PORT_9092_TCP", "tcp://10.0.0.1:9092"),
@@ -131,7 +131,7 @@ fn foreign_variables_do_no_harm_and_who_has_read_everything_has_no_lag(kind: Kin
     let mut bridge = scene::setup(broker, &topic).start();
     let store = Store::for_consumer(kind);
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
-    // What a terminal obeys.
+    // Control characters that a terminal interprets, and invisible characters.
     let evil = ["a\u{1b}[2J", "b\u{9b}\u{202e}\u{200b}"];
     sender.acknowledged("#TOA#_1", &evil);
     until_drained(&bridge);

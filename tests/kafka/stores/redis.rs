@@ -1,4 +1,4 @@
-//! A real Redis (Debian package redis-server) on a port and in a directory of its own.
+//! A real Redis (Debian package redis-server) with its own port and directory.
 
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
@@ -30,10 +30,10 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// With a log that is on the disk before Redis answers. As it comes (`everysec`), a Redis that is
-    /// killed may forget removals that it has confirmed, and show the keys again.
+    /// Starts a Redis that writes each command to the disk before it responds. With the default (`everysec`), a killed
+    /// Redis can lose removals although it has responded, and show the keys again.
     pub(super) fn run(&mut self) {
-        // The signal of setpriv: a test that is killed leaves nothing running.
+        // With this option of setpriv, the kernel kills Redis when the test is killed.
         let server = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir"])

@@ -1,5 +1,5 @@
-//! Redis or PostgreSQL is away for longer than a consumer may go without polling, while recalls
-//! keep coming.
+//! Redis or PostgreSQL is unavailable for longer than the maximum time between two polls of a consumer, while the
+//! bridge continues to publish recalls.
 
 use super::consumer::{assert_committed_is_purged, done};
 use super::killed::recall;
@@ -10,8 +10,8 @@ use crate::wait::until_true;
 const COPIES: usize = 900;
 const OUTAGES: usize = 2;
 
-/// The attempts after 0.1, 0.2, 0.4, 0.8 and 1.6 s: with the sixth failure 3.1 s are over, and a
-/// consumer that had not polled would have lost its partitions (3 s in these tests).
+/// The pauses between attempts are 0.1, 0.2, 0.4, 0.8 and 1.6 s, so the sixth attempt fails after 3.1 s. A consumer
+/// that does not poll loses its partitions after 3 s in these tests.
 const ATTEMPTS: usize = 6;
 
 fn a_consumer_without_its_store_skips_nothing_and_stays_in_its_group(kind: Kind) {

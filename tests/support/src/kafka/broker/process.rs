@@ -62,7 +62,7 @@ pub fn java() -> Command {
     let libs = libs();
     let mut command = Command::new("java");
     command.args(JVM_OPTIONS);
-    // Measured: 2.5 s of processor time for a start, 4.4 s without.
+    // Measured: a start takes 2.5 s of processor time with this archive and 4.4 s without.
     let archive = libs.join("classes.jsa");
     if archive.exists() {
         command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
@@ -71,12 +71,13 @@ pub fn java() -> Command {
     command
 }
 
-/// Returns the directory of the jars from scripts/kafka-libs, in Cargo's target directory.
+/// Returns Cargo's target directory.
 fn target_dir() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
 }
 
+/// Returns the directory of the jars that `scripts/kafka-libs` downloads.
 fn libs() -> PathBuf {
     let dir = std::env::var_os("BRIDGE_TEST_KAFKA_LIBS").map_or_else(|| target_dir().join("kafka/libs"), PathBuf::from);
     let has_jars = fs::read_dir(&dir)

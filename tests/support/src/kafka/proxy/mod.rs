@@ -1,4 +1,4 @@
-//! A proxy that simulates a bad network. It parses the boundaries of Kafka's requests.
+//! A proxy that simulates an unreliable network. It parses the boundaries of Kafka's requests.
 
 mod network;
 
@@ -25,12 +25,12 @@ const MAX_FRAME_BYTES: usize = 64 << 20;
 pub enum EndTxn {
     /// The request passes.
     Pass,
-    /// The request waits until [`Proxy::pass`]. It is discarded if its client has disconnected by then.
+    /// The request waits until [`Proxy::set`] changes the treatment. It is discarded if its client disconnects before.
     Hold,
-    /// One in this number of requests is held for 0.05 to 4 s and then delivered. The connection of its client is cut
-    /// at once, and the client retries on another one.
+    /// Some requests are held for 0.05 to 4 s and then delivered. The connection of the client is cut at once, and the
+    /// client retries on another one.
     DeliverLate {
-        /// Of so many, one.
+        /// A request is held with a probability of 1 in this number.
         one_of: u64,
     },
 }
@@ -48,11 +48,11 @@ struct Shared {
     network: Network,
     ended: AtomicBool,
     held: AtomicU64,
-    /// Held requests that reached a broker.
+    /// Late requests that the broker answered, with or without an error.
     answered: AtomicU64,
-    /// Held requests that the broker answered without an error.
+    /// Late requests that the broker answered without an error.
     accepted: AtomicU64,
-    /// Held requests that are not delivered yet.
+    /// Late requests that are not delivered yet.
     pending: AtomicU64,
 }
 
@@ -98,8 +98,8 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
-    /// Cuts one in this number of connections, and returns the number that were cut. Requests that were sent before
-    /// still arrive, but their responses do not.
+    /// Cuts connections, each with a probability of 1 in `one_of`. Returns the number of connections that were cut.
+    /// Requests that were sent before still arrive, but their responses do not.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
     pub fn cut(&self, one_of: u64) -> u64 {
         self.shared.network.cut(one_of)
@@ -111,7 +111,7 @@ impl Proxy {
         self.shared.network.delay(at_most);
     }
 
-    /// Holds all data until it is switched off. Then requests of disconnected clients are delivered too.
+    /// Holds all data until a call with `false`. After it, requests of disconnected clients are delivered, too.
     #[allow(dead_code, reason = "shared between suites; each uses a part")]
     pub fn stall(&self, stalled: bool) {
         self.shared.network.stall(stalled);
@@ -204,7 +204,7 @@ fn decide(shared: &Shared, client: &TcpStream) -> Result<bool> {
                     counted = true;
                 }
                 policy = shared.changed.wait_timeout(policy, DEADLINE).unwrap().0;
-                // A request of a client that has exited never arrives.
+                // The request of a client that has disconnected never arrives.
                 client.set_nonblocking(true)?;
                 let gone = matches!(client.peek(&mut [0]), Ok(0)) || client.take_error()?.is_some();
                 client.set_nonblocking(false)?;
@@ -228,7 +228,7 @@ fn answer(shared: &Shared, late: &AtomicBool, mut upstream: TcpStream, client: &
             }
         } else {
             shared.network.pass();
-            // If the client has disconnected, the broker may still answer a late request.
+            // Fails if the client has disconnected. The broker may still answer a late request, so the loop continues.
             let _ = client.write_all(&frame);
         }
     }
@@ -236,7 +236,7 @@ fn answer(shared: &Shared, late: &AtomicBool, mut upstream: TcpStream, client: &
     let _ = client.shutdown(Shutdown::Both);
 }
 
-/// One request or response, with its length.
+/// Reads one request or response, and returns it with its length field.
 fn read_frame(stream: &mut TcpStream) -> Result<Vec<u8>> {
     let mut frame = vec![0; 4];
     stream.read_exact(&mut frame)?;

@@ -1,4 +1,4 @@
-//! A bad network: it cuts, delays and holds connections of any protocol.
+//! An unreliable network: it cuts, delays and stalls connections of any protocol.
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
@@ -54,8 +54,8 @@ impl Network {
         self.clients.lock().unwrap().open.remove(&number);
     }
 
-    /// Cuts one in this number of connections between client and proxy. Returns the number of connections that were
-    /// cut.
+    /// Cuts connections between client and proxy, each with a probability of 1 in `one_of`. Returns the number of
+    /// connections that were cut.
     pub(super) fn cut(&self, one_of: u64) -> u64 {
         let mut cut = 0;
         for client in self.clients.lock().unwrap().open.values() {
