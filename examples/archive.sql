@@ -1,8 +1,8 @@
--- The archive that mark_archive.py marks. Safe to run again.
+-- The schema of the archive for mark_archive.py. It is safe to run this file again.
 --
--- A message and its recall take different ways, so either may arrive first. There is one row per message, and the
--- first of the two creates it, so a late message loses no recall. The archive's own writer must insert like this,
--- and never set recalled_at:
+-- A message and its recall take different paths, so either may arrive first. Each message has one row, and the first
+-- arrival creates it. So a message that arrives late keeps its recall. The archive's own writer must insert like this,
+-- and must never set recalled_at:
 --
 --   INSERT INTO messages (sdk_app_id, official_account, msg_key, body) VALUES (…)
 --   ON CONFLICT (sdk_app_id, official_account, msg_key) DO UPDATE SET body = excluded.body;
@@ -15,14 +15,14 @@ CREATE TABLE IF NOT EXISTS messages (
     msg_key          text        NOT NULL,
     -- Null if only the recall has arrived.
     body             jsonb,
-    -- Null: not recalled.
+    -- Null if the message is not recalled.
     recalled_at      timestamptz,
     -- The event_id of the recall that marked the row, to find it in the topic.
     recall_event_id  uuid,
     PRIMARY KEY (sdk_app_id, official_account, msg_key)
 );
 
--- What may still be shown.
+-- The messages that may be shown.
 CREATE OR REPLACE VIEW visible_messages AS
 SELECT sdk_app_id, official_account, msg_key, body
 FROM messages

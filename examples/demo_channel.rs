@@ -27,7 +27,7 @@ use serde_json::json;
 /// The longest wait until a recalled message is purged.
 const VISIBLE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(2);
-/// The sender gives up after this long.
+/// The sender's timeout for a response, and the timeout of a connection to Redis.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The lifetime of a cached message.
 const KEPT_SECONDS: u64 = 3600;
@@ -70,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns how long a recalled message stayed visible; `None` if it was not purged.
+/// Returns how long a recalled message stayed visible, or `None` if it was not purged.
 fn purged_after(cache: &mut redis::Connection, key: &str) -> redis::RedisResult<Option<Duration>> {
     let started = Instant::now();
     while started.elapsed() < VISIBLE {
@@ -93,7 +93,7 @@ fn now() -> anyhow::Result<u64> {
     Ok(SystemTime::UNIX_EPOCH.elapsed()?.as_secs())
 }
 
-/// Posts the same webhook as the vendor; fails if it is not acknowledged.
+/// Posts the same webhook as the vendor. Fails if the bridge does not acknowledge it.
 fn recall(url: &str, apps: &Apps, account: &str, msg_key: &str) -> anyhow::Result<()> {
     let app = apps.ids().next().context("BRIDGE_APPS names no app")?;
     let mut query = format!("SdkAppid={app}&CallbackCommand={RECALL_COMMAND}&contenttype=json&OptPlatform=RESTAPI");

@@ -58,13 +58,13 @@ SET recalled_at = coalesce(messages.recalled_at, excluded.recalled_at),
 
 
 def is_foreign(name, value):
-    """Whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts.
-    Neither is a property of librdkafka."""
+    """Returns whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts.
+    Such a variable is not a property of librdkafka."""
     service = r"_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
     scripts = r"_HOME|_CLASSPATH|_CLUSTER_ID|_VERSION|_(LOG|BASE|CONF|CONFIG|DATA)_DIRS?"
     prefixed = r"_(JMX|LOG4J|GC|JVM|HEAP|CONNECT|MIRROR_MAKER|CFG)_.*"
     if name == "KAFKA_DEBUG":
-        # For librdkafka it is a list of debug contexts.
+        # For librdkafka, this variable is a list of debug contexts. For Kafka's scripts, it is a switch.
         return value.lower() in ("y", "yes", "true", "on", "1", "n", "no", "false", "off", "0")
     return re.fullmatch(rf"KAFKA(.*({service}|_OPTS)|{scripts}|{prefixed})", name) is not None
 
@@ -88,7 +88,7 @@ def kafka_settings():
         sys.exit("mark-archive: KAFKA_BOOTSTRAP_SERVERS is missing")
     return settings | {
         "group.id": os.environ.get("GROUP_ID", "mark-archive"),
-        # Without records of aborted transactions.
+        # Skips records of aborted transactions.
         "isolation.level": "read_committed",
         # Only marked records are committed.
         "enable.auto.commit": False,
@@ -98,9 +98,8 @@ def kafka_settings():
 
 
 def skip(partition, offset, fault):
-    """Skips a record that cannot be parsed, or that the database rejects permanently. It can never be marked, and
-    stopping at it would keep every later recall visible. So it is reported with partition and offset. Alert on this
-    line."""
+    """Skips a record that cannot be parsed, or that the database rejects permanently. It can never be marked. A
+    consumer that stops at it leaves every later recalled message visible. Alert on this log line."""
     log(f"SKIPPED record {partition}@{offset}: {fault!r}")
 
 
@@ -108,10 +107,10 @@ def understand(message):
     """Returns the values for MARK, or None."""
     try:
         recall = json.loads(message.value())
-        if recall["schema_version"] != 1:  # It rises only when a field changes its meaning or is removed.
+        if recall["schema_version"] != 1:  # The version rises only when a field changes its meaning or is removed.
             raise ValueError(f"schema_version is {recall['schema_version']}")
         values = {field: recall[field] for field in ("sdk_app_id", "official_account", "msg_key", "event_id")}
-        # The time of the recall is not always known; the time of receipt is.
+        # The vendor does not always send the time of the recall. The time of receipt is always known.
         values["at"] = recall["recalled_at"] or recall["received_at"]
         for field, value in values.items():
             if type(value) is not (int if field == "sdk_app_id" else str):
@@ -128,7 +127,7 @@ class Archive:
         self.connection = None
 
     def mark(self, pending):
-        """Uses one transaction for all records; if the data itself is rejected, one for each."""
+        """Uses one transaction for all records, or one for each record if PostgreSQL rejects the data of any."""
         records = [record for record in pending if record[2] is not None]
         if not records:
             return
@@ -140,7 +139,7 @@ class Archive:
             for record in records:
                 try:
                     self.commit([record])
-                # A retry cannot fix this: text that PostgreSQL cannot store (a NUL), a time out of range.
+                # A retry cannot help: the text cannot be stored in PostgreSQL (a NUL), or a time is out of range.
                 except psycopg.DataError as fault:
                     skip(record[0], record[1], fault)
 
@@ -152,13 +151,13 @@ class Archive:
 
 
 def commit(consumer, committed):
-    """Commits the consumer's position after all read records are marked. The position is not the last record's
-    offset plus 1: each transaction ends with a marker, and with the latter offset, a consumer that has read
-    everything would have a lag of 1 forever. If the commit fails, the next one repeats it; until then, at worst,
-    rows are marked again."""
+    """Commits the consumer's position after all read records are marked. The position can be higher than the last
+    record's offset plus 1, because each transaction ends with a marker. With offset plus 1, a consumer that has read
+    everything would have a lag of 1 forever. If the commit fails, the next commit includes it. A crash before that
+    only marks rows again."""
     try:
         positions = consumer.position(consumer.assignment())
-        # Negative: no record of the partition was read yet.
+        # The offset is negative before the first record of the partition is read.
         moved = [at for at in positions if at.offset >= 0 and committed.get(at.partition) != at.offset]
         if moved:
             consumer.commit(offsets=moved, asynchronous=False)
@@ -168,10 +167,9 @@ def commit(consumer, committed):
 
 
 def run(consumer, archive, stopping, revoked):
-    """Reads, marks and commits until it must stop. Pending records are then not committed, and are read again after
-    the next start."""
+    """Reads, marks and commits until it must stop. Records that are not committed are read again after a restart."""
     pending = []  # (partition, offset, values or None)
-    committed = {}  # The offset of each partition.
+    committed = {}  # The committed offset of each partition.
     again_at, delay = None, RETRY_FIRST  # The time of the next attempt while PostgreSQL is unavailable.
     while not stopping:
         if again_at is not None:

@@ -39,13 +39,13 @@ RETRY_FIRST, RETRY_MOST = 0.1, 5
 
 
 def is_foreign(name, value):
-    """Whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts.
-    Neither is a property of librdkafka."""
+    """Returns whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts.
+    Such a variable is not a property of librdkafka."""
     service = r"_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
     scripts = r"_HOME|_CLASSPATH|_CLUSTER_ID|_VERSION|_(LOG|BASE|CONF|CONFIG|DATA)_DIRS?"
     prefixed = r"_(JMX|LOG4J|GC|JVM|HEAP|CONNECT|MIRROR_MAKER|CFG)_.*"
     if name == "KAFKA_DEBUG":
-        # For librdkafka it is a list of debug contexts.
+        # For librdkafka, this variable is a list of debug contexts. For Kafka's scripts, it is a switch.
         return value.lower() in ("y", "yes", "true", "on", "1", "n", "no", "false", "off", "0")
     return re.fullmatch(rf"KAFKA(.*({service}|_OPTS)|{scripts}|{prefixed})", name) is not None
 
@@ -69,7 +69,7 @@ def kafka_settings():
         sys.exit("purge-redis: KAFKA_BOOTSTRAP_SERVERS is missing")
     return settings | {
         "group.id": os.environ.get("GROUP_ID", "purge-redis"),
-        # Without records of aborted transactions.
+        # Skips records of aborted transactions.
         "isolation.level": "read_committed",
         # Only purged records are committed.
         "enable.auto.commit": False,
@@ -79,12 +79,12 @@ def kafka_settings():
 
 
 def understand(message):
-    """Returns the key to remove. None for a record that cannot be parsed: it can never be purged, and stopping at
-    it would keep every later recall visible. So it is reported with partition and offset, and skipped. Alert on
-    this line."""
+    """Returns the key to remove, or None if the record cannot be parsed. Such a record can never be purged. A
+    consumer that stops at it leaves every later recalled message visible. So this consumer logs partition and
+    offset, and skips the record. Alert on this log line."""
     try:
         recall = json.loads(message.value())
-        if recall["schema_version"] != 1:  # It rises only when a field changes its meaning or is removed.
+        if recall["schema_version"] != 1:  # The version rises only when a field changes its meaning or is removed.
             raise ValueError(f"schema_version is {recall['schema_version']}")
         account, msg_key = recall["official_account"], recall["msg_key"]
         if not (isinstance(account, str) and isinstance(msg_key, str)):
@@ -98,7 +98,7 @@ def understand(message):
 
 
 def purge(store, pending):
-    """Removes the keys. After an error some may be removed; all are tried again."""
+    """Removes the keys. After an error, some keys may already be removed. The next attempt removes all again."""
     keys = [key for _, key in pending if key is not None]
     if not keys:
         return
@@ -110,13 +110,13 @@ def purge(store, pending):
 
 
 def commit(consumer, committed):
-    """Commits the consumer's position after all read records are purged. The position is not the last record's
-    offset plus 1: each transaction ends with a marker, and with the latter offset, a consumer that has read
-    everything would have a lag of 1 forever. If the commit fails, the next one repeats it; until then, at worst, a
-    purge is repeated."""
+    """Commits the consumer's position after all read records are purged. The position can be higher than the last
+    record's offset plus 1, because each transaction ends with a marker. With offset plus 1, a consumer that has read
+    everything would have a lag of 1 forever. If the commit fails, the next commit includes it. A crash before that
+    only repeats purges."""
     try:
         positions = consumer.position(consumer.assignment())
-        # Negative: no record of the partition was read yet.
+        # The offset is negative before the first record of the partition is read.
         moved = [at for at in positions if at.offset >= 0 and committed.get(at.partition) != at.offset]
         if moved:
             consumer.commit(offsets=moved, asynchronous=False)
@@ -126,10 +126,9 @@ def commit(consumer, committed):
 
 
 def run(consumer, store, stopping, revoked):
-    """Reads, purges and commits until it must stop. Pending records are then not committed, and are read again
-    after the next start."""
+    """Reads, purges and commits until it must stop. Records that are not committed are read again after a restart."""
     pending = []  # (partition, key to remove or None)
-    committed = {}  # The offset of each partition.
+    committed = {}  # The committed offset of each partition.
     again_at, delay = None, RETRY_FIRST  # The time of the next attempt while Redis is unavailable.
     while not stopping:
         if again_at is not None:

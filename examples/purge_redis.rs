@@ -71,11 +71,10 @@ struct Pending {
     key: Option<String>,
 }
 
-/// Reads, purges and commits until it must stop. Pending records are then not committed, and are read again after
-/// the next start.
+/// Reads, purges and commits until it must stop. Records that are not committed are read again after a restart.
 fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) -> anyhow::Result<()> {
     let mut pending: Vec<Pending> = Vec::new();
-    // The offset of each partition.
+    // The committed offset of each partition.
     let mut committed = BTreeMap::new();
     // The time of the next attempt while Redis is unavailable, and the pause after it.
     let mut away: Option<(Instant, Duration)> = None;
@@ -130,13 +129,14 @@ fn run(consumer: &BaseConsumer<Context>, mut redis: Redis, stop: &AtomicBool) ->
     Ok(())
 }
 
-/// A record that cannot be parsed can never be purged, and stopping at it would keep every later recall visible. So
-/// it is reported with partition and offset, and skipped. Alert on this line.
+/// Returns the record with the key to remove, or without a key if the record cannot be parsed. Such a record can never
+/// be purged. A consumer that stops at it leaves every later recalled message visible. So this consumer logs
+/// partition and offset, and skips the record. Alert on this log line.
 fn understand(message: &BorrowedMessage<'_>) -> Pending {
     let (partition, offset) = (message.partition(), message.offset());
     let recall = serde_json::from_slice::<Recall>(message.payload().unwrap_or_default());
     let key = match recall {
-        // It rises only when a field changes its meaning or is removed.
+        // The version rises only when a field changes its meaning or is removed.
         Ok(recall) if recall.schema_version != 1 => Err(format!("schema_version is {}", recall.schema_version)),
         Ok(recall) => Ok(format!("message:{}:{}", recall.official_account, recall.msg_key)),
         Err(error) => Err(error.to_string()),
@@ -151,8 +151,8 @@ struct Redis {
 }
 
 impl Redis {
-    /// Removes the keys, and reports for each whether it existed. After an error some may be removed; all are tried
-    /// again.
+    /// Removes the keys, and returns for each whether it existed. After an error, some keys may already be removed. The
+    /// next attempt removes all again.
     fn purge<'p>(&mut self, pending: &'p [Pending]) -> redis::RedisResult<Vec<(&'p str, u64)>> {
         let keys: Vec<&str> = pending.iter().filter_map(|record| record.key.as_deref()).collect();
         if keys.is_empty() {
@@ -180,10 +180,10 @@ impl Redis {
     }
 }
 
-/// Commits the consumer's position after all read records are purged. The position is not the last record's offset
-/// plus 1: each transaction ends with a marker, and with the latter offset, a consumer that has read everything
-/// would have a lag of 1 forever. If the commit fails, the next one repeats it; until then, at worst, a purge is
-/// repeated.
+/// Commits the consumer's position after all read records are purged. The position can be higher than the last
+/// record's offset plus 1, because each transaction ends with a marker. With offset plus 1, a consumer that has read
+/// everything would have a lag of 1 forever. If the commit fails, the next commit includes it. A crash before that
+/// only repeats purges.
 fn commit(consumer: &BaseConsumer<Context>, committed: &mut BTreeMap<i32, i64>) {
     let mut moved = TopicPartitionList::new();
     let result = consumer.position().and_then(|positions| {
@@ -205,8 +205,8 @@ fn commit(consumer: &BaseConsumer<Context>, committed: &mut BTreeMap<i32, i64>) 
     }
 }
 
-/// Whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts. Neither
-/// is a property of librdkafka.
+/// Returns whether a variable comes from Kubernetes, for a Service called kafka, or belongs to Kafka's own scripts.
+/// Such a variable is not a property of librdkafka.
 fn is_foreign(name: &str, value: &str) -> bool {
     let rest = name.strip_prefix("KAFKA").unwrap_or(name);
     let starts = ["_JMX_", "_LOG4J_", "_GC_", "_JVM_", "_HEAP_", "_CONNECT_", "_MIRROR_MAKER_", "_CFG_"];
@@ -220,7 +220,7 @@ fn is_foreign(name: &str, value: &str) -> bool {
         number.parse::<u16>().is_ok() && ["TCP", "UDP", "SCTP"].contains(&protocol)
     };
     if rest == "_DEBUG" {
-        // For librdkafka it is a list of debug contexts.
+        // For librdkafka, this variable is a list of debug contexts. For Kafka's scripts, it is a switch.
         let words = ["y", "yes", "true", "on", "1", "n", "no", "false", "off", "0"];
         return words.iter().any(|word| value.eq_ignore_ascii_case(word));
     }
@@ -253,7 +253,7 @@ fn consumer(group: &str) -> anyhow::Result<BaseConsumer<Context>> {
     anyhow::ensure!(config.get("bootstrap.servers").is_some(), "KAFKA_BOOTSTRAP_SERVERS is missing");
     config
         .set("group.id", group)
-        // Without records of aborted transactions.
+        // Skips records of aborted transactions.
         .set("isolation.level", "read_committed")
         // Only purged records are committed.
         .set("enable.auto.commit", "false")

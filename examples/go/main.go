@@ -51,7 +51,7 @@ const (
 	retryFirst, retryMost = 100 * time.Millisecond, 5 * time.Second
 )
 
-// recall is what a record asks for. Two records with the same id and key are one recall: a batch removes its key once.
+// recall is the recall in a record. Two records with the same id and key are one recall: a batch removes its key once.
 type recall struct{ eventID, key string }
 
 type purger struct {
@@ -59,7 +59,7 @@ type purger struct {
 	redis  *redis.Client
 
 	mutex sync.Mutex
-	// The last record that was read of each partition and is not committed yet.
+	// For each partition, the last record that was read and is not committed yet.
 	last map[int32]*kgo.Record
 }
 
@@ -91,14 +91,14 @@ func start(ctx context.Context) error {
 	p.client, err = kgo.NewClient(append(options,
 		kgo.ConsumeTopics(topic),
 		kgo.ConsumerGroup(setting("GROUP_ID", "purge-redis")),
-		// Without records of aborted transactions. The default of franz-go is read uncommitted.
+		// Skips records of aborted transactions. The default of franz-go is read uncommitted.
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// Only purged records are committed.
 		kgo.DisableAutoCommit(),
 		// A new group also purges the recalls from before its start.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		// The markers at the end of transactions have offsets, too. Without them, a consumer that has read everything
-		// would have a lag of 1 per partition forever.
+		// The markers at the end of transactions have offsets, too. If the client did not commit these, a consumer that
+		// has read everything would have a lag of 1 per partition forever.
 		kgo.KeepControlRecords(),
 		// Partitions are revoked only where this program calls AllowRebalance.
 		kgo.BlockRebalanceOnPoll(),
@@ -108,13 +108,13 @@ func start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// It leaves the group, so Kafka assigns its partitions to others at once.
+	// The consumer leaves the group, so Kafka assigns its partitions to others at once.
 	defer p.client.CloseAllowingRebalance()
 	logf("waiting for recalls from %s", topic)
 	return p.run(ctx)
 }
 
-// run reads, purges and commits until it must stop. Pending records are then read again after the next start.
+// run reads, purges and commits until it must stop. Records that are not committed are read again after a restart.
 func (p *purger) run(ctx context.Context) error {
 	for {
 		fetches := p.client.PollRecords(ctx, batchRecords)
@@ -137,8 +137,8 @@ func (p *purger) run(ctx context.Context) error {
 	}
 }
 
-// purgeAll retries until Redis is available; false if it must stop. franz-go sends heartbeats in the background, so
-// the consumer stays in its group without polling.
+// purgeAll retries until Redis is available. It returns false if it must stop. franz-go sends heartbeats in the
+// background, so the consumer stays in its group without polling.
 func (p *purger) purgeAll(ctx context.Context, recalls []recall) bool {
 	delay := retryFirst
 	for {
@@ -150,8 +150,8 @@ func (p *purger) purgeAll(ctx context.Context, recalls []recall) bool {
 			return true
 		}
 		logf("Redis: %v; %d records wait, again in %v", err, len(recalls), delay)
-		// Others may take over partitions meanwhile. To purge their records, too, is harmless; `drop` makes sure that
-		// their offsets are not committed.
+		// Other consumers may take over partitions meanwhile. It is harmless to purge their records, too. `drop` makes
+		// sure that their offsets are not committed.
 		p.client.AllowRebalance()
 		select {
 		case <-ctx.Done():
@@ -162,7 +162,7 @@ func (p *purger) purgeAll(ctx context.Context, recalls []recall) bool {
 	}
 }
 
-// purge removes the keys. After an error some may be removed; all are tried again.
+// purge removes the keys. After an error, some keys may already be removed. The next attempt removes all again.
 func (p *purger) purge(ctx context.Context, recalls []recall) error {
 	if len(recalls) == 0 {
 		return nil
@@ -182,7 +182,8 @@ func (p *purger) purge(ctx context.Context, recalls []recall) error {
 	return nil
 }
 
-// commit commits what is purged. If it fails, the next commit repeats it; until then, at worst, a purge is repeated.
+// commit commits the offsets of purged records. If it fails, the next commit includes them. A crash before that only
+// repeats purges.
 func (p *purger) commit(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -195,7 +196,7 @@ func (p *purger) commit(ctx context.Context) {
 	clear(p.last)
 }
 
-// drop forgets the records of revoked partitions: their new consumers will purge them.
+// drop removes the records of revoked partitions: their new consumers will purge them.
 func (p *purger) drop(_ context.Context, _ *kgo.Client, revoked map[string][]int32) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -216,8 +217,8 @@ func understandAll(records []*kgo.Record) []recall {
 		}
 		recall, err := understand(record.Value)
 		if err != nil {
-			// It can never be purged, and stopping at it would keep every later recall visible. So it is reported with
-			// partition and offset, and skipped. Alert on this line.
+			// The record can never be purged. A consumer that stops at it leaves every later recalled message
+			// visible. So this consumer logs partition and offset, and skips the record. Alert on this log line.
 			logf("SKIPPED record %d@%d: %v", record.Partition, record.Offset, err)
 		} else if !seen[recall] {
 			seen[recall] = true
@@ -227,7 +228,7 @@ func understandAll(records []*kgo.Record) []recall {
 	return recalls
 }
 
-// understand returns what a record's value asks for. Unknown fields are ignored: the bridge may add some.
+// understand parses the value of a record. It ignores unknown fields: the bridge may add some.
 func understand(value []byte) (recall, error) {
 	var fields struct {
 		SchemaVersion int     `json:"schema_version"`
@@ -240,7 +241,7 @@ func understand(value []byte) (recall, error) {
 		return recall{}, err
 	case !utf8.Valid(value):
 		return recall{}, errors.New("not valid UTF-8")
-	case fields.SchemaVersion != 1: // It rises only when a field changes its meaning or is removed.
+	case fields.SchemaVersion != 1: // The version rises only when a field changes its meaning or is removed.
 		return recall{}, fmt.Errorf("schema_version is %d", fields.SchemaVersion)
 	case fields.EventID == nil || fields.Account == nil || fields.MsgKey == nil:
 		return recall{}, errors.New("event_id, official_account or msg_key is missing")

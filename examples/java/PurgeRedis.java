@@ -58,14 +58,14 @@ public final class PurgeRedis implements ConsumerRebalanceListener {
     private static final Duration RETRY_FIRST = Duration.ofMillis(100);
     private static final Duration RETRY_MOST = Duration.ofSeconds(5);
 
-    /** Variables of Kubernetes, for a Service called kafka, and of Kafka's own scripts: no properties of the client. */
+    /** Variables of Kubernetes for a Service called kafka, and of Kafka's own scripts. Not client properties. */
     private static final Pattern FOREIGN = Pattern.compile("KAFKA("
             + ".*(_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT(_\\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?|_OPTS)"
             + "|_HOME|_CLASSPATH|_CLUSTER_ID|_VERSION|_DEBUG|_(LOG|BASE|CONF|CONFIG|DATA)_DIRS?"
             + "|_(JMX|LOG4J|GC|JVM|HEAP|CONNECT|MIRROR_MAKER|CFG)_.*)");
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    /** What a record asks for. Two records with the same id and key are one recall: a batch removes its key once. */
+    /** The recall in a record. Two records with the same id and key are one recall: a batch removes its key once. */
     private record Recall(String eventId, String key) {}
 
     /** A record that was read and is not committed yet; the recall is null if the record cannot be parsed. */
@@ -96,7 +96,7 @@ public final class PurgeRedis implements ConsumerRebalanceListener {
         log("stopped");
     }
 
-    /** Reads, purges and commits until it must stop. Pending records are then read again after the next start. */
+    /** Reads, purges and commits until it must stop. Records that are not committed are read again after a restart. */
     private void run() {
         // The time of the next attempt while Redis is unavailable.
         Instant again = null;
@@ -133,13 +133,14 @@ public final class PurgeRedis implements ConsumerRebalanceListener {
     }
 
     /**
-     * Returns null for a record that cannot be parsed: it can never be purged, and stopping at it would keep every
-     * later recall visible. So it is reported with partition and offset, and skipped. Alert on this line.
+     * Returns null for a record that cannot be parsed. Such a record can never be purged. A consumer that stops at it
+     * leaves every later recalled message visible. So this consumer logs partition and offset, and skips the record.
+     * Alert on this log line.
      */
     private static Recall understand(ConsumerRecord<byte[], byte[]> record) {
         try {
             JsonNode recall = JSON.readTree(Objects.requireNonNullElse(record.value(), new byte[0]));
-            // It rises only when a field changes its meaning or is removed. Unknown fields are ignored.
+            // The version rises only when a field changes its meaning or is removed. Unknown fields are ignored.
             if (recall.path("schema_version").asInt() != 1) {
                 throw new IOException("schema_version is " + recall.path("schema_version"));
             }
@@ -158,7 +159,7 @@ public final class PurgeRedis implements ConsumerRebalanceListener {
         return recall.path(field).textValue();
     }
 
-    /** Removes the keys. After an error some may be removed; all are tried again. */
+    /** Removes the keys. After an error, some keys may already be removed. The next attempt removes all again. */
     private void purge() {
         List<Recall> recalls = pending.stream().map(Pending::recall).filter(Objects::nonNull).distinct().toList();
         if (recalls.isEmpty()) {
@@ -176,7 +177,7 @@ public final class PurgeRedis implements ConsumerRebalanceListener {
             recalls.forEach(recall -> System.out.printf(
                     "purged %s (%d removed)%n", shown(recall.key()), removed.get(recall).get()));
         } catch (JedisException error) {
-            // After an error the connection's state is unknown.
+            // After an error, the state of the connection is unknown.
             if (redis != null) {
                 redis.disconnect();
             }
@@ -186,10 +187,10 @@ public final class PurgeRedis implements ConsumerRebalanceListener {
     }
 
     /**
-     * Commits the consumer's position after all read records are purged. The position is not the last record's offset
-     * plus 1: each transaction ends with a marker, and with the latter offset, a consumer that has read everything
-     * would have a lag of 1 forever. If the commit fails, the next one repeats it; until then, at worst, a purge is
-     * repeated.
+     * Commits the consumer's position after all read records are purged. The position can be higher than the last
+     * record's offset plus 1, because each transaction ends with a marker. With offset plus 1, a consumer that has read
+     * everything would have a lag of 1 forever. If the commit fails, the next commit includes it. A crash before that
+     * only repeats purges.
      */
     private void commit() {
         Map<TopicPartition, OffsetAndMetadata> moved = new HashMap<>();
@@ -217,7 +218,7 @@ public final class PurgeRedis implements ConsumerRebalanceListener {
     @Override
     public void onPartitionsAssigned(Collection<TopicPartition> partitions) {}
 
-    /** Drops the records of these partitions: their new consumers will purge them. Called inside of `poll`. */
+    /** Drops the records of these partitions: their new consumers will purge them. `poll` calls this method. */
     @Override
     public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
         pending.removeIf(record -> partitions.contains(record.partition()));
@@ -238,7 +239,7 @@ public final class PurgeRedis implements ConsumerRebalanceListener {
             System.exit(1);
         }
         properties.setProperty("group.id", variable("GROUP_ID", "purge-redis"));
-        // Without records of aborted transactions. The default of the Java client is read_uncommitted.
+        // Skips records of aborted transactions. The default of the Java client is read_uncommitted.
         properties.setProperty("isolation.level", "read_committed");
         // Only purged records are committed.
         properties.setProperty("enable.auto.commit", "false");

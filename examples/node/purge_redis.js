@@ -36,10 +36,10 @@ const RETRY_MOST = 5_000
 const shown = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`)
 const log = (text) => console.error(`purge-redis: ${shown(text)}`)
 
-// Returns what a record asks for. Unknown fields are ignored: the bridge may add some.
+// Parses the value of a record. Ignores unknown fields: the bridge may add some.
 function understand(value) {
   const { schema_version: version, event_id: eventId, official_account: account, msg_key: msgKey } = JSON.parse(value)
-  // It rises only when a field changes its meaning or is removed.
+  // The version rises only when a field changes its meaning or is removed.
   if (version !== 1) throw new Error(`schema_version is ${version}`)
   for (const text of [eventId, account, msgKey]) {
     if (typeof text !== 'string') throw new Error('event_id, official_account or msg_key is no text')
@@ -55,15 +55,15 @@ function keys({ messages, partition }) {
       const { eventId, key } = understand(value?.toString() ?? '')
       recalls.set(`${eventId} ${key}`, key)
     } catch (fault) {
-      // It can never be purged, and stopping at it would keep every later recall visible. So it is reported with
-      // partition and offset, and skipped. Alert on this line.
+      // The record can never be purged. A consumer that stops at it leaves every later recalled message visible.
+      // So this consumer logs partition and offset, and skips the record. Alert on this log line.
       log(`SKIPPED record ${partition}@${offset}: ${fault.message}`)
     }
   }
   return [...recalls.values()]
 }
 
-// Removes the keys. After an error some may be removed; all are tried again.
+// Removes the keys. After an error, some keys may already be removed. The next attempt removes all again.
 async function purge(redis, keys) {
   if (keys.length === 0) return
   const pipeline = redis.multi()
@@ -72,7 +72,7 @@ async function purge(redis, keys) {
   keys.forEach((key, at) => console.log(`purged ${shown(key)} (${removed[at]} removed)`))
 }
 
-// Retries until Redis is available. False if another consumer has to purge the batch, or this one has to stop.
+// Retries until Redis is available. Returns false if another consumer must purge the batch, or if this one must stop.
 async function purgeAll(redis, keys, { heartbeat, isRunning, isStale }) {
   let delay = RETRY_FIRST
   for (;;) {
@@ -92,8 +92,8 @@ async function purgeAll(redis, keys, { heartbeat, isRunning, isStale }) {
   }
 }
 
-// A heartbeat fails while no broker answers: nothing is lost then. It also fails when the group has changed: Kafka has
-// given such an error a type, and the batch belongs to another consumer.
+// Ignores the error of a heartbeat while no broker responds: the consumer keeps its batch. Throws the error if it has a
+// type: then it comes from Kafka, the group has changed, and the batch belongs to another consumer.
 function ignoreAbsence(error) {
   if (error.type) throw error
   log(`Kafka: ${error.message}`)
@@ -117,7 +117,7 @@ function kafka() {
 async function main() {
   const redis = createClient({
     url: env.REDIS_URL || 'redis://127.0.0.1:6379/',
-    // Commands fail while Redis is unavailable; the loop above repeats them.
+    // While Redis is unavailable, commands fail at once. `purgeAll` repeats them.
     disableOfflineQueue: true,
     socket: { connectTimeout: REDIS_TIMEOUT, socketTimeout: REDIS_TIMEOUT, reconnectStrategy: () => 100 },
     pingInterval: REDIS_TIMEOUT / 2,
@@ -127,13 +127,13 @@ async function main() {
 
   const consumer = kafka().consumer({
     groupId: env.GROUP_ID || 'purge-redis',
-    // Without records of aborted transactions; this is the default of kafkajs.
+    // Skips records of aborted transactions. This is the default of kafkajs.
     readUncommitted: false,
     sessionTimeout: Number(env.KAFKA_SESSION_TIMEOUT_MS || 30_000),
     heartbeatInterval: Number(env.KAFKA_HEARTBEAT_INTERVAL_MS || 3_000),
     maxWaitTimeInMs: 500,
   })
-  // kafkajs starts the consumer again after an error that may pass.
+  // kafkajs starts the consumer again after a temporary error.
   consumer.on(consumer.events.CRASH, ({ payload }) => payload.restart || process.exit(1))
   let stopping = false
   const stop = async () => {
@@ -151,8 +151,8 @@ async function main() {
   await consumer.subscribe({ topic: TOPIC, fromBeginning: true })
   log(`waiting for recalls from ${TOPIC}`)
   await consumer.run({
-    // kafkajs commits the resolved offsets, and those of the markers at the end of transactions: without these, a
-    // consumer that has read everything would have a lag of 1 per partition forever.
+    // kafkajs commits the resolved offsets, and those of the markers at the end of transactions. Without the latter,
+    // a consumer that has read everything would have a lag of 1 per partition forever.
     autoCommitThreshold: 1,
     // Only purged records are resolved.
     eachBatchAutoResolve: false,
