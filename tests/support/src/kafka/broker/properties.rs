@@ -8,7 +8,7 @@ use super::ports::Ports;
 /// Returns the settings of one process that is broker and controller, with little use of disk and memory. If a key
 /// occurs twice, Kafka uses the last one.
 ///
-/// The short session is for [`Broker::restart`]: after a crash the controller refuses a new process with the same id
+/// The short session is for [`Broker::restart`]: after a crash the controller rejects a new process with the same id
 /// until the session of the old process has expired (9 s by default).
 ///
 /// `more` are further listeners, by name and port. `settings` defines their protocols.
