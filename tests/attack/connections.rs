@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::scene::{Attacker, survive};
 use crate::sender::signed_query;
 
-/// Opens connections until there are so many, writes the same bytes on each, and holds them. One that the
-/// bridge ends is replaced.
+/// Opens the given number of connections, writes the same bytes on each, and holds them. Replaces each connection that
+/// the bridge ends.
 fn hold(address: SocketAddr, connections: usize, bytes: Vec<u8>) -> Attacker {
     Box::new(move |stop: &AtomicBool| {
         let mut held: Vec<TcpStream> = Vec::with_capacity(connections);
@@ -38,31 +38,31 @@ fn divided(address: SocketAddr, connections: usize, bytes: &[u8]) -> Vec<Attacke
 }
 
 #[test]
-fn ten_thousand_silent_connections_hurt_nobody() {
+fn the_bridge_survives_ten_thousand_silent_connections() {
     survive(|target| divided(target.webhook, 10_000, b""));
 }
 
 #[test]
-fn ten_thousand_heads_that_never_end_hurt_nobody() {
+fn the_bridge_survives_ten_thousand_heads_that_never_end() {
     let head = format!("POST /?{} HTTP/1.1\r\nHost: h\r\nX: {}", "a".repeat(300), "b".repeat(3000));
     survive(|target| divided(target.webhook, 10_000, head.as_bytes()));
 }
 
 #[test]
-fn large_heads_that_never_end_hurt_nobody() {
+fn the_bridge_survives_large_heads_that_never_end() {
     let head = format!("POST / HTTP/1.1\r\nHost: h\r\nX: {}", "b".repeat(60_000));
     survive(|target| divided(target.webhook, 4_000, head.as_bytes()));
 }
 
 #[test]
-fn four_thousand_large_bodies_without_a_token_hurt_nobody() {
+fn the_bridge_survives_four_thousand_large_unsigned_bodies() {
     let head = b"POST /?SdkAppid=1400000001&CallbackCommand=x HTTP/1.1\r\nHost: h\r\nContent-Length: 65536\r\n\r\n";
     let request = [&head[..], &b"x".repeat(65_000)].concat();
     survive(|target| divided(target.webhook, 4_000, &request));
 }
 
 #[test]
-fn large_bodies_with_a_found_sign_that_never_end_hurt_nobody() {
+fn the_bridge_survives_large_endless_bodies_with_a_copied_sign() {
     survive(|target| {
         let query = signed_query(crate::bridge::APP, crate::bridge::TOKEN);
         let head = format!("POST /?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: 65536\r\n\r\n");
@@ -71,12 +71,12 @@ fn large_bodies_with_a_found_sign_that_never_end_hurt_nobody() {
 }
 
 #[test]
-fn the_first_byte_of_a_next_head_hurts_nobody() {
+fn the_bridge_survives_connections_that_stop_in_their_second_head() {
     survive(|target| divided(target.webhook, 5_000, b"GET / HTTP/1.1\r\nHost: h\r\n\r\nP"));
 }
 
 #[test]
-fn chunked_bodies_that_stop_after_their_answer_hurt_nobody() {
+fn the_bridge_survives_chunked_bodies_that_stop_after_their_response() {
     let request = b"POST /nowhere HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab";
     survive(|target| divided(target.webhook, 5_000, request));
 }

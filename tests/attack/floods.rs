@@ -1,4 +1,4 @@
-//! Attackers that send as much as they can.
+//! Attackers that send as fast as they can.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ fn connect(address: SocketAddr) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// Writes the same bytes on one connection again and again, and opens another one when it ends.
+/// Writes the same bytes repeatedly on one connection, and opens another connection when it ends.
 fn write_for_ever(address: SocketAddr, first: Vec<u8>, bytes: Vec<u8>, reads: bool) -> Attacker {
     Box::new(move |stop| {
         while !stop.load(Relaxed) {
@@ -41,7 +41,7 @@ fn write_for_ever(address: SocketAddr, first: Vec<u8>, bytes: Vec<u8>, reads: bo
     })
 }
 
-/// Opens a connection, writes, reads what comes, and begins again.
+/// Opens a connection, writes, reads the response, and repeats this.
 fn one_after_the_other(address: SocketAddr, bytes: Vec<u8>) -> Attacker {
     Box::new(move |stop| {
         let mut answer = vec![0; 4096];
@@ -67,29 +67,29 @@ fn signed() -> Vec<u8> {
 }
 
 #[test]
-fn pipelines_of_strangers_that_read_no_answer_hurt_nobody() {
+fn the_bridge_survives_unauthenticated_pipelines_that_read_nothing() {
     survive(|target| (0..40).map(|_| write_for_ever(target.webhook, vec![], get(), false)).collect());
 }
 
 #[test]
-fn pipelines_of_strangers_that_read_hurt_nobody() {
+fn the_bridge_survives_unauthenticated_pipelines_that_read_responses() {
     survive(|target| (0..4).map(|_| write_for_ever(target.webhook, vec![], get(), true)).collect());
 }
 
 #[test]
-fn pipelines_with_a_found_sign_that_read_no_answer_hurt_nobody() {
+fn the_bridge_survives_pipelines_with_a_copied_sign_that_read_nothing() {
     survive(|target| (0..40).map(|_| write_for_ever(target.webhook, vec![], signed(), false)).collect());
 }
 
 #[test]
-fn endless_chunked_bodies_hurt_nobody() {
+fn the_bridge_survives_endless_chunked_bodies() {
     let head = b"POST /?SdkAppid=1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     let chunk = [&b"10000\r\n"[..], &b"x".repeat(65536), b"\r\n"].concat();
     survive(|target| (0..4).map(|_| write_for_ever(target.webhook, head.clone(), chunk.clone(), false)).collect());
 }
 
 #[test]
-fn endless_chunked_bodies_with_a_found_sign_hurt_nobody() {
+fn the_bridge_survives_endless_chunked_bodies_with_a_copied_sign() {
     let chunk = [&b"10000\r\n"[..], &b"x".repeat(65536), b"\r\n"].concat();
     survive(|target| {
         let head =
@@ -99,7 +99,7 @@ fn endless_chunked_bodies_with_a_found_sign_hurt_nobody() {
 }
 
 #[test]
-fn junk_on_fresh_connections_hurts_nobody() {
+fn the_bridge_survives_junk_on_fresh_connections() {
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(60_000));
     let junk: [Vec<u8>; 4] = [
         b"\x16\x03\x01\x02\x00\x01\x00".to_vec(),
@@ -111,7 +111,7 @@ fn junk_on_fresh_connections_hurts_nobody() {
 }
 
 #[test]
-fn scrapes_that_nobody_reads_hurt_nobody() {
+fn the_bridge_survives_scrapes_that_read_no_response() {
     let scrape = b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100);
     survive(|target| (0..20).map(|_| write_for_ever(target.ops, vec![], scrape.clone(), false)).collect());
 }

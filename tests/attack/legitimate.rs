@@ -1,4 +1,4 @@
-//! Signed webhooks at a fixed rate: what must not suffer.
+//! Legitimate senders: signed webhooks at a fixed rate.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use crate::bridge::{APP, TOKEN};
 use crate::sender::{recall_body, signed_query};
 
-/// Webhooks per second of one sender; there are two.
+/// Webhooks per second of one sender. There are two senders.
 const RATE: u32 = 50;
-/// The vendor gives up after this long.
+/// The timeout of the vendor.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the senders were answered.
+/// The results of the senders.
 #[derive(Debug, Default)]
 pub struct Sent {
     pub latencies: Vec<Duration>,
@@ -37,14 +37,14 @@ impl Sent {
     }
 }
 
-/// Senders that go on until they are stopped.
+/// Senders that run until `stop`.
 pub struct Senders {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Sent>>,
 }
 
 impl Senders {
-    /// One sender that keeps its connection, and one that opens a connection for each webhook.
+    /// Starts one sender that keeps its connection, and one that opens a connection for each webhook.
     pub fn start(address: SocketAddr) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let stop = Arc::new(AtomicBool::new(false));
@@ -68,7 +68,7 @@ impl Senders {
     }
 }
 
-/// Open loop: a webhook that is late counts from the moment at which it was due.
+/// Sends webhooks at a fixed rate. The latency of a late webhook counts from the time at which it was due.
 fn send(address: SocketAddr, keeps: bool, number: u64, stop: &AtomicBool) -> Sent {
     let (mut sent, mut kept, began) = (Sent::default(), None, Instant::now());
     for count in 0_u32.. {

@@ -1,9 +1,9 @@
-//! Strangers attack a real bridge while legitimate senders go on: `cargo test --features real-attack --test
-//! attack`. Takes minutes and most of the processors. All load stays on loopback and ends by itself.
+//! Attacks on a real bridge while legitimate senders continue: `cargo test --features real-attack --test attack`. The
+//! tests take minutes and most of the processors. All load stays on loopback and ends by itself.
 //!
-//! Each attack runs for some seconds beside 100 signed webhooks per second, half of them over kept and half
-//! over fresh connections. None of these may fail, their 99th percentile may be at most three times that of the same load
-//! without the attack, and 20 ms more, memory stays below a bound, and afterwards descriptors are given back.
+//! Each attack runs for some seconds beside 100 signed webhooks per second, half of them over kept and half over fresh
+//! connections. No webhook may fail. Their 99th percentile may be at most 20 ms above three times the one of the same
+//! load without the attack. The memory stays below a limit, and after the attack the bridge closes the descriptors.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

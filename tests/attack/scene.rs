@@ -1,4 +1,4 @@
-//! One bridge, its load, an attack, and what must hold.
+//! One bridge, its load, one attack, and the limits that must hold.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use crate::bridge::{Bridge, eventually};
 use crate::legitimate::{Senders, Sent};
 use crate::mock::Kafka;
 
-/// How long an attack goes on.
+/// The duration of an attack.
 const LENGTH: Duration = Duration::from_secs(6);
-/// How long the load is measured without one.
+/// The duration of the measurement without an attack.
 const QUIET: Duration = Duration::from_secs(3);
 const MEMORY_MAX_BYTES: u64 = 150 << 20;
-/// What noise of a shared machine may add to a 99th percentile. A build without optimization takes some ten times as
-/// long for a request, and so do the requests before it.
+/// The time that other processes of the machine may add to a 99th percentile. A build without optimization takes about
+/// ten times as long for a request, and for the requests queued before it.
 const NOISE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 20 });
 
-/// One thread of an attack; it ends soon after the flag is set.
+/// One thread of an attack. It ends soon after the flag is set.
 pub type Attacker = Box<dyn FnOnce(&AtomicBool) + Send>;
 
-/// Where the attackers aim.
+/// The addresses that an attack may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
     pub webhook: SocketAddr,
     pub ops: SocketAddr,
 }
 
-/// Attacks are measured one after the other: each takes all the processors that it gets.
+/// Allows one attack at a time, because each attack uses every processor that it gets.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs an attack beside legitimate senders and checks that they, memory and descriptors do not suffer.
+/// Runs an attack beside legitimate senders. Checks the senders, the memory and the descriptors.
 #[track_caller]
 pub fn survive(attackers: impl FnOnce(Target) -> Vec<Attacker>) {
     let _alone = alone();
@@ -91,8 +91,8 @@ pub fn survive(attackers: impl FnOnce(Target) -> Vec<Attacker>) {
     assert_eq!(bridge.ops_get("/readyz").0, 200);
 }
 
-/// Attackers share the processors with what they attack. With the lowest priority they take what is left, and
-/// what is measured is the bridge, not the scheduler.
+/// Gives an attacker's thread the lowest priority. Attackers and bridge share the processors; at equal priority, the
+/// test would measure the scheduler and not the bridge.
 fn give_way() {
     setpriority_process(Some(gettid()), 19).unwrap();
 }
@@ -103,7 +103,7 @@ fn load(target: Target, time: Duration) -> Sent {
     senders.stop()
 }
 
-/// Ten thousand connections need as many descriptors in this process.
+/// Raises the limit of descriptors: this process needs one for each of ten thousand connections.
 fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();

@@ -1,4 +1,4 @@
-//! What a bridge asks of the simulated Kafka, as its client does.
+//! The requests of a bridge to the simulated Kafka, as the client library sends them.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::kafka::{Answer, Record, Refused, Request};
 use crate::node::{Failed, Producer, index, offset};
 use crate::world::{Breakage, Stop, World};
 
-/// Attempts of a reading to see another node's transaction end.
+/// How many times a reconciliation checks whether another node's transaction has ended.
 const STABLE_ATTEMPTS: usize = 6;
 
 impl World {
@@ -70,7 +70,7 @@ impl World {
             let to = self.wait_until_stable(node, range)?;
             let partitions = self.kafka.partitions.as_ref().ok_or(Failed::StepError)?;
             let partition = partitions.get(usize::try_from(range.partition).unwrap()).ok_or(Failed::StepError)?;
-            // Made anew between the offsets and the reading: the client finds its offset out of range.
+            // The topic was recreated after the bridge listed the offsets: the client finds its offset out of range.
             if self.kafka.incarnation() != incarnation && partition.high() < to {
                 return Err(Failed::StepError);
             }
@@ -95,7 +95,8 @@ impl World {
         Ok(Event::Reconciled(found))
     }
 
-    /// How far may be read.
+    /// Waits until the last stable offset reaches the end of `range`. Returns the offset up to which the bridge may
+    /// read.
     fn wait_until_stable(&mut self, node: usize, range: &Range) -> Result<usize, Failed> {
         let to = usize::try_from(range.to).unwrap();
         for _ in 0..STABLE_ATTEMPTS {
@@ -109,7 +110,7 @@ impl World {
             if self.broken == Some(Breakage::ToStableOnly) {
                 return Ok(partition.stable());
             }
-            // A transaction of which the end is decided does not wait for its markers for long.
+            // A transaction whose end is decided gets its markers soon.
             self.time_out_all_in_calm();
             self.write_markers();
         }
@@ -161,7 +162,7 @@ impl World {
         }
     }
 
-    /// What the client library does with one transaction.
+    /// Publishes records in one transaction, as the client library does.
     fn transaction(&mut self, node: usize, records: &[(Seq, Record)]) -> Result<NextOffsets, Ended> {
         let Some((name, fenced)) = self.process(node).producer.as_ref().map(|at| (at.name, at.fenced)) else {
             return Err(Ended::Doubt);
@@ -187,7 +188,7 @@ impl World {
         let mut next = NextOffsets::new();
         let mut added: Vec<usize> = Vec::new();
         let incarnation = self.kafka.incarnation();
-        // Partitions take turns, in batches of a few records, each partition in order.
+        // The partitions take turns in batches of a few records. Each partition keeps its order.
         while !queues.is_empty() {
             let turn = self.random.below(queues.len());
             let (partition, queue) = &mut queues[turn];
@@ -229,7 +230,7 @@ impl World {
         Ok(next)
     }
 
-    /// Ends what is decided.
+    /// Writes the markers of every transaction whose end is decided.
     pub fn write_markers(&mut self) {
         let ending: Vec<Uuid> = self
             .kafka
@@ -244,7 +245,7 @@ impl World {
     }
 }
 
-/// How a transaction ended that did not commit.
+/// Why a transaction did not commit.
 enum Ended {
     Stopped(Stop),
     Refused(Seq),

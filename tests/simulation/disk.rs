@@ -1,4 +1,4 @@
-//! A spool: what is on the disk, and what only the process knows.
+//! A spool: the content of the disk, and the state that only the process has.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct Event {
     pub key: u8,
 }
 
-/// Events `first ..` below `until`, written by one commit.
+/// The events from `first` to `until` (exclusive), written by one commit.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     pub first: Seq,
@@ -22,21 +22,21 @@ pub struct Row {
     pub damaged: bool,
 }
 
-/// What survives a crash, and what a copy of the directory holds.
+/// The content that survives a crash, and that a copy of the directory contains.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    /// All that was ever accepted, also where its rows are removed: number 1 first.
+    /// Every accepted event from sequence number 1, also if its row is removed.
     pub events: Vec<Event>,
     pub rows: Vec<Row>,
     pub published_end: Seq,
     pub next_offsets: NextOffsets,
-    /// Which topic of the name each position is of. The bridge cannot know it.
+    /// The topic of each next offset, as an index among the topics of this name. The bridge cannot know it.
     pub origins: BTreeMap<i32, usize>,
-    /// All that it ever had, also those that the spool forgets as superseded.
+    /// Every identity that the spool ever had, also those that a real spool forgets.
     pub identities: Vec<Identity>,
 }
 
-/// A watermark on its way to the disk.
+/// A published sequence that is not stored yet, with its next offsets.
 #[derive(Debug, Clone)]
 pub struct Advance {
     pub published_end: Seq,
@@ -47,7 +47,7 @@ pub struct Advance {
 #[derive(Debug, Clone)]
 pub struct Disk {
     pub stored: Stored,
-    /// The watermark as the process knows it.
+    /// The published sequence that the process knows.
     pub published_end: Seq,
     pub waiting: Option<Advance>,
 }
@@ -77,7 +77,7 @@ impl Disk {
         self.next_seq() - self.published_end
     }
 
-    /// The process is gone, and with it what it had not stored.
+    /// Ends the process, and discards the state that is not stored.
     pub fn crash(&mut self) {
         self.waiting = None;
         self.published_end = self.stored.published_end;
@@ -89,7 +89,7 @@ impl Disk {
         self.stored.rows.push(Row { first, until: self.next_seq(), damaged: false });
     }
 
-    /// Notes a watermark, to be stored some time later.
+    /// Takes a new published sequence, which `store` stores later.
     pub fn advance(&mut self, mut advance: Advance) {
         self.published_end = advance.published_end;
         if let Some(mut waiting) = self.waiting.take() {
@@ -108,7 +108,7 @@ impl Disk {
         }
     }
 
-    /// Replaces the positions; durable with the watermark that waits.
+    /// Replaces the next offsets, and stores them with the published sequence.
     pub fn begin(&mut self, next_offsets: NextOffsets, origins: BTreeMap<i32, usize>) {
         self.stored.next_offsets.clear();
         self.stored.origins.clear();
@@ -117,7 +117,7 @@ impl Disk {
         self.store();
     }
 
-    /// The watermark moves behind events that are in quarantine, in one commit with that.
+    /// Moves the published sequence past events in quarantine, in the commit that puts them there.
     pub fn quarantine(&mut self, until: Seq) {
         self.published_end = until;
         self.stored.published_end = until;
@@ -130,12 +130,13 @@ impl Disk {
         identities.insert(at, identity);
     }
 
-    /// The damaged row that holds an event, if it is in one.
+    /// Returns the corrupted row that contains an event, if a corrupted row contains it.
     pub fn damaged(&self, seq: Seq) -> Option<Row> {
         self.stored.rows.iter().rev().find(|row| row.first <= seq).filter(|row| row.damaged && seq < row.until).copied()
     }
 
-    /// What is there from `from` on, below `below`, `rows` rows at most: none where it is damaged.
+    /// Returns the events from `from` to `below` (exclusive) of at most `rows` rows, up to the next corrupted row. The
+    /// error is a corrupted row that contains `from`.
     pub fn read(&self, from: Seq, below: Seq, rows: usize) -> Result<Vec<(Seq, Event)>, Row> {
         if let Some(row) = self.damaged(from) {
             return Err(row);
@@ -162,7 +163,7 @@ impl Stored {
         self.events[usize::try_from(seq - 1).unwrap()]
     }
 
-    /// What the process is told at the start: identities whose range is published are forgotten.
+    /// Returns the identities that the process gets at its start: without those whose range is published.
     pub fn known_identities(&self) -> Vec<Identity> {
         let superseded = self.identities.iter().skip(1).take_while(|next| next.first_seq <= self.published_end).count();
         self.identities[superseded..].to_vec()

@@ -1,4 +1,4 @@
-//! What can happen, and how often it did.
+//! The kinds of events in a schedule, and how many times each of them happened.
 
 /// Declares the kinds with their names.
 macro_rules! kinds {
@@ -59,7 +59,7 @@ kinds! {
     Used: "a spool accepts before it has reached Kafka for the first time",
 }
 
-/// How often each kind happened.
+/// How many times each kind happened.
 #[derive(Debug, Clone)]
 pub struct Counts(pub Vec<u64>);
 

@@ -1,4 +1,4 @@
-//! What was promised, and whether it was kept.
+//! The guarantees, and the checks that compare the topic with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,19 +14,19 @@ pub struct Ledger {
     ids: Id,
     pub quarantined: BTreeSet<Id>,
     pub quarantined_names: BTreeSet<(Uuid, u64)>,
-    /// In rows that the disk has damaged.
+    /// Recalls in rows that the disk corrupted.
     pub damaged: BTreeSet<Id>,
-    /// Spools that were replaced by a copy: what only they held is lost with them.
+    /// Spools that a copy replaced. The events that only they contained are lost with them.
     pub discarded: Vec<Stored>,
-    /// Not known to be committed when the topic was deleted: may be in the old one and in the new one.
+    /// Recalls whose outcome was unknown when the topic was deleted: the old and the new topic may both contain them.
     pub in_doubt: BTreeSet<Id>,
-    /// Published to a topic that had been made anew, and hidden below offsets of the old one.
+    /// Recalls that were published to a recreated topic, below the next offsets of the old topic.
     pub excused: BTreeSet<Id>,
-    /// The first violation that was found.
+    /// The first violation that a check found.
     pub violation: Option<String>,
 }
 
-/// Where a record is: topic of the name, partition, offset.
+/// The place of a record: topic (index among the topics of this name), partition, offset.
 type Place = (usize, usize, usize);
 
 impl Ledger {
@@ -37,7 +37,7 @@ impl Ledger {
 }
 
 impl World {
-    /// Committed records = accepted records, once, in order per key, without a gap in `bridge_seq`.
+    /// Checks that the topic contains every accepted record once, in order per key, without a gap in `bridge_seq`.
     pub fn check(&mut self) -> Result<(), String> {
         let mut places: BTreeMap<Id, Vec<(Place, Record)>> = BTreeMap::new();
         let mut names: BTreeMap<(Uuid, u64), Vec<(Place, Id)>> = BTreeMap::new();
@@ -69,7 +69,7 @@ impl World {
                 if !places.contains_key(&event.id) && !put_aside {
                     return Err(format!("LOST: {} (number {seq}) was accepted and is not in the topic", event.id));
                 }
-                // Of a damaged row, one copy may publish what the other one cannot read.
+                // A copy may publish events of a corrupted row that the other node cannot read.
                 let quarantined = ledger.quarantined.contains(&event.id) && !ledger.damaged.contains(&event.id);
                 if places.contains_key(&event.id) && quarantined {
                     return Err(format!("{} is in the topic and in quarantine", event.id));
@@ -107,14 +107,13 @@ impl World {
     }
 }
 
-/// The number of topics of the name that these records are in.
+/// Returns the number of topics of this name that contain these records.
 fn topics<T>(found: &[(Place, T)]) -> usize {
     found.iter().map(|((topic, ..), _)| *topic).collect::<BTreeSet<_>>().len()
 }
 
-/// Recalls of an account that one spool accepted one after the other are in this order in the topic.
-/// Where the account has moved to another partition, there is none; and what is damaged in one spool may
-/// be published later by a copy that has it whole.
+/// Checks that the recalls of an account are in the topic in the order in which one spool accepted them. No order
+/// exists between two partitions of an account. A copy may later publish events that are corrupted in one spool.
 fn check_order(
     stored: &Stored,
     places: &BTreeMap<Id, Vec<(Place, Record)>>,

@@ -1,4 +1,4 @@
-//! Does a bridge look where its records are?
+//! Checks that a bridge searches the offsets where its records are.
 
 use recall_bridge::publisher::machine::Action;
 use recall_bridge::spool::{NextOffsets, Seq};
@@ -8,16 +8,16 @@ use crate::node::{index, offset};
 use crate::world::World;
 
 impl World {
-    /// The machine has looked at the topic. Are all records that it is in doubt about where it will look
-    /// for them? Not below offsets of an earlier topic, where nothing betrays that it is another one:
-    /// that is the one exception.
+    /// Checks the machine after it listed the offsets: every record whose outcome is unknown must be at or above the
+    /// next offsets. The exception is a record below the next offsets of an earlier topic, if nothing shows that the
+    /// topic was recreated.
     pub fn look(&mut self, node: usize, before: &NextOffsets) {
         let incarnation = self.kafka.incarnation();
         let Some(partitions) = &self.kafka.partitions else { return };
         let process = self.nodes[node].process.as_ref().expect("a running bridge");
         if matches!(process.machine.next(), Action::Begin { unused: true, .. }) && self.nodes[node].disk.next_seq() > 1
         {
-            // It will be told so, and look once more.
+            // `Begin` returns `Used`, and then the machine lists the offsets again.
             return;
         }
         let high = |at: &i32| usize::try_from(*at).ok().and_then(|at| partitions.get(at)).map(|log| offset(log.high()));
@@ -55,7 +55,7 @@ impl World {
         self.process(node).origins = origins;
     }
 
-    /// Keeps book of which topic the machine's positions are.
+    /// Stores the topic to which the machine's next offsets belong.
     pub fn follow_origins(&mut self, node: usize, before: &NextOffsets, next: &NextOffsets) {
         let process = self.nodes[node].process.as_mut().expect("a running bridge");
         if next.iter().any(|(at, next)| before.get(at).is_some_and(|known| next < known)) {

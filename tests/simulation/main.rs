@@ -1,11 +1,12 @@
-//! The publisher's state machine in a simulated world: schedules of faults that a seed determines.
+//! The publisher's state machine in a simulated world, with schedules of faults. A seed determines each schedule.
 //!
-//! A schedule is some dozens of steps of a bridge, and at times of a copy of it. Between any two things that a bridge
-//! does, anything may happen: to its requests, to Kafka, to the topic, to the spool, to the bridge.
-//! Then nothing fails any more, all is published, and the topic is compared with what was accepted.
+//! A schedule is some dozens of steps of a bridge, and sometimes of a copy of it. Between any two steps, a fault may
+//! happen to a request, to Kafka, to the topic, to the spool or to the bridge. Then the faults end, the bridges
+//! publish every event, and the test compares the topic with the accepted recalls.
 //!
-//! `SIMULATION_SCHEDULES=100000` runs so many, `SIMULATION_SEED=7` begins at another seed. A schedule
-//! that finds something is named, and run again with a trace: `SIMULATION_SCHEDULES=1` and its seed.
+//! `SIMULATION_SCHEDULES=100000` sets the number of schedules, and `SIMULATION_SEED=7` the first seed. If a schedule
+//! finds a violation, the test prints its seed and runs it again with a trace. `SIMULATION_SCHEDULES=1` with that seed
+//! repeats it.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,16 +38,16 @@ use std::time::Instant;
 use faults::{Counts, KINDS};
 use world::{Breakage, World};
 
-/// Schedules of a plain `cargo test`.
+/// The number of schedules of `cargo test` without variables.
 const SCHEDULES: u64 = 5_000;
-/// Below this number of schedules a kind of fault may not have happened.
+/// With fewer schedules, some kinds of faults may not happen.
 const ENOUGH_SCHEDULES: u64 = 20_000;
 
 fn variable(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
-/// Runs one schedule; what happened, and what was not as promised.
+/// Runs one schedule. Returns its counts, its result and its trace.
 fn schedule(seed: u64, broken: Option<Breakage>, trace: bool) -> (Counts, Result<(), String>, Vec<String>) {
     let mut world = World::new(seed, broken, trace);
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
@@ -54,7 +55,7 @@ fn schedule(seed: u64, broken: Option<Breakage>, trace: bool) -> (Counts, Result
     (world.counts, result, world.trace.unwrap_or_default())
 }
 
-/// Runs schedules on all processors; what happened, and the first seed that found something.
+/// Runs schedules on all processors. Returns the counts and a seed that found a violation.
 fn campaign(first: u64, schedules: u64, broken: Option<Breakage>) -> (Counts, Option<u64>) {
     let next = AtomicU64::new(first);
     let failed = AtomicBool::new(false);
@@ -121,7 +122,7 @@ fn the_next_start_finds_records_that_a_copy_published() {
     assert!((1..200).any(|seed| broken(seed).is_err()), "the ends of the topic are no safe positions");
 }
 
-/// A check that cannot fail proves nothing: each of these drivers has one fault.
+/// Every check must be able to fail: each of these drivers has one fault.
 #[test]
 fn a_driver_that_is_broken_on_purpose_is_found_out() {
     let breakages = [

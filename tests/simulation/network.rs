@@ -1,16 +1,16 @@
-//! The network between the bridges and Kafka: requests are lost, held, repeated, and arrive late.
+//! The network between the bridges and Kafka: it loses, holds, repeats and delays requests.
 
 use crate::faults::Kind;
 use crate::kafka::{Answer, Kafka, Refused, Request};
 use crate::say;
 use crate::world::{Stop, World};
 
-/// Times that the client sends a request before it gives up.
+/// How many times the client sends a request before it gives up.
 const ATTEMPTS: usize = 8;
 
 impl World {
-    /// Sends a request as the client library does: until it is answered, or given up. The inner error is
-    /// an answer that is no success.
+    /// Sends a request as the client library does, until a response arrives or the client gives up. The inner error is
+    /// a response that reports an error.
     pub fn request(&mut self, node: usize, request: &Request) -> Result<Result<Answer, Refused>, Stop> {
         for _ in 0..ATTEMPTS {
             self.turbulence(node)?;
@@ -25,7 +25,7 @@ impl World {
             say!(self, "bridge {node}:   {request:?} -> {answer:?}");
             self.count_answer(request, answer);
             if matches!(answer, Err(Refused::Concurrent)) {
-                // A client asks again and again; the markers are written meanwhile.
+                // The client repeats the request, and the coordinator writes the markers in the meantime.
                 if self.calm || self.random.one_in(2) {
                     self.write_markers();
                 }
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// A request arrives long after it was sent.
+    /// Delivers a held request long after it was sent.
     pub fn deliver_late(&mut self) {
         if self.held.is_empty() {
             return;

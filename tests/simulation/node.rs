@@ -1,4 +1,4 @@
-//! A bridge: the real state machine, and a driver that does what it says in the simulated world.
+//! A bridge: the real state machine, and a driver that executes its actions in the simulated world.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::world::{Breakage, Stop, World};
 pub struct Node {
     pub disk: Disk,
     pub process: Option<Process>,
-    /// Whether one of its actions is under way: it waits in a request while others go on.
+    /// Whether one of its actions waits in a request while other nodes continue.
     pub busy: bool,
 }
 
@@ -24,9 +24,9 @@ pub struct Node {
 pub struct Process {
     pub machine: Machine,
     pub producer: Option<Producer>,
-    /// Which topic of the name each of the machine's positions is of.
+    /// The topic of each next offset of the machine, as an index among the topics of this name.
     pub origins: BTreeMap<i32, usize>,
-    /// The topic of the last transaction.
+    /// The topic of the last transaction, as an index among the topics of this name.
     pub into: usize,
 }
 
@@ -35,9 +35,9 @@ pub struct Producer {
     pub name: Uuid,
     pub id: ProducerId,
     pub epoch: Epoch,
-    /// The next sequence number of each partition.
+    /// The next producer sequence of each partition.
     pub sequences: BTreeMap<usize, u32>,
-    /// Not fenced yet: only where the simulation is told to leave that for later.
+    /// Whether this producer has fenced the old one; `false` only with `Breakage::NoFence`.
     pub fenced: bool,
 }
 
@@ -64,7 +64,7 @@ impl Node {
 }
 
 impl World {
-    /// One action of a bridge; starts its process where none runs.
+    /// Executes one action of a bridge. Starts the process first if it does not run.
     pub fn step(&mut self, node: usize) {
         if self.nodes[node].busy {
             return;
@@ -110,7 +110,7 @@ impl World {
         self.nodes[node].process = None;
     }
 
-    /// As the driver ends: it publishes what waits, but not for ever.
+    /// Stops a bridge as the driver does: it publishes the backlog first, within a limited number of steps.
     pub fn stop_cleanly(&mut self, node: usize) {
         for _ in 0..20 {
             if self.nodes[node].busy || self.nodes[node].is_done() {
@@ -165,7 +165,7 @@ impl World {
                 self.spool_commit(node)?;
                 let fresh = self.fresh_uuid();
                 let disk = &mut self.nodes[node].disk;
-                // A random name in a simulation that is to be the same each time comes from its seed.
+                // A schedule must be the same each time, so the new UUID comes from the seed.
                 let event = disk.read(first_seq, first_seq + 1, 1).ok().and_then(|events| events.first().copied());
                 let uuid = event.map_or(fresh, |(_, event)| {
                     Identity::renewed(&disk.stored.known_identities(), first_seq, Some(&event.id.to_be_bytes()))
@@ -183,7 +183,7 @@ impl World {
         })
     }
 
-    /// A commit of the spool may fail, and may be the last that the process does.
+    /// Simulates a commit of the spool: it may fail, and the process may crash during it.
     fn spool_commit(&mut self, node: usize) -> Result<(), Failed> {
         if self.chaos(Kind::SpoolFails, 10) {
             return Err(Failed::StepError);
@@ -211,7 +211,7 @@ impl World {
         self.quarantine(node, from, until)
     }
 
-    /// Passes the result on to the machine, and its progress to the spool, as the driver does.
+    /// Passes a result to the machine, and the machine's progress to the spool, as the driver does.
     fn note(&mut self, node: usize, event: Event) {
         say!(self, "bridge {node}:   {}", told(&event));
         let published_end = self.machine(node).published_end();

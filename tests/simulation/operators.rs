@@ -1,4 +1,4 @@
-//! What operators and disks do to a node: stops, copies of its spool, restored spools, damaged rows.
+//! Actions of operators and faults of disks: stops, copies of a spool, restored spools, corrupted rows.
 
 use recall_bridge::spool::Seq;
 
@@ -9,12 +9,12 @@ use crate::node::Node;
 use crate::say;
 use crate::world::World;
 
-/// Copies of one spool that run beside it. With two, one in some 100,000 schedules publishes a recall twice
-/// (docs/architecture.md, what is not promised).
+/// The maximum of copies that run beside one spool. With two copies, about one schedule in 100,000 publishes a recall
+/// twice (docs/architecture.md, "Limits of the promise").
 const COPIES_MAX: usize = 1;
 
 impl World {
-    /// What operators do to a node.
+    /// Executes a random action of an operator, or a fault, on a node.
     pub fn operate(&mut self, node: usize) {
         if self.nodes[node].busy {
             return;

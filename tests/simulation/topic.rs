@@ -1,5 +1,5 @@
-//! What happens to the topic: other nodes write to it, retention removes from it, it grows, it is
-//! deleted and made anew.
+//! Events of the topic: other nodes write to it, retention removes records, partitions are added, and the topic is
+//! deleted and recreated.
 
 use uuid::Uuid;
 
@@ -10,11 +10,11 @@ use crate::kafka::{Record, Request};
 use crate::say;
 use crate::world::World;
 
-/// The names of other nodes' producers begin here.
+/// The names of the producers of other nodes begin with this number.
 const OTHERS: u128 = 1 << 64;
 
 impl World {
-    /// Another node begins a transaction, goes on with it, or ends it; or writes many records at once.
+    /// Another node begins a transaction, adds records to it, or ends it.
     pub fn other_node(&mut self) {
         let name = Uuid::from_u128(OTHERS + self.random.below(2) as u128);
         let Some(partitions) = &mut self.kafka.partitions else { return };
@@ -35,7 +35,7 @@ impl World {
                 self.counts.count(Kind::OtherOpened);
                 let (producer, epoch) = (transaction.producer, transaction.epoch);
                 if transaction.add(producer, epoch, at).is_ok() {
-                    // Its sequences do not matter here: it begins anew each time.
+                    // The sequences of this producer do not matter here.
                     let records = vec![record; 1 + self.random.below(3)];
                     partitions[at].append_unchecked(producer, epoch, &records);
                 }
@@ -43,8 +43,8 @@ impl World {
         }
     }
 
-    /// Retention removes records that nobody needs: none that a bridge, or a copy of its spool, is in
-    /// doubt about. Keeping records for longer than that is the operator's part of the promise.
+    /// Removes records as retention does, except records that a bridge or a copy of its spool may still search for.
+    /// The operator guarantees that retention keeps those records for long enough.
     pub fn retention(&mut self) {
         let Some(partitions) = &self.kafka.partitions else { return };
         let at = self.random.below(partitions.len());
@@ -85,8 +85,8 @@ impl World {
         }
     }
 
-    /// With the topic go its records, also those of which a bridge does not know yet that they were
-    /// committed. These it publishes again.
+    /// Deletes the topic with its records. A bridge publishes records again if it does not know yet that they were
+    /// committed.
     pub fn delete_topic(&mut self) {
         if self.kafka.partitions.is_none() || !self.chaos(Kind::TopicDeleted, 2) {
             return;
@@ -115,7 +115,7 @@ impl World {
         let count = if self.random.one_in(2) { before } else { 1 + self.random.below(3) };
         let mut partitions = vec![Partition::default(); count];
         if self.random.one_in(2) {
-            // Others were faster.
+            // Other producers already wrote to the recreated topic.
             let name = Uuid::from_u128(OTHERS + 2);
             let record = Record { spool: name, seq: 0, id: u32::MAX, key: 0 };
             for partition in &mut partitions {

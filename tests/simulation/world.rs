@@ -1,4 +1,4 @@
-//! Everything there is in one schedule: Kafka, the network before it, and the bridges.
+//! The world of one schedule: Kafka, the network before it, and the bridges.
 
 use uuid::Uuid;
 
@@ -10,15 +10,15 @@ use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::random::Random;
 
-/// Accounts, and what part of them there is of each.
+/// The number of accounts.
 const KEYS: usize = 6;
-/// Steps within which all must be published once nothing fails any more.
+/// The number of steps without faults within which the bridges must publish every event.
 const CALM_STEPS: usize = 3_000;
 
-/// How many of them a bridge takes before another one does.
+/// The number of consecutive steps of one bridge before another bridge continues.
 const CALM_TURN: usize = 12;
 
-/// Writes a line of the trace, where one is wanted.
+/// Writes a line of the trace, if a trace is requested.
 #[macro_export]
 macro_rules! say {
     ($world:expr, $($text:tt)*) => {
@@ -35,22 +35,22 @@ pub enum Stop {
     Crash,
 }
 
-/// What the simulated driver does wrong on purpose, to see whether that is found.
+/// The faults of the simulated driver, to test that the checks find them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breakage {
-    /// Nothing is read back.
+    /// The driver does not reconcile with the topic.
     NoReadingBack,
-    /// The old producer is fenced only when the new one publishes, after reading back.
+    /// The driver fences the old producer only when the new one publishes, after the reconciliation.
     NoFence,
-    /// Reading ends where `read_committed` shows the end.
+    /// The driver reads only to the last stable offset.
     ToStableOnly,
-    /// The watermark is stored before the commit.
+    /// The driver stores the published sequence before the commit.
     WatermarkFirst,
-    /// What was found is not compared with what the spool holds.
+    /// The driver does not compare the recovered set with the spool.
     NotCompared,
-    /// What a transaction held whose outcome is unknown goes to quarantine.
+    /// The driver puts the events of a transaction with an unknown outcome into quarantine.
     QuarantinesUnknown,
-    /// A clean stop stores the ends of the topic as the positions.
+    /// A clean stop stores the ends of the topic as the next offsets.
     EndsAtStop,
 }
 
@@ -64,11 +64,11 @@ pub struct World {
     pub trace: Option<Vec<String>>,
     /// Requests that may still arrive.
     pub held: Vec<Request>,
-    /// Copies of spools, and whose they are.
+    /// Copies of spools, each with the index of its node.
     pub copies: Vec<(usize, Stored)>,
-    /// What this schedule is made of.
+    /// For each kind of fault, whether this schedule may contain it.
     pub enabled: Vec<bool>,
-    /// Nothing fails any more.
+    /// Whether the faults have ended.
     pub calm: bool,
     depth: u32,
     uuids: u128,
@@ -77,7 +77,7 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, broken: Option<Breakage>, trace: bool) -> Self {
         let mut random = Random::seeded(seed);
-        // Each schedule leaves many kinds of faults out: what hides behind another one shows itself then.
+        // Each schedule omits many kinds of faults, because one fault can hide another.
         let share = 2 + random.below(4);
         let enabled = KINDS.iter().map(|_| random.one_in(share)).collect();
         let partitions = 1 + random.below(3);
@@ -108,10 +108,10 @@ impl World {
         Uuid::from_u128(self.uuids)
     }
 
-    /// All of a schedule.
+    /// Runs the whole schedule.
     ///
     /// # Errors
-    /// What is not as promised.
+    /// The first violation of a guarantee.
     pub fn run(&mut self) -> Result<(), String> {
         let steps = 30 + self.random.below(60);
         for _ in 0..steps {
@@ -129,7 +129,7 @@ impl World {
         say!(self, "CALM");
         for round in 0..2 {
             self.settle()?;
-            // What is still under way arrives, and then there is more to publish.
+            // The held requests arrive, and then there is more to publish.
             while !self.held.is_empty() {
                 self.deliver_late();
             }
@@ -143,10 +143,11 @@ impl World {
         self.check()
     }
 
-    /// A bridge that has published; a copy of its spool publishes while it is idle; it stops, and starts.
+    /// Runs a fixed schedule: a bridge publishes; a copy of its spool publishes while the bridge is idle; the bridge
+    /// stops and starts.
     ///
     /// # Errors
-    /// What is not as promised.
+    /// The first violation of a guarantee.
     pub fn run_copy_while_the_original_stops(&mut self) -> Result<(), String> {
         self.calm = true;
         self.nodes.truncate(1);
@@ -172,7 +173,7 @@ impl World {
                 return Ok(());
             }
             self.write_markers();
-            // A few steps each: who backs off lets the other one through.
+            // Each bridge takes a few steps: a bridge that backs off lets the other one continue.
             self.step(step / CALM_TURN % self.nodes.len());
             if let Some(violation) = self.ledger.violation.take() {
                 return Err(violation);
@@ -181,7 +182,7 @@ impl World {
         Err(format!("not all is published after {CALM_STEPS} steps without a fault"))
     }
 
-    /// Whether something of this kind happens now.
+    /// Returns whether an event of this kind happens now.
     pub fn chaos(&mut self, kind: Kind, one_in: usize) -> bool {
         let happens = !self.calm && self.enabled[kind as usize] && self.random.one_in(one_in);
         if happens {
@@ -207,7 +208,7 @@ impl World {
         self.nodes[node].disk.accept(&events);
     }
 
-    /// Anything may happen between two things that a bridge does.
+    /// Causes random events between two requests of a bridge.
     pub fn turbulence(&mut self, node: usize) -> Result<(), Stop> {
         if self.calm {
             return Ok(());
@@ -219,7 +220,7 @@ impl World {
             self.disturb(node);
         }
         if self.depth == 0 && self.nodes.len() > 1 && self.random.one_in(6) {
-            // Another bridge goes on while this one waits.
+            // Another bridge continues while this one waits.
             self.depth += 1;
             for _ in 0..=self.random.below(6) {
                 let other = self.random.below(self.nodes.len());
@@ -230,7 +231,7 @@ impl World {
         Ok(())
     }
 
-    /// What happens of its own accord, one thing of it.
+    /// Causes one random event that no bridge requested.
     pub fn disturb(&mut self, node: usize) {
         match self.random.below(20) {
             0..=3 => self.deliver_late(),
@@ -279,7 +280,7 @@ impl World {
         }
     }
 
-    /// In quiet times, all that is open and nobody's is aborted after its time.
+    /// After the faults have ended: aborts every open transaction, as its timeout does.
     pub fn time_out_all_in_calm(&mut self) {
         if self.calm {
             for transaction in self.kafka.transactions.values_mut() {

@@ -6,7 +6,7 @@ use super::{Epoch, ProducerId, Refused};
 pub enum State {
     Empty,
     Ongoing(Vec<usize>),
-    /// Its end is decided and written; these partitions have no marker yet.
+    /// The end is decided and written. The partitions in `left` have no marker yet.
     Ending {
         commit: bool,
         left: Vec<usize>,
@@ -35,8 +35,8 @@ impl Transaction {
         if matches!(self.state, State::Ending { .. }) { Err(Refused::Concurrent) } else { Ok(()) }
     }
 
-    /// `InitProducerId`: aborts what is open, fences the epoch that had it, and answers when that is
-    /// done with an epoch of its own.
+    /// `InitProducerId`: aborts an open transaction and fences its epoch. The response comes after that, with a new
+    /// epoch.
     pub fn init(&mut self) -> Result<(ProducerId, Epoch), Refused> {
         match &self.state {
             State::Ongoing(_) => {
@@ -52,7 +52,7 @@ impl Transaction {
         }
     }
 
-    /// Of the coordinator's own accord, after the transaction's time, or for a new producer.
+    /// Aborts the transaction after its timeout, or for a new producer.
     pub fn abort(&mut self) {
         if let State::Ongoing(partitions) = &mut self.state {
             self.epoch += 1;
@@ -60,7 +60,7 @@ impl Transaction {
         }
     }
 
-    /// `AddPartitionsToTxn`: opens a transaction where none is.
+    /// `AddPartitionsToTxn`: opens a transaction if no transaction is open.
     pub fn add(&mut self, producer: ProducerId, epoch: Epoch, partition: usize) -> Result<(), Refused> {
         self.check(producer, epoch)?;
         match &mut self.state {
@@ -74,7 +74,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Asked by a broker that gets the first record of a transaction.
+    /// Answers a broker that received the first record of a transaction and asks whether the transaction is open.
     pub fn verify(&self, producer: ProducerId, epoch: Epoch, partition: usize) -> Result<(), Refused> {
         self.check(producer, epoch)?;
         match &self.state {
@@ -83,7 +83,7 @@ impl Transaction {
         }
     }
 
-    /// `EndTxn`. It names no transaction: it ends whichever is open. Repeated, it is answered alike.
+    /// `EndTxn`: the request names no transaction, so it ends the open one. A repeated request gets the same response.
     pub fn end(&mut self, producer: ProducerId, epoch: Epoch, commit: bool) -> Result<(), Refused> {
         self.check(producer, epoch)?;
         match &mut self.state {

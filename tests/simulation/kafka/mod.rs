@@ -1,5 +1,5 @@
-//! Kafka, as far as a producer of transactions and a reader can tell: partitions, coordinators,
-//! and requests. One copy of each log: what replication does to it is that a leader is away for a while.
+//! Kafka as a transactional producer and a reader see it: partitions, coordinators and requests. Each partition has
+//! one copy: the only effect of replication here is that a leader is not available for a while.
 
 pub mod coordinator;
 pub mod partition;
@@ -13,7 +13,7 @@ use partition::Partition;
 
 pub type ProducerId = u32;
 pub type Epoch = u32;
-/// Names an accepted recall.
+/// Identifies an accepted recall.
 pub type Id = u32;
 
 /// A record of the topic.
@@ -26,22 +26,22 @@ pub struct Record {
     pub key: u8,
 }
 
-/// Why the broker does not do what a request asks for.
+/// Why the broker does not execute a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     Fenced,
     NotInTransaction,
     OutOfOrder,
-    /// A record that it will never take.
+    /// The broker rejects the record permanently.
     ForGood,
     NoTopic,
-    /// The client asks again: the end of the last transaction is being written, or a leader or a
-    /// coordinator is on the move.
+    /// The client repeats the request. `Concurrent`: the end of the previous transaction is being written. `Away`: a
+    /// leader or a coordinator moves.
     Concurrent,
     Away,
 }
 
-/// A request; those of a transaction name producer and epoch, not the transaction.
+/// A request. A request of a transaction contains the producer and its epoch, but does not identify the transaction.
 #[derive(Debug, Clone)]
 pub enum Request {
     Init { name: Uuid },
@@ -59,12 +59,12 @@ pub enum Answer {
 
 #[derive(Debug, Default)]
 pub struct Kafka {
-    /// None while the topic is gone.
+    /// `None` while the topic does not exist.
     pub partitions: Option<Vec<Partition>>,
-    /// The topics of this name that were deleted before.
+    /// The topics of this name that were deleted.
     pub deleted: Vec<Vec<Partition>>,
     pub transactions: BTreeMap<Uuid, Transaction>,
-    /// Requests that the coordinators or the leaders do not take yet.
+    /// How many more requests the coordinators or the leaders do not handle.
     pub coordinator_away: u32,
     pub leaders_away: u32,
     /// Records that are too large.
@@ -76,7 +76,7 @@ impl Kafka {
         Self { partitions: Some(vec![Partition::default(); partitions]), ..Self::default() }
     }
 
-    /// How many topics of this name there were before this one.
+    /// Returns the number of earlier topics of this name.
     pub fn incarnation(&self) -> usize {
         self.deleted.len()
     }
@@ -126,12 +126,12 @@ impl Kafka {
         self.transactions.get_mut(name).ok_or(Refused::Fenced)
     }
 
-    /// Writes a marker of a transaction that is ending, if there is one.
+    /// Writes one marker of a transaction that is ending. Returns whether a transaction was ending.
     pub fn write_marker(&mut self, name: &Uuid) -> bool {
         let Some(transaction) = self.transactions.get_mut(name) else { return false };
         let State::Ending { commit, left } = &mut transaction.state else { return false };
         if let Some(partition) = left.pop() {
-            // Where the topic was deleted meanwhile, it is the end of what was written to the old one.
+            // If the topic was deleted in the meantime, the marker ends the records in the deleted topic.
             for topic in self.deleted.iter_mut().chain(&mut self.partitions) {
                 if let Some(at) = topic.get_mut(partition) {
                     at.mark(transaction.producer, transaction.epoch, *commit);

@@ -1,10 +1,10 @@
-//! One partition: a log, and what the broker knows of each producer that wrote to it.
+//! One partition: its records, and the broker's state of each producer that wrote to it.
 
 use std::collections::BTreeMap;
 
 use super::{Epoch, ProducerId, Record, Refused};
 
-/// Batches of a producer that the broker remembers, to recognize a repeated one.
+/// How many batches of a producer the broker remembers, to recognize a repeated batch.
 const REMEMBERED_BATCHES: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Entry {
         record: Record,
         state: State,
     },
-    /// The end of a transaction, in the log as a record is.
+    /// The end of a transaction. A marker has an offset as a record has.
     Marker,
 }
 
@@ -29,7 +29,7 @@ pub enum Entry {
 struct Known {
     epoch: Epoch,
     next_sequence: u32,
-    /// First offset of its open transaction.
+    /// The first offset of the producer's open transaction.
     open_from: Option<usize>,
     batches: Vec<(u32, usize)>,
 }
@@ -37,7 +37,7 @@ struct Known {
 #[derive(Debug, Clone, Default)]
 pub struct Partition {
     pub log: Vec<Entry>,
-    /// First offset that retention has left.
+    /// The first offset that retention has not removed.
     pub low: usize,
     known: BTreeMap<ProducerId, Known>,
 }
@@ -47,12 +47,12 @@ impl Partition {
         self.log.len()
     }
 
-    /// The last stable offset: before it nothing is open.
+    /// Returns the last stable offset: no transaction is open below it.
     pub fn stable(&self) -> usize {
         self.known.values().filter_map(|known| known.open_from).min().unwrap_or(self.log.len())
     }
 
-    /// Whether a transaction of this producer is open here, so that the coordinator need not be asked.
+    /// Returns whether a transaction of this producer is open here. If it is, the broker does not ask the coordinator.
     pub fn is_open(&self, producer: ProducerId, epoch: Epoch) -> bool {
         self.known.get(&producer).is_some_and(|known| known.epoch == epoch && known.open_from.is_some())
     }
@@ -61,7 +61,7 @@ impl Partition {
         self.known.get(&producer).is_some_and(|known| epoch < known.epoch)
     }
 
-    /// Appends a batch of a transaction, once and in sequence. The offset of its first record.
+    /// Appends a batch of a transaction, once and in sequence. Returns the offset of its first record.
     pub fn append(
         &mut self,
         producer: ProducerId,
@@ -81,7 +81,7 @@ impl Partition {
                 return Err(Refused::OutOfOrder);
             }
         }
-        // A producer of which the partition knows nothing may begin with any number.
+        // A producer that the partition does not know may begin with any sequence.
         let known = self.known.entry(producer).or_default();
         if known.epoch != epoch {
             known.batches.clear();
@@ -97,7 +97,7 @@ impl Partition {
         Ok(offset)
     }
 
-    /// Appends for a producer whose sequence nobody looks at.
+    /// Appends records of a producer without a check of its sequence.
     pub fn append_unchecked(&mut self, producer: ProducerId, epoch: Epoch, records: &[Record]) {
         let offset = self.log.len();
         let known = self.known.entry(producer).or_default();
@@ -106,7 +106,7 @@ impl Partition {
         self.log.extend(records.iter().map(|&record| Entry::Record { producer, record, state: State::Open }));
     }
 
-    /// All that was ever committed, also what retention has removed.
+    /// Returns every record that was ever committed, also if retention has removed it.
     pub fn all_committed(&self) -> impl Iterator<Item = (usize, &Record)> {
         self.log.iter().enumerate().filter_map(|(at, entry)| match entry {
             Entry::Record { record, state: State::Committed, .. } => Some((at, record)),
@@ -114,7 +114,7 @@ impl Partition {
         })
     }
 
-    /// Ends the transaction of a producer here.
+    /// Ends the transaction of a producer in this partition.
     pub fn mark(&mut self, producer: ProducerId, epoch: Epoch, commit: bool) {
         let known = self.known.entry(producer).or_default();
         if known.epoch < epoch {
@@ -134,7 +134,7 @@ impl Partition {
         self.log.push(Entry::Marker);
     }
 
-    /// Records that a `read_committed` reader sees from `from` on, below `to`.
+    /// Returns the records that a `read_committed` reader sees from `from` to `to` (exclusive).
     pub fn committed(&self, from: usize, to: usize) -> impl Iterator<Item = (usize, &Record)> {
         let from = from.max(self.low);
         let to = to.min(self.log.len()).max(from);
