@@ -1,4 +1,4 @@
-//! What the vendor's side does: messages are cached, some of them are recalled.
+//! The vendor's side: it caches messages, and recalls some of them.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::stack::{Stack, eventually};
 
 const ACCOUNT: &str = "#TOA#_news";
 
-/// Numbers its messages, and remembers which recalls were acknowledged.
+/// Numbers its messages, and stores the acknowledged recalls.
 #[derive(Default)]
 pub struct Channel {
     next: u64,
@@ -41,19 +41,19 @@ impl Channel {
         msg_key
     }
 
-    /// Recalls it by a webhook, which must be acknowledged.
+    /// Recalls a message with a webhook, which must be acknowledged.
     pub fn recall(&mut self, stack: &Stack, msg_key: String) {
         stack.sender().acknowledged(ACCOUNT, &[&msg_key]);
         self.recalled.insert(msg_key);
     }
 
-    /// The same without a message in the cache.
+    /// Recalls a message that is not in the cache.
     pub fn recall_another(&mut self, stack: &Stack) {
         let msg_key = self.message();
         self.recall(stack, msg_key);
     }
 
-    /// What is recalled goes, and what is not stays.
+    /// Checks that a recalled message leaves the cache, and that another message stays.
     pub fn purges(&mut self, stack: &Stack) {
         let (recalled, kept) = (self.publish(stack), self.publish(stack));
         self.recall(stack, recalled.clone());

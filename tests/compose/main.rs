@@ -1,7 +1,7 @@
-//! `docker-compose.yml` as it is, from the build of its images to the removal of its volumes.
+//! Tests `docker-compose.yml`, from the build of its images to the removal of its volumes.
 //!
-//! `cargo test --features real-compose --test compose`, where a Docker engine answers; elsewhere
-//! `COMPOSE` names a command that understands the same arguments. With neither it fails.
+//! `cargo test --features real-compose --test compose` needs a Docker engine. On a machine without it, `COMPOSE` names
+//! a command that accepts the same arguments. Without both, the tests fail.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

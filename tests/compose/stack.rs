@@ -1,4 +1,4 @@
-//! The stack: one compose project of its own name, on free ports, removed when it is dropped.
+//! A compose project with its own name and free ports. Drop removes it.
 
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
@@ -17,14 +17,14 @@ use test_support::process::Start as _;
 
 pub const APP: u64 = 1_400_000_001;
 const TOPIC: &str = "official-account.recalls";
-/// Far beyond what anything here takes, on a busy machine too.
+/// Far longer than any step of the tests needs, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// Of one compose command, in seconds; the build of the images included.
+/// The timeout of one compose command in seconds. It includes the build of the images.
 const COMMAND_SECONDS: &str = "3600";
 const PORTS: [&str; 6] =
     ["WEBHOOK_PORT", "OPS_PORT", "KAFKA_HOST_PORT", "REDIS_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"];
 
-/// Asks until `look` has an answer; panics after [`PATIENCE`].
+/// Waits until `look` returns a value. Panics after [`PATIENCE`].
 #[track_caller]
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, what, look)
@@ -37,11 +37,11 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Nothing is started yet.
+    /// Prepares the stack, but starts no container.
     pub fn new() -> Self {
         let token = Uuid::new_v4().simple().to_string();
         let project = format!("recall-bridge-test-{}", std::process::id());
-        // Another checkout on this machine has images of its own; the same one builds them on.
+        // Each checkout on this machine has its own images. The next run in the same checkout reuses them.
         let tag = Uuid::new_v5(&Uuid::NAMESPACE_URL, env!("CARGO_MANIFEST_DIR").as_bytes()).simple().to_string();
         let mut env = vec![
             ("BRIDGE_APPS", format!("{APP}:{token}")),
@@ -51,7 +51,7 @@ impl Stack {
             ("IMAGE_TAG", format!("test-{}", &tag[..8])),
             ("COMPOSE_PROJECT_NAME", project),
         ];
-        // All taken at once, so that no two are the same.
+        // Takes all ports at the same time, so that they differ.
         let ports = PORTS.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
         env.extend(ports.iter().map(|(name, port)| (*name, port.local_addr().unwrap().port().to_string())));
         Self { compose: compose_command(), env, token }
@@ -65,9 +65,9 @@ impl Stack {
         command
     }
 
-    /// Starts what is not running, and waits until it is healthy.
+    /// Starts the services that do not run, and waits until they are healthy.
     pub fn up(&self, profile: &str) {
-        // One after the other: at once, podman compiles the stages that both begin with once for each.
+        // Builds one image after the other. In a parallel build, podman compiles the common stages twice.
         for service in ["bridge", "consumer"] {
             let status = self.command(profile, &["build", service]).exit_status().expect("compose starts");
             assert!(status.success(), "build {service}: {status}");
@@ -81,7 +81,7 @@ impl Stack {
         self.run(&["down"]);
     }
 
-    /// Any command that has to succeed; its output.
+    /// Runs a command that must succeed, and returns its output.
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> String {
         let output = self.output(args);
@@ -106,20 +106,20 @@ impl Stack {
         redis::Client::open(format!("redis://{}/", self.address("REDIS_PORT")))?.get_connection()
     }
 
-    /// The topic, as a program on the host reads it.
+    /// Returns the topic, as a program on the host reads it.
     pub fn topic(&self) -> Topic {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.address("KAFKA_HOST_PORT"));
         Topic::new(&config, TOPIC)
     }
 
-    /// A page that is there and is JSON.
+    /// Returns a page, or `None` if the page does not exist or is not JSON.
     pub fn json(&self, port: &str, path: &str) -> Option<Value> {
         let (status, text) = get(&self.address(port), path).ok()?;
         (status == 200).then(|| serde_json::from_str(&text).ok())?
     }
 
-    /// The first value of an instant query.
+    /// Returns the first value of an instant query.
     pub fn query(&self, expr: &str) -> Option<f64> {
         let path = format!("/api/v1/query?query={}", utf8_percent_encode(expr, NON_ALPHANUMERIC));
         self.json("PROMETHEUS_PORT", &path)?["data"]["result"][0]["value"][1].as_str()?.parse().ok()

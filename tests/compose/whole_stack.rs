@@ -8,7 +8,7 @@ use crate::topic::prove;
 
 const BOARD: &str = include_str!("../../deploy/grafana/dashboards/recall-bridge.json");
 
-/// One test, since one stack is enough for this machine; each part says when it begins.
+/// One test, because the machine has capacity for one stack. Each part prints its name when it begins.
 #[test]
 fn a_recall_reaches_the_cache_and_no_restart_loses_one() {
     let stack = Stack::new();
@@ -55,8 +55,8 @@ fn a_recall_reaches_the_cache_and_no_restart_loses_one() {
     assert_eq!(containers(&stack), 0);
 }
 
-/// How many there are. Docker's own command would show those that have stopped with `-a`, which podman-compose,
-/// showing them anyway, does not know.
+/// Returns the number of containers. Docker lists stopped containers only with `-a`. podman-compose does not accept
+/// `-a`, and always lists them.
 fn containers(stack: &Stack) -> usize {
     let output = stack.output(&["ps", "-q"]);
     assert!(output.status.success(), "{output:?}");
@@ -67,7 +67,7 @@ fn wait_ready(stack: &Stack) {
     eventually("the bridge is ready", || stack.json("OPS_PORT", "/readyz"));
 }
 
-/// Recalls one message after the other while something is done.
+/// Recalls one message after the other while `what` runs.
 fn recalled_meanwhile(stack: &Stack, channel: &mut Channel, what: impl FnOnce() -> String) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -88,7 +88,7 @@ fn prometheus_has_it(stack: &Stack) {
     eventually("the rules are evaluated", || stack.query("recall_bridge:spool_fill:ratio"));
 }
 
-/// Grafana, or what stands in for it, has read the provisioning.
+/// Checks that Grafana, or its substitute, has read the provisioning.
 fn grafana_has_the_dashboard(stack: &Stack) {
     let board: serde_json::Value = serde_json::from_str(BOARD).unwrap();
     let there =
@@ -99,7 +99,7 @@ fn grafana_has_the_dashboard(stack: &Stack) {
     assert!(!log.contains("unknown datasource"), "{log}");
 }
 
-/// Read from the host, and by the command in the container.
+/// Reads the topic from the host, and with the command in the container.
 fn nothing_is_lost(stack: &Stack, channel: &Channel) {
     let records = stack.topic().read_count(channel.recalled.len());
     prove(&records);

@@ -1,5 +1,5 @@
-//! The alert rules speak of what the bridge really exports, and of a runbook that is there.
-//! `promtool test rules` (in `.ci/steps/alert-rules`) shows when each of them fires.
+//! The alert rules use only exported metrics and existing sections of the runbook. `promtool test rules` (in
+//! `.ci/steps/alert-rules`) tests when each rule fires.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ const RULES: &str = include_str!("../../deploy/prometheus/rules/recall-bridge.ru
 const TESTS: &str = include_str!("../../deploy/prometheus/rules/recall-bridge.test.yml");
 const RUNBOOK: &str = include_str!("../../docs/operations.md");
 
-/// Values behind `name: ` at the beginning of a line.
+/// Returns the values after `name: ` at the beginning of a line.
 fn values<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
     let start = format!("{name}: ");
     text.lines().filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix(&start)).collect()
 }
 
-/// As the common renderers of Markdown make it from a heading.
+/// Returns the anchor of a heading, as the common Markdown renderers create it.
 pub fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || *c == ' ' || *c == '-';
     heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
@@ -46,7 +46,7 @@ fn every_alert_names_a_section_of_the_runbook_that_is_there_and_is_tested() {
     }
 }
 
-/// Names of alerts in a text.
+/// Returns the names of alerts in a text.
 fn alerts_in(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     words.filter(|word| word.strip_prefix("RecallBridge").is_some_and(|rest| !rest.is_empty())).collect()

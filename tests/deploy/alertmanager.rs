@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 const CONFIG: &str = include_str!("../../deploy/prometheus/alertmanager.yml");
 const RULES: &str = include_str!("../../deploy/prometheus/rules/recall-bridge.rules.yml");
 
-/// An inhibition rule: names of alerts, or a pattern that matches all.
+/// An inhibition rule. `targets` is `None` if it matches every alert.
 struct Rule<'t> {
     sources: BTreeSet<&'t str>,
     targets: Option<BTreeSet<&'t str>>,
 }
 
-/// The severity of every alert.
+/// Returns the severity of every alert.
 fn alerts() -> BTreeMap<&'static str, &'static str> {
     let after = |text: &'static str, start| text.split(start).nth(1).unwrap();
     let alerts = RULES.split("- alert: ").skip(1);
@@ -21,7 +21,7 @@ fn alerts() -> BTreeMap<&'static str, &'static str> {
         .collect()
 }
 
-/// The names of a matcher on `alertname`; `None` if it matches all alerts of the bridge.
+/// Returns the names in a matcher on `alertname`, or `None` if it matches every alert of the bridge.
 fn names(line: &str) -> Option<BTreeSet<&str>> {
     let matcher = line.split_once("[alertname").expect("a matcher on alertname").1.trim_end_matches(']');
     let pattern = matcher.trim_start_matches([' ', '=', '~']).trim_matches('"');
@@ -37,7 +37,7 @@ fn rules() -> Vec<Rule<'static>> {
     .collect()
 }
 
-/// Which of these alerts of one node still notify.
+/// Returns the alerts of one node that still notify.
 fn left<'a>(firing: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     let is_muted = |alert: &str| {
         rules().iter().any(|rule| {

@@ -1,5 +1,5 @@
-//! The dashboard asks for what the bridge really exports, of the data source that is provisioned.
-//! That a real Prometheus answers each of its queries: [`crate::prometheus`].
+//! The queries of the dashboard use only exported metrics and the provisioned data source. [`crate::prometheus`] tests
+//! that a real Prometheus answers each query.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ fn walk(value: &Value, see: &mut impl FnMut(&serde_json::Map<String, Value>)) {
     }
 }
 
-/// Every query of panels and annotations, with the panel's title.
+/// Returns every query of panels and annotations, with its title.
 pub fn queries() -> Vec<(String, String)> {
     let board = board();
     let panels = board["panels"].as_array().unwrap().iter();
@@ -50,7 +50,7 @@ pub fn queries() -> Vec<(String, String)> {
     found
 }
 
-/// Words of a query that may be names of metrics or of recording rules.
+/// Returns the words of a query that may be names of metrics or of recording rules.
 fn names(expr: &str) -> impl Iterator<Item = &str> {
     expr.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
         .filter(|word| ["recall_bridge_", "recall_bridge:", "process_"].iter().any(|start| word.starts_with(start)))
@@ -167,7 +167,7 @@ fn refused_recalls_have_the_colour_of_their_severity() {
     };
     let refused = Outcome::ALL.into_iter().filter(|outcome| outcome.status() != 200 && *outcome != Outcome::Expired);
     for outcome in refused.map(Outcome::label) {
-        // Authentic and kept in quarantine: RecallBridgeQuarantineGrows is a warning.
+        // The quarantine keeps these webhooks, and the alert RecallBridgeQuarantineGrows is a warning.
         let wanted = if matches!(outcome, "stale" | "malformed") { "orange" } else { "red" };
         assert!(colour(outcome).ends_with(wanted), "{outcome}: {}", colour(outcome));
     }

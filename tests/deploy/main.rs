@@ -1,5 +1,5 @@
-//! What is shipped beside the binary, held against the binary: dashboard, alert rules, catalogue of metrics, man pages
-//! and completions. Needs the toolchain only, except [`prometheus`].
+//! Compares the files that are shipped beside the binary with the binary: dashboard, alert rules, catalogue of
+//! metrics, man pages and completions. The tests need only the toolchain, except [`prometheus`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

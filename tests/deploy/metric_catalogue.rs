@@ -1,4 +1,4 @@
-//! The catalogue in docs/operations.md has every metric that is exported, and no other.
+//! docs/operations.md lists every exported metric and no other.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::bridge::Setup;
 
 const RUNBOOK: &str = include_str!("../../docs/operations.md");
 
-/// Names in the first cells of the table below `## Metrics`, their labels in braces left out.
+/// Returns the names in the first column of the table below `## Metrics`, without their labels.
 fn catalogued() -> BTreeSet<String> {
     let section = RUNBOOK.split("\n## Metrics\n").nth(1).unwrap().split("\n## ").next().unwrap();
     section

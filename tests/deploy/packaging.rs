@@ -1,4 +1,4 @@
-//! What a package installs beside the binary: man pages and completions.
+//! The files that a package installs beside the binary: man pages and completions.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! A real Prometheus scrapes a real bridge: it answers every query of the dashboard, evaluates
-//! every rule, and alerts. Needs `prometheus` on the PATH (a package of Debian).
+//! A real Prometheus scrapes a real bridge, executes every query of the dashboard, evaluates every rule, and alerts.
+//! Needs `prometheus` on the PATH (Debian package `prometheus`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ use crate::process::Start as _;
 use crate::sender::{Sender, query_at, recall_body, signed_query, unix_now};
 
 const RULES: &str = include_str!("../../deploy/prometheus/rules/recall-bridge.rules.yml");
-/// The label `instance`, whatever port the bridge has at the moment.
+/// The label `instance`. It stays the same when the bridge's port changes.
 const NODE: &str = "node-1";
 const SCRAPE: Duration = Duration::from_millis(500);
 
@@ -30,7 +30,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// With the rules of `deploy/`, but each alert fires after a second.
+    /// Starts a Prometheus with the rules of `deploy/`, but every alert fires after 1 s.
     fn start(bridge: &Bridge) -> Self {
         let home = TempDir::with_prefix("prometheus-").unwrap();
         let rules = RULES.lines().map(|line| match line.split_once("for: ") {
@@ -64,7 +64,7 @@ impl Prometheus {
         prometheus
     }
 
-    /// `data` of the answer; panics where it is an error.
+    /// Returns `data` of the response. Panics if the response is an error.
     #[track_caller]
     fn data(&self, path: &str) -> Value {
         let (status, text) = get(&self.address, path).expect("an answer");
@@ -73,7 +73,7 @@ impl Prometheus {
         answer["data"].take()
     }
 
-    /// The series of an instant query, as labels and value.
+    /// Returns the series of an instant query as labels and value.
     #[track_caller]
     fn query(&self, expr: &str) -> Vec<(Value, f64)> {
         let data = self.data(&format!("/api/v1/query?query={}", utf8_percent_encode(expr, NON_ALPHANUMERIC)));
@@ -96,7 +96,7 @@ impl Prometheus {
     }
 }
 
-/// Tells Prometheus where the bridge is now; it watches the file.
+/// Writes the bridge's current address to the file that Prometheus watches.
 fn watch(home: &TempDir, bridge: &Bridge) {
     let text = serde_json::json!([{ "targets": [bridge.ops_address()], "labels": { "instance": NODE } }]);
     let (new, path) = (home.path().join("targets.new"), home.path().join("targets.json"));
@@ -104,14 +104,14 @@ fn watch(home: &TempDir, bridge: &Bridge) {
     std::fs::rename(new, path).unwrap();
 }
 
-/// What Grafana puts in place of its variables.
+/// Replaces the variables of the dashboard, as Grafana does.
 fn filled_in(expr: &str) -> String {
     let expr = expr.replace("$__rate_interval", "10s").replace("$__range", "5m").replace("$node", ".*");
     assert!(!expr.contains('$'), "unknown variable: {expr}");
     expr
 }
 
-/// Ends the load, also when an assertion fails: the scope waits for its thread.
+/// Ends the load, also when an assertion fails: the scope waits for the thread of the load.
 struct EndOfLoad<'a>(&'a AtomicBool);
 
 impl Drop for EndOfLoad<'_> {
@@ -120,7 +120,7 @@ impl Drop for EndOfLoad<'_> {
     }
 }
 
-/// One of each kind of delivery, over and over.
+/// Sends one webhook of each kind, repeatedly.
 fn load(url: &str, stop: &AtomicBool) {
     let sender = Sender::new(url, APP, TOKEN);
     for number in 0.. {
@@ -143,13 +143,13 @@ fn load(url: &str, stop: &AtomicBool) {
 #[test]
 fn a_real_prometheus_answers_every_query_of_the_dashboard_and_alerts() {
     let kafka = Kafka::start();
-    // At the load's pace the spool is full within the hours of the rule, but not within this test.
+    // The rule must predict a full spool within its hours, but the load must not fill the spool within this test.
     let setup = kafka.setup().env("BRIDGE_SPOOL_MAX_BYTES", 1 << 26).env("BRIDGE_QUARANTINE_MAX_BYTES", 1 << 28);
     let mut bridge = setup.start();
     let prometheus = Prometheus::start(&bridge);
     eventually("the bridge is scraped", || (!prometheus.query("up == 1").is_empty()).then_some(()));
 
-    // Prometheus sees another start: in whole seconds, so not within the same one.
+    // Prometheus sees a restart only if the start time changes. It has a resolution of 1 s.
     let started = bridge.metrics()["process_start_time_seconds"];
     eventually("a second is over", || (unix_now() as f64 > started + 1.0).then_some(()));
     bridge.kill();

@@ -1,7 +1,8 @@
-//! The fuzz targets under a driver that needs a stable toolchain only: inputs of the corpora, changed at
-//! random. It knows nothing of coverage; libFuzzer, in `fuzz/`, does.
+//! The fuzz targets with a driver that needs only a stable toolchain: it changes the inputs of the corpora at random.
+//! It does not measure coverage; libFuzzer, in `fuzz/`, does.
 //!
-//! `FUZZ_SECONDS` is the time for each target (1), `FUZZ_SEED` repeats a run, `FUZZ_TARGET` names one of them.
+//! `FUZZ_SECONDS` is the time per target in seconds (default 1), `FUZZ_SEED` repeats a run, and `FUZZ_TARGET` selects
+//! one target.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,7 +36,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Runs one input; where it fails, says what it was.
+/// Runs one input. If the target fails, writes the input to a file.
 fn run(name: &str, target: Target, input: &[u8], seed: u64) {
     if catch_unwind(AssertUnwindSafe(|| target(input))).is_err() {
         let file = std::env::temp_dir().join(format!("fuzz-{name}-{seed}"));

@@ -1,13 +1,13 @@
-//! Inputs made of other inputs.
+//! Creates inputs from other inputs.
 
 use test_support::random::Random;
 
-/// Longest input that is made.
+/// The maximum size of an input in bytes.
 const MAX_BYTES: usize = 8 << 10;
-/// Changes of one input at most.
+/// The maximum of changes to one input.
 const MAX_CHANGES: usize = 8;
 
-/// Makes inputs; the same ones from the same seed.
+/// Creates inputs. The same seed creates the same inputs.
 pub struct Mutator<'c> {
     random: Random,
     corpus: &'c [Vec<u8>],
@@ -20,7 +20,7 @@ impl<'c> Mutator<'c> {
         Self { random: Random::seeded(seed), corpus, words, input: Vec::new() }
     }
 
-    /// The next input.
+    /// Returns the next input.
     pub fn next(&mut self) -> &[u8] {
         let start = self.below(self.corpus.len());
         self.input.clone_from(&self.corpus[start]);
@@ -64,7 +64,7 @@ impl<'c> Mutator<'c> {
         self.random.next() as u8
     }
 
-    /// A number below this one.
+    /// Returns a random number below `end`.
     fn below(&mut self, end: usize) -> usize {
         self.random.below(end.max(1))
     }

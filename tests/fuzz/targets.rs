@@ -1,8 +1,8 @@
-//! What is fuzzed: each function takes any bytes and fails by panicking.
+//! The fuzz targets: each function accepts any bytes, and panics when it finds an error.
 //!
-//! `fuzz/` runs them under libFuzzer, `main.rs` beside this file under a driver that needs no nightly
-//! toolchain. To add one: a function here with a line in [`TARGETS`], a directory in `fuzz/corpus`, and a
-//! file in `fuzz/fuzz_targets` with its entry in `fuzz/Cargo.toml`.
+//! `fuzz/` runs them with libFuzzer, and `main.rs` in this directory runs them with a driver that needs no nightly
+//! toolchain. A new target needs a function here with a line in [`TARGETS`], a directory in `fuzz/corpus`, and a file
+//! in `fuzz/fuzz_targets` with its entry in `fuzz/Cargo.toml`.
 
 use recall_bridge::config::Config;
 use recall_bridge::edge::Head;
@@ -14,10 +14,10 @@ use recall_bridge::seq_set::SeqSet;
 use recall_bridge::webhook::{self, Apps, Refusal, Verified};
 use recall_bridge::{control, spool};
 
-/// A function that is fuzzed.
+/// A fuzz target.
 pub type Target = fn(&[u8]);
 
-/// All of them, each with its name and the words that a driver mixes in.
+/// All targets, each with its name and the words that a driver inserts into inputs.
 pub const TARGETS: [(&str, Target, &[&str]); 9] = [
     (
         "query",
@@ -50,7 +50,8 @@ fn apps() -> Apps {
     Apps::parse("1:xxxxyyyy|other,2", true).expect("valid")
 }
 
-/// A query string: what is authentic is so by its Sign, and what is kept of it says the same.
+/// A query string: only its `Sign` makes it authentic, and the query that is stored without the `Sign` has the same
+/// meaning.
 pub fn query(data: &[u8]) {
     let kept = webhook::without_sign(data);
     assert_eq!(webhook::without_sign(kept.as_bytes()), kept);
@@ -76,7 +77,7 @@ fn contains(data: &[u8], what: &[u8]) -> bool {
     data.windows(what.len()).any(|window| window == what)
 }
 
-/// A body: what is accepted comes out of the encoded record byte for byte, and stays within its bound.
+/// A body: the encoded record contains every accepted value byte for byte, and stays within its limit.
 pub fn delivery(data: &[u8]) {
     let apps = apps();
     let verified = webhook::verify(QUERY, &apps, NOW, 60, events::is_published).expect("unsigned");
@@ -121,7 +122,7 @@ pub fn record(data: &[u8]) {
     }
 }
 
-/// A row of the spool: nothing that was not written is taken for events.
+/// A row of the spool: every event comes from the bytes of the row.
 pub fn spool_row(data: &[u8]) {
     let Some((numbers, payload)) = data.split_first_chunk::<12>() else { return };
     let first_seq = u64::from_le_bytes(*numbers.first_chunk().expect("8 of 12"));
@@ -134,12 +135,12 @@ pub fn spool_row(data: &[u8]) {
     }
 }
 
-/// What a command sends to the running process.
+/// A request that a command sends to the running process.
 pub fn control_line(data: &[u8]) {
     let _ = control::is_request(data);
 }
 
-/// The environment, a line for each variable.
+/// The environment, one line per variable.
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let vars = text.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| !reads_a_file(name));
@@ -152,12 +153,12 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// A fuzzer opens no files: `/dev/stdin` would wait for ever.
+/// Returns whether a variable names a file. A fuzzer opens no files: reading `/dev/stdin` would block.
 fn reads_a_file(name: &str) -> bool {
     ["FILE", "TLS", "LOCATION", "SSL", "SPOOL", "PLUGIN"].iter().any(|part| name.to_ascii_uppercase().contains(part))
 }
 
-/// The head of a request: what is read of it lies inside it, and more bytes behind it change nothing.
+/// The head of a request: its values lie inside it, and bytes after it change nothing.
 pub fn head(data: &[u8]) {
     let Ok(Some((head, length))) = Head::read(data) else { return };
     assert!(length <= data.len());
@@ -167,7 +168,7 @@ pub fn head(data: &[u8]) {
     assert_eq!((same, again.raw()), (length, head.raw()));
 }
 
-/// Escaped text holds nothing that a terminal obeys, and JSON stays the same value.
+/// Escaped text contains no character that controls a terminal. Escaped JSON keeps its value.
 pub fn escape_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     assert!(!escape::plain(&text).chars().any(escape::is_unsafe));
@@ -176,7 +177,7 @@ pub fn escape_text(data: &[u8]) {
     assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);
 }
 
-/// A set of numbers says what a plain one says, in whatever order they come.
+/// A set of sequence numbers has the same content as a `BTreeSet`, for any order of the numbers.
 pub fn verify_set(data: &[u8]) {
     let mut plain = std::collections::BTreeSet::new();
     let mut set = SeqSet::new(1);

@@ -1,5 +1,6 @@
-// A headless Chromium that does what the tests say: one JSON object per line on stdin, one per line on stdout.
-// Environment: CHROMIUM, the program. Every error of the console or of a request, also of the policy, is collected.
+// A headless Chromium that executes the commands of the tests: one JSON object per line on stdin, one per line on
+// stdout. The variable CHROMIUM names the program. It collects every error of the console, of a request and of the
+// policy.
 
 import { createInterface } from "node:readline";
 import { readFileSync } from "node:fs";
@@ -8,7 +9,7 @@ import puppeteer from "puppeteer-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WIDE = { width: 1280, height: 900 };
-// Without `isMobile`, which would load the page again.
+// `isMobile` is not set, because it would load the page again.
 const PHONE = { width: 390, height: 844 };
 
 // The tests may run as root, which Chromium's sandbox refuses. It opens pages of this machine only.
@@ -29,7 +30,7 @@ page.on("dialog", (shown) => {
 
 const scheme = (value) => page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]);
 
-/** Violations of WCAG, in both colour schemes and at both widths. */
+/** Returns the violations of WCAG in both colour schemes and at both widths. */
 async function audit() {
   const found = [];
   for (const [width, viewport] of [["wide", WIDE], ["phone", PHONE]]) {
@@ -37,7 +38,7 @@ async function audit() {
       await page.setViewport(viewport);
       await scheme(colours);
       await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-      // In an isolated world of DevTools, so that the policy of the page stays in force.
+      // In an isolated world of DevTools, the policy of the page stays in force.
       const world = page.mainFrame().isolatedRealm();
       await world.evaluate(AXE);
       const { violations } = await world.evaluate(() => globalThis.axe.run(document, {

@@ -1,4 +1,4 @@
-//! A browser that does what a test says: Node with `browser.mjs`.
+//! A browser that executes the commands of a test: Node with `browser.mjs`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use crate::bridge::{Bridge, PATIENCE};
 use crate::process::Start as _;
 
-/// What a distribution may call it.
+/// The names of the program in different distributions.
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 pub struct Browser {
     node: Child,
-    /// `None` at the end.
+    /// `None` after the input is closed.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
-/// The directory `target`.
+/// Returns the directory `target`.
 fn target() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(3).unwrap().to_owned()
@@ -36,7 +36,7 @@ fn chromium() -> PathBuf {
 }
 
 impl Browser {
-    /// A browser that shows the page of this bridge.
+    /// Starts a browser that shows the page of this bridge.
     #[track_caller]
     pub fn on(bridge: &Bridge) -> Self {
         let script = target().join("tools/page/browser.mjs");
@@ -64,7 +64,7 @@ impl Browser {
         answer["value"].clone()
     }
 
-    /// Waits until an element that is visible has the text.
+    /// Waits until a visible element contains the text.
     #[track_caller]
     pub fn wait(&mut self, selector: &str, text: &str) {
         self.ask(&json!({ "do": "wait", "selector": selector, "text": text }));
@@ -91,21 +91,22 @@ impl Browser {
         self.ask(&json!({ "do": "type", "selector": selector, "text": text }));
     }
 
-    /// Violations of WCAG 2.2 AA in both colour schemes and at both widths, and whether the page fits its window.
+    /// Checks that the page violates no rule of WCAG 2.2 AA in both colour schemes and at both widths, and that it
+    /// fits its window.
     #[track_caller]
     pub fn assert_accessible(&mut self) {
         let violations = self.ask(&json!({ "do": "audit" }));
         assert!(violations == json!([]), "{violations:#}");
     }
 
-    /// Nothing went wrong in the browser: no error of a script, of the policy, or of a request.
+    /// Checks that no error happened in the browser: of a script, of the policy, or of a request.
     #[track_caller]
     pub fn assert_no_errors(&mut self) {
         let errors = self.ask(&json!({ "do": "errors" }));
         assert!(errors == json!([]), "{errors:#}");
     }
 
-    /// Pictures for people, below `target/page`.
+    /// Saves screenshots for people below `target/page`.
     #[track_caller]
     pub fn shots(&mut self, name: &str) {
         let dir = target().join("page");
@@ -120,7 +121,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Node ends Chromium when its input ends. Without Node, Chromium would go on.
+        // Node ends Chromium when Node's input ends. If Node is killed, Chromium continues.
         self.input = None;
         let until = Instant::now() + PATIENCE;
         while matches!(self.node.try_wait(), Ok(None)) {

@@ -1,4 +1,4 @@
-//! Accounts and keys are chosen by whoever sends webhooks.
+//! Anyone who sends webhooks chooses the accounts and the MsgKeys.
 
 use crate::browser::Browser;
 use crate::mock::Kafka;

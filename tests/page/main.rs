@@ -1,5 +1,5 @@
-//! The page of the operations listener in a headless Chromium, on a real bridge whose states are caused for real:
-//! `cargo test --features real-browser --test page`, after `scripts/page-tools`.
+//! The page of the operations listener in a headless Chromium, on a real bridge. The tests cause every state that the
+//! page shows: `cargo test --features real-browser --test page`, after `scripts/page-tools`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

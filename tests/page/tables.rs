@@ -1,4 +1,4 @@
-//! The tables, the search and the actions.
+//! The tables, the search and the actions of the page.
 
 use serde_json::json;
 
@@ -57,7 +57,7 @@ fn without_the_switch_the_page_shows_command_lines() {
     let lines = browser.texts("#quarantine-actions code");
     assert_eq!(lines[0], "recall-bridge quarantine requeue --account '#TOA#_1' --yes --through 3");
     assert!(!browser.text("#quarantine-actions").contains("these 2 entries"));
-    // The command line does what it says.
+    // The command line that the page shows has the effect that the page describes.
     let arguments = ["quarantine", "requeue", "--account", "#TOA#_1", "--yes", "--through", "3"];
     cli::run(bridge.setup(), 0, &arguments);
     browser.wait("#quarantine-table", "The quarantine is empty.");

@@ -1,4 +1,4 @@
-//! Each verdict, caused for real.
+//! Each verdict of the page. The tests cause each state on a real bridge.
 
 use rustix::process::Signal;
 

@@ -1,4 +1,4 @@
-//! A load balancer with its shipped configuration, in which only addresses are replaced.
+//! A load balancer with its shipped configuration. The tests replace only addresses and log files.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,14 +14,14 @@ use crate::process::Start as _;
 const HAPROXY: &str = include_str!("../../deploy/haproxy/haproxy.cfg");
 const NGINX: &str = include_str!("../../deploy/nginx/recall-bridge.conf");
 
-/// Where a node takes webhooks, and where it says whether it is ready.
+/// The addresses of a node's webhook listener and operations listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Node {
     pub webhook: SocketAddr,
     pub ops: SocketAddr,
 }
 
-/// A running one; ended on drop.
+/// A running load balancer. Drop ends it.
 pub struct Balancer {
     child: Child,
     address: SocketAddr,
@@ -33,7 +33,7 @@ impl Balancer {
         let home = TempDir::with_prefix("haproxy-test-").unwrap();
         let address = free_address();
         let mut config = replaced(HAPROXY, "bind :8080", &format!("bind {address}"));
-        // To a file, where the test can read it, instead of the system's log.
+        // HAProxy logs to a file that the test can read, instead of the system's log.
         config = replaced(&config, "log /dev/log local0", "log stdout format raw local0");
         for (node, shipped) in nodes.iter().zip(["10.0.0.11", "10.0.0.12"]) {
             let ours = format!("{} port {}", node.webhook, node.ops.port());
@@ -67,12 +67,13 @@ impl Balancer {
         Self::start(&mut nginx(), address, home)
     }
 
-    /// Where webhooks go.
+    /// Returns the address for webhooks.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its own logs hold requests, and no query of one: who has seen a Sign can sign for a minute.
+    /// Checks that the load balancer's logs contain requests, but no query: anyone who sees a `Sign` can sign for a
+    /// minute.
     #[track_caller]
     pub fn assert_no_sign_in_logs(&self) {
         let files = self.home.path().read_dir().unwrap().map(|file| file.unwrap().path());
@@ -99,7 +100,8 @@ impl Drop for Balancer {
     }
 }
 
-/// What nginx needs around the shipped part: everything below one directory, in the foreground.
+/// Returns the configuration around the shipped part. It keeps nginx in the foreground, and its files below one
+/// directory.
 fn around(home: &Path) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("    {name}_temp_path {}/{name};\n", home.display()))
@@ -111,7 +113,7 @@ fn around(home: &Path) -> String {
     )
 }
 
-/// Its own check of its configuration.
+/// Runs the load balancer's own check of its configuration.
 #[track_caller]
 fn check(command: &mut Command) {
     let output = command.run().expect("Debian's packages haproxy and nginx are installed");
@@ -124,7 +126,7 @@ fn replaced(config: &str, shipped: &str, ours: &str) -> String {
     config.replace(shipped, ours)
 }
 
-/// An address that nobody has now, for a process that cannot take port 0 or has to come back to it.
+/// Returns a free address, for a process that cannot use port 0 or that must restart at the same address.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -1,6 +1,5 @@
-//! Load balancers as shipped (`deploy/haproxy`, `deploy/nginx`) before two real bridges that are
-//! restarted under load: `cargo test --features real-proxy --test proxy`. Needs Debian's haproxy and
-//! nginx.
+//! Load balancers with their shipped configuration (`deploy/haproxy`, `deploy/nginx`) before two real bridges that
+//! restart under load: `cargo test --features real-proxy --test proxy`. Needs the Debian packages haproxy and nginx.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

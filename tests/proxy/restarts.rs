@@ -1,5 +1,4 @@
-//! Two nodes behind a load balancer are restarted in turn while webhooks keep coming: none is refused,
-//! none is lost.
+//! Restarts two nodes behind a load balancer in turn, under load. No webhook is refused, and no recall is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,28 +13,28 @@ use crate::random::Random;
 
 const SENDERS: usize = 6;
 const RESTARTS: usize = 6;
-/// Keeps the load far below what a busy machine can do: restarts are tested, not speed.
+/// Keeps the load far below the capacity of a busy machine. The test is about restarts, not about speed.
 const PACE: Duration = Duration::from_millis(2);
 
-/// How often each recall is in the topic, by account and key.
+/// The number of records of each recall in the topic, by account and MsgKey.
 type Times = BTreeMap<(String, String), usize>;
 
-/// A node that comes back where it was.
+/// Returns the settings of a node with fixed addresses, at which it can restart.
 fn node(kafka: &Kafka) -> (Setup, Node) {
     let node = Node { webhook: free_address(), ops: free_address() };
     let setup = kafka.setup().env("BRIDGE_LISTEN", node.webhook).env("BRIDGE_OPS_LISTEN", node.ops);
     (setup, node)
 }
 
-/// The load balancer sends webhooks to this one, too.
+/// Waits until the load balancer sends webhooks to this node, too.
 fn until_it_takes_part(bridge: &Bridge) {
     eventually("the node gets webhooks again", || {
         (bridge.metric("webhooks_total{outcome=\"accepted\"}") > 0.0).then_some(())
     });
 }
 
-/// Ends and starts nodes in turn, as an upgrade does: the next one only when the last one takes part
-/// again. Returns what the senders were told, and how often each key is in the topic.
+/// Ends and starts the nodes in turn, as an upgrade does. Each restart waits until both nodes get webhooks. Returns
+/// the webhooks with their results, and the number of records of each recall.
 fn restart_in_turn(balancer: impl FnOnce([Node; 2]) -> Balancer, end: impl Fn(&mut Bridge)) -> (Vec<Delivery>, Times) {
     let kafka = Kafka::start();
     let ((one, first), (two, second)) = (node(&kafka), node(&kafka));
@@ -103,8 +102,8 @@ fn restarts_behind_nginx_refuse_lose_and_repeat_nothing() {
     assert_once(&times);
 }
 
-/// What a node had accepted when it was killed, and could not say so, is sent to the other one, too:
-/// the recall is there twice then, with one `event_id`.
+/// A node can accept a webhook and be killed before it responds. The load balancer sends that webhook to the other
+/// node, too, and the topic has its recalls twice, with the same `event_id`.
 #[test]
 fn behind_haproxy_killed_nodes_refuse_nothing_and_lose_nothing() {
     let (sent, times) = restart_in_turn(Balancer::haproxy, Bridge::kill);
