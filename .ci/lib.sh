@@ -37,7 +37,8 @@ cargo_tool() {
     touch "$tools/$crate-$version"
 }
 
-# not_done WHAT: reports a check that this machine makes impossible, not the change. .ci/run repeats it at its end.
+# not_done CHECK: reports a check that is impossible on this machine, for a reason outside the change.
+# .ci/run repeats it at its end.
 not_done() {
     echo "NOT DONE: $1"
     if [[ -n ${CI_NOT_DONE:-} ]]; then

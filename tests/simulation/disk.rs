@@ -163,7 +163,7 @@ impl Stored {
         self.events[usize::try_from(seq - 1).unwrap()]
     }
 
-    /// Returns the identities that the process gets at its start: without those whose range is published.
+    /// Returns the identities that the process gets at its start: those with unpublished events, and the current one.
     pub fn known_identities(&self) -> Vec<Identity> {
         let superseded = self.identities.iter().skip(1).take_while(|next| next.first_seq <= self.published_end).count();
         self.identities[superseded..].to_vec()

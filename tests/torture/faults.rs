@@ -14,7 +14,7 @@ use crate::proxy::{EndTxn, Proxy};
 use crate::random::Random;
 use crate::schedule::{self, BrokerFault, NetworkFault};
 
-/// One `EndTxn` in so many is held.
+/// The proxy holds one `EndTxn` in this number.
 const LATE_ONE_OF: u64 = 5;
 
 /// Kills and freezes one broker at a time. Returns the brokers; all of them run.

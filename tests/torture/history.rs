@@ -4,7 +4,7 @@
 //! has the same number of message keys, so a webhook is a range of these indices, and the history stores one byte for
 //! it.
 
-/// What a sender knows of a webhook.
+/// The response to a webhook, as its sender knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Told {

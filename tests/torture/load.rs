@@ -27,7 +27,7 @@ const ACCOUNTS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The interval between two attempts to connect.
 const RECONNECT: Duration = Duration::from_millis(5);
-/// One webhook in so many has a wrong time.
+/// One webhook in this number has a wrong time.
 const CLOCK_STEP_ONE_OF: u64 = 100;
 /// The smallest and the largest error of the time, in seconds. The bridge accepts 60.
 const CLOCK_STEP: (u64, u64) = (70, 7200);
@@ -278,7 +278,7 @@ impl<'a> Sender<'a> {
         if self.random.between(0, 1) == 0 { step } else { -step }
     }
 
-    /// Returns what a response says about the webhook's recalls, and records responses that are unexpected.
+    /// Returns the meaning of a response for the webhook's recalls, and stores an unexpected response.
     fn judge(&mut self, answer: std::io::Result<(u16, Vec<u8>)>, is_stale: bool) -> Told {
         let Ok((status, body)) = answer else { return Told::Nothing };
         let code = serde_json::from_slice::<Reply>(&body).map(|reply| reply.code);

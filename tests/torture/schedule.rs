@@ -49,7 +49,7 @@ pub(crate) enum NetworkFault {
 
 /// Longer than the 15 s after which a broker aborts an open transaction.
 const BEYOND_A_TRANSACTION_MS: (u64, u64) = (16_000, 19_000);
-/// One freeze in so many is that long.
+/// One freeze in this number is that long.
 const LONG_FREEZE_ONE_OF: u64 = 12;
 
 /// Returns whether a freeze is longer than the transaction timeout.
