@@ -130,7 +130,8 @@ impl<'q> Param<'q> {
 }
 
 /// Returns the query without its `Sign` parameters, for storage and the log. A `Sign` is valid for a minute. A run of
-/// 64 or more hex digits elsewhere is replaced, because it can be a `Sign` under a wrong name.
+/// 64 or more hex digits elsewhere is replaced, because it can be a `Sign` under a wrong name. Parameters of which the
+/// record is made keep their values.
 ///
 /// All other bytes stay unchanged, except bytes that are not UTF-8: they become `%XX`, which decodes to the same
 /// bytes. The function also accepts a query that cannot be decoded.
@@ -142,12 +143,20 @@ pub fn without_sign(query: &[u8]) -> String {
             kept.push('&');
         }
         first = false;
+        let mut text = String::with_capacity(pair.len());
         for chunk in pair.utf8_chunks() {
-            kept.push_str(chunk.valid());
-            kept.extend(chunk.invalid().iter().map(|byte| percent_encoding::percent_encode_byte(*byte)));
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|byte| percent_encoding::percent_encode_byte(*byte)));
         }
+        kept.push_str(&if is_recorded(pair) { text } else { without_digits(text) });
     }
-    without_digits(kept)
+    kept
+}
+
+/// Whether a parameter becomes part of a record.
+fn is_recorded(pair: &[u8]) -> bool {
+    let name = unescape(split_pair(pair).0);
+    matches!(name.as_deref(), Some(b"SdkAppid" | b"CallbackCommand" | b"ClientIP" | b"OptPlatform"))
 }
 
 /// Replaces every run of hex digits that can be a `Sign`.

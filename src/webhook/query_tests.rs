@@ -132,6 +132,7 @@ fn without_sign_takes_out_sign_and_nothing_else() {
         ("a&&b&Sign=%", "a&&b"),
         (&format!("sign={}&b", "ab".repeat(32)), "sign=[hidden]&b"),
         ("A1".repeat(40).as_str(), "[hidden]"),
+        (&format!("Client%49P={}&x=1", "ab".repeat(32)), &format!("Client%49P={}&x=1", "ab".repeat(32))),
         (&format!("x={}", "a".repeat(63)), &format!("x={}", "a".repeat(63))),
         (&format!("SdkAppid={}1", "0".repeat(80)), &format!("SdkAppid={}1", "0".repeat(80))),
     ] {
