@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod changes;
 pub mod check_config;
 mod check_tls;
 pub mod completions;

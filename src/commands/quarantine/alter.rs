@@ -3,20 +3,19 @@
 use std::collections::BTreeSet;
 
 use anyhow::anyhow;
-use clap::error::ErrorKind;
-use serde_json::json;
 
 use super::Opened;
 use super::read::Lines;
-use super::select::{FilterArgs, each_match, quoted};
+use super::select::{FilterArgs, each_match};
 use crate::clock;
+use crate::commands::changes::{Preview, check_selection, open_stopped};
 use crate::commands::output::{Output, note};
 use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
 use crate::control;
 use crate::quarantine::view::{entries, plain};
 use crate::quarantine::{Changed, Done, EntryAction, change};
-use crate::spool::{QuarantineId, Spool, SpoolError, SpoolOptions};
+use crate::spool::QuarantineId;
 
 /// Arguments of `requeue` and `drop`.
 #[derive(Debug, clap::Args)]
@@ -38,13 +37,8 @@ pub(super) struct Alter {
 
 impl Alter {
     pub(super) fn run(&self, action: EntryAction) -> Result<(), CommandError> {
-        if self.ids.is_empty() && !self.filter.is_given() {
-            refuse("no entries given; give ids (see `quarantine list`) or a filter");
-        }
-        if self.ids.is_empty() && self.yes && self.filter.through.is_none() {
-            refuse(
-                "--yes requires --through with the last id that the preview listed; run the command without --yes first",
-            );
+        if self.ids.is_empty() {
+            check_selection("quarantine list", self.filter.is_given(), self.yes, self.filter.through.is_some());
         }
         if self.ids.is_empty() && !self.yes {
             return self.preview(action);
@@ -67,35 +61,17 @@ impl Alter {
             last = entry.id;
             lines.put(&mut output, entry)
         })?;
-        let mut confirm = ["recall-bridge", "quarantine", word(action)].map(str::to_owned).to_vec();
-        confirm.extend(self.filter.arguments());
-        confirm.extend(["--through".to_owned(), last.to_string(), "--yes".to_owned()]);
-        if let Some(dir) = &self.place.dir {
-            confirm.extend(["--dir".to_owned(), dir.display().to_string()]);
-        }
-        let nothing = lines.count == 0;
-        if self.json {
-            let confirm = if nothing { None } else { Some(confirm) };
-            output.json(&json!({ "matching": lines.count, "changed": false, "confirm": confirm }));
-        } else if nothing {
-            output.line("no entries; nothing was changed");
-        } else {
-            let count = lines.count;
-            output.line(format_args!(
-                "\n{}; nothing was changed. To {} exactly {}:\n  {}",
-                entries(count),
-                word(action),
-                if count == 1 { "this one" } else { "these" },
-                plain(&quoted(&confirm))
-            ));
-        }
+        let preview = Preview {
+            command: ["quarantine", word(action)],
+            filter: self.filter.arguments(),
+            last: last.to_string(),
+            place: &self.place,
+            count: lines.count,
+            nothing: "no entries",
+        };
+        preview.print(&mut output, self.json);
         output.finish()
     }
-}
-
-/// Ends the process because of an incomplete command line.
-fn refuse(text: &str) -> ! {
-    clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{text}\n")).exit()
 }
 
 fn word(action: EntryAction) -> &'static str {
@@ -112,23 +88,9 @@ fn alter(
     ids: &BTreeSet<QuarantineId>,
     mut each: impl FnMut(Vec<Changed>),
 ) -> Result<(), CommandError> {
-    // Opening would create a missing spool.
-    drop(crate::spool::Hold::take(&config.dir)?);
-    let options = SpoolOptions {
-        dir: config.dir.clone(),
-        max_bytes: config.max_bytes,
-        quarantine_max_bytes: config.quarantine_max_bytes,
-        // The window of the node is unknown here. A shorter one would delete ids that the node needs.
-        dedup_window: crate::config::MAX_DEDUP_WINDOW,
-        on_commit: Box::new(|_, _| ()),
-    };
-    let (spool, writer) = match Spool::open(options, || ()) {
-        Ok(opened) => opened,
-        Err(SpoolError::Locked { .. }) => {
-            let asked = control::ask(&config.dir, action, ids, each);
-            return asked.map_err(|error| CommandError::Outside(anyhow!(error)));
-        }
-        Err(error) => return Err(error.into()),
+    let Some((spool, writer)) = open_stopped(config)? else {
+        let asked = control::ask(&config.dir, action, ids, each);
+        return asked.map_err(|error| CommandError::Outside(anyhow!(error)));
     };
     let reader = spool.reader()?;
     let ids: Vec<QuarantineId> = ids.iter().copied().collect();

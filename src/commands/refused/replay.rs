@@ -3,22 +3,19 @@
 use std::collections::BTreeSet;
 
 use anyhow::anyhow;
-use clap::error::ErrorKind;
-use serde_json::json;
 
 use super::RefusedFilterArgs;
 use super::list::RefusedLines;
 use super::source::each_refused;
 use crate::clock;
+use crate::commands::changes::{Preview, check_selection, open_stopped};
 use crate::commands::output::{Output, note};
-use crate::commands::quarantine::select::quoted;
 use crate::commands::{CommandError, Place};
 use crate::config::SpoolConfig;
 use crate::control;
 use crate::escape::plain;
 use crate::quarantine::view::entries;
 use crate::refused::{RefusedFilter, RefusedId, RefusedJournal, ReplayDone, ReplayResult, ReplayedView, replay};
-use crate::spool::{Hold, Spool, SpoolError, SpoolOptions};
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
@@ -41,13 +38,8 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let by_filter = self.ids.is_empty();
-        if by_filter && !self.filter.is_given() {
-            refuse("no entries given; give ids (see `refused list`) or a filter");
-        }
-        if by_filter && self.yes && self.filter.through.is_none() {
-            refuse(
-                "--yes requires --through with the last id that the preview listed; run the command without --yes first",
-            );
+        if by_filter {
+            check_selection("refused list", self.filter.is_given(), self.yes, self.filter.through.is_some());
         }
         let config = self.place.config()?;
         if by_filter && !self.yes {
@@ -82,33 +74,17 @@ impl Replay {
             last = entry.id;
             lines.put(&mut output, entry)
         })?;
-        let mut confirm = ["recall-bridge", "refused", "replay"].map(str::to_owned).to_vec();
-        confirm.extend(self.filter.arguments());
-        confirm.extend(["--through".to_owned(), last.to_string(), "--yes".to_owned()]);
-        if let Some(dir) = &self.place.dir {
-            confirm.extend(["--dir".to_owned(), dir.display().to_string()]);
-        }
-        let count = lines.count;
-        if self.json {
-            let confirm = (count > 0).then_some(confirm);
-            output.json(&json!({ "matching": count, "changed": false, "confirm": confirm }));
-        } else if count == 0 {
-            output.line("no entries that can be replayed; nothing was changed");
-        } else {
-            output.line(format_args!(
-                "\n{}; nothing was changed. To replay exactly {}:\n  {}",
-                entries(count),
-                if count == 1 { "this one" } else { "these" },
-                plain(&quoted(&confirm))
-            ));
-        }
+        let preview = Preview {
+            command: ["refused", "replay"],
+            filter: self.filter.arguments(),
+            last: last.to_string(),
+            place: &self.place,
+            count: lines.count,
+            nothing: "no entries that can be replayed",
+        };
+        preview.print(&mut output, self.json);
         output.finish()
     }
-}
-
-/// Ends the process because of an incomplete command line.
-fn refuse(text: &str) -> ! {
-    clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{text}\n")).exit()
 }
 
 /// Replays the entries in this process or through the running node. Calls `each` after each step.
@@ -117,23 +93,9 @@ fn run(
     ids: &BTreeSet<RefusedId>,
     mut each: impl FnMut(Vec<ReplayResult>),
 ) -> Result<(), CommandError> {
-    // Opening would create a missing spool.
-    drop(Hold::take(&config.dir)?);
-    let options = SpoolOptions {
-        dir: config.dir.clone(),
-        max_bytes: config.max_bytes,
-        quarantine_max_bytes: config.quarantine_max_bytes,
-        // The window of the node is unknown here. A shorter one would delete ids that the node needs.
-        dedup_window: crate::config::MAX_DEDUP_WINDOW,
-        on_commit: Box::new(|_, _| ()),
-    };
-    let (spool, writer) = match Spool::open(options, || ()) {
-        Ok(opened) => opened,
-        Err(SpoolError::Locked { .. }) => {
-            let asked = control::replay(&config.dir, ids, each);
-            return asked.map_err(|error| CommandError::Outside(anyhow!(error)));
-        }
-        Err(error) => return Err(error.into()),
+    let Some((spool, writer)) = open_stopped(config)? else {
+        let asked = control::replay(&config.dir, ids, each);
+        return asked.map_err(|error| CommandError::Outside(anyhow!(error)));
     };
     let (reader, journal) = (spool.reader()?, RefusedJournal::open(&config.dir));
     let ids: Vec<RefusedId> = ids.iter().copied().collect();
