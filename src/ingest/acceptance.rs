@@ -2,10 +2,10 @@
 //! a wrong path, a full spool. Each refusal has its own line; this one says that all recalls are lost, and what to do.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
+use parking_lot::Mutex;
 
 use super::outcome::Outcome;
 
@@ -86,10 +86,11 @@ impl Acceptance {
     /// Ends the streak. Returns its end, if it had a line.
     fn accept(&self, now: Instant) -> Option<Report> {
         self.accepted_ms.store(self.millis(now), Relaxed);
-        if !self.refusing.swap(false, Relaxed) {
+        // Workers share this line of the cache: only a streak writes to it.
+        if !self.refusing.load(Relaxed) || !self.refusing.swap(false, Relaxed) {
             return None;
         }
-        let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streak = self.streak.lock();
         let ended = std::mem::take(&mut *streak);
         streak.reported = ended.reported.map(|(at, _)| (at, INTERVAL_MIN));
         if ended.is_reported { ended.report(now) } else { None }
@@ -104,7 +105,7 @@ impl Acceptance {
         let accepted_ms = self.accepted_ms.load(Relaxed);
         let quiet_ms = u64::try_from(QUIET.as_millis()).unwrap_or(u64::MAX);
         let was_accepted = accepted_ms > 0 && self.millis(now).saturating_sub(accepted_ms) < quiet_ms;
-        let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streak = self.streak.lock();
         self.refusing.store(true, Relaxed);
         streak.refused[outcome as usize] += 1;
         streak.first_at.get_or_insert(now);
