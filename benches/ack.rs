@@ -38,7 +38,7 @@ use support::handlers::{AWAITS, BARE, FORGETS};
 use support::kafka::Kafka;
 use support::load::{Load, Run};
 use support::process::{Process, Usage, bridge, role, serve};
-use support::{disk, handlers, kafka, median, report, setting, settings, spool};
+use support::{disk, median, report, setting, settings, spool};
 
 /// Connections of the open loop: enough that a request seldom waits for one.
 const OPEN_CONNECTIONS: usize = 128;
@@ -55,8 +55,7 @@ type Figures = BTreeMap<&'static str, f64>;
 
 fn main() {
     if let Ok(role) = std::env::var("BENCH_ROLE") {
-        kafka::run(&role);
-        return handlers::run(&role);
+        return support::run(&role);
     }
     let rates: Vec<u64> =
         if setting("BENCH_RATE", String::new()).is_empty() { vec![] } else { settings("BENCH_RATE", "") };
