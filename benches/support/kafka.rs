@@ -48,10 +48,10 @@ impl Kafka {
         broker
     }
 
-    /// Creates a topic, unless it exists. The mock cluster creates a topic when it is first asked for it.
+    /// Creates a topic, unless it exists.
     pub(crate) fn topic(&self, name: &str) {
-        if self.kind != MOCK_KIND && self.address != NOBODY {
-            create_topic(&self.address, name);
+        if self.address != NOBODY {
+            create_topic(&self.address, name, self.kind == MOCK_KIND);
         }
     }
 }
@@ -90,20 +90,15 @@ fn park() -> ! {
     }
 }
 
-/// Creates a topic that does not exist, and waits for its leaders.
-fn create_topic(address: &str, name: &str) {
+/// Creates a topic that does not exist, and waits for its leaders. The mock cluster creates a topic when a client asks
+/// for it.
+fn create_topic(address: &str, name: &str, mock: bool) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", address);
-    let admin: AdminClient<DefaultClientContext> = config.create().expect("an admin client");
-    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1));
-    for result in runtime.block_on(admin.create_topics([&topic], &options)).expect("the broker answers") {
-        if let Err((topic, error)) = result {
-            assert_eq!(error, RDKafkaErrorCode::TopicAlreadyExists, "{topic}");
-        }
+    if !mock {
+        create_by_admin(&config, name);
     }
-    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let consumer: BaseConsumer = config.set("allow.auto.create.topics", mock.to_string()).create().expect("a consumer");
     let is_ready = || {
         let metadata = consumer.fetch_metadata(Some(name), TIMEOUT).expect("metadata");
         let partitions = metadata.topics()[0].partitions();
@@ -113,5 +108,17 @@ fn create_topic(address: &str, name: &str) {
     while !is_ready() {
         assert!(Instant::now() < until, "topic {name} has no leader");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn create_by_admin(config: &ClientConfig, name: &str) {
+    let admin: AdminClient<DefaultClientContext> = config.create().expect("an admin client");
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1));
+    for result in runtime.block_on(admin.create_topics([&topic], &options)).expect("the broker answers") {
+        if let Err((topic, error)) = result {
+            assert_eq!(error, RDKafkaErrorCode::TopicAlreadyExists, "{topic}");
+        }
     }
 }
