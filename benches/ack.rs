@@ -183,8 +183,9 @@ fn header(what: &str, ratios: &[&str]) {
 }
 
 fn show(size: usize, name: &str, of: &Figures, ratios: &[(&str, f64)]) {
+    let group = if of["group"].is_nan() { "-".to_owned() } else { format!("{:.1}", of["group"]) };
     print!(
-        "{size:>11} {name:<7} {:>10.0} {:>8.2} {:>8.2} {:>8.2} {:>8.1} {:>8.2} {:>6.0} {:>8.0} {:>6.1} {:>6.0}%",
+        "{size:>11} {name:<7} {:>10.0} {:>8.2} {:>8.2} {:>8.2} {:>8.1} {:>8.2} {:>6.0} {:>8.0} {group:>6} {:>6.0}%",
         of["rate"],
         of["p50_ms"],
         of["p99_ms"],
@@ -193,7 +194,6 @@ fn show(size: usize, name: &str, of: &Figures, ratios: &[(&str, f64)]) {
         of["switches"],
         of["written_bytes"],
         of["peak_mb"],
-        of["group"],
         of["sender_busy"] * 100.0
     );
     let ratios: String = ratios.iter().map(|(_, ratio)| format!(" {ratio:>10.3}")).collect();
