@@ -2,7 +2,8 @@
 //!
 //! The sender is an open loop at each rate of `BENCH_RATE` (10,200,2000). The consumer reads with `read_committed` and
 //! librdkafka's other defaults, in this process; the time of receipt is the record's `received_at`. Its resolution is 1 ms.
-//! Consumers of the mock cluster also see records whose transaction is not committed yet: use `BENCH_KAFKA=real`.
+//! Consumers of the mock cluster also see records whose transaction is not committed yet, and it answers a fetch only
+//! after the wait that the consumer allows (set to 10 ms there): use `BENCH_KAFKA=real`.
 //!
 //! `BENCH_SECONDS` (10), `BENCH_DELIVERY` (exactly_once,at_least_once), `BENCH_KAFKA`, `BENCH_SPOOL` and `BENCH_JSON` as
 //! for `ack`.
@@ -48,7 +49,7 @@ fn main() {
         Load::closed(8, Duration::from_secs(1)).run(bridge.webhook);
         bridge.until_idle();
         for rate in settings("BENCH_RATE", "10,200,2000") {
-            let reader = Reader::start(&broker.address, &topic);
+            let reader = Reader::start(&broker, &topic);
             let load = Load { rate: Some(rate), ..Load::closed(CONNECTIONS, time) };
             let run = load.run(bridge.webhook);
             bridge.until_idle();
@@ -79,9 +80,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(kafka: &str, topic: &str) -> Self {
+    fn start(broker: &Kafka, topic: &str) -> Self {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", kafka).set("group.id", "lag").set("enable.auto.commit", "false");
+        if broker.is_mock() {
+            config.set("fetch.wait.max.ms", "10");
+        }
+        config.set("bootstrap.servers", &broker.address).set("group.id", "lag").set("enable.auto.commit", "false");
         let consumer: BaseConsumer = config.set("isolation.level", "read_committed").create().expect("a consumer");
         let mut list = TopicPartitionList::new();
         let metadata = consumer.fetch_metadata(Some(topic), METADATA).expect("metadata");

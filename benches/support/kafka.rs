@@ -51,8 +51,12 @@ impl Kafka {
     /// Creates a topic, unless it exists.
     pub(crate) fn topic(&self, name: &str) {
         if self.address != NOBODY {
-            create_topic(&self.address, name, self.kind == MOCK_KIND);
+            create_topic(&self.address, name, self.is_mock());
         }
+    }
+
+    pub(crate) fn is_mock(&self) -> bool {
+        self.kind == MOCK_KIND
     }
 }
 
