@@ -109,7 +109,7 @@ fn rows(what: &str, size: usize, servers: &[Server], rounds: usize, load: Load) 
         if load.rate.is_some() {
             // On the disk of the spools.
             let directory = spool();
-            let times = disk::fdatasync(directory.path(), 4096, Duration::from_secs(1));
+            let times = disk::fdatasync(directory.path(), disk::BLOCK_BYTES, Duration::from_secs(1));
             syncs.push([times.value_at_quantile(0.5) as f64 / 1e3, times.value_at_quantile(0.99) as f64 / 1e3]);
         }
         for (server, figures) in servers.iter().zip(&mut all) {
