@@ -58,8 +58,12 @@ fn main() {
         }
         let middle = [0, 1, 2, 3, 4, 5, 6].map(|at| median(all.iter().map(|one: &[f64; 7]| one[at])));
         let [bare_ms, disk_ms, sync_ms, bridge_ms, ratio, by_sync, rate] = middle;
+        let [sync_text, by_sync_text] = [sync_ms, by_sync].map(|value| match value.is_nan() {
+            true => "-".to_owned(),
+            false => format!("{value:.3}"),
+        });
         println!(
-            "{connections:>11} {bare_ms:>12.3} {disk_ms:>17.3} {sync_ms:>12.3} {bridge_ms:>14.3} {ratio:>21.3} {by_sync:>7.3} {rate:>9.0}"
+            "{connections:>11} {bare_ms:>12.3} {disk_ms:>17.3} {sync_text:>12} {bridge_ms:>14.3} {ratio:>21.3} {by_sync_text:>7} {rate:>9.0}"
         );
         report::json(&json!({
             "bench": "fsync", "connections": connections, "write_bytes": size, "bare_p50_ms": bare_ms,
