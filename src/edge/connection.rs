@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
-use super::head::{self, Head, HeadError, Method, Search};
+use super::head::{Head, HeadError, Method, Search};
 use super::input::Input;
 use super::limits::{FREE_BYTES, HEAD_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT};
 use super::registry::{Activity, ConnectionEntry};
@@ -99,7 +99,8 @@ async fn next(input: &mut Input, entry: &ConnectionEntry, idle: Duration) -> Aft
         input.skip(Search::blank(input.bytes()));
         match search.end(input.bytes()) {
             Ok(Some(length)) => {
-                return head::parse(input.take(length))
+                return search
+                    .parse(input.take(length))
                     .map_or_else(AfterRequest::Bad, |head| AfterRequest::Request(Box::new(head)));
             }
             Ok(None) => {}

@@ -34,23 +34,27 @@ struct CountedWebhook<'a> {
     shared: &'a Shared,
     head: &'a Head,
     seen: Seen,
-    /// Whether the query names a published command.
-    names_published: bool,
     decided: bool,
 }
 
 impl CountedWebhook<'_> {
     fn decide(&mut self, answer: &WebhookResult) {
         self.decided = true;
-        self.shared.count(answer.outcome, self.names_published);
+        self.shared.count(answer.outcome, self.names_published());
         self.shared.metrics.ack_seconds.observe(self.head.received().elapsed().as_secs_f64());
         let refused = self.record(answer.outcome, &answer.info);
         log(self.shared, answer, self.head.query(), self.head.peer(), refused);
     }
 
+    /// Whether the query names a published command, also a query that is not valid.
+    fn names_published(&self) -> bool {
+        let names = || webhook::names_command(self.head.query(), events::is_published);
+        self.seen.names_published.unwrap_or_else(names)
+    }
+
     /// Records the webhook in the refused journal if it was refused and names a published command.
     fn record(&self, outcome: Outcome, info: &str) -> Option<RefusedId> {
-        let is_kept = self.names_published && outcome.is_refusal();
+        let is_kept = outcome.is_refusal() && self.names_published();
         is_kept.then(|| refused::record(self.shared, self.head, &self.seen, outcome, info)).flatten()
     }
 }
@@ -58,7 +62,7 @@ impl CountedWebhook<'_> {
 impl Drop for CountedWebhook<'_> {
     fn drop(&mut self) {
         if !self.decided {
-            self.shared.count(Outcome::ClientGone, self.names_published);
+            self.shared.count(Outcome::ClientGone, self.names_published());
             self.record(Outcome::ClientGone, "");
         }
     }
@@ -67,9 +71,8 @@ impl Drop for CountedWebhook<'_> {
 impl Service for IngestWorker {
     async fn call(&self, head: &Head, body: &mut Body<'_>) -> Response {
         let shared = &*self.shared;
-        let names_published = webhook::names_command(head.query(), events::is_published);
         let seen = Seen::new(clock::now_ms(), body.announced());
-        let mut delivery = CountedWebhook { shared, head, seen, names_published, decided: false };
+        let mut delivery = CountedWebhook { shared, head, seen, decided: false };
         let answer = match route(shared, head, body) {
             Some(refused) => {
                 self.keep_body(&refused, head, body, &mut delivery.seen).await;
@@ -120,6 +123,7 @@ impl IngestWorker {
         let now = seen.at_ms.div_euclid(1000);
         let verdict = check_head(head.query(), &apps, now, shared.request_time_window_seconds);
         observe_skew(shared, verdict.verified());
+        seen.names_published = verdict.verified().map(|verified| events::is_published(verified.command()));
         match verdict {
             HeadVerdict::Answer { outcome, info, verified } => {
                 if let Some(verified) = verified {

@@ -4,6 +4,8 @@
 //! each after its length (u32). Numbers are little-endian.
 
 const VERSION: u8 = 1;
+/// The first byte of an event that is stored as fields, which are not a record: see `events::stored`.
+pub(crate) const FIELDS: u8 = 2;
 
 /// The bytes are not a record of this release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

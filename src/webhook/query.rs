@@ -83,7 +83,7 @@ impl<'q> Query<'q> {
         let mut opt_platform = None;
         let mut sign = Param::Missing;
         let mut request_time = Param::Missing;
-        for pair in query.split(|&byte| byte == b'&') {
+        for pair in pairs(query) {
             let (name, value) = split_pair(pair);
             // A name that cannot be decoded is not a documented parameter.
             let Some(name) = unescape(name) else { continue };
@@ -184,8 +184,15 @@ pub fn names_command(query: &[u8], is_named: impl Fn(&str) -> bool) -> bool {
     })
 }
 
+/// The parts of a query between `&`.
+fn pairs(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr::memchr_iter(b'&', query).chain([query.len()]);
+    let mut start = 0;
+    ends.map(move |end| &query[std::mem::replace(&mut start, end + 1)..end])
+}
+
 pub(super) fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
-    match pair.iter().position(|&byte| byte == b'=') {
+    match memchr::memchr(b'=', pair) {
         Some(at) => (&pair[..at], &pair[at + 1..]),
         None => (pair, b""),
     }
@@ -202,7 +209,7 @@ fn informal(value: &[u8], max_bytes: usize) -> Option<Cow<'_, str>> {
     if value.is_empty() || value.len() > max_bytes * 3 {
         return None;
     }
-    let text = if value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    let text = if memchr::memchr2(b'%', b'+', value).is_some() {
         let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
         text(Cow::Owned(percent_encoding::percent_decode(&spaced).collect()))?
     } else {
@@ -234,7 +241,7 @@ fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
 
 /// Strict form decoding to bytes; `None` for a malformed escape.
 pub(super) fn unescape(value: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if memchr::memchr2(b'%', b'+', value).is_none() {
         return Some(Cow::Borrowed(value));
     }
     let mut decoded = Vec::with_capacity(value.len());
