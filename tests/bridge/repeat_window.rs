@@ -182,7 +182,7 @@ fn a_spool_of_format_1_is_migrated_and_loses_nothing() {
     };
     assert_eq!(version(&bridge), 1);
     bridge = bridge.restart();
-    assert_eq!(version(&bridge), 3);
+    assert_eq!(version(&bridge), 4);
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["c"]);
     sender.acknowledged("#TOA#_1", &["c"]);
