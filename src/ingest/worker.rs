@@ -16,7 +16,7 @@ use super::path;
 use super::refused::{self, Seen};
 use super::shared::Shared;
 use crate::clock;
-use crate::edge::{Body, BodyError, Head, HeadError, Method, Response, Service};
+use crate::edge::{Body, BodyError, DeadlinePassed, Head, HeadError, Method, Response, Service};
 use crate::events::{self, Origin};
 use crate::refused::RefusedId;
 use crate::spool::QuarantineEntry;
@@ -134,10 +134,11 @@ impl IngestWorker {
                 WebhookResult { outcome, info }
             }
             HeadVerdict::Body(right) => match self.body(body, started).await {
-                Ok(body) => {
-                    seen.body = Some(body.clone());
-                    let decided = self.decide(head, right, &body, seen);
-                    self.durable(started, decided).await
+                Ok(bytes) => {
+                    seen.body = Some(bytes.clone());
+                    let deadline = started + shared.ack_timeout;
+                    let decided = body.limit(deadline, self.decide(head, right, &bytes, seen)).await;
+                    decided.unwrap_or_else(|DeadlinePassed| not_confirmed(shared))
                 }
                 Err(answer) => answer,
             },
@@ -156,6 +157,9 @@ impl IngestWorker {
     /// Returns the body, or the result without it.
     async fn body(&self, body: &mut Body<'_>, started: Instant) -> Result<Bytes, WebhookResult> {
         let shared = &*self.shared;
+        if let Some(body) = body.take_arrived(shared.max_body_bytes) {
+            return Ok(body);
+        }
         match self.in_time(started, body.read(shared.max_body_bytes)).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(BodyError::TooLarge(_))) => Err(too_large(shared)),
@@ -177,17 +181,6 @@ impl IngestWorker {
         step: impl Future<Output = T>,
     ) -> Result<T, tokio::time::error::Elapsed> {
         tokio::time::timeout_at((started + self.shared.ack_timeout).into(), step).await
-    }
-
-    /// Limits the wait for disk or Kafka to `BRIDGE_ACK_TIMEOUT_MS`.
-    async fn durable(&self, started: Instant, step: impl Future<Output = WebhookResult>) -> WebhookResult {
-        let shared = &*self.shared;
-        self.in_time(started, step).await.unwrap_or_else(|_| {
-            let who =
-                if shared.direct.is_some() { "neither disk nor Kafka confirmed" } else { "the disk did not confirm" };
-            let info = format!("{who} it within {} ms", shared.ack_timeout.as_millis());
-            WebhookResult::fail(Outcome::Unavailable, info)
-        })
     }
 
     async fn decide(&self, head: &Head, right: checks::CheckedHead<'_>, body: &[u8], seen: &mut Seen) -> WebhookResult {
@@ -225,6 +218,13 @@ impl IngestWorker {
             }
         }
     }
+}
+
+/// Neither disk nor Kafka confirmed a webhook within `BRIDGE_ACK_TIMEOUT_MS`.
+fn not_confirmed(shared: &Shared) -> WebhookResult {
+    let who = if shared.direct.is_some() { "neither disk nor Kafka confirmed" } else { "the disk did not confirm" };
+    let info = format!("{who} it within {} ms", shared.ack_timeout.as_millis());
+    WebhookResult::fail(Outcome::Unavailable, info)
 }
 
 /// The vendor or a proxy may have changed the name of the command, and recalls may be lost under it.

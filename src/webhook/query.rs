@@ -83,17 +83,20 @@ impl<'q> Query<'q> {
         let mut opt_platform = None;
         let mut sign = Param::Missing;
         let mut request_time = Param::Missing;
+        // The vendor's query has no escapes: then nothing is searched for them again.
+        let unescape = if memchr::memchr2(b'%', b'+', query).is_none() { plain } else { unescape };
         for pair in pairs(query) {
             let (name, value) = split_pair(pair);
             // A name that cannot be decoded is not a documented parameter.
             let Some(name) = unescape(name) else { continue };
+            let value_text = || unescape(value).and_then(text);
             match name.as_ref() {
-                b"SdkAppid" => sdk_app_id.put(value),
-                b"CallbackCommand" => command.put(value),
+                b"SdkAppid" => sdk_app_id.put(value_text),
+                b"CallbackCommand" => command.put(value_text),
                 b"ClientIP" => drop(client_ip.get_or_insert_with(|| informal(value, CLIENT_IP_MAX_BYTES))),
                 b"OptPlatform" => drop(opt_platform.get_or_insert_with(|| informal(value, OPT_PLATFORM_MAX_BYTES))),
-                b"Sign" => sign.put(value),
-                b"RequestTime" => request_time.put(value),
+                b"Sign" => sign.put(value_text),
+                b"RequestTime" => request_time.put(value_text),
                 // `contenttype` is ignored too, because the format of the body is known.
                 _ => {}
             }
@@ -112,9 +115,9 @@ impl<'q> Query<'q> {
 }
 
 impl<'q> Param<'q> {
-    fn put(&mut self, value: &'q [u8]) {
+    fn put(&mut self, value: impl FnOnce() -> Option<Cow<'q, str>>) {
         *self = match self {
-            Self::Missing => decode(value).map_or(Self::Undecodable, Self::Once),
+            Self::Missing => value().map_or(Self::Undecodable, Self::Once),
             Self::Once(_) | Self::Undecodable | Self::Repeated => Self::Repeated,
         };
     }
@@ -237,6 +240,12 @@ fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
         Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
     }
+}
+
+/// Form decoding of bytes without escapes.
+#[expect(clippy::unnecessary_wraps, reason = "it replaces `unescape`")]
+fn plain(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    Some(Cow::Borrowed(value))
 }
 
 /// Strict form decoding to bytes; `None` for a malformed escape.

@@ -22,13 +22,23 @@ pub const BESIDE_BODY_MAX_BYTES: u64 = 2048;
 /// headers, lengths, times, ids, `traceparent`.
 const BESIDE_BYTES: usize = 768;
 
+/// The longest escape of a byte in JSON, `\u00XX`.
+const ESCAPE_MAX_BYTES: usize = 6;
+
 /// The largest number of bytes that a delivery can become, all its records together, without encoding
-/// any. `beside` is what the query says: each is in the value of each record.
+/// any. `beside` is what the query says: each is in the value of each record. The number is too high if even that is
+/// within [`RECORDS_MAX_BYTES`].
 pub(super) fn records_bytes<'k>(
     account: &str,
-    msg_keys: impl Iterator<Item = &'k str>,
+    msg_keys: impl Iterator<Item = &'k str> + Clone,
     beside: &[Option<&str>],
 ) -> usize {
+    let beside_bytes: usize = beside.iter().flatten().map(|text| text.len()).sum();
+    let each = BESIDE_BYTES + (account.len() + beside_bytes) * (1 + ESCAPE_MAX_BYTES);
+    let at_most = msg_keys.clone().map(|msg_key| each + msg_key.len() * (1 + ESCAPE_MAX_BYTES)).sum();
+    if at_most <= RECORDS_MAX_BYTES {
+        return at_most;
+    }
     let beside: usize = beside.iter().flatten().map(|text| escaped_bytes(text)).sum();
     // As the record's key, and in its value; a MsgKey as a header, and in the value.
     let twice = |text: &str| text.len() + escaped_bytes(text);

@@ -155,7 +155,11 @@ impl Writer {
                 let flight = answered + inbox.webhooks();
                 drop(inbox);
                 let x = *X;
-                self.gather = (flight >= x.3).then(|| Gather { webhooks: (flight * x.0).div_ceil(100), gap: Duration::from_micros(x.1), until: started + Duration::from_micros(x.2) });
+                self.gather = (flight >= x.3).then(|| Gather {
+                    webhooks: (flight * x.0).div_ceil(100),
+                    gap: Duration::from_micros(x.1),
+                    until: started + Duration::from_micros(x.2),
+                });
             } else if is_due && broken && advance.is_none() {
                 // The check must not wait for a webhook: a load balancer sends no webhooks to a node that is not
                 // ready.
