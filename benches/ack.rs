@@ -1,119 +1,201 @@
-//! Measures acknowledged webhooks per second and compares them with a bare handler: `cargo bench --bench ack`.
+//! Measures acknowledged webhooks of the bridge beside servers that promise less: `cargo bench --bench ack`.
 //!
-//! Both servers get the same load, in turn, with the same number of workers: a bare actix-web handler that returns a
-//! constant, and the whole bridge (`Sign` check, commit with `synchronous=FULL`, running publisher). The result is
-//! the ratio of each pair. Absolute figures depend on the machine.
+//! All servers get the same load from one generator, in turn within each round, with the same number of workers:
 //!
-//! `BENCH_KAFKA=host:port` publishes to that broker instead of librdkafka's mock cluster. `BENCH_SPOOL` names a
-//! directory on the disk to use. `BENCH_ROUNDS`, `BENCH_SECONDS` and `BENCH_CONNECTIONS` change the load.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, clippy::pedantic, missing_docs)]
+//! - `bare`: actix-web, reads the body and answers a constant.
+//! - `forget`: actix-web and librdkafka, checks Sign, makes the bridge's record, passes it to librdkafka and answers.
+//! - `await`: the same, and answers after the broker has acknowledged the record.
+//! - `bridge`: this build. `before`: the binary that `BENCH_BEFORE` names, to compare two releases.
+//!
+//! The result is the ratio within each round; absolute figures depend on the machine. Every recall is different. Processor
+//! time, context switches and written bytes are counted until the server has published everything. Allocations are counted
+//! by `cargo bench --bench allocations`.
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `BENCH_CONNECTIONS` | `1,16,64,128,512` | connections, in a closed loop |
+//! | `BENCH_RATE` | | webhooks per second of an open loop instead, for example `200,2000,10000`, beside one `fdatasync` |
+//! | `BENCH_SERVERS` | `bare,forget,await,bridge` | with `BENCH_RATE`: `bare,bridge` |
+//! | `BENCH_KAFKA` | mock cluster | `real` starts an Apache Kafka, `host:port` names a broker |
+//! | `BENCH_ROUNDS`, `BENCH_SECONDS` | 3, 2 | rounds, and seconds of each measurement |
+//! | `BENCH_ACCOUNTS` | 50 | accounts, spread over the connections |
+//! | `BENCH_SPOOL` | `.` | directory on the disk to use |
+//! | `BENCH_JSON` | | a file that gets each measurement as a line of JSON |
+//! | `BENCH_BEFORE` | | another binary of the bridge |
+//!
+//! Variables of the bridge are passed on: `KAFKA_COMPRESSION_TYPE=lz4` applies to all servers that publish.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss, clippy::pedantic)]
+#![allow(missing_docs)]
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
-use support::{Process, Run, bridge, load, median, role};
+use serde_json::json;
+use support::handlers::{AWAITS, BARE, FORGETS};
+use support::kafka::Kafka;
+use support::load::{Load, Run};
+use support::process::{Process, Usage, bridge, role, serve};
+use support::{disk, handlers, kafka, median, report, setting, settings, spool};
 
-const TOPIC: &str = "official-account.recalls";
+/// Connections of the open loop: enough that a request seldom waits for one.
+const OPEN_CONNECTIONS: usize = 128;
+
+struct Server {
+    name: String,
+    process: Process,
+    /// Removed after the process has ended.
+    _spool: tempfile::TempDir,
+}
+
+/// One measurement, by the names of its figures.
+type Figures = BTreeMap<&'static str, f64>;
 
 fn main() {
-    match std::env::var("BENCH_ROLE").as_deref() {
-        Ok("bare") => return bare(),
-        Ok("broker") => return broker(),
-        _ => {}
+    if let Ok(role) = std::env::var("BENCH_ROLE") {
+        kafka::run(&role);
+        return handlers::run(&role);
     }
-    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
-    let (rounds, seconds) = (number("BENCH_ROUNDS", 5), number("BENCH_SECONDS", 4));
-    let connections = number("BENCH_CONNECTIONS", 128) as usize;
-
-    let (child, address) = role("bare");
-    let bare = Process { child, webhook: address.parse().expect("an address"), ops: None };
-    let mut broker = None;
-    let kafka = std::env::var("BENCH_KAFKA").unwrap_or_else(|_| {
-        let (child, address) = role("broker");
-        broker = Some(Process { child, webhook: "127.0.0.1:1".parse().expect("an address"), ops: None });
-        address
-    });
-    let base = std::env::var("BENCH_SPOOL").unwrap_or_else(|_| ".".to_owned());
-    let spool = tempfile::tempdir_in(base).expect("a spool directory");
-    let bridge = bridge(spool.path(), &kafka, &[]);
-
+    let rates: Vec<u64> =
+        if setting("BENCH_RATE", String::new()).is_empty() { vec![] } else { settings("BENCH_RATE", "") };
+    let broker = Kafka::start();
+    let chosen = if rates.is_empty() { "bare,forget,await,bridge" } else { "bare,bridge" };
+    let mut names: Vec<String> = settings("BENCH_SERVERS", chosen);
+    if std::env::var_os("BENCH_BEFORE").is_some() {
+        names.push("before".to_owned());
+    }
+    let servers: Vec<Server> = names.iter().map(|name| start(name, &broker.address)).collect();
+    let (rounds, seconds) = (setting("BENCH_ROUNDS", 3), setting("BENCH_SECONDS", 2));
     let time = Duration::from_secs(seconds);
-    let run = |process: &Process| {
-        let cpu = process.cpu_seconds();
-        let run = load(process.webhook, connections, 1, time, u64::MAX);
-        let cpu = (process.cpu_seconds() - cpu) * 1e6 / run.answers as f64;
-        (run, cpu)
+    println!("broker: {}; {rounds} rounds of {seconds} s for each server; medians", broker.kind);
+    for server in &servers {
+        Load::closed(64, Duration::from_secs(1)).run(server.process.webhook);
+        server.process.until_idle();
+    }
+    if rates.is_empty() {
+        header("connections", &["÷bare", "÷forget", "cpu÷forget"]);
+        for connections in settings("BENCH_CONNECTIONS", "1,16,64,128,512") {
+            rows("connections", connections, &servers, rounds, Load::closed(connections, time));
+        }
+    } else {
+        header("rate", &["p99÷floor"]);
+        for rate in rates {
+            let load = Load { rate: Some(rate), ..Load::closed(OPEN_CONNECTIONS, time) };
+            rows("rate", rate as usize, &servers, rounds, load);
+        }
+    }
+}
+
+fn start(name: &str, kafka: &str) -> Server {
+    let spool = spool();
+    let process = match name {
+        BARE | FORGETS | AWAITS => role(name, kafka, &[]).0,
+        "bridge" => bridge(spool.path(), kafka, &[]),
+        "before" => {
+            let binary = std::env::var_os("BENCH_BEFORE").expect("BENCH_BEFORE is set");
+            serve(Command::new(binary), spool.path(), kafka, &[])
+        }
+        _ => panic!("BENCH_SERVERS={name}: expected {BARE}, {FORGETS}, {AWAITS}, bridge, before"),
     };
-    load(bare.webhook, connections, 1, Duration::from_secs(1), u64::MAX);
-    load(bridge.webhook, connections, 1, Duration::from_secs(1), u64::MAX);
-
-    println!("{connections} connections, {rounds} rounds of {seconds} s each; kafka {kafka}");
-    println!("          webhooks/s      p50 ms    p99 ms    max ms   CPU µs/webhook");
-    let mut ratios = Vec::new();
-    for _ in 0..rounds {
-        let (one, cpu) = run(&bare);
-        show("bare", &one, cpu);
-        let means = ["spool_commit_seconds", "spool_group_events", "kafka_transaction_seconds"];
-        let totals =
-            || means.map(|name| (bridge.metric(&format!("{name}_sum")), bridge.metric(&format!("{name}_count"))));
-        let before = totals();
-        let (other, cpu) = run(&bridge);
-        show("bridge", &other, cpu);
-        let after = totals();
-        let mean = |at: usize| (after[at].0 - before[at].0) / (after[at].1 - before[at].1).max(1.0);
-        println!(
-            "          commit {:.2} ms of {:.0} events, transaction {:.1} ms",
-            mean(0) * 1000.0,
-            mean(1),
-            mean(2) * 1000.0
-        );
-        ratios.push(other.rate() / one.rate());
-        println!(
-            "          ratio {:.3}   waiting in the spool {}   resident {} MB",
-            ratios.last().expect("just pushed"),
-            bridge.status("depth"),
-            bridge.resident() >> 20
-        );
-    }
-    println!("bridge / bare: median {:.3} of {ratios:.3?}", median(&mut ratios.clone()));
-    drop(broker);
+    Server { name: name.to_owned(), process, _spool: spool }
 }
 
-fn show(name: &str, run: &Run, cpu: f64) {
-    println!(
-        "{name:<8} {:>11.0} {:>11.2} {:>9.2} {:>9.2} {cpu:>14.1}{}",
-        run.rate(),
-        run.ms(0.5),
-        run.ms(0.99),
-        run.ms(1.0),
-        if run.failed > 0 { format!("   {} FAILED", run.failed) } else { String::new() }
+/// Measures all servers in turn, and prints the medians of the rounds.
+fn rows(what: &str, size: usize, servers: &[Server], rounds: usize, load: Load) {
+    let mut all: Vec<Vec<Figures>> = vec![Vec::new(); servers.len()];
+    let mut syncs = Vec::new();
+    for round in 0..rounds {
+        if load.rate.is_some() {
+            let directory = spool();
+            let times = disk::fdatasync(directory.path(), 4096, Duration::from_secs(1));
+            syncs.push([times.value_at_quantile(0.5) as f64 / 1e3, times.value_at_quantile(0.99) as f64 / 1e3]);
+        }
+        for (server, figures) in servers.iter().zip(&mut all) {
+            let measured = measure(&server.process, load);
+            report::json(
+                &json!({ "bench": "ack", what: size, "server": server.name, "round": round, "figures": measured }),
+            );
+            figures.push(measured);
+        }
+    }
+    let of = |name: &str| servers.iter().position(|server| server.name == name).map(|at| &all[at]);
+    let sync = [0, 1].map(|at| median(syncs.iter().map(|sync| sync[at])));
+    if load.rate.is_some() {
+        println!("{size:>11} {:<7} {:>10} {:>8.2} {:>8.2}", "fsync", "", sync[0], sync[1]);
+    }
+    for (server, figures) in servers.iter().zip(&all) {
+        let ratio = |name: &str, field: &str| {
+            let Some(reference) = of(name) else { return f64::NAN };
+            median(figures.iter().zip(reference).map(|(one, other)| one[field] / other[field]))
+        };
+        let ratios: Vec<(&str, f64)> = if load.rate.is_some() {
+            let floor = of(BARE).map_or(f64::NAN, |bare| median(bare.iter().map(|one| one["p99_ms"])) + sync[1]);
+            vec![("p99_by_floor", median(figures.iter().map(|one| one["p99_ms"])) / floor)]
+        } else {
+            vec![
+                ("rate_by_bare", ratio(BARE, "rate")),
+                ("rate_by_forget", ratio(FORGETS, "rate")),
+                ("cpu_by_forget", ratio(FORGETS, "cpu_us")),
+            ]
+        };
+        let middle: Figures =
+            figures[0].keys().map(|name| (*name, median(figures.iter().map(|one| one[name])))).collect();
+        show(size, &server.name, &middle, &ratios);
+        let ratios: BTreeMap<_, _> = ratios.into_iter().collect();
+        report::json(&json!({
+            "bench": "ack", what: size, "server": server.name, "median": middle, "ratios": ratios,
+            "fdatasync_p50_ms": sync[0], "fdatasync_p99_ms": sync[1],
+        }));
+    }
+}
+
+fn measure(process: &Process, load: Load) -> Figures {
+    process.until_idle();
+    process.forget_peak();
+    let before = process.usage();
+    let run = load.run(process.webhook);
+    process.until_idle();
+    figures(&run, before, process.usage(), process.peak())
+}
+
+fn figures(run: &Run, before: Usage, after: Usage, peak: u64) -> Figures {
+    let each = |total: f64| total / run.answers.max(1) as f64;
+    BTreeMap::from([
+        ("rate", run.rate()),
+        ("p50_ms", run.ms(0.5)),
+        ("p99_ms", run.ms(0.99)),
+        ("p999_ms", run.ms(0.999)),
+        ("cpu_us", each((after.cpu_seconds - before.cpu_seconds) * 1e6)),
+        ("switches", each((after.switches - before.switches) as f64)),
+        ("written_bytes", each((after.written - before.written) as f64)),
+        ("peak_mb", peak as f64 / f64::from(1 << 20)),
+        ("group", (after.events - before.events) / (after.groups - before.groups)),
+        ("failed", run.failed as f64),
+        ("sender_busy", run.busy),
+    ])
+}
+
+fn header(what: &str, ratios: &[&str]) {
+    print!("{what:>11} server  webhooks/s   p50 ms   p99 ms p99.9 ms   cpu µs switches disk B  peak MB  group  sender");
+    println!("{}", ratios.iter().map(|name| format!(" {name:>10}")).collect::<String>());
+}
+
+fn show(size: usize, name: &str, of: &Figures, ratios: &[(&str, f64)]) {
+    print!(
+        "{size:>11} {name:<7} {:>10.0} {:>8.2} {:>8.2} {:>8.2} {:>8.1} {:>8.2} {:>6.0} {:>8.0} {:>6.1} {:>6.0}%",
+        of["rate"],
+        of["p50_ms"],
+        of["p99_ms"],
+        of["p999_ms"],
+        of["cpu_us"],
+        of["switches"],
+        of["written_bytes"],
+        of["peak_mb"],
+        of["group"],
+        of["sender_busy"] * 100.0
     );
-}
-
-/// A handler that reads the body and returns a constant.
-fn bare() {
-    actix_web::rt::System::new().block_on(async {
-        let server = actix_web::HttpServer::new(|| {
-            actix_web::App::new().default_service(actix_web::web::to(|_body: actix_web::web::Bytes| async {
-                actix_web::HttpResponse::Ok()
-                    .content_type(actix_web::http::header::ContentType::json())
-                    .body(recall_bridge::webhook::ok())
-            }))
-        })
-        .workers(std::thread::available_parallelism().map_or(2, usize::from))
-        .bind("127.0.0.1:0")
-        .expect("a port");
-        println!("{}", server.addrs()[0]);
-        server.run().await.expect("the server runs");
-    });
-}
-
-fn broker() {
-    let cluster = rdkafka::mocking::MockCluster::new(1).expect("a mock cluster");
-    cluster.create_topic(TOPIC, 6, 1).expect("a topic");
-    println!("{}", cluster.bootstrap_servers());
-    loop {
-        std::thread::park();
-    }
+    let ratios: String = ratios.iter().map(|(_, ratio)| format!(" {ratio:>10.3}")).collect();
+    println!("{ratios}{}", if of["failed"] > 0.0 { format!("  {:.0} FAILED", of["failed"]) } else { String::new() });
 }

@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 use recall_bridge::events::recall::RecalledMessage;
 use recall_bridge::record::Record;
-use support::role;
+use support::kafka::{self, Kafka};
 
 const CODECS: [&str; 5] = ["none", "lz4", "zstd", "gzip", "snappy"];
 /// Records in a group, and the number of groups, for a quiet node, a busy node and a backlog.
@@ -44,21 +44,17 @@ impl rdkafka::producer::ProducerContext for Sent {
 type Producer = ThreadedProducer<Sent>;
 
 fn main() {
-    if std::env::var("BENCH_ROLE").is_ok() {
-        let cluster = rdkafka::mocking::MockCluster::new(1).expect("a mock cluster");
-        println!("{}", cluster.bootstrap_servers());
-        loop {
-            std::thread::park();
-        }
+    if let Ok(role) = std::env::var("BENCH_ROLE") {
+        return kafka::run(&role);
     }
     let rounds: usize = std::env::var("BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
-    let (mut broker, address) = role("broker");
+    let broker = Kafka::start();
     println!("records per group, codec: bytes and microseconds of processor time, per record");
     for (records, groups) in LOADS {
         let mut figures = vec![Vec::new(); CODECS.len()];
         for round in 0..rounds {
             for (codec, figures) in CODECS.iter().zip(&mut figures) {
-                figures.push(measure(&address, codec, records, groups, round));
+                figures.push(measure(&broker.address, codec, records, groups, round));
             }
         }
         for (codec, figures) in CODECS.iter().zip(figures) {
@@ -67,8 +63,6 @@ fn main() {
             println!("{records:>6} {codec:<6} {bytes:>7.0} B  {micros:>7.2} us ({least:.2} to {most:.2})");
         }
     }
-    let _ = broker.kill();
-    let _ = broker.wait();
 }
 
 /// Bytes and microseconds per record.

@@ -9,13 +9,15 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{bridge, load, role};
+use support::kafka::{self, Kafka};
+use support::load::Load;
+use support::process::bridge;
 
 const KEYS: usize = 10;
 
 fn main() {
-    if std::env::var("BENCH_ROLE").is_ok() {
-        return broker();
+    if let Ok(role) = std::env::var("BENCH_ROLE") {
+        return kafka::run(&role);
     }
     let records: u64 = std::env::var("BENCH_RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     let base = std::env::var("BENCH_SPOOL").unwrap_or_else(|_| ".".to_owned());
@@ -23,7 +25,8 @@ fn main() {
 
     // No process listens on port 1.
     let waiting = bridge(spool.path(), "127.0.0.1:1", &[]);
-    let run = load(waiting.webhook, 128, KEYS, Duration::from_secs(600), records / KEYS as u64);
+    let run = Load { keys: KEYS, count: records / KEYS as u64, ..Load::closed(128, Duration::from_secs(600)) }
+        .run(waiting.webhook);
     println!(
         "filled: {} webhooks of {KEYS} keys in {:.1} s, p50 {:.2} ms, p99 {:.2} ms; waiting {}; resident {} MB",
         run.answers,
@@ -36,16 +39,11 @@ fn main() {
     assert_eq!(run.failed, 0, "every webhook is acknowledged");
     drop(waiting);
 
-    let (kafka, kind, mut child) = match std::env::var("BENCH_KAFKA") {
-        Ok(kafka) => (kafka, "a real broker", None),
-        Err(_) => {
-            let (child, kafka) = role("broker");
-            (kafka, "librdkafka's mock cluster", Some(child))
-        }
-    };
+    let broker = Kafka::start();
+    let (kafka, kind) = (&broker.address, broker.kind);
     let topic = format!("drain-{}", std::process::id());
     let started = Instant::now();
-    let draining = bridge(spool.path(), &kafka, &[("BRIDGE_TOPIC", &topic)]);
+    let draining = bridge(spool.path(), kafka, &[("BRIDGE_TOPIC", &topic)]);
     let listening = started.elapsed();
     let depth = || draining.status("depth");
     while depth() == records {
@@ -64,16 +62,4 @@ fn main() {
         before as f64 / first.elapsed().as_secs_f64(),
         peak >> 20
     );
-    if let Some(child) = &mut child {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-}
-
-fn broker() {
-    let cluster = rdkafka::mocking::MockCluster::new(1).expect("a mock cluster");
-    println!("{}", cluster.bootstrap_servers());
-    loop {
-        std::thread::park();
-    }
 }

@@ -8,8 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Measured on two cores: a start takes 2.4 s with these options and 3.3 s without. A broker that runs for a few
-/// seconds does not benefit from the optimizing compiler.
-const JVM_OPTIONS: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// seconds does not benefit from the optimizing compiler. A benchmark does; it sets `BRIDGE_TEST_KAFKA_JVM`.
+const JVM_OPTIONS: &str = "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1";
 
 /// The broker's process, and a shell (the guard) that outlives the test and cleans up.
 pub(super) struct Process {
@@ -61,7 +61,8 @@ impl Process {
 pub fn java() -> Command {
     let libs = libs();
     let mut command = Command::new("java");
-    command.args(JVM_OPTIONS);
+    let options = std::env::var("BRIDGE_TEST_KAFKA_JVM");
+    command.args(options.as_deref().unwrap_or(JVM_OPTIONS).split_whitespace());
     // Measured: a start takes 2.5 s of processor time with this archive and 4.4 s without.
     let archive = libs.join("classes.jsa");
     if archive.exists() {
