@@ -29,7 +29,7 @@ fn append_together(
         // Polled once, a delivery is handed over. The first is a group of its own: the writer has it
         // before the others come.
         std::future::poll_fn(|cx| std::task::Poll::Ready(first.as_mut().poll(cx).is_ready())).await;
-        while !spool.shared().queue.lock().is_idle() {
+        while spool.shared().queue.lock().webhooks() > 0 {
             std::thread::yield_now();
         }
         if deliveries.len() > 1 {
