@@ -1,4 +1,4 @@
-//! The bytes of one record in the spool.
+//! The bytes of one record.
 //!
 //! A version byte (1), the timestamp in UNIX milliseconds (i64), then key, value, and name and value of each header,
 //! each after its length (u32). Numbers are little-endian.

@@ -31,15 +31,14 @@ use super::terms::{Advance, Seq};
 
 use crate::clock;
 
-/// After a commit of at least this many webhooks, the next commit starts at the earliest [`PACE`] after the start of
-/// this one. A commit costs nearly the same for few and for many webhooks: with 128 connections this saves a sixth of
-/// the processor time per webhook, and acknowledgements come sooner. A sender that waits for each response is not
-/// delayed.
-static X: std::sync::LazyLock<(usize, u64, u64, usize)> = std::sync::LazyLock::new(|| {
-    let v = std::env::var("XPACE").unwrap_or_else(|_| "75,150,1500,4".into());
-    let v: Vec<u64> = v.split(',').map(|x| x.parse().unwrap()).collect();
-    (v[0] as usize, v[1], v[2], v[3] as usize)
-});
+/// A commit costs nearly the same for few and for many webhooks. Therefore, before the next commit, the writer gathers
+/// as many webhooks as its last answers released plus those that wait already: senders that wait for a response send
+/// their next webhook then. With fewer than this, it commits at once.
+const GATHER_FROM: usize = 4;
+/// The senders do not send more: no webhook came for this time.
+const GATHER_GAP: Duration = Duration::from_micros(150);
+/// The longest time from the start of one commit to the start of the next one, while webhooks wait.
+const GATHER_MAX: Duration = Duration::from_micros(1500);
 /// How long a published sequence waits to be stored with a group. Short, so that published events are removed while
 /// their pages are in the caches, and the WAL holds fewer pages to copy.
 const ADVANCE_DELAY: Duration = Duration::from_millis(20);
@@ -63,7 +62,7 @@ pub(super) struct Writer {
     /// There may be published rows to remove.
     removable: bool,
     stored_at: Instant,
-    /// When the next commit may start, after a large one.
+    /// The webhooks to wait for before the next commit.
     gather: Option<Gather>,
     checkpoints: Checkpoints,
     dedup: Dedup,
@@ -147,18 +146,16 @@ impl Writer {
                 self.stored_at = Instant::now();
             }
             if let Some(mut group) = group {
-                let answered = group.webhooks;
-                let started = Instant::now();
+                let (answered, started) = (group.webhooks, Instant::now());
                 self.commit_group(&mut group, advance);
                 let mut inbox = self.shared.queue.lock();
                 inbox.recycle(group);
                 let flight = answered + inbox.webhooks();
                 drop(inbox);
-                let x = *X;
-                self.gather = (flight >= x.3).then(|| Gather {
-                    webhooks: (flight * x.0).div_ceil(100),
-                    gap: Duration::from_micros(x.1),
-                    until: started + Duration::from_micros(x.2),
+                self.gather = (flight >= GATHER_FROM).then(|| Gather {
+                    webhooks: flight,
+                    gap: GATHER_GAP,
+                    until: started + GATHER_MAX,
                 });
             } else if is_due && broken && advance.is_none() {
                 // The check must not wait for a webhook: a load balancer sends no webhooks to a node that is not
