@@ -2,7 +2,7 @@
 
 use std::io;
 
-use actix_web::web::{Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::chunked::{ChunkStep, Chunked};
 use super::head::Framing;
