@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::time::Instant;
 
-use actix_web::web::{Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::chunked::{ChunkStep, Chunked};
 use super::head::Framing;

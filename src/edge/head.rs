@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 
 use super::limits::{HEAD_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS};
 

@@ -1,6 +1,6 @@
 //! Records refused webhooks in the refused journal.
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 
 use super::checks::check_head;
 use super::outcome::Outcome;

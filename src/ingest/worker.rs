@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::StatusCode;
-use actix_web::web::Bytes;
+use bytes::Bytes;
+use http::StatusCode;
 
 use super::answer::{WebhookResult, log, not_durable};
 use super::checks::{self, HeadVerdict, Verdict, check_body, check_head};

@@ -1,8 +1,8 @@
 //! The accounts with the most published records, in a fixed amount of memory.
 //!
 //! The algorithm is *space-saving* (Metwally, Agrawal, El Abbadi 2005): a new account replaces the one with the lowest
-//! count and takes its count over as an error. An account with more than 1/[`TRACKED`] of all records is always there,
-//! whatever names a peer sends.
+//! count and takes its count over as an error. An account with more than 1/[`TRACKED`] of all records is always
+//! listed, for any names that a peer sends.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

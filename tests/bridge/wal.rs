@@ -1,4 +1,4 @@
-//! The WAL of the spool stays within its bound, whatever the load, and so does the time of a start.
+//! The WAL of the spool and the time of a start stay within their limits under any load.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -94,7 +94,7 @@ fn the_wal_stays_small_under_load_and_a_slow_sender_is_acknowledged() {
 }
 
 #[test]
-fn a_start_after_a_large_wal_was_left_empties_it_and_loses_nothing() {
+fn a_start_with_a_large_wal_empties_the_wal_and_loses_nothing() {
     let kafka = Kafka::start();
     kafka.down();
     let mut bridge = kafka.setup().env("BRIDGE_LOG", "info").start();

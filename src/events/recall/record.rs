@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_null_and_has_no_header() {
+    fn an_unknown_field_is_null_and_has_no_header() {
         let mut bytes = Vec::new();
         let event = RecalledMessage {
             msg_key: "opaque",
