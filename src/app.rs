@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::dev::ServerHandle;
+use actix_server::ServerHandle;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Delivery};

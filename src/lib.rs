@@ -13,11 +13,11 @@
 //! 1. [`edge`] reads one request at a time from a connection, within limits of size and time.
 //! 2. [`webhook::verify()`] checks app, signature and time. Only it creates a [`webhook::Verified`].
 //! 3. [`ingest`] reads the body, and [`events::EventKind::parse`] creates its [`events::Messages`].
-//! 4. [`events::Messages::encode`] writes the bytes that Kafka will get, one record per message. No later step parses or
-//!    formats.
+//! 4. [`events::Messages::store`] writes the fields of each message, in the form in which the spool stores them.
 //! 5. [`spool::Appender::append`] adds the events to the next commit, except duplicates. Only a successful commit,
 //!    synced to the disk, creates a [`spool::Durable`]; then the sender gets its OK.
-//! 6. [`publisher`] reads the spool in sequence and publishes it in Kafka transactions.
+//! 6. [`publisher`] reads the spool in sequence, makes the record of each event ([`events::stored`]), and publishes it in
+//!    Kafka transactions.
 //!    [`publisher::machine::Machine`] decides the next step. After any unknown outcome it fences the old producer,
 //!    reconciles with the topic, and continues with the missing records.
 //! 7. [`spool::Spool::advance`] moves the published sequence. Rows below it are deleted in bulk.
@@ -40,7 +40,7 @@
 //! * [`config`]: the environment, validated as a whole before a port is bound.
 //! * [`webhook`]: the vendor's protocol: query, signature, responses. Pure.
 //! * [`events`]: the published webhook commands, one module for each: body, records, limits, sample. Pure.
-//! * [`record`]: the encoding of a record in the spool. Pure.
+//! * [`record`]: the bytes of an encoded record. Pure.
 //! * [`edge`]: HTTP between a socket and a service, for both listeners: deadlines, limits, framing.
 //! * [`ingest`]: handles webhooks. Every webhook ends in exactly one [`ingest::Outcome`].
 //! * [`spool`]: the durable queue. Bytes in, bytes out, sequence numbers; its storage contract, with

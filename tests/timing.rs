@@ -1,6 +1,5 @@
-//! Whether the time that a check takes tells how much of a Sign is right: Welch's t-test over two kinds
-//! of wrong Signs, measured in random order (after Reparaz, Balasch, Verbauwhede: "Dude, is my code constant
-//! time?", 2017).
+//! Tests that the duration of a check does not depend on the number of correct digits of a Sign: Welch's t-test over two
+//! kinds of wrong Signs, in random order (after Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?", 2017).
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a test fails by panicking")]
 
 use std::hint::black_box;
@@ -65,7 +64,7 @@ fn the_time_of_a_check_does_not_tell_how_much_of_a_sign_is_right() {
 }
 
 #[test]
-fn a_comparison_that_stops_at_the_first_difference_is_found_out() {
+fn the_check_detects_a_comparison_that_stops_at_the_first_difference() {
     let token: Token = TOKEN.parse().unwrap();
     let early_exit = |given: &str| {
         let right = token.sign(TIME);

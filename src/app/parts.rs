@@ -143,11 +143,11 @@ pub(super) fn end(
 /// Reports the exit of a listener.
 pub(super) fn watch(
     component: &'static str,
-    server: actix_web::dev::Server,
+    server: actix_server::Server,
     exits: &mpsc::UnboundedSender<&'static str>,
 ) {
     let end = end(component, exits);
-    actix_web::rt::spawn(async move {
+    actix_rt::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(event = "listener_failed", component, %error, "listener failed");
         }

@@ -69,7 +69,7 @@ struct Sent {
 pub fn run(args: &DemoArgs) -> Result<(), CommandError> {
     let _ = telemetry::init("error,rdkafka=off,librdkafka=off", LogFormat::Text);
     let mut output = Output::live();
-    let clean = actix_web::rt::System::new().block_on(show(args, &mut output)).map_err(CommandError::Outside)?;
+    let clean = actix_rt::System::new().block_on(show(args, &mut output)).map_err(CommandError::Outside)?;
     output.finish()?;
     match clean {
         Some(true) => Ok(()),
@@ -90,7 +90,7 @@ async fn show(args: &DemoArgs, output: &mut Output) -> anyhow::Result<Option<boo
 
     let (stop, stopping) = oneshot::channel::<()>();
     let ops = app.ops_address();
-    let running = actix_web::rt::spawn(app.run(async {
+    let running = actix_rt::spawn(app.run(async {
         let _ = stopping.await;
     }));
     let (arrivals, consumer) = consume(&cluster.bootstrap_servers())?;

@@ -43,7 +43,8 @@ enum NoAnswer {
 }
 
 impl NodeClient {
-    /// For the node at `url`, of which only scheme, host and port are used, or else at `BRIDGE_OPS_LISTEN`.
+    /// Returns a client of the node at `url`; without a URL, of the node at `BRIDGE_OPS_LISTEN`. Only scheme, host and
+    /// port of the URL are used.
     ///
     /// # Errors
     /// The URL or the variable is invalid.

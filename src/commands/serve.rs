@@ -21,7 +21,7 @@ use crate::webhook::Apps;
 pub fn run() -> Result<(), CommandError> {
     let config = Config::from_env()?;
     start_logging(&config);
-    actix_web::rt::System::new().block_on(serve(config))
+    actix_rt::System::new().block_on(serve(config))
 }
 
 /// Starts logging. The default format is text on a terminal, otherwise JSON.
@@ -67,7 +67,7 @@ async fn serve(mut config: Config) -> Result<(), CommandError> {
     );
     tracing::info!(event = "ops_listener_ready", address = %app.ops_address(), "operations listener ready");
     systemd::ready();
-    actix_web::rt::spawn(start_report::check_topic(config.clone(), app.kafka().clone()));
+    actix_rt::spawn(start_report::check_topic(config.clone(), app.kafka().clone()));
     let reload = reload(hangup, &config, Arc::clone(app.shared()), app.tls().cloned());
 
     let watchdog = systemd::feed_watchdog(app.health());

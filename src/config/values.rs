@@ -6,8 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::errors::{ConfigError, ConfigErrors};
 use super::variables::{Raw, Setting, VARIABLES, Values, Variable};
@@ -69,7 +68,7 @@ impl<'r> VariableReader<'r> {
         }
     }
 
-    /// A value with a text form: parsed if it is set, else the default.
+    /// Parses a variable; returns the default if it is not set. The type has a text form.
     pub(super) fn parsed<T: Display>(
         &mut self,
         variable: &Variable,
@@ -234,11 +233,14 @@ pub(super) fn log_filter(value: &str) -> Parsed<String> {
     let fix = "write error, warn, info, debug, trace or off, or a filter such as \
                info,librdkafka=debug";
     // The library would read a single unknown word as a target, and would drop all other log lines.
-    let bare = !value.contains(['=', ',', '[', ':']);
+    let bare = !value.contains(['=', ',', ':']);
     if bare && value.parse::<LevelFilter>().is_err() {
         return invalid(value, "is not a log level", fix);
     }
-    match EnvFilter::builder().parse(value) {
+    if value.contains('[') {
+        return invalid(value, "selects spans, which the log does not have", fix);
+    }
+    match value.parse::<Targets>() {
         Ok(_) => Ok(value.to_owned()),
         Err(error) => invalid(value, format_args!("is not a log filter: {error}"), fix),
     }

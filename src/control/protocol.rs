@@ -14,8 +14,8 @@ use crate::spool::QuarantineId;
 pub const REQUEST_MAX_IDS: usize = 256;
 /// Maximum bytes of a request: enough for its entries, and for the records of a replay in Base64.
 pub(super) const REQUEST_MAX_BYTES: usize = 2 << 20;
-/// Bytes of records with which a request of a replay takes no further one. The last record may exceed it by 1 MiB, the
-/// limit of a webhook.
+/// A replay adds records to one request until they have this number of bytes. The last record may exceed it by 1 MiB,
+/// the limit of a webhook.
 pub const REPUBLISH_BYTES: usize = 256 << 10;
 /// Maximum bytes of a response: enough for a reason per entry.
 pub(super) const RESPONSE_MAX_BYTES: u64 = 4 << 20;

@@ -1,12 +1,16 @@
 //! The body of one request, which is read only when the service asks for it.
 
+use std::future::Future;
 use std::io;
+use std::time::Instant;
 
-use actix_web::web::{Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::chunked::{ChunkStep, Chunked};
 use super::head::Framing;
 use super::input::Input;
+use super::limits::FREE_BYTES;
+use super::timer::{DeadlinePassed, LazyTimer};
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,7 @@ pub enum BodyError {
 /// A body that has not been read yet.
 pub struct Body<'c> {
     input: &'c mut Input,
+    timer: &'c mut LazyTimer,
     framing: Framing,
     /// The peer waits for `100 Continue` before it sends the body.
     expected: bool,
@@ -32,9 +37,28 @@ pub struct Body<'c> {
 }
 
 impl<'c> Body<'c> {
-    pub(super) fn new(input: &'c mut Input, framing: Framing, expected: bool) -> Self {
+    pub(super) fn new(input: &'c mut Input, timer: &'c mut LazyTimer, framing: Framing, expected: bool) -> Self {
         let complete = matches!(framing, Framing::Length(0));
-        Self { input, framing, expected, complete }
+        Self { input, timer, framing, expected, complete }
+    }
+
+    /// Executes a step of the service until a deadline. It needs no timer of its own.
+    ///
+    /// # Errors
+    /// The deadline has passed.
+    pub async fn limit<T>(&mut self, deadline: Instant, step: impl Future<Output = T>) -> Result<T, DeadlinePassed> {
+        self.timer.limit(deadline.into(), step).await
+    }
+
+    /// Returns the whole body if it has at most `max` bytes, is small and has arrived with the head, as nearly every body.
+    pub fn take_arrived(&mut self, max: usize) -> Option<Bytes> {
+        let Framing::Length(length) = self.framing else { return None };
+        let length = usize::try_from(length).ok().filter(|length| *length <= FREE_BYTES.min(max))?;
+        if self.input.bytes().len() < length {
+            return None;
+        }
+        self.complete = true;
+        Some(self.input.take(length))
     }
 
     /// The length in the head, in bytes; `None` for the chunked coding.

@@ -4,15 +4,16 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::body::Body;
-use super::head::{self, Head, HeadError, Method, Search};
+use super::head::{Head, HeadError, Method, Search};
 use super::input::Input;
 use super::limits::{FREE_BYTES, HEAD_TIMEOUT, LINGER_BYTES, LINGER_TIMEOUT};
 use super::registry::{Activity, ConnectionEntry};
 use super::response::Response;
 use super::service::Service;
+use super::timer::{DeadlinePassed, LazyTimer};
 use super::worker::EdgeWorker;
 
 /// The result of waiting for a head.
@@ -27,11 +28,13 @@ enum AfterRequest {
 /// Serves a connection until its end.
 pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &EdgeWorker<S>, entry: &ConnectionEntry) {
     let mut activity = Activity::Unproven;
+    // One timer for the waits between requests, and one for the much shorter steps of a request.
+    let (mut idle_timer, mut step_timer) = (LazyTimer::default(), LazyTimer::default());
     // The first head has the same time as any other: a peer connects in order to send.
     let mut idle = HEAD_TIMEOUT;
     loop {
         entry.set(activity);
-        let head = match next(&mut input, entry, idle).await {
+        let head = match next(&mut input, entry, &mut idle_timer, idle).await {
             AfterRequest::Request(head) => head.from(peer),
             AfterRequest::Bad(error) => {
                 entry.set(Activity::Busy);
@@ -40,7 +43,7 @@ pub(super) async fn serve<S: Service>(mut input: Input, peer: IpAddr, worker: &E
             AfterRequest::End => return,
         };
         entry.set(Activity::Busy);
-        let mut body = Body::new(&mut input, head.framing, head.expects_continue);
+        let mut body = Body::new(&mut input, &mut step_timer, head.framing, head.expects_continue);
         let reply = worker.service.call(&head, &mut body).await;
         let whole = body.is_complete();
         let without_body = head.method() == Method::Head;
@@ -90,7 +93,7 @@ fn stalled<S: Service>(error: &std::io::Error, worker: &EdgeWorker<S>) {
 }
 
 /// Waits for the next head.
-async fn next(input: &mut Input, entry: &ConnectionEntry, idle: Duration) -> AfterRequest {
+async fn next(input: &mut Input, entry: &ConnectionEntry, timer: &mut LazyTimer, idle: Duration) -> AfterRequest {
     let mut search = Search::default();
     // Until the first byte, the limit of an idle connection applies; after it, the time of a head.
     let mut begun = !input.bytes().is_empty();
@@ -99,7 +102,8 @@ async fn next(input: &mut Input, entry: &ConnectionEntry, idle: Duration) -> Aft
         input.skip(Search::blank(input.bytes()));
         match search.end(input.bytes()) {
             Ok(Some(length)) => {
-                return head::parse(input.take(length))
+                return search
+                    .parse(input.take(length))
                     .map_or_else(AfterRequest::Bad, |head| AfterRequest::Request(Box::new(head)));
             }
             Ok(None) => {}
@@ -110,7 +114,7 @@ async fn next(input: &mut Input, entry: &ConnectionEntry, idle: Duration) -> Aft
         }
         let received = tokio::select! {
             biased;
-            received = timeout_at(deadline, input.fill()) => received,
+            received = timer.limit(deadline, input.fill()) => received,
             () = entry.ended() => return AfterRequest::End,
         };
         let nothing = input.bytes().iter().all(|byte| matches!(byte, b'\r' | b'\n'));
@@ -118,7 +122,7 @@ async fn next(input: &mut Input, entry: &ConnectionEntry, idle: Duration) -> Aft
             Ok(Ok(1..)) => {}
             _ if nothing => return AfterRequest::End,
             Ok(_) => return AfterRequest::Bad(HeadError::Broken),
-            Err(_) => return AfterRequest::Bad(HeadError::Slow),
+            Err(DeadlinePassed) => return AfterRequest::Bad(HeadError::Slow),
         }
         if !std::mem::replace(&mut begun, true) {
             deadline = Instant::now() + HEAD_TIMEOUT;

@@ -4,10 +4,11 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use actix_web::web::{Bytes, BytesMut};
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -108,6 +109,15 @@ impl Input {
     /// # Errors
     /// The peer closed the connection, or does not read (`TimedOut`).
     pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        // Nearly every response fits into the socket's buffer, and needs no timer.
+        if let Poll::Ready(written) = self.write_now(bytes).await {
+            bytes = bytes.get(written?..).unwrap_or_default();
+            if bytes.is_empty()
+                && let Poll::Ready(flushed) = self.flush_now().await
+            {
+                return flushed;
+            }
+        }
         let end = Instant::now() + RESPONSE_TIMEOUT;
         while !bytes.is_empty() {
             let step = timeout(WRITE_TIMEOUT, self.stream.write(bytes));
@@ -118,6 +128,14 @@ impl Input {
             bytes = bytes.get(written..).unwrap_or_default();
         }
         timeout(WRITE_TIMEOUT, self.stream.flush()).await.map_err(io::Error::from)?
+    }
+
+    async fn write_now(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut self.stream).poll_write(cx, bytes))).await
+    }
+
+    async fn flush_now(&mut self) -> Poll<io::Result<()>> {
+        std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut self.stream).poll_flush(cx))).await
     }
 
     /// Closes the connection so that the peer can still read the last response: closes our half, then discards the

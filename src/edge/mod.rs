@@ -31,6 +31,7 @@ mod response;
 mod server;
 mod service;
 mod stream;
+mod timer;
 mod worker;
 
 pub use body::{Body, BodyError};
@@ -39,3 +40,4 @@ pub use limits::{Counters, Limits};
 pub use response::Response;
 pub use server::{ListenerOptions, Server, run};
 pub use service::Service;
+pub use timer::DeadlinePassed;

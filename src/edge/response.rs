@@ -1,7 +1,7 @@
 //! An HTTP response, and its bytes on the wire.
 
-use actix_web::http::StatusCode;
-use actix_web::web::Bytes;
+use bytes::Bytes;
+use http::StatusCode;
 
 /// The response to one request.
 #[derive(Debug, Clone)]

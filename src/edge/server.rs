@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use actix_web::dev::{fn_factory, fn_service};
+use actix_service::{fn_factory, fn_service};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -42,7 +42,7 @@ pub struct ListenerOptions {
 }
 
 /// A running listener. The future resolves when the listener has ended.
-pub type Server = actix_web::dev::Server;
+pub type Server = actix_server::Server;
 
 /// Starts the worker threads, and calls `service` once on each of them.
 ///
@@ -71,7 +71,7 @@ pub fn run<S: Service>(
                 tls: tls.clone(),
             });
             let (closing, signal) = (Rc::clone(&worker), (*stopping).clone());
-            actix_web::rt::spawn(async move {
+            actix_rt::spawn(async move {
                 signal.notified().await;
                 closing.registry.close();
             });

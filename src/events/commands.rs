@@ -77,7 +77,7 @@ mod tests {
     use crate::events::{RECALL_COMMAND, near_miss};
 
     #[test]
-    fn what_looks_like_a_recall_is_a_near_miss() {
+    fn a_command_similar_to_a_recall_is_a_near_miss() {
         for command in [
             "OfficialAccount.CallbackAfterMsgWithdraw",
             "officialaccount.callbackaftermsgwithdraw",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn documented_and_other_commands_are_none() {
+    fn documented_and_other_commands_are_no_near_misses() {
         let others = [
             "",
             ".",

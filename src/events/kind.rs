@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use serde_json::Value;
 
 use super::recall::RecallError;
+use crate::record::DecodeError;
 use crate::webhook::Verified;
 
 /// A webhook command that the bridge publishes.
@@ -15,6 +16,22 @@ pub trait EventKind: Debug + Sync {
 
     /// The `ce_type` of its records.
     fn event_type(&self) -> &'static str;
+
+    /// Distinguishes the fields of its events in the spool from those of other commands. Never 0, and never used for
+    /// other fields or records later.
+    fn tag(&self) -> u8;
+
+    /// Appends the encoded record of an event that is stored as fields (see [`stored`](super::stored)).
+    ///
+    /// # Errors
+    /// The bytes are not the fields of an event.
+    fn expand(&self, fields: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError>;
+
+    /// The key of that record.
+    ///
+    /// # Errors
+    /// The bytes are not the fields of an event.
+    fn key<'f>(&self, fields: &'f [u8]) -> Result<&'f [u8], DecodeError>;
 
     /// Reads the body of a verified webhook. `None`: the body names no message.
     ///
@@ -46,6 +63,9 @@ pub trait EventKind: Debug + Sync {
 pub trait Messages: Debug {
     /// Their number.
     fn count(&self) -> usize;
+
+    /// Appends what the spool stores of a message, by index.
+    fn store(&self, index: usize, origin: &Origin<'_>, out: &mut Vec<u8>);
 
     /// Appends the encoded record of a message, by index.
     fn encode(&self, index: usize, origin: &Origin<'_>, out: &mut Vec<u8>);

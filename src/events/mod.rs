@@ -9,6 +9,7 @@ mod commands;
 mod kind;
 mod loose;
 pub mod recall;
+pub mod stored;
 #[cfg(test)]
 mod vectors;
 

@@ -7,7 +7,6 @@ use super::sighting::{FindPlace, FindReport, Sighting};
 use super::sought::Sought;
 use super::text::kcat;
 use crate::published::{PublishedRecord, PublishedRing, shown};
-use crate::record::Record;
 use crate::refused::RefusedJournal;
 use crate::spool::{Identity, ReadLimit, Reader, Seq, Spool, SpoolError};
 
@@ -133,11 +132,7 @@ impl<'k> PlaceSearch<'k> {
                 Err(error) => return Err(error),
             };
             for (seq, event) in batch.events() {
-                let Ok(record) = Record::decode(event) else { continue };
-                if self.sought.matches(&record) {
-                    let at = reader.accepted_at_ms(seq)?.unwrap_or(record.timestamp_ms);
-                    found.extend(self.sought.event(at, event, Identity::name(&identities, seq)));
-                }
+                found.extend(self.sought.event(event, Identity::name(&identities, seq)));
             }
             from = batch.until();
         }

@@ -59,7 +59,7 @@ impl FindPlace {
 }
 
 impl Sighting {
-    /// Of an unknown recall.
+    /// Returns a sighting in `place` without the details of the recall.
     pub fn new(place: FindPlace, at: String) -> Self {
         Self {
             place,

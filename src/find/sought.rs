@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::sighting::{FindPlace, Sighting};
 use crate::clock;
-use crate::events::{self, recall::event_id};
+use crate::events::{self, recall::event_id, stored};
 use crate::published::shown;
 use crate::quarantine::{EntryKind, kind};
 use crate::record::Record;
@@ -47,9 +47,14 @@ impl<'k> Sought<'k> {
     }
 
     /// An unpublished event with its `bridge_spool` and `bridge_seq`, if it matches.
-    pub fn event(&self, at_ms: i64, event: &[u8], name: Option<(Uuid, u64)>) -> Option<Sighting> {
-        let record = Record::decode(event).ok().filter(|record| self.matches(record))?;
-        Some(of_record(FindPlace::Spool, at_ms, &record, name))
+    pub fn event(&self, event: &[u8], name: Option<(Uuid, u64)>) -> Option<Sighting> {
+        // An event id is not stored; accounts and keys are, as they are.
+        if self.key.parse::<Uuid>().is_err() && memchr::memmem::find(event, self.key.as_bytes()).is_none() {
+            return None;
+        }
+        let mut buffer = Vec::new();
+        let record = stored::record(event, &mut buffer).ok().filter(|record| self.matches(record))?;
+        Some(of_record(FindPlace::Spool, record.timestamp_ms, &record, name))
     }
 
     /// An entry of the quarantine, if it matches.

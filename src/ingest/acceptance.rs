@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use actix_web::http::StatusCode;
+use http::StatusCode;
 use parking_lot::Mutex;
 
 use super::outcome::Outcome;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accepted_webhook_ends_the_lines_and_reports_the_number_of_refused_ones() {
+    fn an_accepted_webhook_ends_the_warnings_and_reports_the_refused_count() {
         let acceptance = Acceptance::default();
         let at = |minute| minutes(acceptance.start, minute);
         assert_eq!(acceptance.accept(at(1)), None);

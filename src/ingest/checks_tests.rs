@@ -17,7 +17,7 @@ fn signed(command: &str, request_time: i64) -> String {
     format!("SdkAppid=1&CallbackCommand={command}&Sign={sign}&RequestTime={request_time}")
 }
 
-/// The outcome, and the reason under which it is kept.
+/// The outcome, and the reason of the entry in quarantine.
 fn judge(query: &str, body: &[u8]) -> (Outcome, Option<QuarantineReason>) {
     match check(query.as_bytes(), body, &apps(), NOW, 60) {
         Verdict::Publish(..) => (Outcome::Accepted, None),
@@ -27,7 +27,7 @@ fn judge(query: &str, body: &[u8]) -> (Outcome, Option<QuarantineReason>) {
 }
 
 #[test]
-fn the_head_decides_what_needs_no_body() {
+fn requests_that_need_no_body_are_decided_by_their_head() {
     let needs_body = |query: &str| matches!(check_head(query.as_bytes(), &apps(), NOW, 60), HeadVerdict::Body(_));
     for (query, needed) in [
         (signed(RECALL, NOW), true),
@@ -46,7 +46,7 @@ fn the_head_decides_what_needs_no_body() {
 }
 
 #[test]
-fn what_is_kept_is_kept_under_its_reason() {
+fn quarantined_webhooks_are_stored_under_their_reason() {
     let near = "OfficialAccount.CallbackAfterMsgWithdraw";
     for (query, body, expected) in [
         (signed(RECALL, NOW), BODY, (Outcome::Accepted, None)),
@@ -71,7 +71,7 @@ proptest! {
         rest in ".{0,20}",
         body in prop_oneof![Just(BODY.to_vec()), prop::collection::vec(any::<u8>(), 0..60)],
     ) {
-        // Of app 2 webhooks are taken unsigned.
+        // Webhooks of app 2 are accepted without a Sign.
         prop_assume!(app != 2);
         let query = format!("SdkAppid={app}&CallbackCommand={command}&Sign={sign}&RequestTime={time}&x={rest}");
         let verdict = check(query.as_bytes(), &body, &apps(), NOW, 60);
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_accepted_comes_out_byte_for_byte(
+    fn accepted_bodies_come_out_byte_for_byte(
         account in ".{1,40}",
         keys in prop::collection::vec(".{1,40}", 1..12),
         client_ip in prop::option::of("[^&%+\\u{0}]{1,16}"),

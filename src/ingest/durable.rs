@@ -35,7 +35,7 @@ impl Storage {
         let append = self.appender.append(|writer| {
             for index in 0..messages.count() {
                 writer.event(|out| {
-                    messages.encode(index, origin, out);
+                    messages.store(index, origin, out);
                     Some(messages.content_hash(index, origin))
                 });
             }

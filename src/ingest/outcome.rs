@@ -1,6 +1,6 @@
 //! The outcomes of a webhook.
 
-use actix_web::http::StatusCode;
+use http::StatusCode;
 use tracing::Level;
 
 /// The outcome of a webhook. Every webhook has exactly one, and is counted under its label.

@@ -1,6 +1,6 @@
 //! Records refused webhooks in the refused journal.
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 
 use super::checks::check_head;
 use super::outcome::Outcome;
@@ -27,11 +27,13 @@ pub(super) struct Seen {
     pub(super) body: Option<Bytes>,
     /// Its entry in quarantine.
     pub(super) quarantine: Option<QuarantineId>,
+    /// Whether the query names a published command; `None`: not known yet.
+    pub(super) names_published: Option<bool>,
 }
 
 impl Seen {
     pub(super) fn new(at_ms: i64, announced: Option<u64>) -> Self {
-        Self { at_ms, announced, body: None, quarantine: None }
+        Self { at_ms, announced, body: None, quarantine: None, names_published: None }
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::StatusCode;
-use actix_web::web::Bytes;
+use bytes::Bytes;
+use http::StatusCode;
 
 use super::answer::{WebhookResult, log, not_durable};
 use super::checks::{self, HeadVerdict, Verdict, check_body, check_head};
@@ -16,7 +16,7 @@ use super::path;
 use super::refused::{self, Seen};
 use super::shared::Shared;
 use crate::clock;
-use crate::edge::{Body, BodyError, Head, HeadError, Method, Response, Service};
+use crate::edge::{Body, BodyError, DeadlinePassed, Head, HeadError, Method, Response, Service};
 use crate::events::{self, Origin};
 use crate::refused::RefusedId;
 use crate::spool::QuarantineEntry;
@@ -34,23 +34,27 @@ struct CountedWebhook<'a> {
     shared: &'a Shared,
     head: &'a Head,
     seen: Seen,
-    /// Whether the query names a published command.
-    names_published: bool,
     decided: bool,
 }
 
 impl CountedWebhook<'_> {
     fn decide(&mut self, answer: &WebhookResult) {
         self.decided = true;
-        self.shared.count(answer.outcome, self.names_published);
+        self.shared.count(answer.outcome, self.names_published());
         self.shared.metrics.ack_seconds.observe(self.head.received().elapsed().as_secs_f64());
         let refused = self.record(answer.outcome, &answer.info);
         log(self.shared, answer, self.head.query(), self.head.peer(), refused);
     }
 
+    /// Whether the query names a published command, also a query that is not valid.
+    fn names_published(&self) -> bool {
+        let names = || webhook::names_command(self.head.query(), events::is_published);
+        self.seen.names_published.unwrap_or_else(names)
+    }
+
     /// Records the webhook in the refused journal if it was refused and names a published command.
     fn record(&self, outcome: Outcome, info: &str) -> Option<RefusedId> {
-        let is_kept = self.names_published && outcome.is_refusal();
+        let is_kept = outcome.is_refusal() && self.names_published();
         is_kept.then(|| refused::record(self.shared, self.head, &self.seen, outcome, info)).flatten()
     }
 }
@@ -58,7 +62,7 @@ impl CountedWebhook<'_> {
 impl Drop for CountedWebhook<'_> {
     fn drop(&mut self) {
         if !self.decided {
-            self.shared.count(Outcome::ClientGone, self.names_published);
+            self.shared.count(Outcome::ClientGone, self.names_published());
             self.record(Outcome::ClientGone, "");
         }
     }
@@ -67,9 +71,8 @@ impl Drop for CountedWebhook<'_> {
 impl Service for IngestWorker {
     async fn call(&self, head: &Head, body: &mut Body<'_>) -> Response {
         let shared = &*self.shared;
-        let names_published = webhook::names_command(head.query(), events::is_published);
         let seen = Seen::new(clock::now_ms(), body.announced());
-        let mut delivery = CountedWebhook { shared, head, seen, names_published, decided: false };
+        let mut delivery = CountedWebhook { shared, head, seen, decided: false };
         let answer = match route(shared, head, body) {
             Some(refused) => {
                 self.keep_body(&refused, head, body, &mut delivery.seen).await;
@@ -120,6 +123,7 @@ impl IngestWorker {
         let now = seen.at_ms.div_euclid(1000);
         let verdict = check_head(head.query(), &apps, now, shared.request_time_window_seconds);
         observe_skew(shared, verdict.verified());
+        seen.names_published = verdict.verified().map(|verified| events::is_published(verified.command()));
         match verdict {
             HeadVerdict::Answer { outcome, info, verified } => {
                 if let Some(verified) = verified {
@@ -130,10 +134,11 @@ impl IngestWorker {
                 WebhookResult { outcome, info }
             }
             HeadVerdict::Body(right) => match self.body(body, started).await {
-                Ok(body) => {
-                    seen.body = Some(body.clone());
-                    let decided = self.decide(head, right, &body, seen);
-                    self.durable(started, decided).await
+                Ok(bytes) => {
+                    seen.body = Some(bytes.clone());
+                    let deadline = started + shared.ack_timeout;
+                    let decided = body.limit(deadline, self.decide(head, right, &bytes, seen)).await;
+                    decided.unwrap_or_else(|DeadlinePassed| not_confirmed(shared))
                 }
                 Err(answer) => answer,
             },
@@ -152,6 +157,9 @@ impl IngestWorker {
     /// Returns the body, or the result without it.
     async fn body(&self, body: &mut Body<'_>, started: Instant) -> Result<Bytes, WebhookResult> {
         let shared = &*self.shared;
+        if let Some(body) = body.take_arrived(shared.max_body_bytes) {
+            return Ok(body);
+        }
         match self.in_time(started, body.read(shared.max_body_bytes)).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(BodyError::TooLarge(_))) => Err(too_large(shared)),
@@ -173,17 +181,6 @@ impl IngestWorker {
         step: impl Future<Output = T>,
     ) -> Result<T, tokio::time::error::Elapsed> {
         tokio::time::timeout_at((started + self.shared.ack_timeout).into(), step).await
-    }
-
-    /// Limits the wait for disk or Kafka to `BRIDGE_ACK_TIMEOUT_MS`.
-    async fn durable(&self, started: Instant, step: impl Future<Output = WebhookResult>) -> WebhookResult {
-        let shared = &*self.shared;
-        self.in_time(started, step).await.unwrap_or_else(|_| {
-            let who =
-                if shared.direct.is_some() { "neither disk nor Kafka confirmed" } else { "the disk did not confirm" };
-            let info = format!("{who} it within {} ms", shared.ack_timeout.as_millis());
-            WebhookResult::fail(Outcome::Unavailable, info)
-        })
     }
 
     async fn decide(&self, head: &Head, right: checks::CheckedHead<'_>, body: &[u8], seen: &mut Seen) -> WebhookResult {
@@ -221,6 +218,13 @@ impl IngestWorker {
             }
         }
     }
+}
+
+/// Neither disk nor Kafka confirmed a webhook within `BRIDGE_ACK_TIMEOUT_MS`.
+fn not_confirmed(shared: &Shared) -> WebhookResult {
+    let who = if shared.direct.is_some() { "neither disk nor Kafka confirmed" } else { "the disk did not confirm" };
+    let info = format!("{who} it within {} ms", shared.ack_timeout.as_millis());
+    WebhookResult::fail(Outcome::Unavailable, info)
 }
 
 /// The vendor or a proxy may have changed the name of the command, and recalls may be lost under it.

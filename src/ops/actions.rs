@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
+use http::StatusCode;
 use serde::Deserialize;
 
 use crate::control::REQUEST_MAX_IDS;

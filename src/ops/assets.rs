@@ -1,10 +1,10 @@
 //! The files of the page, which are part of the program, and the headers that protect it.
 
-use actix_web::http::StatusCode;
+use http::StatusCode;
 
 use crate::edge::Response;
 
-/// What the page may load and do: its own files and requests to its own origin. Nobody may show it in a frame.
+/// What the page may load and do: its own files and requests to its own origin. No other page may show it in a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const HTML: &str = "text/html; charset=utf-8";

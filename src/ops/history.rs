@@ -30,7 +30,7 @@ pub struct HistorySample {
     pub at_seconds: u32,
     /// Acknowledged webhooks of published commands.
     pub accepted: u32,
-    /// Refused ones by outcome, in the order of the history's outcomes; acknowledged outcomes are 0.
+    /// Refused webhooks by outcome, in the order of the history's outcomes; acknowledged outcomes are 0.
     pub refused: [u32; OUTCOMES_MAX],
     /// Seconds until the response: median and 99th percentile. NaN: none.
     pub ack: [f32; 2],
@@ -136,7 +136,7 @@ fn known(seconds: f32) -> Option<f32> {
     Some(seconds).filter(|seconds| !seconds.is_nan())
 }
 
-/// Two samples, the later one second, as one.
+/// Merges two samples into one. `second` is the later one.
 fn merge(mut first: HistorySample, second: HistorySample) -> HistorySample {
     for (sum, count) in first.refused.iter_mut().zip(second.refused) {
         *sum = sum.saturating_add(count);

@@ -10,6 +10,8 @@ mod snapshot;
 
 pub use snapshot::{TlsView, View};
 
+use std::time::Duration;
+
 use prometheus::{Encoder as _, Histogram, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use register::{counters, histogram, options, register};
@@ -240,6 +242,15 @@ impl Metrics {
         if let Some(counter) = self.kafka_transactions.get(result as usize) {
             counter.inc();
         }
+    }
+
+    /// Observes the lag of published records: from these times (UNIX milliseconds) to `now_ms`.
+    pub fn observe_publish_lags(&self, times_ms: &[i64], now_ms: i64) {
+        let lags = self.publish_lag_seconds.local();
+        for time in times_ms {
+            lags.observe(Duration::from_millis(now_ms.abs_diff(*time)).as_secs_f64());
+        }
+        lags.flush();
     }
 
     /// Counts a failed step of the publisher.

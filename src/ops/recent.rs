@@ -56,7 +56,7 @@ impl Recent {
         }
     }
 
-    /// Adds the counters of now. Called several times per second.
+    /// Adds the current counters. Called several times per second.
     pub fn observe(&mut self, now: Instant, now_ms: i64, counts: Counts) {
         if counts.accepted() > self.last.accepted() {
             self.last_accepted_ms = Some(now_ms);

@@ -6,7 +6,7 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
+use http::StatusCode;
 use serde::Serialize;
 
 use super::panel::Panel;

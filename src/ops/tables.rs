@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use actix_web::http::StatusCode;
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 

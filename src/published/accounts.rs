@@ -1,14 +1,15 @@
 //! The accounts with the most published records, in a fixed amount of memory.
 //!
 //! The algorithm is *space-saving* (Metwally, Agrawal, El Abbadi 2005): a new account replaces the one with the lowest
-//! count and takes its count over as an error. An account with more than 1/[`TRACKED`] of all records is always there,
-//! whatever names a peer sends.
+//! count and takes its count over as an error. An account with more than 1/[`TRACKED`] of all records is always
+//! listed, for any names that a peer sends.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::text::shown;
+use super::text::{SHOWN_MAX_BYTES, shown};
 
 /// The number of accounts in memory.
 const TRACKED: usize = 200;
@@ -32,11 +33,14 @@ pub(super) struct BusyAccounts {
 
 impl BusyAccounts {
     pub(super) fn count(&mut self, account: &[u8]) {
-        let account = shown(account);
-        if let Some(slot) = self.places.get(&account).and_then(|place| self.slots.get_mut(*place)) {
+        // Nearly every account has a slot and needs no copy.
+        let text = std::str::from_utf8(account).ok().filter(|text| text.len() <= SHOWN_MAX_BYTES);
+        let account = text.map_or_else(|| Cow::Owned(shown(account)), Cow::Borrowed);
+        if let Some(slot) = self.places.get(account.as_ref()).and_then(|place| self.slots.get_mut(*place)) {
             slot.records += 1;
             return;
         }
+        let account = account.into_owned();
         if self.slots.len() < TRACKED {
             self.places.insert(account.clone(), self.slots.len());
             self.slots.push(AccountVolume { account, records: 1, error: 0 });

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -15,6 +16,9 @@ use crate::record::header::{ID, SUBJECT};
 
 /// Records in memory; at most about 450 KiB.
 const RECORDS_MAX: usize = 200;
+
+/// The time between two transactions that each fill the ring.
+const FILL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A published record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,9 +49,35 @@ pub struct PublishedRecord {
 #[derive(Debug, Clone, Default)]
 pub struct PublishedRing(Arc<Mutex<RingState>>);
 
+impl PublishedRecord {
+    /// A record with its `bridge_spool` and `bridge_seq`, its partition and offset, and the time of the commit.
+    pub fn new(
+        (bridge_spool, bridge_seq): (Uuid, u64),
+        record: &Record<'_>,
+        (partition, offset): (i32, i64),
+        now_ms: i64,
+    ) -> Self {
+        let header = |wanted| record.headers().find(|(name, _)| *name == wanted).map_or(&b""[..], |(_, value)| value);
+        Self {
+            published_at: clock::iso8601(now_ms),
+            published_at_ms: now_ms,
+            partition,
+            offset,
+            account: shown(record.key),
+            msg_key: shown(header(SUBJECT)),
+            event_id: shown(header(ID)),
+            bridge_spool,
+            bridge_seq,
+            lag_ms: now_ms.saturating_sub(record.timestamp_ms).max(0),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct RingState {
     records: VecDeque<PublishedRecord>,
+    /// When one transaction last filled the ring.
+    filled_at: Option<Instant>,
     accounts: BusyAccounts,
 }
 
@@ -55,37 +85,26 @@ impl PublishedRing {
     /// The number of records that the ring keeps.
     pub const LEN: usize = RECORDS_MAX;
 
-    /// Counts the records of a committed transaction, and keeps the last ones whose place is known. `place` returns
-    /// partition and offset of the record at an index.
-    pub fn add(&self, records: &[((Uuid, u64), Record<'_>)], place: impl Fn(usize) -> Option<(i32, i64)>, now_ms: i64) {
-        let kept = records.len().saturating_sub(RECORDS_MAX);
-        let published_at = clock::iso8601(now_ms);
-        let newest: Vec<PublishedRecord> = records
-            .iter()
-            .enumerate()
-            .skip(kept)
-            .filter_map(|(index, ((bridge_spool, bridge_seq), record))| {
-                let (partition, offset) = place(index)?;
-                let header =
-                    |wanted| record.headers().find(|(name, _)| *name == wanted).map_or(&b""[..], |(_, value)| value);
-                Some(PublishedRecord {
-                    published_at: published_at.clone(),
-                    published_at_ms: now_ms,
-                    partition,
-                    offset,
-                    account: shown(record.key),
-                    msg_key: shown(header(SUBJECT)),
-                    event_id: shown(header(ID)),
-                    bridge_spool: *bridge_spool,
-                    bridge_seq: *bridge_seq,
-                    lag_ms: now_ms.saturating_sub(record.timestamp_ms).max(0),
-                })
-            })
-            .collect();
+    /// Counts the records of a committed transaction by their accounts.
+    pub fn count<'k>(&self, accounts: impl Iterator<Item = &'k [u8]>) {
         let mut state = self.0.lock();
-        for (_, record) in records {
-            state.accounts.count(record.key);
+        accounts.for_each(|account| state.accounts.count(account));
+    }
+
+    /// Whether the newest records of a committed transaction are to be [kept](Self::keep): of transactions that alone
+    /// fill the ring, one every 100 ms is enough.
+    pub fn is_due(&self, records: usize) -> bool {
+        let mut state = self.0.lock();
+        let is_due = records < RECORDS_MAX || state.filled_at.is_none_or(|at| at.elapsed() >= FILL_INTERVAL);
+        if is_due && records >= RECORDS_MAX {
+            state.filled_at = Some(Instant::now());
         }
+        is_due
+    }
+
+    /// Keeps the newest records of a committed transaction.
+    pub fn keep(&self, newest: Vec<PublishedRecord>) {
+        let mut state = self.0.lock();
         state.records.extend(newest);
         let surplus = state.records.len().saturating_sub(RECORDS_MAX);
         state.records.drain(..surplus);

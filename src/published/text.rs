@@ -1,7 +1,7 @@
 //! Texts within a limit.
 
 /// Limit of a MsgKey or an account that is shown, in bytes. The limit of an account itself is the same.
-const SHOWN_MAX_BYTES: usize = 1024;
+pub(super) const SHOWN_MAX_BYTES: usize = 1024;
 
 /// The text, cut at a character boundary if it is longer than can be shown. Equal texts stay equal.
 pub fn shown(bytes: &[u8]) -> String {

@@ -14,7 +14,7 @@ pub(super) fn entry(damage: CorruptedRow, from: Seq, found: u64, name: impl Fn(S
     let of_another = if first_spool == last_spool { String::new() } else { format!(" of spool {last_spool}") };
     let mut detail = format!(
         "bridge_seq {first} to {last}{of_another} ({} records) were not published: in the row {}. The body is the row \
-         as it was read: records in sequence, each behind its length (u32, little-endian)",
+         as it was read: events in sequence, each behind its length (u32, little-endian)",
         damage.until - from,
         damage.reason,
     );

@@ -19,15 +19,16 @@ use super::machine::{Action, Event, Machine, Range, TRANSACTION_MAX_RECORDS};
 use super::recovered::{RecoveredSet, content_hash};
 use super::{PublisherError, PublisherOptions};
 use crate::clock;
+use crate::events::stored;
 use crate::ops::metrics::Metrics;
 use crate::ops::status::{KafkaCell, KafkaState};
 use crate::published::PublishedRing;
 use crate::pulse::Pulse;
-use crate::record::Record;
 use crate::spool::{Advance, Batch, Identity, ReadLimit, Reader, Seq, Spool, SpoolError};
 
-/// Once a transaction has this much payload, no further row is read for it.
-const TRANSACTION_BYTES: usize = 8 << 20;
+/// Once a transaction has this many bytes of stored events, no further row is read for it. A record has up to five times
+/// the bytes of its event.
+const TRANSACTION_BYTES: usize = 3 << 20;
 /// The longest wait for events before callbacks are served.
 const IDLE_WAIT: Duration = Duration::from_millis(500);
 /// After this many consecutive failures, a stop no longer waits for Kafka.
@@ -59,6 +60,8 @@ pub(super) struct Driver {
     metrics: Arc<Metrics>,
     kafka: KafkaCell,
     published: PublishedRing,
+    /// The record that is being published.
+    buffer: Vec<u8>,
     stop: Arc<AtomicBool>,
     pulse: Pulse,
     slowness: Slowness,
@@ -103,6 +106,7 @@ impl Driver {
             metrics: Arc::clone(&options.metrics),
             kafka: options.kafka.clone(),
             published: options.published.clone(),
+            buffer: Vec::new(),
             spool: options.spool.clone(),
             stop,
             pulse: Pulse::default(),
@@ -276,14 +280,14 @@ impl Driver {
     /// Compares the recovered set with the events of the same numbers in the spool.
     fn compare(&mut self, mut found: RecoveredSet) -> Result<Event, ActionError> {
         let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
-        let reader = &mut self.reader;
+        let (reader, buffer) = (&mut self.reader, &mut self.buffer);
         compare::<ActionError>(&mut found, self.machine.published_end(), |from, below| {
             let batch = match reader.read(from, below, limit) {
                 Err(SpoolError::CorruptedRow(damage)) => return Ok(Held::Damaged(damage.until)),
                 result => result?,
             };
             let hashes = batch.events().map(|(seq, event)| {
-                let record = Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?;
+                let record = stored::record(event, buffer).map_err(|_| PublisherError::Undecodable(seq))?;
                 Ok(content_hash(record.key, record.value))
             });
             Ok(Held::Events(hashes.collect::<Result<_, PublisherError>>()?))

@@ -45,7 +45,7 @@ fn committed(until: Seq, next: &[(i32, i64)]) -> Event {
     Event::Committed { until, next: next.iter().copied().collect() }
 }
 
-fn doubt(records: u64) -> Event {
+fn unknown_outcome(records: u64) -> Event {
     Event::UnknownOutcome { records }
 }
 
@@ -106,7 +106,7 @@ fn a_next_offset_above_the_end_reveals_a_recreated_topic() {
     for ends in [&[(0, 130), (0, 40)][..], &[(0, 130)]] {
         let mut machine = machine(10, &[(0, 100), (1, 50)]);
         ready(&mut machine, &[(0, 100), (0, 50)], &[]);
-        machine.on(doubt(0));
+        machine.on(unknown_outcome(0));
         machine.on(Event::Connected);
         machine.on(offsets(ends));
         let Action::Reconcile(ranges) = machine.next() else { panic!("{:?}", machine.next()) };
@@ -151,7 +151,7 @@ fn any_unknown_outcome_leads_to_a_fence_and_a_reconciliation() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
     machine.on(committed(11, &[(0, 10)]));
-    machine.on(doubt(10));
+    machine.on(unknown_outcome(10));
     assert_eq!(machine.next(), Action::Connect { spool: UUID });
     machine.on(Event::Connected);
     machine.on(offsets(&[(0, 15)]));
@@ -168,7 +168,7 @@ fn failures_back_off_up_to_a_limit_and_a_success_resets_them() {
     let mut machine = machine(1, &[]);
     let mut waits = Vec::new();
     for _ in 0..12 {
-        machine.on(doubt(0));
+        machine.on(unknown_outcome(0));
         if let Action::Backoff(time) = machine.next() {
             waits.push(time);
             machine.on(Event::Done);
@@ -266,7 +266,7 @@ fn a_transaction_shrinks_after_timeouts_and_grows_again() {
     ready(&mut machine, &[(0, 0)], &[]);
     for _ in 0..5 {
         let Action::Publish { records, .. } = machine.next() else { panic!() };
-        machine.on(doubt(records));
+        machine.on(unknown_outcome(records));
         while !matches!(machine.next(), Action::Publish { .. }) {
             match machine.next() {
                 Action::Backoff(_) => machine.on(Event::Done),
@@ -312,7 +312,7 @@ fn next_offsets_stay_before_unpassed_recovered_records() {
 }
 
 #[test]
-fn the_reason_for_a_new_identity_is_found_again_after_a_failure() {
+fn the_reason_for_a_new_identity_survives_a_failed_attempt() {
     let mut machine = machine(10, &[(0, 100)]);
     for _ in 0..2 {
         machine.on(Event::Connected);
@@ -322,6 +322,6 @@ fn the_reason_for_a_new_identity_is_found_again_after_a_failure() {
         found.note(UUID, 12, 0);
         machine.on(Event::Reconciled(found));
         assert_eq!(machine.next(), Action::Renew { first_seq: 10 });
-        machine.on(doubt(0));
+        machine.on(unknown_outcome(0));
     }
 }

@@ -50,13 +50,10 @@ impl ReplayProducer {
     /// The broker rejects a record, or fails. With transactions, nothing of this call is visible then, unless the text
     /// says that the outcome is unknown.
     pub fn publish(&mut self, events: &[Vec<u8>]) -> Result<(), StepError> {
-        let mut records = Vec::with_capacity(events.len());
-        for (seq, event) in (self.next_seq..).zip(events) {
-            let record = Record::decode(event).map_err(|error| other(error.to_string()))?;
-            records.push((seq, (self.spool, seq), record));
-        }
-        match self.producer.publish(records.into_iter(), u64::MAX) {
-            Ok(_) => {
+        let records: Result<Vec<Record<'_>>, _> = events.iter().map(|event| Record::decode(event)).collect();
+        let records = records.map_err(|error| other(error.to_string()))?;
+        match self.transact(&records) {
+            Ok(()) => {
                 self.next_seq += events.len() as u64;
                 Ok(())
             }
@@ -69,6 +66,14 @@ impl ReplayProducer {
                 Err(explain(error))
             }
         }
+    }
+
+    fn transact(&mut self, records: &[Record<'_>]) -> Result<(), PublishError> {
+        let mut transaction = self.producer.begin(u64::MAX)?;
+        for (seq, record) in (self.next_seq..).zip(records) {
+            transaction.send(seq, (self.spool, seq), record)?;
+        }
+        transaction.commit().map(drop)
     }
 }
 

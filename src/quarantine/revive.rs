@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_becomes_what_it_would_have_been_in_time_but_for_the_records_timestamp() {
+    fn a_requeued_webhook_gives_the_original_record_except_its_timestamp() {
         for reason in ["stale", "malformed"] {
             let events = revive(&entry(reason, QUERY, BODY.as_bytes()), 99).unwrap();
             let records: Vec<_> = events.iter().map(|event| Record::decode(event).unwrap()).collect();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_a_bound_says_so() {
+    fn a_webhook_above_a_limit_names_the_limit() {
         let body =
             serde_json::json!({ "Official_Account": "x".repeat(32_000), "WithdrawMsgList": [{ "MsgKey": "k" }] });
         let unfit = revive(&entry("malformed", QUERY, body.to_string().as_bytes()), 1).unwrap_err().to_string();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_become_a_record_says_why() {
+    fn a_webhook_that_gives_no_record_names_the_reason() {
         let other = QUERY.replace("OfficialAccount.CallbackAfterMsgWithDraw", "C2C.CallbackAfterSendMsg");
         let empty = br#"{"Official_Account":"a","WithdrawMsgList":[]}"#;
         for (reason, query, body, says) in [

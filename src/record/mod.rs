@@ -1,7 +1,6 @@
-//! The encoding of a record: the bytes in which the spool stores key, value, headers and timestamp, and the names of
-//! the headers. Pure.
+//! The encoding of a record: key, value, headers and timestamp in one piece of bytes, and the names of the headers. Pure.
 //!
-//! An event is encoded when its webhook is accepted. The publisher [decodes](Record::decode) it and adds
+//! `events` makes a record of the fields in the spool. The publisher [decodes](Record::decode) it and adds
 //! [`BRIDGE_SPOOL`] and [`BRIDGE_SEQ`].
 
 pub mod header;

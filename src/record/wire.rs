@@ -1,9 +1,11 @@
-//! The bytes of one record in the spool.
+//! The bytes of one record.
 //!
 //! A version byte (1), the timestamp in UNIX milliseconds (i64), then key, value, and name and value of each header,
 //! each after its length (u32). Numbers are little-endian.
 
 const VERSION: u8 = 1;
+/// The first byte of an event that is stored as fields, which are not a record: see `events::stored`.
+pub(crate) const FIELDS: u8 = 2;
 
 /// The bytes are not a record of this release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

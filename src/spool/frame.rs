@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_taken_out_by_their_place_and_the_rest_stays_as_it_was() {
+    fn events_are_removed_by_index_and_the_others_stay_unchanged() {
         for kept in 0..8_u32 {
             let mut payload = Vec::new();
             let all = [b"a".as_slice(), b"", b"ccc"];

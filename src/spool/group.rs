@@ -26,6 +26,7 @@ pub(super) struct Group {
     /// Framed events, see [`super::frame`].
     pub(super) payload: Vec<u8>,
     pub(super) events: u64,
+    pub(super) webhooks: usize,
     /// The id of each event, if deduplication is on.
     pub(super) ids: Vec<EventId>,
     pub(super) entries: Vec<GroupedWebhook>,
@@ -43,6 +44,7 @@ impl Group {
             self.deliveries.resize(worker + 1, 0);
         }
         self.deliveries[worker] += 1;
+        self.webhooks += 1;
         self.ids.extend_from_slice(ids);
         // Workers are threads, and the number of events is limited by the waiting bytes.
         let small = |number| u32::try_from(number).unwrap_or(u32::MAX);

@@ -23,7 +23,8 @@
 //! - [`Appender::append`] returns [`Durable`] only after the COMMIT of the whole webhook returned, that is, after
 //!   `fsync` of the WAL. A commit that fails leaves no event of its group.
 //! - Webhooks that arrive together share one commit and one row (*group commit*), at most 1 MiB. While one commit
-//!   runs, the next group gathers. A single webhook is committed at once. At most 64 MiB wait in memory for the disk.
+//!   runs, the next group collects; before its commit the writer gathers the webhooks that the last answers released, for at
+//!   most 1.5 ms. A single webhook is committed at once. At most 64 MiB wait in memory for the disk.
 //! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row holds the events
 //!   `first_seq .. first_seq + events`, each after its length, under one CRC-32. A row that fails its checksum is never
 //!   read as events ([`SpoolError::CorruptedRow`]).

@@ -1,7 +1,7 @@
 //! The queue of waiting groups: filled by the HTTP workers, emptied by the writer.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::mpsc::UnboundedSender;
@@ -27,10 +27,25 @@ pub(super) struct Decided {
     pub(super) others: Vec<(usize, Decision)>,
 }
 
+/// For how long the writer gathers webhooks before a commit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gather {
+    /// Until this many webhooks wait,
+    pub(super) webhooks: usize,
+    /// or no further one comes for this time,
+    pub(super) gap: Duration,
+    /// at the latest until then.
+    pub(super) until: Instant,
+}
+
 /// The state behind the mutex between workers, publisher and writer.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     groups: VecDeque<Group>,
+    /// The webhooks of all groups.
+    webhooks: usize,
+    /// The writer is to be woken when this many webhooks wait.
+    wake_at: usize,
     /// An empty group whose buffers are used again.
     spare: Option<Group>,
     waiting_bytes: usize,
@@ -116,9 +131,11 @@ impl CommitQueue {
             add(group);
         }
         inbox.waiting_bytes += bytes;
+        inbox.webhooks += 1;
+        // The writer takes all waiting groups: only the first webhook has to wake it, or the last one that it gathers.
+        let wakes = first || inbox.webhooks == inbox.wake_at;
         drop(inbox);
-        // The writer takes all waiting groups: only the first webhook has to wake it.
-        if first {
+        if wakes {
             self.notify();
         }
         Ok(())
@@ -150,6 +167,23 @@ impl CommitQueue {
         }
     }
 
+    /// Waits while webhooks are gathered for one commit. Ends early for a request or a stop.
+    pub(super) fn gather<'i>(&'i self, mut inbox: MutexGuard<'i, Inbox>, gather: Gather) -> MutexGuard<'i, Inbox> {
+        while inbox.webhooks < gather.webhooks && inbox.commands.is_empty() && !inbox.stop && !inbox.groups.is_empty() {
+            let left = gather.until.saturating_duration_since(Instant::now());
+            let before = inbox.webhooks;
+            inbox.wake_at = gather.webhooks;
+            if !left.is_zero() {
+                self.work.wait_for(&mut inbox, left.min(gather.gap));
+            }
+            inbox.wake_at = 0;
+            if inbox.webhooks == before {
+                break;
+            }
+        }
+        inbox
+    }
+
     /// Sends the result of a group to its workers: one message per worker, not per webhook. All durable events have
     /// sequence numbers below `until`.
     pub(super) fn decide(&self, group: &Group, result: &GroupResult, duplicates: &Duplicates, until: Seq) {
@@ -171,6 +205,7 @@ impl CommitQueue {
         inbox.commands.clear();
         let groups = std::mem::take(&mut inbox.groups);
         inbox.waiting_bytes = 0;
+        inbox.webhooks = 0;
         drop(inbox);
         for group in &groups {
             self.decide(group, &Err(AppendError::Closed), &Duplicates::default(), 0);
@@ -182,6 +217,7 @@ impl Inbox {
     pub(super) fn take_group(&mut self) -> Option<Group> {
         let group = self.groups.pop_front()?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(group.bytes());
+        self.webhooks -= group.webhooks;
         Some(group)
     }
 
@@ -194,12 +230,13 @@ impl Inbox {
             group.ids.clear();
             group.entries.clear();
             group.deliveries.fill(0);
-            self.spare = Some(Group { events: 0, quarantine_bytes: 0, ..group });
+            self.spare = Some(Group { events: 0, webhooks: 0, quarantine_bytes: 0, ..group });
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.groups.is_empty()
+    /// The webhooks that wait.
+    pub(super) fn webhooks(&self) -> usize {
+        self.webhooks
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -129,7 +129,7 @@ pub struct Usage {
 pub struct DedupUsage {
     /// Length of the window; zero: deduplication is off.
     pub window: Duration,
-    /// How far back it reaches: the window, or less if it was full.
+    /// The age of the oldest id: the window, or less if the limit of ids was reached.
     pub covers: Duration,
     /// Number of ids.
     pub ids: u64,

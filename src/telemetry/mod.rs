@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -52,7 +52,7 @@ pub enum TelemetryError {
 /// # Errors
 /// The filter is not valid, or the writer's thread cannot be started.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder().parse(filter)?;
+    let filter: Targets = filter.parse()?;
     let form = Form::new(format, io::stderr().is_terminal());
     let sink = if let Some(sink) = SINK.get() {
         Arc::clone(sink)
@@ -87,7 +87,7 @@ pub fn dropped(reason: DropReason) -> u64 {
 }
 
 /// The subscriber that [`init`] installs, for `sink`.
-fn subscriber(filter: EnvFilter, form: Form, sink: Arc<Sink>) -> impl Subscriber + Send + Sync {
+fn subscriber(filter: Targets, form: Form, sink: Arc<Sink>) -> impl Subscriber + Send + Sync {
     tracing_subscriber::registry().with(filter).with(LogLines::new(form, Budget::default(), sink))
 }
 

@@ -5,7 +5,7 @@ use super::*;
 fn written(filter: &str, format: LogFormat, log: impl FnOnce()) -> String {
     let form = Form::new(format, false);
     let sink = Arc::new(Sink::new(form));
-    let filter = EnvFilter::builder().parse(filter).unwrap();
+    let filter: Targets = filter.parse().unwrap();
     tracing::subscriber::with_default(subscriber(filter, form, Arc::clone(&sink)), log);
     sink.waiting()
 }

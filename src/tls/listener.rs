@@ -15,8 +15,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, Sign
 use super::files::Material;
 use super::provider::provider;
 
-/// The first failed handshakes are logged, up to this number; after that, one of this number. A peer that can
-/// connect must not fill the disk with log lines.
+/// Number N: the first N failed handshakes are logged, and then every N-th. A peer that can connect must not fill the
+/// disk with log lines.
 const FAILURES_LOGGED: u64 = 100;
 
 /// The current certificate, key and CA certificates, and the counters of handshakes.
@@ -128,7 +128,7 @@ impl ResolvesServerCert for Own {
 struct Clients(Arc<Listener>);
 
 impl ClientCertVerifier for Clients {
-    // No hints: a client presents its certificate, whichever CAs are configured now.
+    // No hints: a client presents its certificate, independent of the CAs that are configured now.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

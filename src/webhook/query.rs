@@ -83,17 +83,20 @@ impl<'q> Query<'q> {
         let mut opt_platform = None;
         let mut sign = Param::Missing;
         let mut request_time = Param::Missing;
-        for pair in query.split(|&byte| byte == b'&') {
+        // The vendor's query has no escapes: then nothing is searched for them again.
+        let unescape = if memchr::memchr2(b'%', b'+', query).is_none() { plain } else { unescape };
+        for pair in pairs(query) {
             let (name, value) = split_pair(pair);
             // A name that cannot be decoded is not a documented parameter.
             let Some(name) = unescape(name) else { continue };
+            let value_text = || unescape(value).and_then(text);
             match name.as_ref() {
-                b"SdkAppid" => sdk_app_id.put(value),
-                b"CallbackCommand" => command.put(value),
+                b"SdkAppid" => sdk_app_id.put(value_text),
+                b"CallbackCommand" => command.put(value_text),
                 b"ClientIP" => drop(client_ip.get_or_insert_with(|| informal(value, CLIENT_IP_MAX_BYTES))),
                 b"OptPlatform" => drop(opt_platform.get_or_insert_with(|| informal(value, OPT_PLATFORM_MAX_BYTES))),
-                b"Sign" => sign.put(value),
-                b"RequestTime" => request_time.put(value),
+                b"Sign" => sign.put(value_text),
+                b"RequestTime" => request_time.put(value_text),
                 // `contenttype` is ignored too, because the format of the body is known.
                 _ => {}
             }
@@ -112,9 +115,9 @@ impl<'q> Query<'q> {
 }
 
 impl<'q> Param<'q> {
-    fn put(&mut self, value: &'q [u8]) {
+    fn put(&mut self, value: impl FnOnce() -> Option<Cow<'q, str>>) {
         *self = match self {
-            Self::Missing => decode(value).map_or(Self::Undecodable, Self::Once),
+            Self::Missing => value().map_or(Self::Undecodable, Self::Once),
             Self::Once(_) | Self::Undecodable | Self::Repeated => Self::Repeated,
         };
     }
@@ -184,8 +187,15 @@ pub fn names_command(query: &[u8], is_named: impl Fn(&str) -> bool) -> bool {
     })
 }
 
+/// The parts of a query between `&`.
+fn pairs(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr::memchr_iter(b'&', query).chain([query.len()]);
+    let mut start = 0;
+    ends.map(move |end| &query[std::mem::replace(&mut start, end + 1)..end])
+}
+
 pub(super) fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
-    match pair.iter().position(|&byte| byte == b'=') {
+    match memchr::memchr(b'=', pair) {
         Some(at) => (&pair[..at], &pair[at + 1..]),
         None => (pair, b""),
     }
@@ -202,7 +212,7 @@ fn informal(value: &[u8], max_bytes: usize) -> Option<Cow<'_, str>> {
     if value.is_empty() || value.len() > max_bytes * 3 {
         return None;
     }
-    let text = if value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    let text = if memchr::memchr2(b'%', b'+', value).is_some() {
         let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
         text(Cow::Owned(percent_encoding::percent_decode(&spaced).collect()))?
     } else {
@@ -232,9 +242,15 @@ fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Form decoding of bytes without escapes.
+#[expect(clippy::unnecessary_wraps, reason = "it replaces `unescape`")]
+fn plain(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    Some(Cow::Borrowed(value))
+}
+
 /// Strict form decoding to bytes; `None` for a malformed escape.
 pub(super) fn unescape(value: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if memchr::memchr2(b'%', b'+', value).is_none() {
         return Some(Cow::Borrowed(value));
     }
     let mut decoded = Vec::with_capacity(value.len());

@@ -7,7 +7,7 @@ fn is_borrowed(text: &Cow<'_, str>) -> bool {
 }
 
 #[test]
-fn borrows_what_needs_no_decoding() {
+fn values_without_escapes_are_borrowed() {
     let query = Query::parse(b"SdkAppid=1&CallbackCommand=a.b&ClientIP=::1&OptPlatform=Web");
     let query = query.unwrap();
     assert!(is_borrowed(&query.command));
@@ -26,7 +26,7 @@ fn decodes_names_and_values() {
 }
 
 #[test]
-fn the_first_platform_wins_and_empty_is_none() {
+fn the_first_platform_wins_and_an_empty_one_is_absent() {
     let query = "SdkAppid=1&CallbackCommand=c&OptPlatform=iOS&OptPlatform=&ClientIP=&ClientIP=x";
     let query = Query::parse(query.as_bytes()).unwrap();
     assert_eq!(query.opt_platform.unwrap(), "iOS");
@@ -58,7 +58,7 @@ fn unused_parameters_need_not_be_decodable() {
 }
 
 #[test]
-fn address_and_platform_are_what_can_be_understood_of_them() {
+fn invalid_addresses_and_platforms_are_absent() {
     let (longest, longer) = ("a".repeat(64), "a".repeat(65));
     let (long_escaped, longer_escaped) = ("%61".repeat(64), "%61".repeat(65));
     for (value, understood) in [
@@ -67,7 +67,7 @@ fn address_and_platform_are_what_can_be_understood_of_them() {
         (b"100%", Some("100%")),
         ("公".as_bytes(), Some("公")),
         (b"%E5%85%AC", Some("公")),
-        // GBK, as it is and escaped, and beside a malformed escape.
+        // GBK: raw, escaped, and next to a malformed escape.
         (b"\xb0\xb2\xd7\xbf", None),
         (b"%B0%B2%D7%BF", None),
         (b"\xb0%", None),

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_version_00_and_the_same_fields_of_what_extends_it() {
+    fn version_00_and_its_fields_in_later_versions_are_read() {
         for valid in [
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff",

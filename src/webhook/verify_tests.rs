@@ -38,7 +38,7 @@ fn any_token_of_a_rotation_proves() {
 }
 
 #[test]
-fn getters_give_what_was_sent() {
+fn getters_return_the_sent_values() {
     let query = "SdkAppid=2&CallbackCommand=OfficialAccount.CallbackAfterMsgWithDraw\
                  &ClientIP=::1&OptPlatform=Web";
     let verified = check(query).unwrap();
@@ -57,7 +57,7 @@ fn an_app_without_tokens_has_sign_and_time_ignored() {
 }
 
 #[test]
-fn names_what_is_wrong_with_the_proof() {
+fn each_invalid_proof_names_its_defect() {
     let sign = format!("&Sign={SIGN}");
     let time = "&RequestTime=1669872112";
     for (rest, fault) in [
@@ -81,7 +81,7 @@ fn names_what_is_wrong_with_the_proof() {
 }
 
 #[test]
-fn the_text_of_the_time_is_what_is_signed() {
+fn the_sign_covers_the_text_of_the_time() {
     let query = signed("xxxxyyyy", "0001669872112");
     assert_eq!(check(&query).unwrap().skew_seconds(), Some(0));
 }
@@ -116,7 +116,7 @@ fn more_than_a_day_away_is_expired() {
             "{refusal:?}"
         );
     }
-    // A window of more than a day is taken at its word.
+    // A time window of more than a day applies as configured.
     let query = signed("xxxxyyyy", "1669785711");
     assert!(verify(query.as_bytes(), &apps(), NOW, 100_000, is_published).is_ok());
 }

@@ -1,4 +1,4 @@
-//! What the log and the metrics say about webhooks of a published command that are refused, and about the start.
+//! Log lines and metrics about refused webhooks of a published command, and about the start.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ fn webhooks_that_name_a_published_command_are_counted_by_outcome() {
 }
 
 #[test]
-fn a_line_names_the_main_outcome_and_the_next_step_while_none_is_accepted() {
+fn without_acceptances_a_line_names_the_main_outcome_and_the_next_step() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let right = Sender::new(&bridge.url(), APP, TOKEN);

@@ -125,7 +125,7 @@ fn a_poison_record_is_acknowledged_after_it_is_in_quarantine() {
 }
 
 #[test]
-fn a_stop_answers_those_who_wait_for_kafka() {
+fn a_stop_answers_webhooks_that_wait_for_kafka() {
     let kafka = Kafka::start();
     let mut bridge = published(&kafka).start();
     wait_ready(&bridge);
@@ -143,7 +143,7 @@ fn a_stop_answers_those_who_wait_for_kafka() {
 }
 
 #[test]
-fn unless_told_so_no_answer_waits_for_kafka() {
+fn by_default_no_response_waits_for_kafka() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     wait_ready(&bridge);

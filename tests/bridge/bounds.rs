@@ -63,7 +63,7 @@ fn a_full_spool_refuses_at_once_says_so_and_recovers_when_kafka_appears() {
 }
 
 #[test]
-fn a_full_quarantine_refuses_what_belongs_there_and_nothing_else() {
+fn a_full_quarantine_refuses_only_webhooks_that_it_would_store() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env("BRIDGE_QUARANTINE_MAX_BYTES", 64 * 1024).start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);

@@ -84,7 +84,7 @@ fn published_within_a_minute(kafka: &Kafka, bridge: &Bridge, records: usize) {
 }
 
 #[test]
-fn a_clock_set_back_while_the_publisher_connects_holds_it_up_for_seconds() {
+fn a_clock_step_while_the_publisher_connects_delays_it_by_seconds() {
     let (kafka, clock) = (Kafka::start(), Clock::new());
     kafka.down();
     let bridge = clock.under(kafka.setup()).start();
@@ -127,7 +127,7 @@ fn a_clock_set_back_during_a_reconciliation_delays_it_by_seconds() {
 }
 
 #[test]
-fn a_clock_that_steps_back_and_forth_under_load_holds_nothing_up_for_long() {
+fn clock_steps_under_load_delay_recalls_by_seconds_only() {
     let (kafka, clock) = (Kafka::start(), Clock::new());
     let bridge = clock.under(kafka.setup()).start();
     let steps = [-EIGHT_HOURS, 0, -EIGHT_HOURS, 3600, -60];

@@ -125,7 +125,7 @@ fn check_config_names_the_fix_for_a_broker_without_transactions() {
     expect(&output, 75);
     let said = stderr(&output);
     assert!(said.contains("BRIDGE_DELIVERY=at_least_once"), "{said}");
-    assert!(said.contains("4 partition(s)"), "what else was found is told: {said}");
+    assert!(said.contains("4 partition(s)"), "other findings are reported: {said}");
     // A producer without transactions needs an id too.
     let output = setup.env("BRIDGE_DELIVERY", "at_least_once").run(&["check-config"]);
     expect(&output, 75);
@@ -167,8 +167,8 @@ fn tail_verifies_the_records_of_send() {
         assert_eq!(record["timestamp_ms"], at.as_millisecond(), "{record}");
     }
     assert_eq!((&verdict["verified"], &verdict["report"]["records"]), (&true.into(), &150.into()), "{verdict}");
-    let told = setup.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);
-    assert!(stdout(&told).contains("150 records, 0 errors: verified"), "{told:?}");
+    let verified = setup.run(&["tail", "--from", "beginning", "--until-end", "--verify", "--quiet"]);
+    assert!(stdout(&verified).contains("150 records, 0 errors: verified"), "{verified:?}");
     let few = setup.run(&["tail", "--from", "beginning", "--count", "7"]);
     expect(&few, 0);
     assert_eq!(stdout(&few).lines().count(), 7);

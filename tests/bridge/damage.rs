@@ -189,7 +189,7 @@ fn missing_events_exit_70_and_no_later_event_is_published() {
 }
 
 #[test]
-fn a_file_cut_off_is_refused_with_70_named_and_left_as_it_is() {
+fn a_truncated_file_is_named_refused_with_70_and_left_unchanged() {
     let kafka = Kafka::start();
     let setup = stopped_with(&kafka, &["first", "second", "third"], 50);
     let file = spool_file(&setup);

@@ -8,7 +8,7 @@ use crate::sender::{Sender, recall_body, signed_query};
 use crate::topic::{Record, prove};
 
 #[test]
-fn ten_keys_of_one_recall_are_ten_records_in_their_order_on_one_partition() {
+fn ten_keys_of_one_recall_are_ten_ordered_records_on_one_partition() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
@@ -61,7 +61,7 @@ fn a_recall_with_one_faulty_key_publishes_none_of_its_keys() {
 }
 
 #[test]
-fn a_traceparent_is_passed_on_where_it_is_one() {
+fn a_valid_traceparent_is_passed_on() {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();

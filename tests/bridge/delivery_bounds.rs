@@ -19,7 +19,7 @@ fn keys(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_webhook_above_a_limit_is_malformed_stored_and_explained_at_requeue() {
+fn a_webhook_above_a_limit_is_quarantined_and_explained_at_requeue() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_MAX_BODY_BYTES", 1 << 20);
     let bridge = setup.start();
@@ -58,7 +58,7 @@ fn a_webhook_above_a_limit_is_malformed_stored_and_explained_at_requeue() {
 }
 
 #[test]
-fn one_delivery_takes_a_few_megabytes_whatever_is_in_it() {
+fn one_webhook_takes_a_few_megabytes_for_any_content() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_MAX_BODY_BYTES", 1 << 20).env("BRIDGE_DEDUP_WINDOW_SECONDS", 0);
     let bridge = setup.start();

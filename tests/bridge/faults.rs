@@ -111,7 +111,7 @@ fn a_corrupted_row_goes_to_quarantine_and_publishing_continues() {
     let mut payload: Vec<u8> = crate::spool::open(&dir)
         .query_row("SELECT payload FROM event_group WHERE first_seq = 2", [], |row| row.get(0))
         .unwrap();
-    payload[99] ^= 1;
+    payload[60] ^= 1;
     let changed = "UPDATE event_group SET payload = ?1 WHERE first_seq = 2";
     assert_eq!(crate::spool::open(&dir).execute(changed, [&payload]).unwrap(), 1);
     kafka.up();

@@ -1,8 +1,8 @@
-/* A disk that fails, between SQLite and the kernel: loaded into the bridge by LD_PRELOAD.
+/* A disk that fails, between SQLite and the kernel. LD_PRELOAD loads it into the bridge.
  *
- * It stands before the calls on spool.db and spool.db-wal, and does to them what the test has written
- * into the file `control` (struct control, mapped by both). It also keeps what a kernel keeps about a
- * file and tells nobody: which pages are on the disk. `<file>.durable` is the file as it would be after
+ * It intercepts the calls on spool.db and spool.db-wal, and applies the faults that the test has written into the file
+ * `control` (struct control, mapped by both). It also records which pages are on the disk, which a kernel knows but does
+ * not report. `<file>.durable` is the file as it would be after
  * a power cut, `<file>.map` has one byte for each page of 4 KiB:
  *
  *   CLEAN  the disk has what the file shows

@@ -12,7 +12,7 @@ use crate::mock::Kafka;
 use crate::process::Start as _;
 use crate::sender::Sender;
 
-/// Nobody listens there.
+/// An address without a listener.
 const NO_KAFKA: &str = "127.0.0.1:1";
 
 fn recall(bridge: &Bridge, account: &str, keys: &[&str]) {

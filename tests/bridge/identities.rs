@@ -11,7 +11,7 @@ fn counted(bridge: &Bridge, outcome: &str) -> f64 {
 
 /// In the second format, two recalls could have the same id.
 #[test]
-fn a_spool_of_the_second_format_forgets_its_repeats_and_loses_nothing() {
+fn a_spool_of_the_second_format_loses_its_window_but_no_recall() {
     let kafka = Kafka::start();
     kafka.down();
     let mut bridge = kafka.setup().start();
@@ -32,7 +32,7 @@ fn a_spool_of_the_second_format_forgets_its_repeats_and_loses_nothing() {
 }
 
 #[test]
-fn recalls_that_share_an_event_id_are_no_repeats_of_each_other() {
+fn different_recalls_with_one_event_id_are_no_duplicates() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     let recalls = [("x", "y/z"), ("x/y", "z"), ("x/y/z", "k"), ("x", "y/z/k"), ("x/y", "z/k")];

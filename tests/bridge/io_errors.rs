@@ -174,7 +174,7 @@ fn after_permanent_fsync_errors_and_a_kill_no_refused_recall_is_published() {
 }
 
 #[test]
-fn when_every_fsync_fails_for_a_while_it_heals_by_itself() {
+fn the_bridge_recovers_when_fsync_works_again() {
     for action in [Eio, Dropped, YetThere] {
         let mut scene = Scene::start();
         scene.disk.set(Rule::all(call::SYNC, LOG, action));
@@ -311,7 +311,7 @@ fn a_hanging_fsync_gives_503_in_time_and_no_partial_webhook() {
 }
 
 #[test]
-fn reading_that_fails_delays_what_waits_and_loses_nothing() {
+fn failed_reads_delay_waiting_events_and_lose_none() {
     let mut scene = Scene::start();
     scene.kafka.down();
     for nth in 0..20 {
@@ -349,7 +349,7 @@ fn begin(process: &mut Process) -> Begun {
 }
 
 #[test]
-fn a_disk_that_fails_at_the_start_ends_it_and_harms_nothing() {
+fn a_disk_that_fails_at_the_start_ends_the_bridge_without_damage() {
     let mut scene = Scene::start();
     scene.kafka.down();
     for nth in 0..5 {

@@ -1,4 +1,4 @@
-//! What is kept of an authentic delivery that is not published, and what is not.
+//! Authentic webhooks that are not published: which of them are stored in quarantine.
 
 use crate::bridge::{APP, Bridge, TOKEN};
 use crate::cli::{entries, json, run};

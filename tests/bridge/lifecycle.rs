@@ -1,4 +1,4 @@
-//! Starting without Kafka, stopping in every way, reading the tokens again.
+//! Start without Kafka, every kind of stop, and reload of the tokens.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -133,7 +133,7 @@ fn the_next_start_publishes_the_backlog_of_a_stop() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once_with_an_error_and_loses_nothing() {
+fn a_second_signal_exits_at_once_with_an_error_and_no_loss() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 3600).start();
     send(&bridge, 0..3);
@@ -154,7 +154,7 @@ fn a_second_signal_ends_it_at_once_with_an_error_and_loses_nothing() {
 }
 
 #[test]
-fn a_process_that_was_suspended_goes_on_where_it_was() {
+fn a_suspended_process_continues_when_it_is_resumed() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     send(&bridge, 0..5);

@@ -1,4 +1,4 @@
-//! The log never stops the service: whatever stderr is, recalls are answered and SIGTERM ends it.
+//! The log never stops the service: with any kind of stderr, recalls are answered and SIGTERM ends the process.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -118,7 +118,7 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_neither_recalls_nor_the_stop() {
+fn an_unread_log_delays_neither_recalls_nor_the_stop() {
     let kafka = Kafka::start();
     // More of everything than any pipe holds.
     let (mut bridge, pipe) = Odd::piped(&kafka.setup().env("BRIDGE_LOG", "trace"));
@@ -131,7 +131,7 @@ fn a_log_that_nobody_reads_stops_neither_recalls_nor_the_stop() {
 }
 
 #[test]
-fn a_log_whose_reader_is_gone_stops_nothing_and_lost_lines_are_counted() {
+fn a_closed_log_pipe_stops_nothing_and_lost_lines_are_counted() {
     let kafka = Kafka::start();
     let (mut bridge, pipe) = Odd::piped(&kafka.setup());
     drop(pipe);
@@ -193,7 +193,7 @@ fn unauthenticated_peers_fill_neither_a_line_nor_the_log() {
 }
 
 #[test]
-fn lines_that_were_left_out_are_told() {
+fn dropped_lines_are_reported() {
     let kafka = Kafka::start();
     let setup = kafka.setup().env("BRIDGE_LOG", "trace");
     let bridge = setup.start();
@@ -205,7 +205,7 @@ fn lines_that_were_left_out_are_told() {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
         let _ = stream.read(&mut [0; 1024]);
     }
-    let told = &bridge.process.log_of("log lines were dropped")[0];
-    assert_eq!((&told["event"], &told["reason"]), (&"log_lines_dropped".into(), &"budget".into()));
-    assert!(told["lines"].as_u64().unwrap() > 0);
+    let line = &bridge.process.log_of("log lines were dropped")[0];
+    assert_eq!((&line["event"], &line["reason"]), (&"log_lines_dropped".into(), &"budget".into()));
+    assert!(line["lines"].as_u64().unwrap() > 0);
 }

@@ -1,5 +1,4 @@
-//! Commands that ask by HTTP: no proxy stands between two programs of one machine, and `health` is
-//! sure whom it has asked.
+//! Commands that send HTTP requests use no proxy on one machine, and `health` accepts only the response of a bridge.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -38,7 +37,7 @@ fn loopback_never_goes_by_a_proxy() {
         let args = ["send", "--url", &url, "--app", &app, "--token", TOKEN, "--count", "2", "--connections", "1"];
         expect(&setup.run(&args), 0);
     }
-    // Nobody is there, and the proxy would say yes.
+    // Nothing listens at this address, and the proxy would answer with 200.
     let dead = setup.env("BRIDGE_OPS_LISTEN", "127.0.0.1:1").run(&["health"]);
     expect(&dead, 1);
     assert!(stderr(&dead).contains("does not respond"), "{dead:?}");

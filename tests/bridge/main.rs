@@ -1,5 +1,4 @@
-//! The bridge as a black box: the real process, real TCP, an embedded broker. Needs the toolchain
-//! only.
+//! Tests the bridge as a black box: the real process, real TCP, an embedded broker. Only the toolchain is needed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +29,6 @@ mod delivery_bounds;
 #[cfg(feature = "real-disk")]
 mod disk;
 mod documented;
-mod doubt;
 mod edge;
 mod environment;
 mod faults;
@@ -75,5 +73,6 @@ mod tail_verify;
 mod tls;
 mod tls_faults;
 mod tls_reload;
+mod unknown_outcome;
 mod vectors;
 mod wal;

@@ -1,4 +1,4 @@
-//! A spool is moved as docs/operations.md says: copied, and started elsewhere.
+//! A spool is moved as docs/operations.md describes: its files are copied, and another directory is used.
 
 use rustix::process::Signal;
 

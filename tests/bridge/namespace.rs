@@ -1,4 +1,4 @@
-//! A file system of the bridge's own: mounted in a mount namespace that ends with the process.
+//! A file system for one bridge, in a mount namespace that ends with its process.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,15 +13,15 @@ use crate::process::Start as _;
 fn unshare() -> &'static str {
     static FLAGS: OnceLock<&str> = OnceLock::new();
     FLAGS.get_or_init(|| {
-        let mut told = Vec::new();
+        let mut failures = Vec::new();
         for flags in ["-m", "-rm"] {
             let output = Command::new("unshare").args([flags, "mount", "-t", "tmpfs", "probe", "/mnt"]).run();
             match output {
                 Ok(output) if output.status.success() => return flags,
                 Ok(output) => {
-                    told.push(format!("unshare {flags}: {}", String::from_utf8_lossy(&output.stderr).trim()));
+                    failures.push(format!("unshare {flags}: {}", String::from_utf8_lossy(&output.stderr).trim()));
                 }
-                Err(error) => told.push(format!("unshare {flags}: {error}")),
+                Err(error) => failures.push(format!("unshare {flags}: {error}")),
             }
         }
         panic!(
@@ -29,7 +29,7 @@ fn unshare() -> &'static str {
              Run it as root with CAP_SYS_ADMIN, or allow user namespaces (sysctl user.max_user_namespaces, \
              kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); in a container: \
              --privileged, or --cap-add SYS_ADMIN with seccomp and AppArmor unconfined",
-            told.join("\n  ")
+            failures.join("\n  ")
         )
     })
 }

@@ -1,4 +1,4 @@
-//! What retrying cannot end is told as such: in the log, in `/status`, in the metrics, by `check-config`.
+//! Errors that retries cannot end are reported in the log, in `/status`, in the metrics and by `check-config`.
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -74,7 +74,7 @@ fn a_broker_without_producer_ids_is_reported_by_serve_and_check_config() {
 }
 
 #[test]
-fn once_it_is_changed_nothing_needs_anybody_any_more() {
+fn after_the_change_no_action_is_needed() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env("BRIDGE_TOPIC", "not-there-yet").start();
     send(&bridge);

@@ -1,5 +1,4 @@
-//! Every row of the table of outcomes that a well-behaved or odd client can bring about, and that
-//! each delivery is counted once.
+//! Every outcome that a client can cause, by correct and by unusual requests. Each webhook is counted once.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! The page and its JSON, from outside: headers, tables, search, and who may ask for an action.
+//! The page and its JSON over HTTP: headers, tables, search, and permission for actions.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -89,7 +89,7 @@ fn every_file_that_the_page_names_is_there() {
 }
 
 #[test]
-fn the_verdict_of_status_follows_what_happens() {
+fn the_verdict_of_status_follows_the_state() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let state = || get(&bridge, "/status")["verdict"]["state"].as_str().unwrap().to_owned();
@@ -121,7 +121,7 @@ fn the_history_has_columns_of_one_length_and_refuses_other_times() {
 }
 
 #[test]
-fn a_recall_is_found_wherever_it_is() {
+fn the_search_finds_a_recall_in_every_place() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     sender(&bridge).acknowledged("#TOA#_1", &["71_1_1698741698"]);
@@ -179,7 +179,7 @@ fn hostile_texts_are_short_and_escaped() {
 }
 
 #[test]
-fn the_accounts_are_limited_whatever_names_are_sent() {
+fn the_number_of_listed_accounts_is_limited() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     for number in 0..260 {

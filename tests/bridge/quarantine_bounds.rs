@@ -1,4 +1,4 @@
-//! The quarantine's bounds: what fills it harms nobody else.
+//! The limits of the quarantine: webhooks that fill one share affect no other.
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 

@@ -1,5 +1,4 @@
-//! Requeue and drop, on a running node and on a stopped one: what leaves the quarantine is in the
-//! topic once, or gone, and safe to repeat.
+//! `quarantine requeue` and `drop`, with a running and with a stopped node. Both are safe to repeat.
 
 use std::process::Command;
 
@@ -13,7 +12,7 @@ use crate::process::Start as _;
 use crate::sender::{Sender, unix_now};
 use crate::topic::{Record, prove};
 
-/// Nobody listens there.
+/// An address without a listener.
 const NO_KAFKA: &str = "127.0.0.1:1";
 
 #[track_caller]
@@ -85,7 +84,7 @@ fn a_requeued_poison_record_is_published_unchanged() {
     sender.acknowledged("#TOA#_1", &["before_1_1", &large, "after_1_1"]);
     bridge.wait_published();
     let refused = json(&small, 0, &["quarantine", "show", "--json", "1"]).remove(0);
-    // The cause is still there: it comes back, under a new number; nobody waits for it.
+    // The cause persists, so the record returns to quarantine under a new id. The test does not wait for it.
     run(&small, 0, &["quarantine", "requeue", "1"]);
     sender.acknowledged("#TOA#_1", &["next_1_1"]);
     bridge.wait_published();

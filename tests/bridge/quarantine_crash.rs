@@ -1,5 +1,4 @@
-//! Everything dies while entries are requeued; each of them is in quarantine or in the topic, never
-//! in both, never in neither.
+//! The processes are killed during a requeue. Each entry is then either in quarantine or in the topic.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};

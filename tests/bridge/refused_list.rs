@@ -57,7 +57,7 @@ fn refusals_without_a_valid_sign_are_listed_without_a_body() {
     let entries = refused(bridge.setup());
     assert_eq!(field(&entries, "id"), [1, 2, 3, 4, 5, 6]);
     assert_eq!(field(&entries, "app"), [APP.into(), APP.into(), 77.into(), Value::Null, APP.into(), APP.into()]);
-    // What does not name the recall command is not listed, whatever is wrong with it.
+    // Requests that do not name the recall command are never listed.
     for query in [
         "",
         "CallbackCommand=C2C.CallbackAfterSendMsg",

@@ -1,4 +1,4 @@
-//! `refused replay`: what was refused is in the topic once.
+//! `refused replay` publishes each refused recall once.
 
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ fn recalls_that_were_accepted_before_are_not_published_again() {
 }
 
 #[test]
-fn a_webhook_that_found_no_space_is_replayed_when_there_is_space() {
+fn a_webhook_refused_for_space_is_replayed_when_space_is_free() {
     let kafka = Kafka::start();
     kafka.down();
     let bridge = kafka.setup().env("BRIDGE_SPOOL_MAX_BYTES", 1 << 20).start();

@@ -1,4 +1,4 @@
-//! The deduplication window: how long it is, what bounds it, and what the file keeps of it.
+//! The deduplication window: its length, its limit, and its content after a restart.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ fn a_clock_set_between_two_processes_loses_no_recall() {
 }
 
 #[test]
-fn switched_off_every_delivery_is_published_and_nothing_is_remembered() {
+fn without_a_window_every_webhook_is_published() {
     let kafka = Kafka::start();
     let mut bridge = kafka.setup().start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["a"]);
@@ -182,7 +182,7 @@ fn a_spool_of_format_1_is_migrated_and_loses_nothing() {
     };
     assert_eq!(version(&bridge), 1);
     bridge = bridge.restart();
-    assert_eq!(version(&bridge), 3);
+    assert_eq!(version(&bridge), 4);
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["c"]);
     sender.acknowledged("#TOA#_1", &["c"]);
@@ -214,7 +214,7 @@ fn rows_removed_from_the_file_are_not_remembered() {
 }
 
 #[test]
-fn the_status_says_what_the_memory_for_repeats_is_and_takes() {
+fn the_status_shows_the_deduplication_window_and_its_memory() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().env(WINDOW, 60).start();
     let dedup: Value = bridge.status()["dedup"].clone();

@@ -1,4 +1,4 @@
-//! What the sender repeats is answered with OK and published once, whatever happens in between.
+//! Webhooks that the sender repeats are answered with OK and published once, also after faults in between.
 
 use std::collections::BTreeMap;
 use std::sync::Barrier;
@@ -24,7 +24,7 @@ pub fn published(bridge: &Bridge, kafka: &Kafka) -> Vec<String> {
 }
 
 #[test]
-fn a_repeated_delivery_is_answered_ok_counted_and_published_once() {
+fn a_duplicate_webhook_is_answered_ok_counted_and_not_published() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
@@ -200,7 +200,7 @@ fn a_retrying_sender_and_crashes_give_every_recall_once() {
 }
 
 #[test]
-fn a_full_spool_still_knows_what_it_has() {
+fn a_full_spool_still_recognizes_duplicates() {
     let kafka = Kafka::start();
     kafka.down();
     let bridge = kafka.setup().env("BRIDGE_SPOOL_MAX_BYTES", 1 << 20).start();

@@ -1,4 +1,4 @@
-//! `replay` publishes again what the topic holds for a time: through the node, or to another topic.
+//! `replay` publishes records of a time range again, through the node or to another topic.
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};

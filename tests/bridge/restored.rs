@@ -1,4 +1,4 @@
-//! A spool restored from a copy is behind the topic: it skips nothing and doubles nothing.
+//! A spool restored from a copy is behind the topic. The bridge skips no recall and publishes none twice.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

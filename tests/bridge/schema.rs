@@ -1,4 +1,4 @@
-//! What is published is what `docs/*.schema.json` say, and they refuse what is not.
+//! Published records satisfy `docs/*.schema.json`, and the schemas refuse invalid records.
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
-//! Distinctive secrets go through everything that can go wrong, with the log at its loudest, and are
-//! looked for in everything that comes out.
+//! Distinctive secrets pass through every error with the most detailed log, and must not occur in any output.
 
 use std::fmt::Write as _;
 use std::process::Output;
@@ -57,7 +56,7 @@ impl Search {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one walk past everything that says something")]
-fn no_secret_and_no_sign_comes_out_anywhere_whatever_goes_wrong() {
+fn no_error_shows_a_secret_or_a_sign() {
     let kafka = Kafka::start();
     let authority = Authority::new("authority");
     let identity = authority.issue("bridge", &["127.0.0.1"]);

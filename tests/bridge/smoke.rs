@@ -1,4 +1,4 @@
-//! The shortest way through all parts.
+//! The shortest path of a recall through all components.
 
 use crate::bridge::{APP, TOKEN};
 use crate::mock::Kafka;

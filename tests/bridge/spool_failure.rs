@@ -1,5 +1,4 @@
-//! What becomes of a delivery while the spool cannot be written: refused, or, where that is wanted,
-//! published past it.
+//! Webhooks while the spool cannot be written: refused, or published directly if that is configured.
 
 use std::time::{Duration, Instant};
 

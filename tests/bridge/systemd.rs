@@ -1,4 +1,4 @@
-//! What a unit of `Type=notify` with a watchdog is told, over a socket like systemd's own.
+//! Notifications to systemd, received on a socket like systemd's own.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::faulty_disk::{Action, DATABASE, FaultyDisk, LOG, Rule, call};
 /// The next datagram.
 fn hear(socket: &UnixDatagram) -> String {
     let mut text = [0; 256];
-    let length = socket.recv(&mut text).expect("systemd is told something");
+    let length = socket.recv(&mut text).expect("a notification");
     String::from_utf8_lossy(&text[..length]).trim().to_owned()
 }
 
 #[test]
-fn systemd_is_told_when_it_is_ready_that_it_lives_and_when_it_stops() {
+fn systemd_is_notified_of_readiness_watchdog_and_stop() {
     let setup = Setup::new("127.0.0.1:1").env("BRIDGE_SHUTDOWN_GRACE_SECONDS", 1);
     let path = setup.home().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -27,12 +27,12 @@ fn systemd_is_told_when_it_is_ready_that_it_lives_and_when_it_stops() {
         assert_eq!(hear(&socket), "WATCHDOG=1");
     }
     bridge.process.signal(Signal::TERM);
-    let mut told = hear(&socket);
-    while told == "WATCHDOG=1" {
-        told = hear(&socket);
+    let mut notice = hear(&socket);
+    while notice == "WATCHDOG=1" {
+        notice = hear(&socket);
     }
-    assert_eq!(told, "STOPPING=1");
-    // As systemd does: a socket that nobody reads would fill.
+    assert_eq!(notice, "STOPPING=1");
+    // As systemd does. An unread socket would fill.
     std::thread::spawn(move || while socket.recv(&mut [0; 256]).is_ok() {});
     assert_eq!(bridge.process.wait_exit(Duration::from_secs(20)), 0);
 }

@@ -1,4 +1,4 @@
-//! `tail` from a time and for some accounts and keys, and its comparison with a node.
+//! `tail` with a start time, accounts and keys, and its comparison with a node.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Every way in which the files of `BRIDGE_TLS_…` can be wrong, and what `check-config` says of them.
+//! Every error in the files of `BRIDGE_TLS_…`, as `check-config` reports it.
 
 use std::path::PathBuf;
 
@@ -73,7 +73,7 @@ fn encrypted(key: &str) -> String {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_errors_are_reported_together() {
     let setup = setup().env("BRIDGE_TLS_CERT", "/a").env("BRIDGE_TLS_KEY", "/b").env("BRIDGE_TLS_CLIENT_CA", "/c");
     let output = setup.run(&["serve"]);
     expect(&output, 78);
@@ -83,7 +83,7 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
-fn check_config_shows_whose_the_certificates_are_and_until_when() {
+fn check_config_shows_subject_and_expiry_of_certificates() {
     let authority = Authority::new("authority");
     let (good, old) = (authority.issue("bridge", &[]), authority.issue_for("bridge", &[], Time::Past));
     let setup = with_client_ca(&with_tls(&setup(), &good), &Authority::new("vendor"));

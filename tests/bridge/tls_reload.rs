@@ -1,4 +1,4 @@
-//! SIGHUP: new certificates, authorities and tokens, and not a webhook lost.
+//! SIGHUP replaces certificates, CAs and tokens without a lost webhook.
 
 use std::io::Write as _;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Every request of `tests/vectors`, signed anew for the present, against the running bridge.
+//! Sends every request of `tests/vectors` to a running bridge, signed for the current time.
 
 use std::collections::BTreeMap;
 

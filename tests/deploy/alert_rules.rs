@@ -22,7 +22,7 @@ pub fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn every_alert_names_a_section_of_the_runbook_that_is_there_and_is_tested() {
+fn every_alert_names_an_existing_runbook_section_and_is_tested() {
     let headings: BTreeSet<String> = RUNBOOK
         .lines()
         .filter(|line| line.starts_with('#'))

@@ -66,7 +66,7 @@ fn every_metric_and_label_of_the_dashboard_is_exported_or_recorded() {
         for name in names(&expr) {
             let exported = samples.keys().any(|series| series.split('{').next() == Some(name));
             let recorded = RULES.contains(&format!("record: {name}\n"));
-            assert!(exported || recorded, "{title}: nobody has {name}");
+            assert!(exported || recorded, "{title}: no target exports {name}");
         }
         for (at, _) in expr.match_indices("outcome=~\"") {
             outcomes += 1;

@@ -46,7 +46,7 @@ fn run(name: &str, target: Target, input: &[u8], seed: u64) {
 }
 
 #[test]
-fn no_target_fails_on_its_corpus_or_on_what_is_made_of_it() {
+fn no_target_fails_on_its_corpus_or_on_mutations_of_it() {
     let seed = number("FUZZ_SEED").unwrap_or_else(|| {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
         u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap()
@@ -74,7 +74,7 @@ fn no_target_fails_on_its_corpus_or_on_what_is_made_of_it() {
 }
 
 #[test]
-fn a_target_that_fails_on_a_rare_input_is_found_out() {
+fn the_runner_detects_a_target_that_fails_on_a_rare_input() {
     let fails: Target = |input| assert!(!(input.contains(&b'%') && input.first() == Some(&b'x')));
     let corpus = vec![b"abcdef".to_vec(), b"x".to_vec()];
     let mut mutator = Mutator::new(1, &corpus, &["%"]);

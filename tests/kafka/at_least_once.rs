@@ -7,7 +7,7 @@ use crate::scene;
 use crate::wait::{count, until_drained};
 
 #[test]
-fn without_transactions_a_quiet_bridge_that_is_killed_repeats_nothing() {
+fn killing_an_idle_bridge_without_transactions_repeats_nothing() {
     let mut random = Random::new();
     let broker = Broker::shared();
     let setup = scene::setup(broker, "at-least-once").env("BRIDGE_DELIVERY", "at_least_once");

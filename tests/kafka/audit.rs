@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use crate::load::{Delivery, Told};
+use crate::load::{ResponseKind, SentWebhook};
 use crate::topic::{Record, report};
 
 /// Numbers of recalls by error. `acknowledged`, `published`, `unanswered` and `spools` are not errors.
@@ -39,7 +39,7 @@ pub(crate) struct Audit {
 }
 
 /// Compares the ledger with the topic. The ledger must list the webhooks of each account in the order of sending.
-pub(crate) fn audit(ledger: &[Delivery], records: &[Record]) -> Audit {
+pub(crate) fn audit(ledger: &[SentWebhook], records: &[Record]) -> Audit {
     let mut audit = Audit { published: records.len() as u64, ..Audit::default() };
     let mut places: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
     for (place, record) in records.iter().enumerate() {
@@ -56,13 +56,13 @@ pub(crate) fn audit(ledger: &[Delivery], records: &[Record]) -> Audit {
             audit.reordered += u64::from(before.is_some_and(|before| before > found[0]));
         }
         let (present, all) = (present, delivery.keys.len() as u64);
-        match delivery.told {
-            Told::Acknowledged => {
+        match delivery.response {
+            ResponseKind::Acknowledged => {
                 audit.acknowledged += all;
                 audit.lost += all - present;
             }
-            Told::Nothing => audit.unanswered += present,
-            Told::Refused => {
+            ResponseKind::Missing => audit.unanswered += present,
+            ResponseKind::Refused => {
                 audit.refused += 1;
                 audit.unexpected += present;
             }

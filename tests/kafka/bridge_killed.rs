@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::bridge::Setup;
 use crate::broker::{Broker, free_port};
-use crate::load::{Load, Told};
+use crate::load::{Load, ResponseKind};
 use crate::proxy::{EndTxn, Proxy};
 use crate::random::Random;
 use crate::scene;
@@ -82,8 +82,8 @@ fn a_frozen_bridge_with_an_open_transaction_is_fenced_and_continues() {
     let mut ledger = load.stop();
     scene::stop(&mut bridge);
     // The bridge answers 503 to webhooks that waited for too long. Their recalls may be durable in spite of that.
-    for delivery in ledger.iter_mut().filter(|delivery| delivery.told == Told::Refused) {
-        delivery.told = Told::Nothing;
+    for delivery in ledger.iter_mut().filter(|delivery| delivery.response == ResponseKind::Refused) {
+        delivery.response = ResponseKind::Missing;
     }
     let audit = scene::assert_exactly_once(&broker, "bridge-frozen", &ledger);
     assert_eq!(audit.spools, 1, "it took itself for a copy");

@@ -92,7 +92,7 @@ fn more_replicas_in_sync_than_there_are_is_no_warning_but_a_fault() {
 }
 
 #[test]
-fn a_topic_as_the_bridge_makes_it_gives_no_warning_but_for_the_one_broker() {
+fn a_topic_created_by_the_bridge_warns_only_about_the_single_broker() {
     let broker = Broker::shared();
     broker.create_topic(
         "as-it-should-be",
@@ -109,7 +109,7 @@ fn a_topic_as_the_bridge_makes_it_gives_no_warning_but_for_the_one_broker() {
 }
 
 #[test]
-fn without_the_right_to_look_it_says_so_and_does_not_fail() {
+fn check_config_without_describe_rights_reports_this_and_succeeds() {
     let broker = Broker::start_with_acls(&[("bridge", "pa55-2f")]);
     broker.create_topic("guarded", 3, &[("cleanup.policy", "compact")]);
     broker.allow("bridge", &["Write", "Read", "Describe"], &["--topic", "guarded"]);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
-use crate::load::{Delivery, Load, Told};
+use crate::load::{Load, ResponseKind, SentWebhook};
 use crate::random::Random;
 use crate::scene;
 use crate::wait::{count, until_kafka_is, until_true};
@@ -16,8 +16,8 @@ const FREEZE: Duration = Duration::from_secs(17);
 const PACE: Duration = Duration::from_millis(8);
 
 #[track_caller]
-fn assert_all_acknowledged(ledger: &[Delivery]) {
-    assert!(ledger.iter().all(|delivery| delivery.told == Told::Acknowledged), "not all answers were 200");
+fn assert_all_acknowledged(ledger: &[SentWebhook]) {
+    assert!(ledger.iter().all(|delivery| delivery.response == ResponseKind::Acknowledged), "not all answers were 200");
     let slowest = ledger.iter().map(|delivery| delivery.took).max().unwrap_or_default();
     assert!(slowest < VENDOR_PATIENCE, "an answer took {slowest:?}");
 }
@@ -46,7 +46,7 @@ fn a_bridge_that_starts_while_kafka_is_down_accepts_and_publishes_later() {
 }
 
 #[test]
-fn a_broker_that_is_killed_and_comes_back_again_and_again_costs_nothing() {
+fn a_broker_that_is_killed_repeatedly_causes_no_loss() {
     let mut random = Random::new();
     let mut broker = Broker::start();
     let setup = scene::setup(&broker, "kafka-killed");

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::audit::audit;
 use crate::bridge::{APP, Bridge, Setup, TOKEN};
 use crate::broker::Broker;
-use crate::load::{Delivery, Load, Told};
+use crate::load::{Load, ResponseKind, SentWebhook};
 use crate::random::Random;
 use crate::scene;
 use crate::sender::{Sender, query_at, recall_body, unix_now};
@@ -27,8 +27,13 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// An address at which no process listens.
 const NO_KAFKA: &str = "127.0.0.1:1";
 
-fn acknowledged(account: &str, key: &str) -> Delivery {
-    Delivery { account: account.to_owned(), keys: vec![key.to_owned()], told: Told::Acknowledged, took: Duration::ZERO }
+fn acknowledged(account: &str, key: &str) -> SentWebhook {
+    SentWebhook {
+        account: account.to_owned(),
+        keys: vec![key.to_owned()],
+        response: ResponseKind::Acknowledged,
+        took: Duration::ZERO,
+    }
 }
 
 /// Runs a command and returns its output as JSON lines. Panics if the command fails.
@@ -149,7 +154,7 @@ fn now_ms() -> i64 {
 }
 
 /// Accepts recalls without Kafka, then kills the bridge.
-fn accept_some(setup: &Setup, name: &str, random: &mut Random) -> Vec<Delivery> {
+fn accept_some(setup: &Setup, name: &str, random: &mut Random) -> Vec<SentWebhook> {
     let mut bridge = setup.clone().env("KAFKA_BOOTSTRAP_SERVERS", NO_KAFKA).start();
     let load = Load::start(name, 2, bridge.webhook_address(), random);
     load.until_acknowledged(random.between(50, 150));
@@ -232,7 +237,7 @@ fn entries_requeued_during_repeated_kills_are_in_the_topic_once() {
     let broker = Broker::shared();
     let setup = scene::setup(broker, "killed-requeuing");
     let mut bridge = setup.start();
-    let mut ledger: Vec<Delivery> = Vec::new();
+    let mut ledger: Vec<SentWebhook> = Vec::new();
     for number in 0..LATE {
         let (account, key) = (format!("#TOA#_late_{number}"), format!("{number}_1_1698741698"));
         late(&bridge, &account, &key);

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::audit::{Audit, audit};
 use crate::bridge::{Bridge, Setup};
 use crate::broker::Broker;
-use crate::load::Delivery;
+use crate::load::SentWebhook;
 use crate::topic::{Record, Topic};
 use crate::wait::{assert_accounts, until_drained, until_settled};
 
@@ -52,7 +52,7 @@ pub(crate) fn read(broker: &Broker, topic: &str) -> Vec<Record> {
 
 /// Reads the topic. Panics unless it contains the acknowledged recalls once and in order.
 #[track_caller]
-pub(crate) fn assert_exactly_once(broker: &Broker, topic: &str, ledger: &[Delivery]) -> Audit {
+pub(crate) fn assert_exactly_once(broker: &Broker, topic: &str, ledger: &[SentWebhook]) -> Audit {
     let audit = audit(ledger, &read(broker, topic));
     audit.assert_clean();
     audit

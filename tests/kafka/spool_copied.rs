@@ -5,14 +5,14 @@ use rustix::process::Signal;
 
 use crate::bridge::{APP, Bridge, Setup, TOKEN, copy_dir};
 use crate::broker::Broker;
-use crate::load::{Delivery, Load, Told};
+use crate::load::{Load, ResponseKind, SentWebhook};
 use crate::random::Random;
 use crate::scene;
 use crate::sender::Sender;
 use crate::wait::{count, until_drained, until_kafka_is};
 
 /// Starts a bridge, publishes records, and starts a second bridge on a copy of its spool.
-fn original_and_copy(broker: &Broker, topic: &str, ledger: &mut Vec<Delivery>) -> (Bridge, Bridge) {
+fn original_and_copy(broker: &Broker, topic: &str, ledger: &mut Vec<SentWebhook>) -> (Bridge, Bridge) {
     let setup = scene::setup(broker, topic);
     let original = setup.start();
     send(&original, "before", 20, ledger);
@@ -25,13 +25,18 @@ fn original_and_copy(broker: &Broker, topic: &str, ledger: &mut Vec<Delivery>) -
     (original, setup.start())
 }
 
-fn send(bridge: &Bridge, account: &str, webhooks: u32, ledger: &mut Vec<Delivery>) {
+fn send(bridge: &Bridge, account: &str, webhooks: u32, ledger: &mut Vec<SentWebhook>) {
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     for number in 0..webhooks {
         let keys: Vec<String> = (0..3).map(|key| format!("{number}_{key}_1698741698")).collect();
         sender.acknowledged(account, &keys);
         let account = account.to_owned();
-        ledger.push(Delivery { account, keys, told: Told::Acknowledged, took: std::time::Duration::ZERO });
+        ledger.push(SentWebhook {
+            account,
+            keys,
+            response: ResponseKind::Acknowledged,
+            took: std::time::Duration::ZERO,
+        });
     }
 }
 

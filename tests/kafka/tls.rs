@@ -181,7 +181,7 @@ fn scram_over_tls_a_wrong_password_and_missing_rights_lose_nothing() {
     assert_told(&bridge, "authorization", "Transactional Id authorization failed", 2);
     scene.allow("bridge", TOPIC);
     until_drained(&bridge);
-    until_true("the recovery is told", || bridge.process.log_of("kafka_recovered").len() == 1);
+    until_true("the recovery is reported", || bridge.process.log_of("kafka_recovered").len() == 1);
     accept(&bridge, "c");
     scene::stop(&mut bridge);
     assert_eq!(bridge.process.log_of(FAILS).len(), 1, "{}", bridge.process.tail());
@@ -255,7 +255,7 @@ fn encrypted(key: &str) -> String {
 }
 
 #[test]
-fn a_broker_whose_certificate_cannot_be_trusted_is_told_and_gets_nothing() {
+fn an_untrusted_broker_certificate_is_reported_and_nothing_is_sent() {
     const TOPIC: &str = "untrusted";
     let scene = Scene::shared();
     let setup = scene.setup("MUTUAL", TOPIC);

@@ -33,7 +33,7 @@ fn recalls_wait_for_a_missing_topic_and_are_published_when_it_exists() {
 }
 
 #[test]
-fn a_bridge_that_may_makes_the_topic_with_the_settings_it_promises() {
+fn the_bridge_creates_the_topic_with_the_documented_settings() {
     let broker = Broker::shared();
     let mut bridge = scene::quick(Setup::new(&broker.bootstrap()))
         .env("BRIDGE_TOPIC", "made-by-bridge")

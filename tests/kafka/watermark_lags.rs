@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::bridge::{APP, Setup, TOKEN, copy_dir};
 use crate::broker::Broker;
-use crate::load::{Delivery, Told};
+use crate::load::{ResponseKind, SentWebhook};
 use crate::scene;
 use crate::sender::Sender;
 use crate::wait::{count, until_drained};
@@ -16,18 +16,23 @@ fn database(dir: &Path) -> Connection {
 }
 
 /// Starts a bridge, sends webhooks of ten recalls each for twenty accounts, and stops the bridge.
-fn send(setup: &Setup, from: u32, recalls: u32, ledger: &mut Vec<Delivery>) {
+fn send(setup: &Setup, from: u32, recalls: u32, ledger: &mut Vec<SentWebhook>) {
     let mut bridge = setup.start();
     send_to(&Sender::new(&bridge.url(), APP, TOKEN), from, recalls, ledger);
     scene::stop(&mut bridge);
 }
 
-fn send_to(sender: &Sender, from: u32, recalls: u32, ledger: &mut Vec<Delivery>) {
+fn send_to(sender: &Sender, from: u32, recalls: u32, ledger: &mut Vec<SentWebhook>) {
     for number in (from..from + recalls).step_by(10) {
         let account = format!("#TOA#_{}", number / 10 % 20);
         let keys: Vec<String> = (number..number + 10).map(|key| format!("{key}_1_1698741698")).collect();
         sender.acknowledged(&account, &keys);
-        ledger.push(Delivery { account, keys, told: Told::Acknowledged, took: std::time::Duration::ZERO });
+        ledger.push(SentWebhook {
+            account,
+            keys,
+            response: ResponseKind::Acknowledged,
+            took: std::time::Duration::ZERO,
+        });
     }
 }
 

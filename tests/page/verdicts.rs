@@ -91,7 +91,7 @@ fn stale_webhooks_are_a_loss_that_the_quarantine_can_undo() {
 }
 
 #[test]
-fn a_page_whose_node_does_not_answer_says_that_it_is_stale() {
+fn a_page_without_an_answering_node_says_that_it_is_stale() {
     let kafka = Kafka::start();
     let bridge = kafka.setup().start();
     let mut browser = Browser::on(&bridge);

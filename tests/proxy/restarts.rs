@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::balancer::{Balancer, Node, free_address};
 use crate::bridge::{Bridge, PATIENCE, Setup, eventually};
-use crate::load::{Delivery, Load, Told};
+use crate::load::{Load, ResponseKind, SentWebhook};
 use crate::mock::Kafka;
 use crate::random::Random;
 
@@ -35,7 +35,10 @@ fn until_it_takes_part(bridge: &Bridge) {
 
 /// Ends and starts the nodes in turn, as an upgrade does. Each restart waits until both nodes get webhooks. Returns
 /// the webhooks with their results, and the number of records of each recall.
-fn restart_in_turn(balancer: impl FnOnce([Node; 2]) -> Balancer, end: impl Fn(&mut Bridge)) -> (Vec<Delivery>, Times) {
+fn restart_in_turn(
+    balancer: impl FnOnce([Node; 2]) -> Balancer,
+    end: impl Fn(&mut Bridge),
+) -> (Vec<SentWebhook>, Times) {
     let kafka = Kafka::start();
     let ((one, first), (two, second)) = (node(&kafka), node(&kafka));
     let mut bridges = [one.start(), two.start()].map(Some);
@@ -73,8 +76,8 @@ fn stop(bridge: &mut Bridge) {
 }
 
 #[track_caller]
-fn assert_none_refused_or_lost(sent: &[Delivery], times: &Times) {
-    let failed: Vec<_> = sent.iter().filter(|delivery| delivery.told != Told::Acknowledged).collect();
+fn assert_none_refused_or_lost(sent: &[SentWebhook], times: &Times) {
+    let failed: Vec<_> = sent.iter().filter(|delivery| delivery.response != ResponseKind::Acknowledged).collect();
     assert!(failed.is_empty(), "{} of {}: {failed:?}", failed.len(), sent.len());
     let recalls =
         sent.iter().flat_map(|delivery| delivery.keys.iter().map(|key| (delivery.account.clone(), key.clone())));

@@ -89,7 +89,7 @@ fn campaign(first: u64, schedules: u64, broken: Option<Breakage>) -> (Counts, Op
 }
 
 #[test]
-fn all_that_was_accepted_is_committed_once_and_in_order_whatever_happens() {
+fn accepted_events_are_committed_once_and_in_order_despite_faults() {
     let first = variable("SIMULATION_SEED", 1);
     let schedules = variable("SIMULATION_SCHEDULES", SCHEDULES);
     let started = Instant::now();
@@ -124,7 +124,7 @@ fn the_next_start_finds_records_that_a_copy_published() {
 
 /// Every check must be able to fail: each of these drivers has one fault.
 #[test]
-fn a_driver_that_is_broken_on_purpose_is_found_out() {
+fn the_simulation_detects_a_deliberately_broken_driver() {
     let breakages = [
         (Breakage::NoReadingBack, ""),
         (Breakage::NoFence, ""),

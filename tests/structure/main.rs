@@ -6,6 +6,7 @@ mod circles;
 mod links;
 mod modules;
 mod names;
+mod profiles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

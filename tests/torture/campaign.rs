@@ -71,14 +71,16 @@ pub(crate) fn run(options: &Options, seed: u64, disk: Option<&Path>, home: &Path
     let changed = (along.records, along.digest) != (all.records, all.digest);
     let live = judge(&ledger.history, along);
     let verdict = judge(&ledger.history, all);
-    let mut trouble = lives.ended;
-    trouble.extend(ledger.strange.iter().cloned());
-    trouble.extend(drained.err());
+    let mut problems = lives.ended;
+    problems.extend(ledger.strange.iter().cloned());
+    problems.extend(drained.err());
     if !stopped.is_some_and(|status| status.success()) {
-        trouble.push(format!("the bridge did not stop cleanly: {stopped:?}"));
+        problems.push(format!("the bridge did not stop cleanly: {stopped:?}"));
     }
     if changed {
-        trouble.push(format!("who read along saw another topic than who read at the end: {live:?}"));
+        problems.push(format!(
+            "the consumer that read during the campaign saw other records than the one at its end: {live:?}"
+        ));
     }
     let tally = Tally {
         counts: arena.counts(),
@@ -92,7 +94,7 @@ pub(crate) fn run(options: &Options, seed: u64, disk: Option<&Path>, home: &Path
         refused_starts: lives.refused_starts,
         reader_resets: resets,
     };
-    let report = Report::new(options, seed, verdict, tally, &ledger, trouble);
+    let report = Report::new(options, seed, verdict, tally, &ledger, problems);
     if !report.is_clean() {
         evidence::keep(home, &client, &ledger.history)?;
     }

@@ -1,6 +1,6 @@
 //! Compares the responses that the senders got with the records in the topic.
 
-use crate::history::{History, Told};
+use crate::history::{History, ResponseKind};
 use crate::seen::Seen;
 
 /// Counts of recalls, unless a field says otherwise.
@@ -54,9 +54,9 @@ impl Verdict {
 /// Compares the history with the topic. No request may be in progress.
 pub(crate) fn judge(history: &History, mut seen: Seen) -> Verdict {
     let mut verdict = Verdict {
-        acknowledged: history.recalls(Told::Acknowledged),
-        refused: history.recalls(Told::Refused),
-        unanswered: history.recalls(Told::Nothing),
+        acknowledged: history.recalls(ResponseKind::Acknowledged),
+        refused: history.recalls(ResponseKind::Refused),
+        unanswered: history.recalls(ResponseKind::Missing),
         published: seen.records,
         duplicated: seen.duplicated.max(seen.numbers_doubled),
         false_recalls: seen.foreign,
@@ -65,17 +65,17 @@ pub(crate) fn judge(history: &History, mut seen: Seen) -> Verdict {
         ..Verdict::default()
     };
     let mut sent_order = 0;
-    for account in 0..history.told.len() {
+    for account in 0..history.response.len() {
         let places = std::mem::take(&mut seen.accounts[account].places);
         let place = |recall: usize| places.get(recall).copied().unwrap_or(0);
         let mut last = 0;
-        for (told, recalls) in history.webhooks(account) {
+        for (response, recalls) in history.webhooks(account) {
             let all = recalls.len() as u64;
             let present = recalls.clone().filter(|recall| place(*recall) > 0).count() as u64;
             let torn = present > 0 && present < all;
             verdict.torn += u64::from(torn);
-            match told {
-                Told::Acknowledged => {
+            match response {
+                ResponseKind::Acknowledged => {
                     verdict.lost += all - present;
                     for recall in recalls.clone().filter(|recall| place(*recall) > 0) {
                         if place(recall) < last {
@@ -85,14 +85,19 @@ pub(crate) fn judge(history: &History, mut seen: Seen) -> Verdict {
                         last = last.max(place(recall));
                     }
                 }
-                Told::Nothing => verdict.unanswered_published += present,
-                Told::Refused => verdict.false_recalls += present,
+                ResponseKind::Missing => verdict.unanswered_published += present,
+                ResponseKind::Refused => verdict.false_recalls += present,
             }
-            if torn || (told == Told::Acknowledged && present < all) || (told == Told::Refused && present > 0) {
-                seen.example(format!("account {account}, recalls {recalls:?}: {told:?}, {present} of {all} are there"));
+            if torn
+                || (response == ResponseKind::Acknowledged && present < all)
+                || (response == ResponseKind::Refused && present > 0)
+            {
+                seen.example(format!(
+                    "account {account}, recalls {recalls:?}: {response:?}, {present} of {all} are there"
+                ));
             }
         }
-        let sent = history.told[account].len() * history.keys;
+        let sent = history.response[account].len() * history.keys;
         let never_sent = places.iter().skip(sent).filter(|place| **place > 0).count() as u64;
         if never_sent > 0 {
             verdict.false_recalls += never_sent;

@@ -15,7 +15,7 @@ mod schedule;
 mod seen;
 
 use checker::{Verdict, judge};
-use history::{History, Told};
+use history::{History, ResponseKind};
 use proptest::prelude::*;
 use schedule::{BridgeFault, BrokerFault, NetworkFault, outlasts_a_transaction};
 use seen::{Seen, Sighting};
@@ -27,9 +27,9 @@ const SPOOL: Uuid = Uuid::from_u128(7);
 
 /// Returns the history of the webhooks of two accounts.
 fn history() -> History {
-    use Told::{Acknowledged, Nothing, Refused};
-    let told = vec![vec![Acknowledged, Nothing, Acknowledged, Refused, Acknowledged], vec![Nothing, Acknowledged]];
-    History { keys: KEYS, told }
+    use ResponseKind::{Acknowledged, Missing, Refused};
+    let response = vec![vec![Acknowledged, Missing, Acknowledged, Refused, Acknowledged], vec![Missing, Acknowledged]];
+    History { keys: KEYS, response }
 }
 
 /// Returns the records that a correct bridge publishes for this history, if it accepted one of the unanswered
@@ -129,7 +129,7 @@ fn recalls_that_are_swapped_are_found() {
 }
 
 #[test]
-fn an_unanswered_recall_may_be_overtaken_since_nobody_waited_for_it() {
+fn an_unanswered_recall_may_be_overtaken() {
     let mut records = records();
     records[4].recall = 4;
     records[5].recall = 5;
@@ -163,7 +163,7 @@ fn a_recall_that_was_refused_or_never_sent_is_found() {
 }
 
 #[test]
-fn a_record_of_nobody_is_found() {
+fn a_record_of_an_unknown_sender_is_found() {
     let mut strange = records();
     strange.push(Sighting { account: 2, ..strange[9] });
     assert_found(verdict(strange), &clean_but(|verdict| (verdict.published, verdict.false_recalls) = (11, 1)));

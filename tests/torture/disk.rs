@@ -39,9 +39,9 @@ pub(crate) fn small_disk() -> Option<PathBuf> {
         if trial.exit_status().is_ok_and(|status| status.success()) {
             eprintln!("torture: the spool's disk is {kind}, {SIZE}");
             let program = std::env::current_exe().ok()?;
-            let mut anew = inside(flags, mount, &mount_point);
+            let mut command = inside(flags, mount, &mount_point);
             // `exec` returns only if it fails.
-            let error = anew.arg(program).args(std::env::args_os().skip(1)).env(INSIDE, &mount_point).exec();
+            let error = command.arg(program).args(std::env::args_os().skip(1)).env(INSIDE, &mount_point).exec();
             eprintln!("torture: {error}");
             return None;
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use rdkafka::ClientConfig;
 
 use crate::cluster::{PARTITIONS, TOPIC};
-use crate::history::{History, Told};
+use crate::history::{History, ResponseKind};
 use crate::reader::dump;
 
 /// Writes the records of the topic and the responses of the senders beside the logs.
@@ -16,22 +16,22 @@ pub(crate) fn keep(home: &Path, client: &ClientConfig, history: &History) -> Res
     let mut topic = create("topic.txt")?;
     dump(client, TOPIC, PARTITIONS, &mut topic)?;
     topic.flush().map_err(|error| error.to_string())?;
-    let mut told = create("told.txt")?;
-    let write = |told: &mut BufWriter<File>| {
-        writeln!(told, "one letter a webhook of {} recalls: acknowledged, refused, unanswered", history.keys)?;
-        for (account, webhooks) in history.told.iter().enumerate() {
-            let letters: String = webhooks.iter().map(|told| letter(*told)).collect();
-            writeln!(told, "{account} {letters}")?;
+    let mut response = create("responses.txt")?;
+    let write = |response: &mut BufWriter<File>| {
+        writeln!(response, "one letter a webhook of {} recalls: acknowledged, refused, unanswered", history.keys)?;
+        for (account, webhooks) in history.response.iter().enumerate() {
+            let letters: String = webhooks.iter().map(|response| letter(*response)).collect();
+            writeln!(response, "{account} {letters}")?;
         }
-        told.flush()
+        response.flush()
     };
-    write(&mut told).map_err(|error| error.to_string())
+    write(&mut response).map_err(|error| error.to_string())
 }
 
-fn letter(told: Told) -> char {
-    match told {
-        Told::Acknowledged => 'a',
-        Told::Refused => 'r',
-        Told::Nothing => 'u',
+fn letter(response: ResponseKind) -> char {
+    match response {
+        ResponseKind::Acknowledged => 'a',
+        ResponseKind::Refused => 'r',
+        ResponseKind::Missing => 'u',
     }
 }

@@ -7,14 +7,14 @@
 /// The response to a webhook, as its sender knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Told {
+pub(crate) enum ResponseKind {
     /// Its recalls must be in the topic.
     Acknowledged,
     /// Its recalls must not be in the topic.
     Refused,
     /// The connection broke, or the response was `unavailable`: either all recalls of the webhook are in the topic, or
     /// none of them.
-    Nothing,
+    Missing,
 }
 
 /// All webhooks, by account, in the order in which they were sent.
@@ -23,19 +23,19 @@ pub(crate) struct History {
     /// Message keys of each webhook.
     pub(crate) keys: usize,
     /// By account.
-    pub(crate) told: Vec<Vec<Told>>,
+    pub(crate) response: Vec<Vec<ResponseKind>>,
 }
 
 impl History {
     /// Returns the number of recalls with this response.
-    pub(crate) fn recalls(&self, told: Told) -> u64 {
-        let count = |account: &Vec<Told>| account.iter().filter(|other| **other == told).count();
-        (self.told.iter().map(count).sum::<usize>() * self.keys) as u64
+    pub(crate) fn recalls(&self, response: ResponseKind) -> u64 {
+        let count = |account: &Vec<ResponseKind>| account.iter().filter(|other| **other == response).count();
+        (self.response.iter().map(count).sum::<usize>() * self.keys) as u64
     }
 
     /// Returns the response and the recall indices of each webhook of an account.
-    pub(crate) fn webhooks(&self, account: usize) -> impl Iterator<Item = (Told, std::ops::Range<usize>)> {
-        let told = self.told[account].iter().enumerate();
-        told.map(|(number, told)| (*told, number * self.keys..(number + 1) * self.keys))
+    pub(crate) fn webhooks(&self, account: usize) -> impl Iterator<Item = (ResponseKind, std::ops::Range<usize>)> {
+        let response = self.response[account].iter().enumerate();
+        response.map(|(number, response)| (*response, number * self.keys..(number + 1) * self.keys))
     }
 }

@@ -15,7 +15,7 @@ use recall_bridge::ingest::Outcome;
 use serde::Deserialize;
 
 use crate::bridge::{APP, TOKEN};
-use crate::history::{History, Told};
+use crate::history::{History, ResponseKind};
 use crate::http::Connection;
 use crate::random::Random;
 use crate::sender::{query_at, recall_body, unix_now};
@@ -95,7 +95,7 @@ struct Shared {
 
 /// The results of one sender.
 struct Sent {
-    told: Vec<Vec<Told>>,
+    response: Vec<Vec<ResponseKind>>,
     phases: Vec<Times>,
     clock_steps: u64,
     unavailable: u64,
@@ -161,7 +161,7 @@ impl Load {
     pub(crate) fn stop(self) -> Ledger {
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut ledger = Ledger {
-            history: History { keys: self.shape.keys, told: Vec::new() },
+            history: History { keys: self.shape.keys, response: Vec::new() },
             phases: no_times(),
             recoveries: Vec::new(),
             clock_steps: 0,
@@ -170,7 +170,7 @@ impl Load {
         };
         for thread in self.threads {
             let sent = thread.join().expect("a sender ends");
-            ledger.history.told.extend(sent.told);
+            ledger.history.response.extend(sent.response);
             ledger.clock_steps += sent.clock_steps;
             ledger.unavailable += sent.unavailable;
             ledger.strange.extend(sent.strange);
@@ -197,8 +197,8 @@ struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     fn new(shared: &'a Shared, shape: Shape, number: usize, random: Random) -> Self {
-        let told = vec![Vec::new(); ACCOUNTS];
-        let sent = Sent { told, phases: no_times(), clock_steps: 0, unavailable: 0, strange: Vec::new() };
+        let response = vec![Vec::new(); ACCOUNTS];
+        let sent = Sent { response, phases: no_times(), clock_steps: 0, unavailable: 0, strange: Vec::new() };
         Self { shared, shape, first: number * ACCOUNTS, random, connection: None, sent }
     }
 
@@ -236,7 +236,7 @@ impl<'a> Sender<'a> {
     fn deliver(&mut self, due: Instant) {
         let own = usize::try_from(self.random.between(0, ACCOUNTS as u64 - 1)).expect("a small number");
         let account = self.first + own;
-        let next = self.sent.told[own].len() * self.shape.keys;
+        let next = self.sent.response[own].len() * self.shape.keys;
         let keys: Vec<String> = (next..next + self.shape.keys).map(|recall| msg_key(account, recall)).collect();
         let step = self.clock_step();
         let query = query_at(APP, TOKEN, RECALL_COMMAND, unix_now() + step);
@@ -253,19 +253,19 @@ impl<'a> Sender<'a> {
         if answer.is_err() {
             self.connection = None;
         }
-        let told = self.judge(answer, step != 0);
+        let response = self.judge(answer, step != 0);
         let times = &mut self.sent.phases[phase];
-        match told {
-            Told::Acknowledged => {
+        match response {
+            ResponseKind::Acknowledged => {
                 note(&mut times.answer, took);
                 note(&mut times.due, due.elapsed());
                 self.shared.acknowledged.fetch_add(self.shape.keys as u64, Ordering::Relaxed);
                 self.recovered(opened);
             }
-            Told::Nothing => times.unanswered += 1,
-            Told::Refused => {}
+            ResponseKind::Missing => times.unanswered += 1,
+            ResponseKind::Refused => {}
         }
-        self.sent.told[own].push(told);
+        self.sent.response[own].push(response);
     }
 
     /// Returns the error of this webhook's time in seconds.
@@ -279,8 +279,8 @@ impl<'a> Sender<'a> {
     }
 
     /// Returns the meaning of a response for the webhook's recalls, and stores an unexpected response.
-    fn judge(&mut self, answer: std::io::Result<(u16, Vec<u8>)>, is_stale: bool) -> Told {
-        let Ok((status, body)) = answer else { return Told::Nothing };
+    fn judge(&mut self, answer: std::io::Result<(u16, Vec<u8>)>, is_stale: bool) -> ResponseKind {
+        let Ok((status, body)) = answer else { return ResponseKind::Missing };
         let code = serde_json::from_slice::<Reply>(&body).map(|reply| reply.code);
         let is = |outcome: Outcome| {
             status == outcome.status().as_u16() && code.as_ref().is_ok_and(|code| *code == outcome.error_code())
@@ -288,19 +288,19 @@ impl<'a> Sender<'a> {
         // The outcome of its recalls is unknown.
         if is(Outcome::Unavailable) {
             self.sent.unavailable += 1;
-            return Told::Nothing;
+            return ResponseKind::Missing;
         }
         let expected = [Outcome::SpoolFull, Outcome::Timeout, Outcome::Draining];
-        let told = if is(Outcome::Accepted) { Told::Acknowledged } else { Told::Refused };
-        let is_expected = match told {
-            Told::Acknowledged => !is_stale,
+        let response = if is(Outcome::Accepted) { ResponseKind::Acknowledged } else { ResponseKind::Refused };
+        let is_expected = match response {
+            ResponseKind::Acknowledged => !is_stale,
             _ => expected.into_iter().any(is) || (is_stale && is(Outcome::Stale)),
         };
         if !is_expected {
             let stale = if is_stale { " of a webhook with a clock that is off" } else { "" };
             self.sent.strange.push(format!("answer{stale}: {status} {}", String::from_utf8_lossy(&body)));
         }
-        told
+        response
     }
 
     /// Records the recovery time. Only a connection opened after the SIGKILL leads to the new process.

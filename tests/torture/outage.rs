@@ -50,7 +50,7 @@ pub(crate) struct Outage {
     samples: Vec<Sample>,
     ledger: Ledger,
     verdict: Verdict,
-    trouble: Vec<String>,
+    problems: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options, seed: u64, home: &Path) -> Result<Outage, String> {
@@ -94,13 +94,13 @@ pub(crate) fn run(options: &Options, seed: u64, home: &Path) -> Result<Outage, S
     let stopped = node.stop(STOP);
     until_settled(&client, TOPIC);
     let verdict = judge(&ledger.history, read_all(&client, TOPIC, PARTITIONS, Load::accounts(shape))?);
-    let mut trouble = ledger.strange.clone();
-    trouble.extend(caught_up.err());
-    trouble.extend(drained.err());
+    let mut problems = ledger.strange.clone();
+    problems.extend(caught_up.err());
+    problems.extend(drained.err());
     if !stopped.is_some_and(|status| status.success()) {
-        trouble.push(format!("the bridge did not stop cleanly: {stopped:?}"));
+        problems.push(format!("the bridge did not stop cleanly: {stopped:?}"));
     }
-    let outage = Outage { seed, options: options.clone(), bounds, samples, ledger, verdict, trouble };
+    let outage = Outage { seed, options: options.clone(), bounds, samples, ledger, verdict, problems };
     if !outage.is_clean() {
         evidence::keep(home, &client, &outage.ledger.history)?;
     }
@@ -144,7 +144,7 @@ impl Outage {
             let times = &self.ledger.phases[phase];
             times.unanswered == 0 && percentiles(&times.answer)[2] < VENDOR_MS
         });
-        in_time && self.verdict.is_clean() && self.trouble.is_empty() && self.verdict.refused == 0
+        in_time && self.verdict.is_clean() && self.problems.is_empty() && self.verdict.refused == 0
     }
 
     fn samples(&self, phase: usize) -> impl Iterator<Item = &Sample> {
@@ -197,7 +197,7 @@ impl Outage {
             "acknowledged": self.verdict.acknowledged, "lost": self.verdict.lost,
             "duplicated": self.verdict.duplicated, "reordered": self.verdict.reordered,
             "gaps": self.verdict.gaps, "false_recalls": self.verdict.false_recalls,
-            "trouble": self.trouble,
+            "problems": self.problems,
         })
     }
 }
@@ -238,6 +238,6 @@ impl fmt::Display for Outage {
             self.backlog()
         )?;
         writeln!(f, "{:?}", self.verdict)?;
-        self.trouble.iter().try_for_each(|text| writeln!(f, "! {text}"))
+        self.problems.iter().try_for_each(|text| writeln!(f, "! {text}"))
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Report {
     answers: [f64; 3],
     unanswered_webhooks: u64,
     /// Events that no fault explains.
-    trouble: Vec<String>,
+    problems: Vec<String>,
 }
 
 impl Report {
@@ -54,18 +54,18 @@ impl Report {
         verdict: Verdict,
         tally: Tally,
         ledger: &Ledger,
-        trouble: Vec<String>,
+        problems: Vec<String>,
     ) -> Self {
         let mut recoveries = ledger.recoveries.clone();
         recoveries.sort();
         let times = &ledger.phases[0];
         let answers = percentiles(&times.answer);
         let (brokers, minutes, unanswered_webhooks) = (options.brokers, options.minutes, times.unanswered);
-        Self { seed, brokers, minutes, verdict, tally, recoveries, answers, unanswered_webhooks, trouble }
+        Self { seed, brokers, minutes, verdict, tally, recoveries, answers, unanswered_webhooks, problems }
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        self.verdict.is_clean() && self.trouble.is_empty() && self.verdict.acknowledged > 0
+        self.verdict.is_clean() && self.problems.is_empty() && self.verdict.acknowledged > 0
     }
 
     fn recovery(&self, per_cent: usize) -> f64 {
@@ -95,7 +95,7 @@ impl Report {
                 "max": self.recovery(100)},
             "answer_ms": {"median": self.answers[0], "p99": self.answers[1], "max": self.answers[2]},
             "unanswered_webhooks": self.unanswered_webhooks,
-            "trouble": self.trouble,
+            "problems": self.problems,
         })
     }
 
@@ -181,7 +181,7 @@ impl fmt::Display for Report {
         row("webhooks in part, accounts moved, further names of the spool", {
             format!("{}, {}, {}", verdict.torn, verdict.moved, verdict.spools.saturating_sub(1))
         })?;
-        for text in verdict.examples.iter().chain(&self.trouble).take(40) {
+        for text in verdict.examples.iter().chain(&self.problems).take(40) {
             writeln!(f, "! {text}")?;
         }
         Ok(())

@@ -45,8 +45,8 @@ fn read(message: &BorrowedMessage<'_>) -> Result<Sighting, String> {
         return Err(format!("event_id {} instead of {id}", value.event_id));
     }
     let account: usize =
-        key.strip_prefix(ACCOUNT).and_then(|number| number.parse().ok()).ok_or("an account of nobody")?;
-    let recall = value.msg_key.split('_').next().and_then(|number| number.parse().ok()).ok_or("a key of nobody")?;
+        key.strip_prefix(ACCOUNT).and_then(|number| number.parse().ok()).ok_or("an account of no sender")?;
+    let recall = value.msg_key.split('_').next().and_then(|number| number.parse().ok()).ok_or("a key of no sender")?;
     if value.msg_key != msg_key(account, recall) {
         return Err(format!("recall {} in account {key}", value.msg_key));
     }

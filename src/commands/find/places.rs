@@ -37,7 +37,7 @@ fn spool(reader: &Reader, search: &mut KeySearch<'_>) -> Result<(), CommandError
             }
             for (seq, event) in row.events() {
                 let name = Identity::name(&waiting.identities, seq);
-                if !search.put(|sought| sought.event(row.accepted_at_ms, event, name)) {
+                if !search.put(|sought| sought.event(event, name)) {
                     return Ok(());
                 }
             }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::commands::output::Output;
 use crate::commands::{CommandError, Place};
+use crate::events::stored;
 use crate::quarantine::view::{self, put_bytes};
-use crate::record::Record;
 use crate::spool::{Hold, Identity, Reader, Seq, WaitingRow};
 
 /// The number of corrupted rows that are named.
@@ -72,7 +72,7 @@ fn head(row: &WaitingRow, identities: &[Identity], seq: Seq) -> Map<String, Valu
 
 fn line(row: &WaitingRow, identities: &[Identity], seq: Seq, event: &[u8]) -> Value {
     let mut fields = head(row, identities, seq);
-    match Record::decode(event) {
+    match stored::record(event, &mut Vec::new()) {
         Ok(record) => fields.extend(view::record(&record)),
         Err(_) => put_bytes(&mut fields, "event", event),
     }

@@ -19,13 +19,14 @@ fn user_properties_have_priority_over_the_bridges_defaults() {
         ("bootstrap.servers", "kafka-1:9092"),
         ("client.id", "recall-bridge"),
         ("compression.type", "gzip"),
+        ("compression.level", "1"),
         ("reconnect.backoff.max.ms", "1000"),
         ("reconnect.backoff.ms", "50"),
         ("socket.keepalive.enable", "true"),
     ] {
         assert_eq!(kafka.get(name).map(String::as_str), Some(value), "{name}");
     }
-    assert_eq!(kafka.len(), 6);
+    assert_eq!(kafka.len(), 7);
 
     let kafka = effective(&[("KAFKA_CLIENT_ID", "mine"), ("KAFKA_COMPRESSION_TYPE", "zstd")]);
     assert_eq!((kafka["client.id"].as_str(), kafka["compression.type"].as_str()), ("mine", "zstd"));
@@ -71,6 +72,9 @@ fn every_compression_is_built_in() {
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         assert_eq!(effective(&[("KAFKA_COMPRESSION_TYPE", codec)])["compression.type"], codec);
     }
+    assert!(!effective(&[("KAFKA_COMPRESSION_TYPE", "zstd")]).contains_key("compression.level"));
+    let best = effective(&[("KAFKA_COMPRESSION_CODEC", "gzip"), ("KAFKA_COMPRESSION_LEVEL", "9")]);
+    assert_eq!(best["compression.level"], "9");
     let shown = error_of("KAFKA_COMPRESSION_TYPE", "brotli");
     assert!(shown.contains("librdkafka rejects \"brotli\""), "{shown}");
 }

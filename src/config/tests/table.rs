@@ -115,7 +115,7 @@ const BAD: &[(&str, &[&str], &str)] = &[
     ("BRIDGE_DRAIN_SECONDS", &["301"], "0 to 300 seconds"),
     ("BRIDGE_SHUTDOWN_GRACE_SECONDS", &["3601"], "0 to 3600 seconds"),
     ("BRIDGE_SHUTDOWN_GRACE_SECONDS", &["20s"], "not a whole number of seconds"),
-    ("BRIDGE_LOG", &["verbose", "warning", "info,a=b=c"], "write error, warn, info"),
+    ("BRIDGE_LOG", &["verbose", "warning", "info,a=b=c", "info,[span]=debug"], "write error, warn, info"),
     ("BRIDGE_LOG_FORMAT", &["logfmt"], "write json or text"),
     ("BRIDGE_WORKERS", &["0", "513", "1024"], "1 to 512 threads"),
 ];

@@ -12,7 +12,7 @@ use crate::webhook::Verified;
 
 /// Maximum length of serde's error text: it quotes unexpected values of any length.
 const JSON_FAULT_MAX_CHARS: usize = 120;
-/// Some senders write it before JSON; RFC 8259 allows a receiver to ignore it.
+/// Some senders write a byte order mark before JSON; RFC 8259 allows a receiver to ignore it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Messages of one official account that were recalled together. Only `parse` creates it.
@@ -56,34 +56,34 @@ pub enum RecallError {
     /// The body contradicts the query.
     #[error("CallbackCommand: the body names another command than the query")]
     OtherCommand,
-    /// No account.
+    /// The account is missing or empty.
     #[error("Official_Account: {0}; expected a string that is not empty")]
     Account(&'static str),
-    /// No list.
+    /// `WithdrawMsgList` is missing.
     #[error("WithdrawMsgList: missing; expected an array of objects with a MsgKey")]
     NoList,
-    /// A key that names no message.
+    /// A key is empty.
     #[error("WithdrawMsgList[{0}].MsgKey: empty; expected a string that is not empty")]
     EmptyKey(usize),
-    /// The account is over its bound.
+    /// The account exceeds its limit.
     #[error("Official_Account: {0} bytes, over {ACCOUNT_MAX_BYTES}")]
     LongAccount(usize),
-    /// A key is over its bound.
+    /// A key exceeds its limit.
     #[error("WithdrawMsgList[{0}].MsgKey: over {MSG_KEY_MAX_BYTES} bytes")]
     LongKey(usize),
-    /// There are more keys than their bound.
+    /// The number of keys exceeds its limit.
     #[error("WithdrawMsgList: over {MSG_KEYS_MAX} keys")]
     ManyKeys,
-    /// Its records would be larger than their bound.
+    /// The records of the webhook would exceed their limit.
     #[error("WithdrawMsgList: its records would have {0} bytes, over {RECORDS_MAX_BYTES}")]
     LargeRecords(usize),
 }
 
-/// Reads the body of a verified recall. Unknown fields are ignored; a missing command is that of
-/// the query; an `EventTime` that cannot be a time is none, because the recall still counts.
+/// Reads the body of a verified recall. Returns `None` if `WithdrawMsgList` is empty. Unknown fields are ignored. The
+/// command may be missing. An invalid `EventTime` counts as missing, because the recall is still valid.
 ///
 /// # Errors
-/// The first fault, which names the field, or the first bound that is not kept.
+/// The first invalid field, or the first limit that is exceeded.
 pub(super) fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Option<Recall<'b>>, RecallError> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let raw: BodyFields<'b> = fields::read(body)
@@ -120,12 +120,12 @@ pub(super) fn parse<'b>(verified: &Verified<'_>, body: &'b [u8]) -> Result<Optio
     Ok(Some(Recall { official_account, msg_keys, event_time_ms: raw.event_time_ms }))
 }
 
-/// The account in a body, also in one that is not a valid recall.
+/// Returns the account of a body, also of one that is not a valid recall.
 pub(super) fn account(body: &[u8]) -> Option<Cow<'_, str>> {
     fields::account(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))
 }
 
-/// The keys in a body, also in one that is not a valid recall.
+/// Returns the keys of a body, also of one that is not a valid recall.
 pub(super) fn keys(body: &[u8]) -> Vec<Cow<'_, str>> {
     let fields = fields::read(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body));
     fields.ok().and_then(|fields| fields.list).map_or_else(Vec::new, distinct)

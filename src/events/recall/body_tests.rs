@@ -32,7 +32,7 @@ fn keys_are_distinct_in_order_of_first_appearance() {
 }
 
 #[test]
-fn an_event_time_is_taken_where_it_can_be_a_time_and_never_refused() {
+fn a_valid_event_time_is_used_and_an_invalid_one_refuses_nothing() {
     for (time, ms) in [
         ("1670574414123", Some(1_670_574_414_123)),
         ("\"1670574414123\"", Some(1_670_574_414_123)),
@@ -64,7 +64,7 @@ fn an_event_time_is_taken_where_it_can_be_a_time_and_never_refused() {
 }
 
 #[test]
-fn what_is_not_asked_for_need_not_be_text() {
+fn unused_fields_need_not_be_text() {
     let body = b"{\"\\ud800\":1,\"\xff\":\"\xff\",\"Official_Account\":\"a\",\"EventTime\":\"\xff\",\
         \"WithdrawMsgList\":[{\"\\udc00\":1,\"\xfe\":\"\xfe\",\"MsgKey\":\"k\"}],\"\xff\":2}";
     let Some(recall) = read(body).unwrap() else { panic!("empty") };
@@ -114,7 +114,7 @@ fn each_fault_names_its_field() {
 }
 
 #[test]
-fn the_account_is_found_in_what_is_no_valid_recall_too() {
+fn the_account_is_read_from_an_invalid_recall_too() {
     for body in [
         r#"{"Official_Account":"a"}"#,
         r#"{"Official_Account":"a","WithdrawMsgList":7}"#,
@@ -157,7 +157,7 @@ fn with(account: &str, keys: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_at_a_bound_is_taken_and_what_is_over_it_is_not() {
+fn values_at_a_limit_are_accepted_and_values_above_it_refused() {
     let text = |length: usize| "k".repeat(length);
     let numbered = |count: usize| (0..count).map(|n| format!("{n}_{}", text(34))).collect::<Vec<_>>();
     let keys = |count: usize| numbered(count);
@@ -182,14 +182,14 @@ fn what_is_at_a_bound_is_taken_and_what_is_over_it_is_not() {
 }
 
 #[test]
-fn a_fault_quotes_little_of_what_was_sent() {
+fn an_error_quotes_a_short_part_of_the_body() {
     let body = format!(r#"{{"Official_Account":"a","WithdrawMsgList":"{}"}}"#, "公".repeat(20_000));
     assert!(read(body.as_bytes()).unwrap_err().to_string().len() < 500);
 }
 
 proptest! {
     #[test]
-    fn what_is_taken_becomes_no_more_than_was_counted(
+    fn accepted_records_are_not_larger_than_their_estimate(
         account in "\\PC{1,40}|[\\x00-\\x1f\"\\\\]{1,40}",
         keys in prop::collection::vec("\\PC{1,40}|[\\x00-\\x1f\"\\\\]{1,40}", 1..9),
         beside in prop::option::of("\\PC{1,16}|[\\x00-\\x1f]{1,64}"),

@@ -1,6 +1,6 @@
-//! The fields of a recall's body, read by hand rather than derived: a derived reader takes an array
-//! for an object, and refuses a recall for what nobody asked for, such as a field whose name is no
-//! text. Only what names the recall has to be right.
+//! Reads the fields of a recall's body. The reader is written by hand, because a derived one accepts an array as an
+//! object, and refuses a recall for unused content, such as a field name that is not text. Only the fields that identify
+//! the recall must be valid.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,40 +12,39 @@ use serde::{Deserialize, Deserializer};
 use super::limits::MSG_KEYS_MAX;
 use crate::events::loose::Loose;
 
-/// What a body says, each field at most once.
+/// The fields of a body, each at most once.
 pub(super) struct BodyFields<'b> {
     pub(super) command: Option<Cow<'b, str>>,
     pub(super) official_account: Option<Cow<'b, str>>,
-    /// Every `MsgKey`; where there are more than their bound, one more than that.
+    /// Every `MsgKey`. If their number exceeds the limit, the first [`MSG_KEYS_MAX`] + 1.
     pub(super) list: Option<Vec<Cow<'b, str>>>,
-    /// None if given twice: neither is better than the other.
+    /// `None` if the body has it twice: no rule prefers one of them.
     pub(super) event_time_ms: Option<i64>,
 }
 
-/// Reads a body. An `EventTime` that is no value of the data model (`1e999`, a lone surrogate, bytes
-/// that are not UTF-8) is as if missing. Takes memory for what is wanted only: less than 64 KiB, and what
-/// the texts with escapes take.
+/// Reads a body. An `EventTime` that serde cannot represent (`1e999`, a lone surrogate, bytes that are not UTF-8) counts
+/// as missing. Allocates less than 64 KiB, and the texts that have escapes.
 ///
 /// # Errors
-/// Not JSON, or one of the other fields is of another type or given twice.
+/// Not JSON, or another field has a wrong type or occurs twice.
 pub(super) fn read(body: &[u8]) -> serde_json::Result<BodyFields<'_>> {
     let all = serde_json::from_slice::<RawBody<'_, Loose<'_>>>(body).map(|raw| raw.fields(Loose::time_ms));
     all.or_else(|error| {
-        // The first error says more: the second reading looks at less.
+        // The first error is reported, because the second reading checks less.
         let rest: RawBody<'_, IgnoredAny> = serde_json::from_slice(body).map_err(|_| error)?;
         Ok(rest.fields(|_| None))
     })
 }
 
-/// The account of a body that is an object, whatever else is in it.
+/// Returns the account of a body that is an object. Other content is ignored.
 pub(super) fn account(body: &[u8]) -> Option<Cow<'_, str>> {
     serde_json::from_slice::<Account<'_>>(body).ok()?.0
 }
 
-/// A field that may be there once.
+/// A field that may occur once.
 enum Field<T> {
     Missing,
-    /// None for `null`.
+    /// `None` for `null`.
     Given(Option<T>),
 }
 
@@ -58,7 +57,7 @@ impl<T> Field<T> {
     }
 }
 
-/// The fields as they were found. `T` is what `EventTime` is read as.
+/// The fields before the checks. `T` is the type of `EventTime`.
 struct RawBody<'b, T> {
     command: Field<Text<'b>>,
     official_account: Field<Text<'b>>,
@@ -137,7 +136,7 @@ impl<'b> Deserialize<'b> for Keys<'b> {
                     let Some(Item(msg_key)) = items.next_element()? else { return Ok(Keys(keys)) };
                     keys.push(msg_key);
                 }
-                // Too many: what else there is need only be JSON.
+                // Too many: the remaining elements need only be JSON.
                 while items.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Keys(keys))
             }
@@ -146,7 +145,7 @@ impl<'b> Deserialize<'b> for Keys<'b> {
     }
 }
 
-/// Reads nothing but the account; one of another type is none.
+/// Reads only the account. An account of another type counts as missing.
 struct Account<'b>(Option<Cow<'b, str>>);
 
 impl<'b> Deserialize<'b> for Account<'b> {
@@ -218,7 +217,7 @@ fn once<'b, T: Deserialize<'b>, A: MapAccess<'b>>(
     Ok(())
 }
 
-/// A field's name, compared as bytes: one that is no text is simply another.
+/// A field's name, compared as bytes. A name that is not UTF-8 is an unknown field.
 enum FieldName {
     CallbackCommand,
     OfficialAccount,

@@ -7,12 +7,14 @@ mod check;
 mod fields;
 pub mod limits;
 mod record;
+mod store;
 
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
 use super::kind::{EventKind, Messages, Origin};
+use crate::record::DecodeError;
 use crate::webhook::Verified;
 
 pub use body::{Recall, RecallError};
@@ -32,6 +34,19 @@ impl EventKind for RecallKind {
 
     fn event_type(&self) -> &'static str {
         EVENT_TYPE
+    }
+
+    fn tag(&self) -> u8 {
+        store::TAG
+    }
+
+    fn expand(&self, fields: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        RecalledMessage::restore(fields)?.encode(out);
+        Ok(())
+    }
+
+    fn key<'f>(&self, fields: &'f [u8]) -> Result<&'f [u8], DecodeError> {
+        Ok(RecalledMessage::restore(fields)?.official_account.as_bytes())
     }
 
     fn parse<'b>(
@@ -72,6 +87,10 @@ impl EventKind for RecallKind {
 impl Messages for Recall<'_> {
     fn count(&self) -> usize {
         self.msg_keys().len()
+    }
+
+    fn store(&self, index: usize, origin: &Origin<'_>, out: &mut Vec<u8>) {
+        self.event(index, origin).store(out);
     }
 
     fn encode(&self, index: usize, origin: &Origin<'_>, out: &mut Vec<u8>) {

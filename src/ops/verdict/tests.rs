@@ -167,7 +167,7 @@ fn a_node_that_cannot_accept_says_so_before_the_first_webhook_is_lost() {
 }
 
 #[test]
-fn after_an_incident_the_verdict_says_what_is_left_of_it() {
+fn after_an_incident_the_verdict_names_its_remaining_effects() {
     let healed = Scene { replayable: 3, ..scene() }.verdict();
     assert_eq!(healed.state, VerdictState::Accepting);
     assert!(healed.next_step.is_some_and(|step| step.contains("refused replay")));

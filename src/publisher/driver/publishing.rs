@@ -1,19 +1,44 @@
 //! The driver's actions on records: publish them, or move them to quarantine.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::error::ActionError;
 use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged};
 use crate::clock;
+use crate::events::stored;
 use crate::ops::metrics::TransactionResult;
 use crate::ops::status::KafkaState;
-use crate::published::PublishedRing;
+use crate::published::{PublishedRecord, PublishedRing};
 use crate::publisher::PublisherError;
-use crate::publisher::kafka::errors::StepError;
+use crate::publisher::kafka::context::Reports;
+use crate::publisher::kafka::errors::{PUBLISHING, StepError};
 use crate::publisher::kafka::producer::PublishError;
 use crate::publisher::machine::{Event, PoisonReason};
-use crate::record::Record;
 use crate::spool::{CorruptedRow, NextOffsets, QuarantineEntry, QuarantineReason, ReadLimit, Seq, SpoolError};
+
+/// A committed transaction.
+struct Transacted {
+    reports: Reports,
+    /// The timestamps of its records.
+    times_ms: Vec<i64>,
+}
+
+/// Why a transaction did not commit.
+enum TransactionError {
+    Undecodable(Seq),
+    Publish(PublishError),
+}
+
+impl From<PublishError> for TransactionError {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(error)
+    }
+}
+
+/// The last events, as many as the page shows.
+fn newest<'e, 'b>(events: &'e [(Seq, &'b [u8])]) -> &'e [(Seq, &'b [u8])] {
+    &events[events.len().saturating_sub(PublishedRing::LEN)..]
+}
 
 impl Driver {
     pub(super) fn quarantine(&mut self, seq: Seq, refusal: PoisonReason) -> Result<Event, ActionError> {
@@ -22,7 +47,8 @@ impl Driver {
             Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(seq, *damage),
             result => result?,
         };
-        let body = batch.events().next().map(|(_, event)| event.to_vec()).unwrap_or_default();
+        let event = batch.events().next().map(|(_, event)| event).unwrap_or_default();
+        let body = stored::record_bytes(event).map_err(|_| PublisherError::Undecodable(seq))?;
         let entry = QuarantineEntry {
             at_ms: clock::now_ms(),
             reason: refusal.reason,
@@ -79,45 +105,28 @@ impl Driver {
             }
             return self.watched(CALL_BOUND, Self::idle);
         }
-        let mut missing = Vec::new();
-        for (seq, event) in batch.events() {
-            if !self.machine.is_published(seq) {
-                missing.push((
-                    seq,
-                    self.machine.name(seq),
-                    Record::decode(event).map_err(|_| PublisherError::Undecodable(seq))?,
-                ));
-            }
-        }
+        let missing: Vec<(Seq, &[u8])> = batch.events().filter(|(seq, _)| !self.machine.is_published(*seq)).collect();
         let until = batch.until();
         if missing.is_empty() {
             return Ok(Event::Committed { until, next: NextOffsets::new() });
         }
         let count = missing.len() as u64;
-        let times: Vec<i64> = missing.iter().map(|(_, _, record)| record.timestamp_ms).collect();
-        let Some(producer) = self.producer.as_mut() else {
-            return Ok(Event::UnknownOutcome { records: 0 });
-        };
         let started = Instant::now();
         self.pulse.enter(self.slowness.publish_timeout() + CALL_MARGIN);
-        let keep_from = missing.iter().rev().nth(PublishedRing::LEN - 1).map_or(0, |(seq, ..)| *seq);
-        let result = producer.publish(missing.iter().copied(), keep_from);
+        let result = self.transact(&missing);
         self.pulse.leave()?;
         Ok(match result {
-            Ok(reports) => {
+            Ok(Transacted { reports, times_ms }) => {
                 self.slowness.took(started.elapsed());
                 self.metrics.kafka_transaction_seconds.observe(started.elapsed().as_secs_f64());
                 self.metrics.count_transaction(TransactionResult::Committed);
                 let now = clock::now_ms();
-                for time in times {
-                    self.metrics.publish_lag_seconds.observe(Duration::from_millis(now.abs_diff(time)).as_secs_f64());
-                }
-                let place = |index: usize| reports.places.get(&missing.get(index)?.0).copied();
-                let records: Vec<_> = missing.iter().map(|(_, name, record)| (*name, *record)).collect();
-                self.published.add(&records, place, now);
+                self.metrics.observe_publish_lags(&times_ms, now);
+                self.show_published(&missing, &reports, now);
                 Event::Committed { until, next: reports.next }
             }
-            Err(PublishError::Rejected(reports)) => {
+            Err(TransactionError::Undecodable(seq)) => return Err(PublisherError::Undecodable(seq).into()),
+            Err(TransactionError::Publish(PublishError::Rejected(reports))) => {
                 self.metrics.count_transaction(TransactionResult::Refused);
                 self.metrics.count_kafka_error("refused");
                 let (seq, reason) = reports
@@ -125,7 +134,7 @@ impl Driver {
                     .unwrap_or((from, PoisonReason { reason: QuarantineReason::KafkaInvalid, detail: String::new() }));
                 Event::Rejected { seq, records: count, reason }
             }
-            Err(PublishError::UnknownOutcome(error)) => {
+            Err(TransactionError::Publish(PublishError::UnknownOutcome(error))) => {
                 self.metrics.count_transaction(TransactionResult::UnknownOutcome);
                 if count == 1 && error.kind == "timeout" {
                     self.slowness.more();
@@ -134,6 +143,37 @@ impl Driver {
                 Event::UnknownOutcome { records: count }
             }
         })
+    }
+
+    /// Publishes stored events in one transaction.
+    fn transact(&mut self, events: &[(Seq, &[u8])]) -> Result<Transacted, TransactionError> {
+        let Some(producer) = self.producer.as_mut() else {
+            let error = StepError { kind: "other", doing: PUBLISHING, text: "not connected".to_owned() };
+            return Err(TransactionError::Publish(PublishError::UnknownOutcome(error)));
+        };
+        let keep_from = newest(events).first().map_or(0, |(seq, _)| *seq);
+        let mut times_ms = Vec::with_capacity(events.len());
+        let mut transaction = producer.begin(keep_from)?;
+        for (seq, event) in events {
+            let record = stored::record(event, &mut self.buffer).map_err(|_| TransactionError::Undecodable(*seq))?;
+            times_ms.push(record.timestamp_ms);
+            transaction.send(*seq, self.machine.name(*seq), &record)?;
+        }
+        Ok(Transacted { reports: transaction.commit()?, times_ms })
+    }
+
+    /// Passes the events of a committed transaction to the page and the search.
+    fn show_published(&mut self, events: &[(Seq, &[u8])], reports: &Reports, now_ms: i64) {
+        self.published.count(events.iter().filter_map(|(_, event)| stored::key(event).ok()));
+        if !self.published.is_due(events.len()) {
+            return;
+        }
+        let records = newest(events).iter().filter_map(|(seq, event)| {
+            let record = stored::record(event, &mut self.buffer).ok()?;
+            let place = *reports.places.get(seq)?;
+            Some(PublishedRecord::new(self.machine.name(*seq), &record, place, now_ms))
+        });
+        self.published.keep(records.collect());
     }
 
     /// Serves callbacks while the backlog is empty, and checks from time to time whether Kafka is reachable.

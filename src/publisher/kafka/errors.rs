@@ -76,7 +76,7 @@ impl StepError {
 }
 
 /// The step of sending records.
-pub(super) const PUBLISHING: &str = "publishing";
+pub(in crate::publisher) const PUBLISHING: &str = "publishing";
 
 fn is_about_packing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as E;

@@ -110,14 +110,8 @@ impl Producer {
         Ok(())
     }
 
-    /// Publishes records in one transaction. Returns their delivery reports after the commit, with the places of the
-    /// records from `keep_from` on.
-    pub(in crate::publisher) fn publish<'a>(
-        &mut self,
-        records: impl Iterator<Item = (Seq, (Uuid, u64), Record<'a>)>,
-        keep_from: Seq,
-    ) -> Result<Reports, PublishError> {
-        const DOING: &str = PUBLISHING;
+    /// Begins a transaction. Its reports will have the places of the records from `keep_from` on.
+    pub(in crate::publisher) fn begin(&mut self, keep_from: Seq) -> Result<OpenTransaction<'_>, PublishError> {
         if let Some(left) = self.committed_at.and_then(|at| AFTER_COMMIT.checked_sub(at.elapsed())) {
             std::thread::sleep(left);
         }
@@ -125,80 +119,9 @@ impl Producer {
         self.client.context().take_reports();
         self.client.context().keep_from(keep_from);
         if self.transactional {
-            self.client.begin_transaction().map_err(|error| self.doubt(DOING, &error))?;
+            self.client.begin_transaction().map_err(|error| self.doubt(PUBLISHING, &error))?;
         }
-        let mut sent = 0;
-        for (seq, name, record) in records {
-            self.send(seq, name, &record, until)?;
-            sent += 1;
-        }
-        while self.client.in_flight_count() > 0 && !self.client.context().has_failed() {
-            if Instant::now() >= until {
-                let text = format!("{} of {sent} records were not acknowledged in time", self.client.in_flight_count());
-                return Err(PublishError::UnknownOutcome(StepError::timeout(DOING, text)));
-            }
-            self.serve();
-        }
-        let reports = self.client.context().take_reports();
-        if reports.refused.is_some() {
-            return Err(PublishError::Rejected(Box::new(reports)));
-        }
-        if let Some(error) = &reports.failed {
-            return Err(self.doubt(DOING, error));
-        }
-        if reports.delivered != sent {
-            let text = format!("{} of {sent} records were reported delivered", reports.delivered);
-            return Err(PublishError::UnknownOutcome(StepError { kind: "other", doing: DOING, text }));
-        }
-        if self.transactional {
-            self.client
-                .commit_transaction(until.saturating_duration_since(Instant::now()).max(COMMIT_TIMEOUT_MIN))
-                .map_err(|error| self.doubt("committing", &error))?;
-            self.committed_at = Some(Instant::now());
-        }
-        Ok(reports)
-    }
-
-    fn send(
-        &self,
-        seq: Seq,
-        (spool, bridge_seq): (Uuid, u64),
-        record: &Record<'_>,
-        until: Instant,
-    ) -> Result<(), PublishError> {
-        const DOING: &str = "passing a record to librdkafka";
-        let mut uuid = Uuid::encode_buffer();
-        let uuid: &[u8] = spool.hyphenated().encode_lower(&mut uuid).as_bytes();
-        let bridge_seq = bridge_seq.to_string();
-        let mut headers = OwnedHeaders::new_with_capacity(10);
-        for (key, value) in record.headers().chain([(BRIDGE_SPOOL, uuid), (BRIDGE_SEQ, bridge_seq.as_bytes())]) {
-            headers = headers.insert(Header { key, value: Some(value) });
-        }
-        // The bridge runs on 64-bit machines. librdkafka only returns this number in the delivery report.
-        let opaque = usize::try_from(seq).unwrap_or(usize::MAX);
-        let mut message = BaseRecord::with_opaque_to(&self.topic, opaque)
-            .key(record.key)
-            .payload(record.value)
-            .timestamp(record.timestamp_ms)
-            .headers(headers);
-        loop {
-            let error = match self.client.send(message) {
-                Ok(()) => return Ok(()),
-                Err((error, returned)) => {
-                    message = returned;
-                    error
-                }
-            };
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < until => self.serve(),
-                Some(code) if is_refusal(code) => {
-                    let mut reports = self.client.context().take_reports();
-                    reports.refuse(seq, code, &error);
-                    return Err(PublishError::Rejected(Box::new(reports)));
-                }
-                _ => return Err(self.doubt(DOING, &error)),
-            }
-        }
+        Ok(OpenTransaction { producer: self, until, sent: 0 })
     }
 
     /// Serves pending delivery reports; sleeps for [`POLL`] if there are none.
@@ -225,6 +148,92 @@ impl Producer {
 
     fn error(&self, doing: &'static str, error: &KafkaError) -> StepError {
         explained(doing, error, self.client.context())
+    }
+}
+
+/// A transaction that takes records.
+pub(in crate::publisher) struct OpenTransaction<'p> {
+    producer: &'p mut Producer,
+    until: Instant,
+    sent: u64,
+}
+
+impl OpenTransaction<'_> {
+    /// Passes a record to librdkafka, which copies it.
+    pub(in crate::publisher) fn send(
+        &mut self,
+        seq: Seq,
+        (spool, bridge_seq): (Uuid, u64),
+        record: &Record<'_>,
+    ) -> Result<(), PublishError> {
+        const DOING: &str = "passing a record to librdkafka";
+        let producer = &*self.producer;
+        let mut uuid = Uuid::encode_buffer();
+        let uuid: &[u8] = spool.hyphenated().encode_lower(&mut uuid).as_bytes();
+        let bridge_seq = bridge_seq.to_string();
+        let mut headers = OwnedHeaders::new_with_capacity(10);
+        for (key, value) in record.headers().chain([(BRIDGE_SPOOL, uuid), (BRIDGE_SEQ, bridge_seq.as_bytes())]) {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        // The bridge runs on 64-bit machines. librdkafka only returns this number in the delivery report.
+        let opaque = usize::try_from(seq).unwrap_or(usize::MAX);
+        let mut message = BaseRecord::with_opaque_to(&producer.topic, opaque)
+            .key(record.key)
+            .payload(record.value)
+            .timestamp(record.timestamp_ms)
+            .headers(headers);
+        self.sent += 1;
+        loop {
+            let error = match producer.client.send(message) {
+                Ok(()) => return Ok(()),
+                Err((error, returned)) => {
+                    message = returned;
+                    error
+                }
+            };
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < self.until => producer.serve(),
+                Some(code) if is_refusal(code) => {
+                    let mut reports = producer.client.context().take_reports();
+                    reports.refuse(seq, code, &error);
+                    return Err(PublishError::Rejected(Box::new(reports)));
+                }
+                _ => return Err(producer.doubt(DOING, &error)),
+            }
+        }
+    }
+
+    /// Waits for the delivery reports, and commits. Returns the reports.
+    pub(in crate::publisher) fn commit(self) -> Result<Reports, PublishError> {
+        const DOING: &str = PUBLISHING;
+        let Self { producer, until, sent } = self;
+        let in_flight = || producer.client.in_flight_count();
+        while in_flight() > 0 && !producer.client.context().has_failed() {
+            if Instant::now() >= until {
+                let text = format!("{} of {sent} records were not acknowledged in time", in_flight());
+                return Err(PublishError::UnknownOutcome(StepError::timeout(DOING, text)));
+            }
+            producer.serve();
+        }
+        let reports = producer.client.context().take_reports();
+        if reports.refused.is_some() {
+            return Err(PublishError::Rejected(Box::new(reports)));
+        }
+        if let Some(error) = &reports.failed {
+            return Err(producer.doubt(DOING, error));
+        }
+        if reports.delivered != sent {
+            let text = format!("{} of {sent} records were reported delivered", reports.delivered);
+            return Err(PublishError::UnknownOutcome(StepError { kind: "other", doing: DOING, text }));
+        }
+        if producer.transactional {
+            producer
+                .client
+                .commit_transaction(until.saturating_duration_since(Instant::now()).max(COMMIT_TIMEOUT_MIN))
+                .map_err(|error| producer.doubt("committing", &error))?;
+            producer.committed_at = Some(Instant::now());
+        }
+        Ok(reports)
     }
 }
 

@@ -1,10 +1,10 @@
-//! Repeats, as the spool's users see them.
+//! Duplicates, as callers of the spool see them.
 
 use crate::spool::tests::{join_all, open, read, with_appender};
 use crate::spool::{AppendError, Durable, Seq, Spool};
 
-/// Appends events under ids, the first delivery and then all others at once, while nothing can be committed; `meanwhile`
-/// ends that. Tells of each delivery whether it was a repeat.
+/// Appends events under ids while no commit is possible: the first webhook, then all others at once. `meanwhile` permits
+/// commits again. Returns for each webhook whether it was a duplicate.
 fn append_together(
     spool: &Spool,
     deliveries: &[&[u8]],
@@ -26,10 +26,10 @@ fn append_together(
         let mut all: Vec<_> = deliveries.iter().map(|ids| one(Vec::leak(ids.to_vec()))).collect();
         let rest = all.split_off(1);
         let (mut first, mut rest) = (Box::pin(join_all(all)), Box::pin(join_all(rest)));
-        // Polled once, a delivery is handed over. The first is a group of its own: the writer has it
-        // before the others come.
+        // The first poll passes a webhook to the writer. The first webhook is a group of its own: the writer has it before
+        // the others arrive.
         std::future::poll_fn(|cx| std::task::Poll::Ready(first.as_mut().poll(cx).is_ready())).await;
-        while !spool.shared().queue.lock().is_idle() {
+        while spool.shared().queue.lock().webhooks() > 0 {
             std::thread::yield_now();
         }
         if deliveries.len() > 1 {
@@ -46,7 +46,7 @@ fn text(events: &[(Seq, String)]) -> String {
 }
 
 #[test]
-fn of_deliveries_that_wait_for_the_same_commit_each_event_is_added_once() {
+fn webhooks_of_the_same_commit_add_each_event_once() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
     let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
@@ -63,12 +63,12 @@ fn of_deliveries_that_wait_for_the_same_commit_each_event_is_added_once() {
 }
 
 #[test]
-fn where_the_commit_fails_so_do_the_repeats_of_it_and_nothing_of_it_is_remembered() {
+fn a_failed_commit_fails_its_duplicates_and_leaves_no_event_in_the_window() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = open(dir.path());
     let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
     append_together(&spool, &[b"k"], release);
-    // The first delivery is a group of its own, the others share the next one. That one fails.
+    // The first webhook is a group of its own. The others share the next group, which fails.
     let results = append_together(&spool, &[b"l", b"x", b"ax", b"x", b"k", b"ka", b"b", b"kl"], |held| {
         held.execute_batch(
             "CREATE TRIGGER fail BEFORE INSERT ON event_group WHEN instr(new.payload, 'x')
@@ -90,12 +90,12 @@ fn where_the_commit_fails_so_do_the_repeats_of_it_and_nothing_of_it_is_remembere
 }
 
 #[test]
-fn with_rows_that_a_failed_commit_has_left_goes_the_memory_of_them() {
+fn events_of_a_rolled_back_row_leave_the_window_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
     let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
     append_together(&spool, &[b"a"], release);
-    // As after a commit that failed, and is in the file nevertheless: the connection is given up.
+    // As after a commit that failed but is in the file: the connection is discarded.
     let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
     connection
         .execute_batch(

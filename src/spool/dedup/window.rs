@@ -242,7 +242,7 @@ mod tests {
     use Known::{Durable, New, Pending};
 
     #[test]
-    fn an_event_is_known_within_the_window_and_new_after_it() {
+    fn an_event_is_a_duplicate_within_the_window_and_new_after_it() {
         let mut window = Window::new(1000, 100);
         assert_eq!(commit(&mut window, 1, 0, &[1, 2, 1]), [New, New, Pending]);
         assert_eq!(commit(&mut window, 3, 999, &[1, 2]), [Durable, Durable]);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_bound_the_oldest_are_forgotten_early_and_it_is_told() {
+    fn at_the_limit_the_oldest_events_expire_early_and_are_reported() {
         let mut window = Window::new(1000, 4);
         for (row, event) in (0..6).enumerate() {
             commit(&mut window, row as Seq, 100 + i64::try_from(event).unwrap(), &[event]);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_an_id_is_never_a_repeat() {
+    fn an_event_without_an_id_is_never_a_duplicate() {
         let mut window = Window::new(1000, 100);
         assert_eq!([window.note(NO_ID), window.note(NO_ID)], [New, New]);
         assert_eq!(window.len(), 0);

@@ -11,10 +11,13 @@ use crate::spool::error::SpoolError;
 /// `rcbr`: identifies a spool among SQLite files.
 const APPLICATION_ID: i32 = 0x7263_6272;
 /// The format version, raised with every change of the tables or their content. Version 2 added the table of the
-/// deduplication window; version 3 changed its ids.
-const SCHEMA_VERSION: i32 = 3;
+/// deduplication window; version 3 changed its ids; version 4 added events that are stored as fields, which earlier
+/// releases cannot publish.
+const SCHEMA_VERSION: i32 = 4;
 /// The first version with the table of the deduplication window.
 const WITH_DEDUP: i32 = 2;
+/// The first version with the present ids.
+const WITH_PRESENT_IDS: i32 = 3;
 /// The oldest version that this release reads. It is migrated when the spool is opened.
 const OLDEST_VERSION: i32 = 1;
 const TABLES: &str = "
@@ -93,13 +96,17 @@ pub(in crate::spool) fn tables(version: i32) -> rusqlite::Result<Vec<(String, St
 
 /// Migrates a file of an earlier version, in one transaction.
 ///
-/// In version 2 two recalls could have the same id, and the ids of this version cannot be computed from them: they
+/// In version 2 two recalls could have the same id, and the ids of later versions cannot be computed from them: they
 /// are removed. If the sender sends a recall before and after the migration, it is published twice, with one
 /// `event_id`; nothing is lost.
 pub(in crate::spool) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version < SCHEMA_VERSION {
-        let recent = if version < WITH_DEDUP { DEDUP_TABLE } else { "DELETE FROM recent;" };
+        let recent = match version {
+            ..WITH_DEDUP => DEDUP_TABLE,
+            WITH_DEDUP..WITH_PRESENT_IDS => "DELETE FROM recent;",
+            WITH_PRESENT_IDS.. => "",
+        };
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE;
              {recent}

@@ -1,4 +1,4 @@
-//! Whatever happens to the files, no event is ever read as another one, and nothing is deleted.
+//! Corrupted and truncated files: no event is ever read as another one, and nothing is deleted.
 
 use std::path::PathBuf;
 
@@ -6,14 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Event `seq` of the spool that is damaged: some fit into a page, some need a chain of pages.
+/// Event `seq` of the corrupted spool. Some events fit into a page, others need a chain of pages.
 fn event(seq: Seq) -> String {
     let size = [10, 500, 3000, 20_000][usize::try_from(seq % 4).unwrap()];
     format!("{seq}-{}", "x".repeat(size))
 }
 
-/// The files of a spool with these events, one row each but for the last two; stopped, or as a crash
-/// leaves it: then all of it is in the log.
+/// The files of a spool with these events. Each event has a row, except the last two, which share one. The spool is
+/// stopped, or as a crash leaves it: then all events are in the WAL.
 fn spool_of(events: u64, stop: bool) -> (tempfile::TempDir, Vec<Vec<u8>>) {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
@@ -43,8 +43,8 @@ fn copy_of(dir: &Path) -> tempfile::TempDir {
     copy
 }
 
-/// Reads all there is from event 1 on, past damaged rows; insists that each event is what was stored
-/// under its number. Tells how many were read, and how many rows were damaged.
+/// Reads all events from number 1 on and skips corrupted rows. Asserts that each event has the content that was stored
+/// under its number. Returns the number of events, and of corrupted rows.
 fn survey(dir: &Path) -> Result<(u64, u64), SpoolError> {
     let (spool, writer) = Spool::open(options(dir, 1 << 30), || ())?;
     let mut reader = spool.reader()?;
@@ -72,13 +72,13 @@ fn survey(dir: &Path) -> Result<(u64, u64), SpoolError> {
     result.and_then(|found| stopped.map(|()| found))
 }
 
-/// Such a spool's file, made once.
+/// The file of such a spool, created once.
 fn sound() -> &'static [u8] {
     static FILE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     FILE.get_or_init(|| std::fs::read(spool_of(12, true).0.path().join("spool.db")).unwrap())
 }
 
-/// A crashed spool of which the file holds the first events, and the log the rest; made once.
+/// A crashed spool, created once: its file holds the first events, and its WAL holds the others.
 fn with_both() -> &'static tempfile::TempDir {
     static CRASHED: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
     CRASHED.get_or_init(|| {
@@ -123,8 +123,8 @@ proptest! {
         let (dir, _) = with_file(&bytes);
         let verified = verify(dir.path());
         let read = survey(dir.path());
-        // What verify finds sound is sound. Of SQLite's own pages, which no checksum covers, verify alone
-        // may know that they are damaged.
+        // If verify finds no error, every event is intact. No checksum covers SQLite's own pages, so an error in them may
+        // be visible only to verify.
         if verified.is_ok_and(|report| report.faults_total == 0) {
             prop_assert!(matches!(read, Ok((12, 0))), "byte {}: {:?}", at, read);
         }
@@ -140,7 +140,7 @@ proptest! {
         bytes[first + at.index(last - first)] ^= 1 << bit;
         let (dir, _) = with_file(&bytes);
         if verify(dir.path()).is_ok_and(|report| report.faults_total == 0) {
-            // The number of a row of SQLite's own table of tables means nothing.
+            // The row number in SQLite's own table of tables has no meaning.
             prop_assert!(matches!(survey(dir.path()), Ok((12, 0))), "it passes for sound");
         }
     }
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_cut_off_beside_its_log_makes_no_event_another_one_and_what_is_refused_stays_as_it_is(
+    fn a_truncated_file_beside_its_wal_changes_no_event_or_is_refused(
         at in any::<prop::sample::Index>(),
     ) {
         let crashed = with_both();
@@ -194,13 +194,13 @@ proptest! {
     }
 
     #[test]
-    fn a_log_cut_off_anywhere_holds_every_commit_before_the_cut_and_nothing_else(
+    fn a_truncated_wal_holds_exactly_the_commits_before_the_cut(
         at in any::<prop::sample::Index>(), garbage in prop::collection::vec(any::<u8>(), 0..5000),
     ) {
         static CRASHED: std::sync::OnceLock<(tempfile::TempDir, Vec<Vec<u8>>)> = std::sync::OnceLock::new();
         let (crashed, logs) = CRASHED.get_or_init(|| spool_of(12, false));
         let whole = logs.last().unwrap();
-        prop_assert!(logs.iter().all(|log| whole.starts_with(log)), "the log began anew");
+        prop_assert!(logs.iter().all(|log| whole.starts_with(log)), "the WAL restarted");
         let at = at.index(whole.len() + 1);
         let dir = copy_of(crashed.path());
         std::fs::write(dir.path().join("spool.db-wal"), [&whole[..at], &garbage].concat()).unwrap();
@@ -212,7 +212,7 @@ proptest! {
 }
 
 #[test]
-fn an_empty_file_is_not_taken_for_a_new_spool_and_its_log_is_not_deleted() {
+fn an_empty_file_is_not_a_new_spool_and_its_wal_is_kept() {
     let (dir, _) = spool_of(3, false);
     let (file, log) = (dir.path().join("spool.db"), dir.path().join("spool.db-wal"));
     let before = std::fs::read(&log).unwrap();
@@ -232,7 +232,7 @@ fn an_empty_file_is_not_taken_for_a_new_spool_and_its_log_is_not_deleted() {
 }
 
 #[test]
-fn what_a_crash_left_of_a_new_spool_is_begun_again() {
+fn a_new_spool_that_a_crash_left_incomplete_is_created_again() {
     let dir = tempfile::tempdir().unwrap();
     let new = dir.path().join("spool.db.new");
     std::fs::write(&new, "half a page").unwrap();
@@ -245,7 +245,7 @@ fn what_a_crash_left_of_a_new_spool_is_begun_again() {
     assert!(!new.exists());
 }
 
-/// Events 1 to 5 in rows of 1, 3 and 1, damaged by an update.
+/// Events 1 to 5 in rows of 1, 3 and 1 events. An update corrupts them.
 fn damaged(sql: &str) -> (tempfile::TempDir, Spool, WriterHandle) {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
@@ -266,7 +266,7 @@ fn damage_at(spool: &Spool, from: Seq) -> Result<CorruptedRow, SpoolError> {
 }
 
 #[test]
-fn rows_before_a_damaged_one_are_read_and_those_behind_it_too() {
+fn rows_before_and_after_a_corrupted_row_are_read() {
     let (_dir, spool, _writer) = damaged(&format!("{FLIP} WHERE first_seq = 2"));
     assert_eq!(read(&spool, 1), [(1, "a".into())]);
     for from in 2..5 {
@@ -279,7 +279,7 @@ fn rows_before_a_damaged_one_are_read_and_those_behind_it_too() {
 }
 
 #[test]
-fn where_a_damaged_row_ends_is_known_from_the_next_one_not_from_its_own_count() {
+fn the_next_row_determines_the_end_of_a_corrupted_row() {
     for events in ["1", "9", "0", "-1", "9223372036854775807"] {
         let (_dir, spool, _writer) = damaged(&format!("UPDATE event_group SET events = {events} WHERE first_seq = 2"));
         let damage = damage_at(&spool, 2).unwrap();
@@ -288,7 +288,7 @@ fn where_a_damaged_row_ends_is_known_from_the_next_one_not_from_its_own_count() 
 }
 
 #[test]
-fn two_damaged_rows_in_a_row_are_told_apart_by_their_counts_or_not_at_all() {
+fn two_adjacent_corrupted_rows_are_separated_only_if_their_counts_fit() {
     let (_dir, spool, _writer) = damaged(FLIP);
     let ends = [1, 2, 5].map(|from| damage_at(&spool, from).unwrap().until);
     assert_eq!(ends, [2, 5, 6]);
@@ -298,7 +298,7 @@ fn two_damaged_rows_in_a_row_are_told_apart_by_their_counts_or_not_at_all() {
 }
 
 #[test]
-fn events_that_are_missing_are_no_damaged_row() {
+fn missing_events_are_not_reported_as_a_corrupted_row() {
     let (_dir, spool, _writer) = damaged("DELETE FROM event_group WHERE first_seq = 2");
     assert_eq!(read(&spool, 1), [(1, "a".into())]);
     let error = damage_at(&spool, 2).unwrap_err();
@@ -311,7 +311,7 @@ fn entry(body: Vec<u8>) -> QuarantineEntry {
 }
 
 #[test]
-fn a_damaged_row_goes_to_quarantine_as_one_entry_and_the_watermark_behind_it_in_one_commit() {
+fn one_commit_quarantines_a_corrupted_row_and_advances_past_it() {
     let (dir, spool, writer) = damaged(&format!("{FLIP} WHERE first_seq = 2"));
     advance(&spool, 3);
     let damage = damage_at(&spool, 3).unwrap();
@@ -332,7 +332,7 @@ fn a_damaged_row_goes_to_quarantine_as_one_entry_and_the_watermark_behind_it_in_
 }
 
 #[test]
-fn events_of_another_row_are_never_quarantined_with_a_damaged_one() {
+fn a_corrupted_row_never_takes_events_of_another_row_to_quarantine() {
     let (dir, spool, writer) = damaged("");
     advance(&spool, 2);
     for events in [2..6, 5..7, 2..u64::MAX] {
@@ -347,7 +347,7 @@ fn events_of_another_row_are_never_quarantined_with_a_damaged_one() {
 }
 
 #[test]
-fn a_damaged_row_larger_than_the_quarantine_is_put_aside_all_the_same() {
+fn a_corrupted_row_larger_than_the_quarantine_is_still_quarantined() {
     let (_dir, spool, _writer) = damaged(&format!("{FLIP} WHERE first_seq = 2"));
     advance(&spool, 2);
     spool.quarantine_events(2..5, entry(vec![0; 1001])).unwrap();

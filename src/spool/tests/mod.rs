@@ -95,7 +95,7 @@ fn published_rows_are_removed_and_numbers_never_start_again() {
 }
 
 #[test]
-fn a_watermark_inside_a_row_keeps_the_row_and_reading_starts_inside_it() {
+fn a_published_sequence_inside_a_row_keeps_the_row_and_reads_its_rest() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
     append(&spool, &[&["a", "b", "c"]]);
@@ -108,7 +108,7 @@ fn a_watermark_inside_a_row_keeps_the_row_and_reading_starts_inside_it() {
 }
 
 #[test]
-fn the_bound_refuses_at_once_and_opens_again_when_records_are_published() {
+fn a_full_spool_refuses_at_once_until_records_are_published() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = Spool::open(options(dir.path(), 30), || ()).unwrap();
     append(&spool, &[&["0123456789"], &["0123456789"]]);
@@ -116,13 +116,13 @@ fn the_bound_refuses_at_once_and_opens_again_when_records_are_published() {
     assert_eq!(full, Err(AppendError::Full { what: "spool", bytes: 28, max_bytes: 30 }));
     assert!(spool.begin(&TOPIC.into(), NextOffsets::new(), false).unwrap());
     advance(&spool, 2);
-    // Durable when it returns, and with it what the watermark frees.
+    // Durable when it returns, and with it the space that the published sequence frees.
     assert!(spool.begin(&TOPIC.into(), NextOffsets::new(), false).unwrap());
     append(&spool, &[&["y"]]);
 }
 
 #[test]
-fn positions_of_an_unused_spool_are_not_stored_once_it_has_accepted() {
+fn next_offsets_of_an_unused_spool_are_not_stored_after_it_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = open(dir.path());
     let stored = || spool.reader().unwrap().next_offsets(TOPIC).unwrap();
@@ -149,7 +149,7 @@ fn a_flipped_bit_is_found_when_the_row_is_read() {
 }
 
 #[test]
-fn a_spool_that_never_accepted_anything_takes_a_new_name_at_each_opening() {
+fn an_unused_spool_takes_a_new_uuid_at_each_opening() {
     let dir = tempfile::tempdir().unwrap();
     let name = || {
         let (spool, writer) = open(dir.path());
@@ -167,7 +167,7 @@ fn a_spool_that_never_accepted_anything_takes_a_new_name_at_each_opening() {
 }
 
 #[test]
-fn a_new_identity_starts_at_its_number_and_replaces_the_old_one_behind_the_watermark() {
+fn a_new_identity_starts_at_its_sequence_number_and_replaces_the_old_one() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
     append(&spool, &[&["a", "b", "c"]]);
@@ -186,7 +186,7 @@ fn a_new_identity_starts_at_its_number_and_replaces_the_old_one_behind_the_water
 }
 
 #[test]
-fn a_refused_record_goes_to_quarantine_and_the_watermark_behind_it_in_one_commit() {
+fn one_commit_quarantines_a_poison_record_and_advances_past_it() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
     append(&spool, &[&["a", "b"]]);
@@ -208,7 +208,7 @@ fn a_refused_record_goes_to_quarantine_and_the_watermark_behind_it_in_one_commit
 }
 
 #[test]
-fn many_workers_share_commits_and_every_delivery_is_answered() {
+fn many_workers_share_commits_and_every_webhook_gets_its_response() {
     const DELIVERIES: u64 = 500;
     let dir = tempfile::tempdir().unwrap();
     let commits = Arc::new(AtomicU64::new(0));
@@ -293,7 +293,7 @@ pub(super) mod put_aside;
 mod verify;
 
 #[test]
-fn copies_that_hold_the_same_event_take_the_same_new_name_and_others_do_not() {
+fn copies_with_the_same_events_take_the_same_new_spool_uuid() {
     let identities = [Identity { first_seq: 1, uuid: Uuid::from_u128(1) }];
     let renewed = |first_seq, event| Identity::renewed(&identities, first_seq, event);
     assert_eq!(renewed(3, Some(b"event")), renewed(3, Some(b"event")));

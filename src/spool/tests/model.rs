@@ -1,5 +1,5 @@
-//! The spool against a model in memory: whatever is done to it, and wherever it crashes, what was
-//! acknowledged is there, in order, byte for byte, and nothing else is.
+//! The spool against a model in memory: after any operations and crashes, it holds exactly the acknowledged events, in
+//! order and byte for byte.
 
 #![allow(clippy::trivially_copy_pass_by_ref, reason = "places in a list are handed on as they were drawn")]
 
@@ -15,20 +15,20 @@ use super::*;
 
 #[derive(Debug, Clone)]
 enum Op {
-    /// Deliveries that arrive together, each of some events of these sizes.
+    /// Webhooks that arrive together. Each has events of these sizes.
     Append(Vec<Vec<usize>>),
     Quarantine(usize),
-    /// The watermark moves over a part of what waits.
+    /// The published sequence advances over a part of the backlog.
     Advance(Index, i32, i64),
     Begin(i32, i64),
-    /// Kafka refuses the record at the watermark.
+    /// Kafka rejects the record at the published sequence.
     Refuse(usize),
     Renew(Index),
     Read(Index, Index, u64, usize),
-    /// The log is copied into the database, and perhaps begun anew.
+    /// The WAL is copied into the database, and may restart.
     Checkpoint(&'static str),
     Reopen,
-    /// While deliveries are under way; then of the log's part that was not yet synced something is lost.
+    /// A crash during commits: a part of the unsynced WAL is lost.
     Crash(Vec<Vec<usize>>, Index, Loss),
 }
 
@@ -53,19 +53,19 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a watermark is stored with.
+/// The values that are stored with a published sequence.
 type Stored = (Seq, NextOffsets);
 
-/// What must be there.
+/// The expected content of the spool.
 #[derive(Debug, Default)]
 struct Model {
     /// Event `seq` is at `seq - 1`.
     events: Vec<Vec<u8>>,
-    /// What may be stored of the watermark, oldest first: the first is durable, the last is the present one.
+    /// The published sequences that may be stored, oldest first: the first is durable, the last is the current one.
     stored: Vec<Stored>,
     quarantine: Vec<(String, Vec<u8>)>,
     identities: BTreeMap<Seq, Uuid>,
-    /// For bytes that tell each event from all others.
+    /// A counter that gives each event different bytes.
     made: u64,
 }
 
@@ -89,7 +89,7 @@ impl Model {
         sizes.iter().map(|sizes| sizes.iter().map(|size| self.make(*size)).collect()).collect()
     }
 
-    /// The present state of the watermark is on the disk.
+    /// The current published sequence is on the disk.
     fn settle(&mut self) {
         self.stored.drain(..self.stored.len() - 1);
         self.forget_identities();
@@ -100,7 +100,7 @@ impl Model {
     }
 }
 
-/// What lies behind the watermark needs no name. The spool forgets it with the next watermark.
+/// Removes identities below the published sequence: the spool removes them when it stores the next one.
 fn forget_behind(identities: &mut BTreeMap<Seq, Uuid>, published_end: Seq) {
     let current = identities.range(..=published_end).next_back().map_or(1, |(first_seq, _)| *first_seq);
     identities.retain(|first_seq, _| *first_seq >= current);
@@ -204,7 +204,7 @@ impl Run {
         self
     }
 
-    /// The writer is told to stop, as at a clean end.
+    /// Stops the writer, as a clean exit does.
     fn stop(self) -> (tempfile::TempDir, Model) {
         self.writer.stop().unwrap();
         (self.dir, self.model)
@@ -215,8 +215,8 @@ impl Run {
         let copy = tempfile::tempdir().unwrap();
         let log = with_appender(&self.spool, async |appender| {
             let (before, end) = synced(self.dir.path());
-            // What this transaction sees cannot leave the log: so the files fit together, although they
-            // are copied one after the other while the writer works.
+            // The WAL keeps everything that this open transaction sees. So the copies of the files fit together, although
+            // the writer works while they are copied one after the other.
             let reader = rusqlite::Connection::open(self.dir.path().join("spool.db")).unwrap();
             let hold = reader.unchecked_transaction().unwrap();
             hold.query_row("SELECT count(*) FROM event_group", [], |_| Ok(())).unwrap();
@@ -239,7 +239,7 @@ impl Run {
         std::fs::write(copy.path().join("spool.db-wal"), log).unwrap();
         let (_, mut model) = self.stop();
         let (spool, writer) = open_at(copy.path());
-        // What was under way may have become durable: whole deliveries, in their order.
+        // Webhooks in progress may be durable: each completely, in their order.
         for delivery in under_way {
             if spool.progress().next_seq > model.next_seq() {
                 model.events.extend(delivery);
@@ -266,7 +266,7 @@ impl Run {
         if let (1, Some((first_seq, uuid))) = (identities.len(), identities.iter_mut().next())
             && *first_seq >= model.next_seq()
         {
-            // Nobody knows a name under which nothing was accepted: each opening takes a new one.
+            // No event has the UUID of an unused spool, so each opening takes a new one.
             let known = model.identities.insert(*first_seq, *uuid);
             assert!(known.is_some_and(|known| known != *uuid), "the name was kept");
         }
@@ -280,7 +280,7 @@ impl Run {
         run
     }
 
-    /// What status and metrics show.
+    /// The values of status and metrics.
     fn count(&self) {
         let progress = self.spool.progress();
         assert_eq!((progress.next_seq, progress.published_end), (self.model.next_seq(), self.model.published_end()));
@@ -293,7 +293,7 @@ impl Run {
         assert!(self.spool.fault().is_none(), "{:?}", self.spool.fault());
     }
 
-    /// Everything in the file; the watermark was just stored.
+    /// The whole content of the file. The published sequence was just stored.
     fn audit(&self) {
         let (model, published_end) = (&self.model, self.model.published_end());
         let report = verify(self.dir.path()).unwrap();
@@ -366,7 +366,7 @@ proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::with_cases(40) })]
 
     #[test]
-    fn it_does_what_a_model_in_memory_does_through_crashes_and_reopenings(
+    fn the_spool_equals_a_model_in_memory_after_crashes_and_reopening(
         ops in vec(op(), 1..30), moment in any::<Index>(),
     ) {
         let mut run = Run::new();

@@ -1,4 +1,4 @@
-//! What goes into the quarantine, and how it leaves it.
+//! Entries of the quarantine: how they are added, limited and removed.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ fn entries_leave_and_events_come_in_their_stead_in_one_commit() {
     assert_eq!((read(&spool, 1), kept(&spool)), (all.to_vec(), vec![]));
     assert_eq!((spool.usage().quarantine_events, spool.usage().quarantine_bytes), (0, 0));
     assert_eq!(spool.reader().unwrap().quarantine_last_id().unwrap(), 3);
-    // A number is never given out again: who repeats a requeue does not hit another entry.
+    // An id is never used again, so a repeated requeue cannot affect another entry.
     put(&spool, "malformed", 10).unwrap();
     assert_eq!(kept(&spool), [4]);
 }
@@ -74,10 +74,10 @@ fn where_one_entry_is_gone_or_there_is_no_room_nothing_changes() {
     assert_eq!(spool.progress().next_seq, 2);
 }
 
-/// The whole is 1000 bytes: 375 for malformed deliveries, 250 for stale ones, 62 each for expired ones and near
-/// misses, 250 for what the publisher puts aside.
+/// The limit is 1000 bytes: 375 for malformed webhooks, 250 for stale ones, 62 each for expired ones and near misses, 250
+/// for entries of the publisher.
 #[test]
-fn what_fills_one_share_takes_nothing_from_the_others() {
+fn a_full_share_takes_no_space_from_the_others() {
     let shares = [("malformed", 375), ("stale", 250), ("expired", 62), ("near_miss", 62)];
     for (first, _) in shares {
         let dir = tempfile::tempdir().unwrap();
@@ -99,7 +99,7 @@ fn what_fills_one_share_takes_nothing_from_the_others() {
         }
         writer.stop().unwrap();
 
-        // Remembered over a restart, and what leaves makes room in its own share.
+        // The counts survive a restart, and a removed entry frees space in its own share.
         let (spool, _writer) = open(dir.path());
         assert_eq!(put(&spool, first, 2), Err(refusal));
         spool.take_out(ids(&[1]), &[]).unwrap();
@@ -111,7 +111,7 @@ fn what_fills_one_share_takes_nothing_from_the_others() {
 }
 
 #[test]
-fn what_the_publisher_puts_aside_is_never_refused_and_counts_against_the_spool_beyond_its_share() {
+fn the_publisher_quarantines_beyond_its_share_at_the_spools_expense() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = Spool::open(options(dir.path(), 500), || ()).unwrap();
     put(&spool, "malformed", 375).unwrap();
@@ -120,7 +120,7 @@ fn what_the_publisher_puts_aside_is_never_refused_and_counts_against_the_spool_b
     append(&spool, &[&["a"], &["b"], &["c"]]);
     aside(1, 250).unwrap();
     assert_eq!((spool.usage().bytes, spool.usage().full), (10, false));
-    // Its share is full, and so is the whole, all but the two small shares.
+    // Its share is full, and all others are full, except the two small ones.
     aside(2, 300).unwrap();
     assert_eq!((spool.usage().bytes, spool.usage().full), (305, false));
     let refused = spool.usage().quarantine_shares[Share::Refused as usize];
@@ -142,7 +142,7 @@ fn what_the_publisher_puts_aside_is_never_refused_and_counts_against_the_spool_b
 
     let (spool, _writer) = Spool::open(options(dir.path(), 500), || ()).unwrap();
     assert_eq!((spool.usage().bytes, spool.usage().full), (600, true));
-    // Requeued, what was over the share needs no more room than it had.
+    // A requeued entry that was beyond its share needs no additional space.
     spool.take_out(ids(&[5]), &[vec![7; 280]]).unwrap();
     assert_eq!((spool.usage().bytes, spool.usage().full), (584, true));
     spool.take_out(ids(&[4]), &[]).unwrap();

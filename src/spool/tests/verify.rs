@@ -1,4 +1,4 @@
-//! `verify` finds each kind of damage, finds none where there is none, and changes nothing.
+//! `verify` finds each kind of corruption, reports no error for an intact spool, and changes nothing.
 
 use std::sync::atomic::AtomicBool;
 
@@ -41,7 +41,7 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_sound_spool_has_no_fault_and_stays_as_it_is() {
+fn an_intact_spool_has_no_error_and_stays_unchanged() {
     let dir = stopped();
     let before = files(dir.path());
     let sound = VerifyReport {
@@ -57,7 +57,7 @@ fn a_sound_spool_has_no_fault_and_stays_as_it_is() {
     assert_eq!(verify(dir.path()).unwrap(), sound);
     assert!(files(dir.path()) == before, "it was changed");
 
-    // While it runs, and as a crash leaves it: its newest rows are in the log only.
+    // A running spool, and one after a crash: its newest rows are only in the WAL.
     let (spool, _writer) = open(dir.path());
     append(&spool, &[&["g"]]);
     let grown = VerifyReport { rows: 4, events: 7, bytes: 7 * 5, next_seq: 8, ..sound };
@@ -81,7 +81,7 @@ fn an_empty_spool_has_no_fault() {
 }
 
 #[test]
-fn each_kind_of_damage_is_named() {
+fn each_kind_of_corruption_is_named() {
     let kinds = [
         (
             "UPDATE event_group SET payload = CAST(substr(payload, 1, 4) || 'D' || substr(payload, 6) AS BLOB)
@@ -161,7 +161,7 @@ fn each_kind_of_damage_is_named() {
 }
 
 #[test]
-fn damage_to_sqlites_own_structure_is_named_and_the_rest_is_checked_all_the_same() {
+fn corruption_of_sqlites_structure_is_reported_and_rows_are_still_checked() {
     let dir = stopped();
     let file = dir.path().join("spool.db");
     let page: u64 = rusqlite::Connection::open(&file)
@@ -180,7 +180,7 @@ fn damage_to_sqlites_own_structure_is_named_and_the_rest_is_checked_all_the_same
 }
 
 #[test]
-fn faults_are_told_up_to_a_bound_and_counted_beyond_it() {
+fn errors_are_listed_up_to_a_limit_and_counted_beyond_it() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
     append(&spool, &[["x"].as_slice(); 130]);
@@ -192,7 +192,7 @@ fn faults_are_told_up_to_a_bound_and_counted_beyond_it() {
 }
 
 #[test]
-fn where_there_is_no_spool_it_says_so_and_makes_none() {
+fn verify_reports_a_missing_spool_and_creates_none() {
     let dir = tempfile::tempdir().unwrap();
     for dir in [dir.path().to_owned(), dir.path().join("missing")] {
         let error = verify(&dir).unwrap_err();
@@ -207,7 +207,7 @@ fn where_there_is_no_spool_it_says_so_and_makes_none() {
 }
 
 #[test]
-fn what_a_running_node_adds_publishes_and_removes_meanwhile_is_no_fault() {
+fn changes_by_a_running_node_during_verify_are_no_errors() {
     const BACKLOG: u64 = 700;
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = open(dir.path());
@@ -218,7 +218,7 @@ fn what_a_running_node_adds_publishes_and_removes_meanwhile_is_no_fault() {
         move || {
             while !stop.load(Ordering::Relaxed) {
                 append(&spool, &[["x", "y"].as_slice(); 20]);
-                // Inside a row, and more than one read of the check behind.
+                // To the middle of a row. The check needs more than one read for the remaining rows.
                 advance(&spool, spool.progress().next_seq - BACKLOG);
                 spool.begin(&TOPIC.into(), NextOffsets::new(), false).unwrap();
             }

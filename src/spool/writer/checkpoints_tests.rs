@@ -11,7 +11,7 @@ fn new() -> Checkpoints {
     Checkpoints::new(1 << 30, 0)
 }
 
-/// As if the time until the next try had passed.
+/// Makes the next attempt due now.
 fn later(checkpoints: &mut Checkpoints) {
     checkpoints.tried_at = Instant::now().checked_sub(RETRY_DELAY).expect("the machine is up for longer");
 }
@@ -39,14 +39,14 @@ fn a_wal_that_never_begins_again_waits_for_readers_from_32_mib_on() {
     checkpoints.wrote(2 * MIB);
     let waiting = CheckpointStep::Here { waits: true };
     assert_eq!(checkpoints.next(), Some(waiting));
-    // A reader holds on: the steps before the next 32 MiB do not wait for it.
+    // A reader keeps its snapshot: the steps before the next 32 MiB do not wait for it.
     checkpoints.ended(waiting, &found(4 * MIB, 32 * MIB, false));
     checkpoints.wrote(2 * MIB);
     assert_eq!(checkpoints.next(), Some(here));
 }
 
 #[test]
-fn what_piled_up_is_copied_on_another_thread() {
+fn a_large_wal_is_copied_on_another_thread() {
     let mut checkpoints = new();
     checkpoints.wrote(2 * MIB);
     checkpoints.ended(CheckpointStep::Here { waits: false }, &found(17 * MIB, 40 * MIB, false));
@@ -59,7 +59,7 @@ fn what_piled_up_is_copied_on_another_thread() {
 }
 
 #[test]
-fn a_checkpoint_that_another_process_blocks_leaves_what_is_known() {
+fn a_checkpoint_blocked_by_another_process_keeps_the_known_wal_size() {
     let mut checkpoints = new();
     checkpoints.wrote(2 * MIB);
     let blocked = Checkpoint { bytes: None, is_restarted: false };
@@ -68,7 +68,7 @@ fn a_checkpoint_that_another_process_blocks_leaves_what_is_known() {
 }
 
 #[test]
-fn a_wal_at_its_bound_is_full_until_it_begins_again() {
+fn a_wal_at_its_limit_is_full_until_it_restarts() {
     let mut checkpoints = Checkpoints::new(MIB, 0);
     checkpoints.wrote(LEAST_BOUND_BYTES);
     assert!(checkpoints.is_full());

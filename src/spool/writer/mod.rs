@@ -21,6 +21,7 @@ use super::dedup::Dedup;
 use super::error::{AppendError, SpoolError};
 use super::group::Group;
 use super::quarantine;
+use super::queue::Gather;
 use super::shared::SpoolShared;
 use super::store::files::{self, FileId};
 use super::store::lock::DirectoryLock;
@@ -30,12 +31,14 @@ use super::terms::{Advance, Seq};
 
 use crate::clock;
 
-/// After a commit of at least this many webhooks, the next commit starts at the earliest [`PACE`] after the start of
-/// this one. A commit costs nearly the same for few and for many webhooks: with 128 connections this saves a sixth of
-/// the processor time per webhook, and acknowledgements come sooner. A sender that waits for each response is not
-/// delayed.
-const PACED_FROM: usize = 8;
-const PACE: Duration = Duration::from_micros(1500);
+/// A commit costs nearly the same for few and for many webhooks. Therefore, before the next commit, the writer gathers
+/// as many webhooks as its last answers released plus those that wait already: senders that wait for a response send
+/// their next webhook then. With fewer than this, it commits at once.
+const GATHER_FROM: usize = 4;
+/// The senders do not send more: no webhook came for this time.
+const GATHER_GAP: Duration = Duration::from_micros(150);
+/// The longest time from the start of one commit to the start of the next one, while webhooks wait.
+const GATHER_MAX: Duration = Duration::from_micros(1500);
 /// How long a published sequence waits to be stored with a group. Short, so that published events are removed while
 /// their pages are in the caches, and the WAL holds fewer pages to copy.
 const ADVANCE_DELAY: Duration = Duration::from_millis(20);
@@ -59,8 +62,8 @@ pub(super) struct Writer {
     /// There may be published rows to remove.
     removable: bool,
     stored_at: Instant,
-    /// When the next commit may start, after a large one.
-    paced_until: Option<Instant>,
+    /// The webhooks to wait for before the next commit.
+    gather: Option<Gather>,
     checkpoints: Checkpoints,
     dedup: Dedup,
     /// A change of the quarantine with unknown outcome.
@@ -94,7 +97,7 @@ impl Writer {
             stored_watermark: found.published_end,
             removable: true,
             stored_at: Instant::now(),
-            paced_until: None,
+            gather: None,
             checkpoints,
             dedup,
             unsure: None,
@@ -125,16 +128,15 @@ impl Writer {
             let broken = self.shared.state().fault.is_some();
             let delay = if broken { RETRY_DELAY } else { ADVANCE_DELAY };
             let due = (pending || broken).then(|| self.stored_at + delay);
-            if let Some(left) = self.paced_until.and_then(|until| until.checked_duration_since(Instant::now())) {
-                std::thread::sleep(left);
-            }
             self.shared.pulse.done();
             let also_due = [self.dedup.due(), self.checkpoint_due()].into_iter().flatten().min();
             let mut inbox = self.shared.queue.wait(due, also_due);
+            if let Some(gather) = self.gather.take() {
+                inbox = self.shared.queue.gather(inbox, gather);
+            }
             self.shared.pulse.enter(WORK_BOUND);
             let command = inbox.commands.pop_front();
             let group = inbox.take_group();
-            let more = !inbox.is_idle();
             let stop = inbox.stop && group.is_none() && command.is_none();
             let is_due = stop || command.is_some() || self.stored_at.elapsed() >= delay;
             let advance = if is_due { inbox.advance.take() } else { None };
@@ -144,10 +146,17 @@ impl Writer {
                 self.stored_at = Instant::now();
             }
             if let Some(mut group) = group {
-                let busy = group.entries.len() >= PACED_FROM && !more;
-                self.paced_until = busy.then(|| Instant::now() + PACE);
+                let (answered, started) = (group.webhooks, Instant::now());
                 self.commit_group(&mut group, advance);
-                self.shared.queue.lock().recycle(group);
+                let mut inbox = self.shared.queue.lock();
+                inbox.recycle(group);
+                let flight = answered + inbox.webhooks();
+                drop(inbox);
+                self.gather = (flight >= GATHER_FROM).then(|| Gather {
+                    webhooks: flight,
+                    gap: GATHER_GAP,
+                    until: started + GATHER_MAX,
+                });
             } else if is_due && broken && advance.is_none() {
                 // The check must not wait for a webhook: a load balancer sends no webhooks to a node that is not
                 // ready.

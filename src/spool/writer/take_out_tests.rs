@@ -1,4 +1,4 @@
-//! A commit that failed: what is on the disk decides.
+//! After a failed commit, the content of the disk decides.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::spool::tests::put_aside::{ids, kept, put};
 use crate::spool::tests::{append, open, options, read};
 use crate::spool::{QuarantineEntry, Spool, verify};
 
-/// A spool whose writer is not a thread but in the test's hands, with one entry in quarantine.
+/// A spool with one entry in quarantine. The test calls its writer; no thread runs it.
 fn in_hands(dir: &Path) -> (Arc<SpoolShared>, Writer) {
     let (spool, writer) = open(dir);
     put(&spool, "malformed", 100).unwrap();
@@ -19,13 +19,13 @@ fn in_hands(dir: &Path) -> (Arc<SpoolShared>, Writer) {
     Spool::prepare(options(dir, 1 << 20)).unwrap()
 }
 
-/// The next commit is on the disk and reported as failed, as one whose sync fails.
+/// The next commit reaches the disk but reports an error, as if its sync had failed.
 fn fail_after_commit(writer: &mut Writer) {
     let fail = |_: &mut rusqlite::hooks::Wal, _| Err(rusqlite::Error::InvalidQuery);
     writer.connection.as_mut().unwrap().wal_hook(Some(fail)).unwrap();
 }
 
-/// The next commit fails and leaves nothing.
+/// The next commit fails and changes nothing.
 fn fail_before_commit(writer: &mut Writer) {
     writer.connection.as_mut().unwrap().commit_hook(Some(|| true)).unwrap();
 }
@@ -37,7 +37,7 @@ fn group() -> Group {
 }
 
 #[test]
-fn a_commit_that_failed_and_is_on_the_disk_all_the_same_is_taken_as_it_is() {
+fn a_commit_that_failed_but_is_on_disk_counts_as_done() {
     let dir = tempfile::tempdir().unwrap();
     let (shared, mut writer) = in_hands(dir.path());
     shared.capacity.reserve(5, 0).unwrap();
@@ -45,7 +45,7 @@ fn a_commit_that_failed_and_is_on_the_disk_all_the_same_is_taken_as_it_is() {
     let failed = writer.take_out(&ids(&[1]), group().into());
     assert!(failed.is_err(), "{failed:?}");
     assert!(shared.state().fault.is_some());
-    // The file was opened anew, and that is what was found; whatever comes next goes behind it.
+    // Opening the file again found the commit; the next commits follow it.
     assert_eq!((shared.state().progress.next_seq, shared.capacity.used()), (2, 5));
     shared.capacity.reserve(5, 0).unwrap();
     writer.commit_group(&mut group(), None);
@@ -61,7 +61,7 @@ fn a_commit_that_failed_and_is_on_the_disk_all_the_same_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_record_whose_way_into_quarantine_failed_and_is_on_the_disk_is_there_once() {
+fn a_quarantine_commit_that_failed_but_is_on_disk_leaves_one_entry() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
     append(&spool, &[&["a", "b"]]);
@@ -97,7 +97,7 @@ fn a_commit_that_failed_and_left_nothing_leaves_the_entry() {
     fail_before_commit(&mut writer);
     let failed = writer.take_out(&ids(&[1]), group().into());
     assert!(failed.is_err(), "{failed:?}");
-    assert_eq!(shared.capacity.used(), 0, "the file was opened anew, and nothing of it was there");
+    assert_eq!(shared.capacity.used(), 0, "the file was opened again, and the commit was not in it");
     shared.capacity.reserve(5, 0).unwrap();
     assert_eq!(writer.take_out(&ids(&[1]), group().into()), Ok(Some(1)));
     assert_eq!((shared.capacity.used(), shared.state().progress.next_seq, shared.quarantine.used()), (5, 2, 0));

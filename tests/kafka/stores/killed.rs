@@ -24,7 +24,7 @@ pub(super) fn recall(url: &str, copies: Vec<Copy>) -> thread::JoinHandle<()> {
     })
 }
 
-fn killed_at_random_moments_it_misses_nothing_when_it_is_started_again(kind: Kind) {
+fn a_consumer_killed_at_random_misses_nothing_after_its_restart(kind: Kind) {
     let topic = format!("killed-{kind:?}");
     let mut random = Random::new();
     let broker = broker();
@@ -101,6 +101,6 @@ fn killed_between_purge_and_commit_it_purges_again(kind: Kind) {
 }
 
 for_every_consumer! {
-    killed_at_random_moments_it_misses_nothing_when_it_is_started_again
+    a_consumer_killed_at_random_misses_nothing_after_its_restart
     killed_between_purge_and_commit_it_purges_again
 }

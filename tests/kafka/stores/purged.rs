@@ -125,7 +125,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("KAFKA_DEBUG", "y"),
 ];
 
-fn foreign_variables_do_no_harm_and_who_has_read_everything_has_no_lag(kind: Kind) {
+fn foreign_variables_are_ignored_and_a_complete_reader_has_no_lag(kind: Kind) {
     let topic = format!("no-lag-{kind:?}");
     let broker = broker();
     let mut bridge = scene::setup(broker, &topic).start();
@@ -153,5 +153,5 @@ fn foreign_variables_do_no_harm_and_who_has_read_everything_has_no_lag(kind: Kin
 
 for_every_consumer! {
     only_recalled_messages_are_purged
-    foreign_variables_do_no_harm_and_who_has_read_everything_has_no_lag
+    foreign_variables_are_ignored_and_a_complete_reader_has_no_lag
 }

@@ -18,26 +18,26 @@ const ACCOUNTS: u64 = 5;
 
 /// The result of a webhook, as its sender sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum ResponseKind {
     Acknowledged,
     /// The status was not 200.
     Refused,
     /// The connection ended before the response.
-    Nothing,
+    Missing,
 }
 
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct SentWebhook {
     pub account: String,
     pub keys: Vec<String>,
-    pub told: Told,
+    pub response: ResponseKind,
     pub took: Duration,
 }
 
 /// Connections that send one webhook after the other until they are stopped.
 pub struct Load {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<Vec<Delivery>>>,
+    threads: Vec<JoinHandle<Vec<SentWebhook>>>,
 }
 
 struct Shared {
@@ -102,14 +102,14 @@ impl Load {
 
     /// Ends every connection after its pending response. Returns all webhooks; those of one account are in the order
     /// in which they were sent.
-    pub fn stop(self) -> Vec<Delivery> {
+    pub fn stop(self) -> Vec<SentWebhook> {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.changed.notify_all();
         self.threads.into_iter().flat_map(|thread| thread.join().expect("a sender ends")).collect()
     }
 }
 
-fn send(shared: &Shared, name: &str, mut random: Random) -> Vec<Delivery> {
+fn send(shared: &Shared, name: &str, mut random: Random) -> Vec<SentWebhook> {
     let mut ledger = Vec::new();
     let mut open: Option<Connection> = None;
     let mut generation = None;
@@ -128,19 +128,19 @@ fn send(shared: &Shared, name: &str, mut random: Random) -> Vec<Delivery> {
         let keys: Vec<String> = (0..random.between(1, 4)).map(|key| format!("{number}_{key}_1698741698")).collect();
         let sent = Instant::now();
         let target = format!("/?{}", signed_query(APP, TOKEN));
-        let told = match connection.post(&target, &recall_body(&account, &keys)) {
+        let response = match connection.post(&target, &recall_body(&account, &keys)) {
             Ok(200) => {
                 shared.acknowledged.fetch_add(1, Ordering::Relaxed);
-                Told::Acknowledged
+                ResponseKind::Acknowledged
             }
-            Ok(_) => Told::Refused,
+            Ok(_) => ResponseKind::Refused,
             Err(_) => {
                 open = None;
                 shared.told_nothing.fetch_add(1, Ordering::Relaxed);
-                Told::Nothing
+                ResponseKind::Missing
             }
         };
-        ledger.push(Delivery { account, keys, told, took: sent.elapsed() });
+        ledger.push(SentWebhook { account, keys, response, took: sent.elapsed() });
         thread::sleep(shared.pace);
     }
     ledger
