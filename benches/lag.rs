@@ -12,24 +12,16 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use jiff::Timestamp;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::Message as _;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::json;
 use support::kafka::Kafka;
 use support::load::Load;
 use support::process::bridge;
+use support::reader::{Reader, histogram, lag_us};
 use support::{report, setting, settings, spool};
 
 const CONNECTIONS: usize = 64;
-const METADATA: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(100);
 
 fn main() {
     if let Ok(role) = std::env::var("BENCH_ROLE") {
@@ -49,7 +41,8 @@ fn main() {
         Load::closed(8, Duration::from_secs(1)).run(bridge.webhook);
         bridge.until_idle();
         for rate in settings("BENCH_RATE", "10,200,2000") {
-            let reader = Reader::start(&broker, &topic);
+            let reader =
+                Reader::start(&broker, &topic, histogram(), |lags, record| lags.saturating_record(lag_us(record)));
             let load = Load { rate: Some(rate), ..Load::closed(CONNECTIONS, time) };
             let run = load.run(bridge.webhook);
             bridge.until_idle();
@@ -71,58 +64,4 @@ fn main() {
             }));
         }
     }
-}
-
-/// A consumer in its own thread, from the end of the topic on.
-struct Reader {
-    stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Histogram<u64>>,
-}
-
-impl Reader {
-    fn start(broker: &Kafka, topic: &str) -> Self {
-        let mut config = ClientConfig::new();
-        if broker.is_mock() {
-            config.set("fetch.wait.max.ms", "10");
-        }
-        config.set("bootstrap.servers", &broker.address).set("group.id", "lag").set("enable.auto.commit", "false");
-        let consumer: BaseConsumer = config.set("isolation.level", "read_committed").create().expect("a consumer");
-        let mut list = TopicPartitionList::new();
-        let metadata = consumer.fetch_metadata(Some(topic), METADATA).expect("metadata");
-        for partition in metadata.topics()[0].partitions() {
-            let end = consumer.fetch_watermarks(topic, partition.id(), METADATA).expect("the end").1;
-            list.add_partition_offset(topic, partition.id(), Offset::Offset(end)).expect("a partition");
-        }
-        consumer.assign(&list).expect("assigned");
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        Self { stop, thread: std::thread::spawn(move || read(&consumer, &stopped)) }
-    }
-
-    /// Returns the lags in microseconds, after the consumer has read to the end.
-    fn stop(self) -> Histogram<u64> {
-        std::thread::sleep(POLL * 5);
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the consumer")
-    }
-}
-
-fn read(consumer: &BaseConsumer, stop: &AtomicBool) -> Histogram<u64> {
-    let mut lags = Histogram::new_with_bounds(1, 600_000_000, 3).expect("bounds");
-    while !stop.load(Ordering::Relaxed) {
-        let Some(message) = consumer.poll(POLL) else { continue };
-        let message = message.expect("a record");
-        let now = Timestamp::now();
-        let lag = now.duration_since(received_at(message.payload().expect("a value")));
-        lags.saturating_record(u64::try_from(lag.as_micros()).unwrap_or(0));
-    }
-    lags
-}
-
-fn received_at(value: &[u8]) -> Timestamp {
-    const FIELD: &str = "\"received_at\":\"";
-    let text = std::str::from_utf8(value).expect("UTF-8");
-    let from = text.find(FIELD).expect("received_at") + FIELD.len();
-    let len = text[from..].find('"').expect("its end");
-    text[from..from + len].parse().expect("a time")
 }

@@ -29,7 +29,7 @@ const REAL: &str = "kafka-real";
 pub(crate) struct Kafka {
     pub(crate) address: String,
     pub(crate) kind: &'static str,
-    _process: Option<Process>,
+    process: Option<Process>,
 }
 
 impl Kafka {
@@ -41,7 +41,7 @@ impl Kafka {
             "real" => start("Apache Kafka", REAL, &[JVM]),
             _ => ("a named broker", None, named),
         };
-        let broker = Self { address, kind, _process: process };
+        let broker = Self { address, kind, process };
         for topic in [TOPIC, FORGET, AWAIT] {
             broker.topic(topic);
         }
@@ -53,6 +53,11 @@ impl Kafka {
         if self.address != NOBODY {
             create_topic(&self.address, name, self.is_mock());
         }
+    }
+
+    /// Returns the processor time of the broker so far, in seconds; not a number if another program runs it.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.process.as_ref().map_or(f64::NAN, Process::tree_cpu_seconds)
     }
 
     pub(crate) fn is_mock(&self) -> bool {

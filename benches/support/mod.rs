@@ -5,8 +5,10 @@ pub(crate) mod disk;
 pub(crate) mod fill;
 pub(crate) mod handlers;
 pub(crate) mod kafka;
+pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod process;
+pub(crate) mod reader;
 pub(crate) mod report;
 pub(crate) mod request;
 

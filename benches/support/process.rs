@@ -67,6 +67,11 @@ impl Process {
         usage
     }
 
+    /// Returns the processor time of this process and of those that it has started, in seconds.
+    pub(crate) fn tree_cpu_seconds(&self) -> f64 {
+        tree_cpu_seconds(self.id())
+    }
+
     /// Returns the resident memory, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         field(&format!("/proc/{}/status", self.id()), "VmRSS:") * 1024
@@ -102,8 +107,12 @@ impl Process {
 
     /// Returns one value of `/status`.
     pub(crate) fn status(&self, field: &str) -> u64 {
-        let text = self.ask("status");
-        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")[field].as_u64().expect("a number")
+        self.status_all()[field].as_u64().expect("a number")
+    }
+
+    /// Returns `/status`.
+    pub(crate) fn status_all(&self) -> serde_json::Value {
+        serde_json::from_str(&self.ask("status")).expect("JSON")
     }
 
     fn ask(&self, path: &str) -> String {
@@ -183,6 +192,18 @@ pub(crate) fn role_command(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.env("BENCH_ROLE", name);
     command
+}
+
+fn tree_cpu_seconds(id: u32) -> f64 {
+    let mut seconds = 0.0;
+    for task in fs::read_dir(format!("/proc/{id}/task")).expect("Linux").flatten() {
+        let task = task.path().display().to_string();
+        seconds += first_number(&fs::read_to_string(format!("{task}/schedstat")).unwrap_or_default()) as f64 / 1e9;
+        let children = fs::read_to_string(format!("{task}/children")).unwrap_or_default();
+        seconds +=
+            children.split_whitespace().filter_map(|child| child.parse().ok()).map(tree_cpu_seconds).sum::<f64>();
+    }
+    seconds
 }
 
 /// Returns the processor time of this thread, in seconds.
