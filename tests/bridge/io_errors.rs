@@ -331,6 +331,28 @@ fn failed_reads_delay_waiting_events_and_lose_none() {
     scene.proves_itself();
 }
 
+/// SQLite reports a failed read like a corrupted file.
+#[test]
+fn failed_reads_are_not_taken_for_corruption() {
+    let mut scene = Scene::start();
+    // Each event takes half a page, so that the publisher has to read some.
+    let long = "k".repeat(4000);
+    // The later the first failed read is, the deeper in the file it is.
+    for skip in 0..4 {
+        scene.kafka.down();
+        for nth in 0..20 {
+            scene.accepts(&format!("{skip} {nth} {long}"));
+        }
+        scene.restart(|_, _, _| ());
+        scene.disk.set(Rule { skip, times: 10, ..Rule::next(call::READ, LOG | DATABASE, Eio) });
+        scene.kafka.up();
+        scene.until_hit();
+        scene.until_ready();
+        scene.disk.heal();
+    }
+    scene.proves_itself();
+}
+
 /// The result of a start.
 #[derive(Debug, PartialEq)]
 enum Begun {
