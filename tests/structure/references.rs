@@ -27,7 +27,7 @@ fn functions(directory: &Path, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether a word between backticks is a test or a file of a suite that does not exist. A word of four or more parts
+/// Whether a word between backticks is a test or a file of a suite that does not exist. A word of six or more parts
 /// (`a_test_of_something`) is a test; a final `…` stands for the rest of its name.
 fn missing(word: &str, names: &BTreeSet<String>) -> bool {
     let beginning = word.trim_end_matches('…');
@@ -35,7 +35,8 @@ fn missing(word: &str, names: &BTreeSet<String>) -> bool {
         let is_it = |name: &String| if word == beginning { name == word } else { name.starts_with(beginning) };
         return word != word.to_uppercase() && !METRICS.contains(&word) && !names.iter().any(is_it);
     }
-    let is_file = word.ends_with(".rs") && SUITES.iter().any(|suite| word.starts_with(suite));
+    let is_file = Path::new(word).extension().is_some_and(|ending| ending == "rs")
+        && SUITES.iter().any(|suite| word.starts_with(suite));
     is_file && !root().join("tests").join(word).is_file()
 }
 
