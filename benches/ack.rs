@@ -38,7 +38,7 @@ use support::handlers::{AWAITS, BARE, FORGETS};
 use support::kafka::Kafka;
 use support::load::{Load, Run};
 use support::process::{Process, Usage, bridge, role, serve};
-use support::{disk, handlers, kafka, median, report, setting, settings, spool};
+use support::{disk, median, report, setting, settings, spool};
 
 /// Connections of the open loop: enough that a request seldom waits for one.
 const OPEN_CONNECTIONS: usize = 128;
@@ -55,8 +55,7 @@ type Figures = BTreeMap<&'static str, f64>;
 
 fn main() {
     if let Ok(role) = std::env::var("BENCH_ROLE") {
-        kafka::run(&role);
-        return handlers::run(&role);
+        return support::run(&role);
     }
     let rates: Vec<u64> =
         if setting("BENCH_RATE", String::new()).is_empty() { vec![] } else { settings("BENCH_RATE", "") };
@@ -108,8 +107,9 @@ fn rows(what: &str, size: usize, servers: &[Server], rounds: usize, load: Load) 
     let mut syncs = Vec::new();
     for round in 0..rounds {
         if load.rate.is_some() {
+            // On the disk of the spools.
             let directory = spool();
-            let times = disk::fdatasync(directory.path(), 4096, Duration::from_secs(1));
+            let times = disk::fdatasync(directory.path(), disk::BLOCK_BYTES, Duration::from_secs(1));
             syncs.push([times.value_at_quantile(0.5) as f64 / 1e3, times.value_at_quantile(0.99) as f64 / 1e3]);
         }
         for (server, figures) in servers.iter().zip(&mut all) {
@@ -183,8 +183,9 @@ fn header(what: &str, ratios: &[&str]) {
 }
 
 fn show(size: usize, name: &str, of: &Figures, ratios: &[(&str, f64)]) {
+    let group = if of["group"].is_nan() { "-".to_owned() } else { format!("{:.1}", of["group"]) };
     print!(
-        "{size:>11} {name:<7} {:>10.0} {:>8.2} {:>8.2} {:>8.2} {:>8.1} {:>8.2} {:>6.0} {:>8.0} {:>6.1} {:>6.0}%",
+        "{size:>11} {name:<7} {:>10.0} {:>8.2} {:>8.2} {:>8.2} {:>8.1} {:>8.2} {:>6.0} {:>8.0} {group:>6} {:>6.0}%",
         of["rate"],
         of["p50_ms"],
         of["p99_ms"],
@@ -193,7 +194,6 @@ fn show(size: usize, name: &str, of: &Figures, ratios: &[(&str, f64)]) {
         of["switches"],
         of["written_bytes"],
         of["peak_mb"],
-        of["group"],
         of["sender_busy"] * 100.0
     );
     let ratios: String = ratios.iter().map(|(_, ratio)| format!(" {ratio:>10.3}")).collect();

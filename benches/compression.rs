@@ -4,7 +4,8 @@
 //! Publishes the bridge's records with librdkafka to its mock cluster in another process, in groups as large as the
 //! bridge's transactions. All codecs take turns within one run. Each figure is the median of the rounds.
 //! `BENCH_ROUNDS` changes their number.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, clippy::pedantic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss, clippy::pedantic)]
+#![allow(missing_docs)]
 
 mod support;
 
@@ -16,8 +17,9 @@ use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 use recall_bridge::events::recall::RecalledMessage;
 use recall_bridge::record::Record;
-use support::kafka::{self, Kafka};
+use support::kafka::Kafka;
 
+const TOPIC: &str = "compression";
 const CODECS: [&str; 5] = ["none", "lz4", "zstd", "gzip", "snappy"];
 /// Records in a group, and the number of groups, for a quiet node, a busy node and a backlog.
 const LOADS: [(usize, usize); 3] = [(1, 300), (100, 100), (10_000, 5)];
@@ -45,10 +47,11 @@ type Producer = ThreadedProducer<Sent>;
 
 fn main() {
     if let Ok(role) = std::env::var("BENCH_ROLE") {
-        return kafka::run(&role);
+        return support::run(&role);
     }
     let rounds: usize = std::env::var("BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
     let broker = Kafka::start();
+    broker.topic(TOPIC);
     println!("records per group, codec: bytes and microseconds of processor time, per record");
     for (records, groups) in LOADS {
         let mut figures = vec![Vec::new(); CODECS.len()];
@@ -105,7 +108,7 @@ fn send(producer: &Producer, encoded: &[u8], number: usize) {
     for (key, value) in own {
         headers = headers.insert(Header { key, value: Some(value) });
     }
-    let mut message = BaseRecord::to("compression").key(record.key).payload(record.value).headers(headers);
+    let mut message = BaseRecord::to(TOPIC).key(record.key).payload(record.value).headers(headers);
     message.timestamp = Some(record.timestamp_ms);
     let mut left = Some(message);
     while let Some(message) = left.take() {

@@ -1,10 +1,11 @@
 //! The servers that the bridge is compared with, as a user would write them: actix-web and librdkafka.
 //!
-//! `bare` reads the body and answers a constant. `forget` checks Sign, parses, passes the record to librdkafka and
+//! `bare` reads the body and answers a constant. `sync` also writes the body to a file and calls `fdatasync` before. `forget` checks Sign, parses, passes the record to librdkafka and
 //! answers at once: what librdkafka holds is lost with the process. `await` answers after the broker has acknowledged
 //! the record. The record has the bytes, the key and the headers of the bridge's record. The producer has the bridge's
 //! properties (compression) and librdkafka's defaults otherwise (`linger.ms` 5, `acks` all).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,10 +23,14 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::disk::{self, BLOCK_BYTES};
 use super::kafka::{AWAIT, FORGET};
-use super::{APP, TOKEN};
+use super::{APP, TOKEN, setting};
 
 pub(crate) const BARE: &str = "bare";
+pub(crate) const SYNCS: &str = "sync";
+/// The file of [`SYNCS`].
+pub(crate) const SYNC_FILE: &str = "BENCH_SYNC_FILE";
 pub(crate) const FORGETS: &str = "forget";
 pub(crate) const AWAITS: &str = "await";
 const SPOOL: &str = "0198c0de-1111-7abc-8def-0123456789ab";
@@ -89,6 +94,13 @@ pub(crate) fn run(role: &str) {
         BARE => listen(|config| {
             config.default_service(web::to(|_body: Bytes| async { answer_ok() }));
         }),
+        SYNCS => {
+            let file = disk::file(setting(SYNC_FILE, PathBuf::new()).as_path());
+            let file = Data::new(disk::Slots::new(file, BLOCK_BYTES));
+            listen(move |config| {
+                config.app_data(file.clone()).default_service(web::to(sync));
+            });
+        }
         FORGETS => {
             check();
             let producer: ThreadedProducer<DefaultProducerContext> = producer(DefaultProducerContext);
@@ -123,6 +135,12 @@ fn producer<C: ProducerContext + 'static>(context: C) -> ThreadedProducer<C> {
     let mut config = config.kafka.client_config();
     config.set("partitioner", "murmur2_random");
     config.create_with_context(context).expect("a producer")
+}
+
+/// Blocks the worker, which is right for one connection only.
+async fn sync(_body: Bytes, slots: Data<disk::Slots>) -> HttpResponse {
+    slots.write();
+    answer_ok()
 }
 
 async fn forget(

@@ -21,6 +21,7 @@ const PARTITIONS: i32 = 6;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The harness of the tests starts its brokers without the optimizing compiler, which a measurement needs.
 const JVM: (&str, &str) = ("BRIDGE_TEST_KAFKA_JVM", "-Xmx1g -XX:+UseSerialGC");
+const MOCK_KIND: &str = "librdkafka's mock cluster";
 const MOCK: &str = "kafka-mock";
 const REAL: &str = "kafka-real";
 
@@ -36,14 +37,26 @@ impl Kafka {
     pub(crate) fn start() -> Self {
         let named = std::env::var("BENCH_KAFKA").unwrap_or_default();
         let (kind, process, address) = match named.as_str() {
-            "" => start("librdkafka's mock cluster", MOCK, &[]),
+            "" => start(MOCK_KIND, MOCK, &[]),
             "real" => start("Apache Kafka", REAL, &[JVM]),
             _ => ("a named broker", None, named),
         };
-        if kind != "librdkafka's mock cluster" && address != NOBODY {
-            create_topics(&address, &[TOPIC, FORGET, AWAIT]);
+        let broker = Self { address, kind, _process: process };
+        for topic in [TOPIC, FORGET, AWAIT] {
+            broker.topic(topic);
         }
-        Self { address, kind, _process: process }
+        broker
+    }
+
+    /// Creates a topic, unless it exists.
+    pub(crate) fn topic(&self, name: &str) {
+        if self.address != NOBODY {
+            create_topic(&self.address, name, self.is_mock());
+        }
+    }
+
+    pub(crate) fn is_mock(&self) -> bool {
+        self.kind == MOCK_KIND
     }
 }
 
@@ -81,30 +94,35 @@ fn park() -> ! {
     }
 }
 
-/// Creates topics that do not exist, and waits for their leaders.
-pub(crate) fn create_topics(address: &str, names: &[&str]) {
+/// Creates a topic that does not exist, and waits for its leaders. The mock cluster creates a topic when a client asks
+/// for it.
+fn create_topic(address: &str, name: &str, mock: bool) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", address);
+    if !mock {
+        create_by_admin(&config, name);
+    }
+    let consumer: BaseConsumer = config.set("allow.auto.create.topics", mock.to_string()).create().expect("a consumer");
+    let is_ready = || {
+        let metadata = consumer.fetch_metadata(Some(name), TIMEOUT).expect("metadata");
+        let partitions = metadata.topics()[0].partitions();
+        !partitions.is_empty() && partitions.iter().all(|partition| partition.leader() >= 0)
+    };
+    let until = Instant::now() + TIMEOUT;
+    while !is_ready() {
+        assert!(Instant::now() < until, "topic {name} has no leader");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn create_by_admin(config: &ClientConfig, name: &str) {
     let admin: AdminClient<DefaultClientContext> = config.create().expect("an admin client");
-    let topics: Vec<_> = names.iter().map(|name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1))).collect();
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    for result in runtime.block_on(admin.create_topics(&topics, &options)).expect("the broker answers") {
+    let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1));
+    for result in runtime.block_on(admin.create_topics([&topic], &options)).expect("the broker answers") {
         if let Err((topic, error)) = result {
             assert_eq!(error, RDKafkaErrorCode::TopicAlreadyExists, "{topic}");
-        }
-    }
-    let consumer: BaseConsumer = config.create().expect("a consumer");
-    let until = Instant::now() + TIMEOUT;
-    for name in names {
-        let is_ready = || {
-            let metadata = consumer.fetch_metadata(Some(name), TIMEOUT).expect("metadata");
-            let partitions = metadata.topics()[0].partitions();
-            !partitions.is_empty() && partitions.iter().all(|partition| partition.leader() >= 0)
-        };
-        while !is_ready() {
-            assert!(Instant::now() < until, "topic {name} has no leader");
-            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
 pub(crate) mod disk;
+pub(crate) mod fill;
 pub(crate) mod handlers;
 pub(crate) mod kafka;
 pub(crate) mod load;
@@ -14,6 +15,12 @@ use std::str::FromStr;
 
 pub(crate) const APP: u64 = 1_400_000_001;
 pub(crate) const TOKEN: &str = "benchmark";
+
+/// Runs this process in its role (`BENCH_ROLE`): a broker or a handler.
+pub(crate) fn run(role: &str) {
+    kafka::run(role);
+    handlers::run(role);
+}
 
 /// Returns the value of a variable, or the default.
 pub(crate) fn setting<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use test_support::get::get;
 use test_support::process::Start as _;
 
-use super::{APP, TOKEN};
+use super::{APP, TOKEN, setting};
 
 /// The timeout of [`Process::until_idle`].
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -112,9 +112,10 @@ impl Process {
     }
 }
 
-/// Starts the bridge of this build, and waits until it listens.
+/// Starts the bridge of this build, or the binary `BENCH_BRIDGE`, and waits until it listens.
 pub(crate) fn bridge(spool: &Path, kafka: &str, more: &[(&str, &str)]) -> Process {
-    serve(Command::new(env!("CARGO_BIN_EXE_recall-bridge")), spool, kafka, more)
+    let binary = setting("BENCH_BRIDGE", env!("CARGO_BIN_EXE_recall-bridge").to_owned());
+    serve(Command::new(binary), spool, kafka, more)
 }
 
 /// Starts a bridge with this command, and waits until it listens.
