@@ -96,7 +96,7 @@ mod tests {
                 let fresh = number >= base && model.insert(number);
                 prop_assert_eq!(set.insert(number), fresh);
             }
-            prop_assert_eq!(set.len(), model.len() as u64);
+            prop_assert_eq!((set.len(), set.is_empty()), (model.len() as u64, model.is_empty()));
             prop_assert_eq!(set.highest(), model.last().copied());
             prop_assert_eq!(set.lowest(), model.first().copied());
             prop_assert!((0..3000).all(|number| set.contains(number) == model.contains(&number)));

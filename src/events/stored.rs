@@ -49,7 +49,11 @@ pub fn key(event: &[u8]) -> Result<&[u8], DecodeError> {
     }
 }
 
-fn of_fields(event: &[u8]) -> Result<Option<(&'static dyn EventKind, &[u8])>, DecodeError> {
+/// The command of an event that is stored as fields, and the fields.
+type OfKind<'e> = (&'static dyn EventKind, &'e [u8]);
+
+/// `None`: the event is stored as a record.
+fn of_fields(event: &[u8]) -> Result<Option<OfKind<'_>>, DecodeError> {
     let [FIELDS, rest @ ..] = event else { return Ok(None) };
     let (tag, fields) = rest.split_first().ok_or(DecodeError)?;
     let kind = ALL.iter().copied().find(|kind| kind.tag() == *tag).ok_or(DecodeError)?;

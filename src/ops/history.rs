@@ -77,7 +77,7 @@ pub struct HistoryView {
     backlog: Vec<u64>,
     oldest_age_seconds: Vec<u32>,
     kafka: Vec<KafkaState>,
-    /// Whether the process started in this point.
+    /// Whether the process started within the time of this point.
     started: Vec<bool>,
 }
 

@@ -22,7 +22,7 @@ use crate::pulse::Pulse;
 
 /// Bytes of records that may wait for Kafka in memory; beyond that a webhook is refused at once.
 const WAITING_MAX_BYTES: usize = 32 << 20;
-/// The producer is discarded after it has been idle for so long.
+/// The idle time after which the producer is discarded.
 const IDLE: Duration = Duration::from_secs(30);
 /// The pause between two polls while webhook reports are outstanding.
 const POLL: Duration = Duration::from_micros(500);

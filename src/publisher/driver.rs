@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 
 use self::error::ActionError;
+use self::reading::EventReader;
 use super::compare::{Held, compare};
 use super::damaged;
 use super::kafka::errors::{StepError, needs_you};
@@ -46,10 +47,11 @@ const CLOCK_MARGIN_MS: i64 = 60 * 60 * 1000;
 
 mod error;
 mod publishing;
+mod reading;
 
 pub(super) struct Driver {
     spool: Spool,
-    reader: Reader,
+    reader: EventReader,
     machine: Machine,
     topic_name: Arc<str>,
     config: ClientConfig,
@@ -96,7 +98,7 @@ impl Driver {
         );
         let since_ms = since_ms(&options.spool.identities(), options.spool.progress().published_end, &reader)?;
         Ok(Self {
-            reader,
+            reader: EventReader::new(&options.spool, reader),
             machine,
             topic_name,
             config: options.config.clone(),

@@ -147,6 +147,16 @@ fn recovered_records_are_skipped_before_the_next_offsets_move() {
 }
 
 #[test]
+fn next_offsets_do_not_pass_a_recovered_record_at_the_published_sequence() {
+    let mut machine = machine(10, &[(0, 100)]);
+    ready(&mut machine, &[(0, 130)], &[10, 12]);
+    machine.on(committed(12, &[]));
+    assert_eq!(machine.next_offsets()[&0], 100, "12 is next, so it must be found again");
+    machine.on(committed(13, &[]));
+    assert_eq!(machine.next_offsets()[&0], 130);
+}
+
+#[test]
 fn any_unknown_outcome_leads_to_a_fence_and_a_reconciliation() {
     let mut machine = machine(1, &[]);
     ready(&mut machine, &[(0, 0)], &[]);
@@ -250,6 +260,20 @@ fn a_poison_record_is_found_by_halving_and_quarantined_alone() {
 }
 
 #[test]
+fn after_a_rejection_transactions_grow_again_after_many_successes() {
+    let mut machine = machine(1, &[]);
+    ready(&mut machine, &[(0, 0)], &[]);
+    let reason = PoisonReason { reason: QuarantineReason::KafkaTooLarge, detail: String::new() };
+    machine.on(Event::Rejected { seq: 1, records: 8, reason });
+    ready(&mut machine, &[(0, 0)], &[]);
+    for _ in 0..100 {
+        let Action::Publish { from, records: 4, .. } = machine.next() else { panic!("{:?}", machine.next()) };
+        machine.on(committed(from + 4, &[]));
+    }
+    assert!(matches!(machine.next(), Action::Publish { records: 8, .. }), "{:?}", machine.next());
+}
+
+#[test]
 fn a_poison_record_that_the_topic_has_is_not_quarantined() {
     let mut machine = machine(5, &[(0, 10)]);
     ready(&mut machine, &[(0, 10)], &[]);
@@ -279,6 +303,15 @@ fn a_transaction_shrinks_after_timeouts_and_grows_again() {
         let Action::Publish { from, records, .. } = machine.next() else { panic!() };
         machine.on(committed(from + records, &[]));
     }
+    assert!(matches!(machine.next(), Action::Publish { records: TRANSACTION_MAX_RECORDS, .. }));
+}
+
+#[test]
+fn an_unknown_outcome_without_records_keeps_the_size_of_transactions() {
+    let mut machine = machine(1, &[]);
+    ready(&mut machine, &[(0, 0)], &[]);
+    machine.on(unknown_outcome(0));
+    ready(&mut machine, &[(0, 0)], &[]);
     assert!(matches!(machine.next(), Action::Publish { records: TRANSACTION_MAX_RECORDS, .. }));
 }
 

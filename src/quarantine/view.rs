@@ -23,7 +23,7 @@ pub fn summary(entry: &StoredEntry) -> Map<String, Value> {
     fields
 }
 
-/// All of an entry; it can be restored from this. It contains no Sign and no token, as the spool does not.
+/// A whole entry. The entry can be restored from this value. It contains no Sign and no token, as the spool does not.
 pub fn whole(entry: &StoredEntry) -> Map<String, Value> {
     let mut fields = summary(entry);
     fields.insert("at_ms".to_owned(), entry.at_ms.into());

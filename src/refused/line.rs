@@ -9,7 +9,7 @@ use crate::escape;
 
 const DIGITS: usize = 8;
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "a line is read or written at once, and not kept")]

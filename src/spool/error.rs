@@ -48,6 +48,9 @@ pub enum SpoolError {
         /// The database file.
         file: PathBuf,
     },
+    /// The file cannot be read now. Whether it is corrupted is not known yet.
+    #[error("the spool cannot be read: {0}")]
+    Unreadable(String),
     /// One row is corrupted; the rest of the file is intact.
     #[error("{0}")]
     CorruptedRow(Box<CorruptedRow>),

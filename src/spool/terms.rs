@@ -129,7 +129,7 @@ pub struct Usage {
 pub struct DedupUsage {
     /// Length of the window; zero: deduplication is off.
     pub window: Duration,
-    /// The age of the oldest id: the window, or less if the limit of ids was reached.
+    /// The time within which duplicates are recognized: the window, or less if the limit of ids was reached.
     pub covers: Duration,
     /// Number of ids.
     pub ids: u64,

@@ -234,6 +234,14 @@ mod tests {
     }
 
     #[test]
+    fn shows_the_length_of_each_token_and_finds_placeholders() {
+        let apps = Apps::parse("1:abc|äöüß,2", true).unwrap();
+        assert_eq!(apps.token_lengths().collect::<Vec<_>>(), [(1, vec![3, 4]), (2, vec![])]);
+        assert!(!apps.has_placeholder());
+        assert!(Apps::parse("1:abc|<Change-Me>", false).unwrap().has_placeholder());
+    }
+
+    #[test]
     fn finds_every_fault_and_shows_no_token() {
         let text = "secret0,+1:secret1,2:secret2|,2:secret3,2:secret4,3:,\
                     4,18446744073709551616:secret5,:secret6";

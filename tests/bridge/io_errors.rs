@@ -14,16 +14,16 @@ use crate::sender::{Answer, Sender};
 use crate::topic::{Record, prove};
 
 /// A bridge on a disk that can fail, a sender, and the responses to it.
-struct Scene {
-    kafka: Kafka,
-    disk: FaultyDisk,
+pub(crate) struct Scene {
+    pub(crate) kafka: Kafka,
+    pub(crate) disk: FaultyDisk,
     bridge: Option<Bridge>,
     acknowledged: Vec<String>,
     random: Random,
 }
 
 impl Scene {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let kafka = Kafka::start();
         let disk = FaultyDisk::new();
         let bridge = disk.under(kafka.setup()).start();
@@ -32,7 +32,7 @@ impl Scene {
         scene
     }
 
-    fn bridge(&self) -> &Bridge {
+    pub(crate) fn bridge(&self) -> &Bridge {
         self.bridge.as_ref().unwrap()
     }
 
@@ -41,7 +41,7 @@ impl Scene {
     }
 
     #[track_caller]
-    fn accepts(&mut self, key: &str) {
+    pub(crate) fn accepts(&mut self, key: &str) {
         let answer = self.send(&[key.to_owned()]);
         assert!(answer.is_ok(), "{answer:?}");
         self.acknowledged.push(key.to_owned());
@@ -54,18 +54,18 @@ impl Scene {
 
     /// Waits until a call has failed.
     #[track_caller]
-    fn until_hit(&self) {
+    pub(crate) fn until_hit(&self) {
         eventually("a call has failed", || (self.disk.hits() > 0).then_some(()));
     }
 
     /// Waits until the bridge reports that it can accept, without sending a webhook.
     #[track_caller]
-    fn until_ready(&self) {
+    pub(crate) fn until_ready(&self) {
         eventually("it is ready", || (self.bridge().ops_get("/readyz").0 == 200).then_some(()));
     }
 
     /// Kills the process, calls the function on the disk, and starts another process.
-    fn restart(&mut self, meanwhile: impl FnOnce(&FaultyDisk, &Bridge, &mut Random)) {
+    pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&FaultyDisk, &Bridge, &mut Random)) {
         let mut bridge = self.bridge.take().unwrap();
         bridge.kill();
         meanwhile(&self.disk, &bridge, &mut self.random);
@@ -78,7 +78,7 @@ impl Scene {
 
     /// Checks that the topic has exactly the acknowledged recalls in this order, and that the metrics agree.
     #[track_caller]
-    fn proves_itself(&self) {
+    pub(crate) fn proves_itself(&self) {
         self.kafka.up();
         let bridge = self.bridge();
         eventually("Kafka is reached", || (bridge.metric("kafka_up") > 0.5).then_some(()));
@@ -308,27 +308,6 @@ fn a_hanging_fsync_gives_503_in_time_and_no_partial_webhook() {
     // The disk received these rows before the sender's timeout, and kept them.
     let keys: Vec<&str> = records.iter().map(Record::msg_key).collect();
     assert_eq!(keys, ["before", "1 a", "1 b", "2 a", "2 b", "after"]);
-}
-
-#[test]
-fn failed_reads_delay_waiting_events_and_lose_none() {
-    let mut scene = Scene::start();
-    scene.kafka.down();
-    for nth in 0..20 {
-        scene.accepts(&nth.to_string());
-    }
-    // The process has the rows in its cache; only another process must read them.
-    scene.restart(|_, _, _| ());
-    scene.disk.set(Rule { times: 25, ..Rule::next(call::READ, LOG | DATABASE, Eio) });
-    scene.kafka.up();
-    scene.until_hit();
-    eventually("it gave up failing", || {
-        let _ = scene.bridge().ops_get("/status");
-        (scene.disk.hits() == 25).then_some(())
-    });
-    scene.until_ready();
-    scene.accepts("after");
-    scene.proves_itself();
 }
 
 /// The result of a start.

@@ -39,6 +39,7 @@ mod identities;
 mod interrupted;
 mod io_campaign;
 mod io_errors;
+mod io_reads;
 mod kept;
 mod lifecycle;
 mod log_events;

@@ -22,7 +22,7 @@ fn size(file: &PathBuf) -> u64 {
     std::fs::metadata(file).map_or(0, |metadata| metadata.len())
 }
 
-/// Sends recalls of 100 long keys from several connections for as long as `goes_on` says so.
+/// Sends recalls of 30 long keys from several connections for as long as `goes_on` says so.
 fn load(bridge: &Bridge, mut goes_on: impl FnMut() -> bool) -> u64 {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let (stop, accepted) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -31,12 +31,12 @@ fn load(bridge: &Bridge, mut goes_on: impl FnMut() -> bool) -> u64 {
             scope.spawn(|| {
                 let sender = Sender::new(&bridge.url(), APP, TOKEN);
                 // The WAL grows with few records.
-                let long = "x".repeat(500);
+                let long = "x".repeat(2000);
                 while !stop.load(Relaxed) {
                     let number = NUMBER.fetch_add(1, Relaxed);
-                    let keys: Vec<String> = (0..100).map(|key| format!("{key}_{number}_{long}")).collect();
+                    let keys: Vec<String> = (0..30).map(|key| format!("{key}_{number}_{long}")).collect();
                     if sender.recall("#TOA#_load", &keys).is_ok() {
-                        accepted.fetch_add(100, Relaxed);
+                        accepted.fetch_add(30, Relaxed);
                     }
                 }
             });

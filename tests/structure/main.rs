@@ -7,6 +7,7 @@ mod links;
 mod modules;
 mod names;
 mod profiles;
+mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

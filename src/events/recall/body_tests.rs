@@ -1,4 +1,5 @@
 use super::*;
+use crate::events::recall::limits::{BESIDE_BODY_MAX_BYTES, BODY_FACTOR};
 use crate::webhook::{Apps, verify};
 use proptest::prelude::*;
 
@@ -211,4 +212,10 @@ proptest! {
         }
         prop_assert!(encoded.len() <= counted, "{} {counted}", encoded.len());
     }
+}
+
+#[test]
+fn the_maximum_size_of_a_record_follows_the_maximum_size_of_a_body() {
+    assert_eq!(crate::events::record_bytes_max(0), BESIDE_BODY_MAX_BYTES);
+    assert_eq!(crate::events::record_bytes_max(1000), 1000 * BODY_FACTOR + BESIDE_BODY_MAX_BYTES);
 }

@@ -23,7 +23,7 @@ pub fn is_refused(outcome: &str) -> bool {
     !is_acknowledged(outcome) && !NEUTRAL.contains(&outcome)
 }
 
-/// What the verdict is made of.
+/// The facts from which the verdict is derived.
 #[derive(Debug, Clone)]
 pub struct VerdictFacts<'a> {
     /// Now, in UNIX milliseconds.

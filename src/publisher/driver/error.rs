@@ -44,6 +44,7 @@ impl From<SpoolError> for ActionError {
             }
             SpoolError::NotWritten(reason) => retry("other", "writing to the spool", reason.to_string()),
             SpoolError::Sqlite(error) => retry("other", "reading the spool", error.to_string()),
+            SpoolError::Unreadable(reason) => retry("other", "reading the spool", reason),
             error => Self::Fatal(error.into()),
         }
     }

@@ -251,6 +251,12 @@ mod tests {
     }
 
     #[test]
+    fn the_allocated_memory_covers_ids_and_index() {
+        let bytes = Window::new(1000, 10_000).bytes();
+        assert!((10_000 * (16 + 8)..10_000 * 40).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
     fn a_commit_that_failed_leaves_nothing() {
         let mut window = Window::new(1000, 100);
         commit(&mut window, 1, 0, &[1]);

@@ -104,8 +104,7 @@ pub(in crate::spool) struct WalBytes {
 /// Copies the WAL into the database. With `waits`, waits for readers for 50 ms, so that the next commit writes from the
 /// start of the WAL and shrinks the file.
 ///
-/// It does not truncate the file: under read errors, SQLite reported a corrupted file after a WAL had been truncated
-/// beside open connections (`bridge/io_campaign.rs`).
+/// It does not truncate the file: the next commit shrinks it.
 pub(in crate::spool) fn checkpoint(connection: &Connection, waits: bool) -> rusqlite::Result<Checkpoint> {
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
     let (busy, frames, copied) = if waits {

@@ -136,7 +136,7 @@ proptest! {
         let text = b"CREATE TABLE";
         let tables: Vec<_> = (0..page_size(&bytes)).filter(|&at| bytes[at..].starts_with(text)).collect();
         let (first, last) = (tables[0], tables[tables.len() - 1] + text.len());
-        prop_assert_eq!(tables.len(), 7, "with SQLite's own of the numbers given out");
+        prop_assert_eq!(tables.len(), 7, "including SQLite's own table sqlite_sequence");
         bytes[first + at.index(last - first)] ^= 1 << bit;
         let (dir, _) = with_file(&bytes);
         if verify(dir.path()).is_ok_and(|report| report.faults_total == 0) {

@@ -71,6 +71,8 @@ pub(super) struct Writer {
     /// The opened file. Another file may have its name now.
     file_id: Option<FileId>,
     gone: bool,
+    /// Since when opening the file again finds it corrupted.
+    corrupt_since: Option<Instant>,
     /// The error that ends the writer.
     fatal: Option<SpoolError>,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
@@ -103,6 +105,7 @@ impl Writer {
             unsure: None,
             file_id,
             gone: false,
+            corrupt_since: None,
             fatal: None,
             on_commit,
         }
