@@ -120,3 +120,19 @@ impl PublishedRing {
         self.0.lock().accounts.top(limit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_transactions_are_always_kept_and_large_ones_at_intervals() {
+        let ring = PublishedRing::default();
+        assert!(ring.is_due(RECORDS_MAX), "nothing was kept yet");
+        assert!(ring.is_due(1) && ring.is_due(RECORDS_MAX - 1));
+        ring.0.lock().filled_at = Instant::now().checked_sub(FILL_INTERVAL);
+        assert!(ring.is_due(RECORDS_MAX + 1));
+        ring.0.lock().filled_at = Some(Instant::now() + FILL_INTERVAL);
+        assert!(!ring.is_due(RECORDS_MAX) && ring.is_due(1));
+    }
+}

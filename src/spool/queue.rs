@@ -243,3 +243,51 @@ impl Inbox {
         self.closed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A queue in which one webhook waits. The receiver keeps the worker's channel open.
+    fn queue() -> (CommitQueue, tokio::sync::mpsc::UnboundedReceiver<Decided>) {
+        let (decided, results) = tokio::sync::mpsc::unbounded_channel();
+        let queue = CommitQueue::default();
+        queue.register(decided);
+        queue.push_events(0, b"event", 1, &[]).unwrap();
+        (queue, results)
+    }
+
+    fn gather(queue: &CommitQueue, gap: Duration, until: Instant) -> usize {
+        queue.gather(queue.lock(), Gather { webhooks: 4, gap, until }).webhooks()
+    }
+
+    #[test]
+    fn gathering_ends_when_the_expected_webhooks_wait() {
+        let (queue, _results) = queue();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..3).for_each(|_| queue.push_events(0, b"event", 1, &[]).unwrap()));
+            assert_eq!(gather(&queue, LONG, Instant::now() + LONG), 4);
+        });
+    }
+
+    #[test]
+    fn gathering_ends_when_no_further_webhook_comes() {
+        let (queue, _results) = queue();
+        assert_eq!(gather(&queue, Duration::from_millis(1), Instant::now() + LONG), 1);
+    }
+
+    #[test]
+    fn gathering_ends_at_its_latest_time() {
+        let (queue, _results) = queue();
+        assert_eq!(gather(&queue, LONG, Instant::now()), 1);
+    }
+
+    #[test]
+    fn gathering_ends_for_a_stop() {
+        let (queue, _results) = queue();
+        queue.lock().stop = true;
+        assert_eq!(gather(&queue, LONG, Instant::now() + LONG), 1);
+    }
+}
