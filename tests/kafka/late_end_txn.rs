@@ -1,6 +1,8 @@
 //! The network delivers the end of a transaction late, when a later transaction is open. The broker may then commit
 //! or abort the wrong transaction, possibly without an error for the client.
 
+use std::time::Duration;
+
 use crate::bridge::Setup;
 use crate::broker::{Broker, free_port};
 use crate::load::Load;
@@ -9,6 +11,8 @@ use crate::random::Random;
 use crate::scene;
 use crate::wait::{count, until_true};
 
+/// The pause between two webhooks of a connection: the publisher of a debug build keeps up.
+const PACE: Duration = Duration::from_millis(2);
 /// The number of late requests. It is large enough that the broker accepts several of them.
 const HELD: u64 = 30;
 
@@ -22,7 +26,7 @@ fn a_late_end_of_a_transaction_doubles_and_loses_nothing() {
     broker.create_topic("late-end-txn", 6, &[]);
     let setup = scene::quick(Setup::new(&proxy.bootstrap())).env("BRIDGE_TOPIC", "late-end-txn");
     let mut bridge = setup.start();
-    let load = Load::start("late", 4, bridge.webhook_address(), &mut random);
+    let load = Load::paced("late", 4, PACE, bridge.webhook_address(), &mut random);
     until_true("some is published", || count(&bridge, "records_published_total") > 100);
     proxy.set(EndTxn::DeliverLate { one_of: 8 });
     until_true("enough was held", || proxy.held() >= HELD);
