@@ -7,9 +7,9 @@ use std::time::Duration;
 /// How long a connection waits for a lock of another connection of this process.
 pub(in crate::spool) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Page size of a file created by this release. A group of some tens of events fills one page. Smaller pages need more
-/// writes per commit, larger ones more bytes. A file with another page size keeps it.
-pub(in crate::spool) const PAGE_BYTES: u32 = 8 << 10;
+/// Page size of a file created by this release. A single webhook changes three pages, and a group of some tens of events one
+/// or two more: larger pages write more bytes for them. A file with another page size keeps it.
+pub(in crate::spool) const PAGE_BYTES: u32 = 4 << 10;
 
 /// The path of the database in the spool directory.
 pub(in crate::spool) fn database_file(dir: &Path) -> PathBuf {
