@@ -44,7 +44,7 @@ impl Pages {
     /// Appends a line. `first` is the first line of a new file.
     ///
     /// # Errors
-    /// The line was not written completely. The next line replaces what was written of it.
+    /// The line was not written completely. The next line overwrites the part that was written.
     pub(super) fn append(&mut self, line: &JournalLine<'_>, first: &JournalLine<'_>) -> io::Result<()> {
         let bytes = encode(line)?;
         if self.open()? > 0 && self.length + bytes.len() as u64 > self.pair.bytes_max {
