@@ -26,7 +26,6 @@ pub(super) struct Group {
     /// Framed events, see [`super::frame`].
     pub(super) payload: Vec<u8>,
     pub(super) events: u64,
-    pub(super) webhooks: usize,
     /// The id of each event, if deduplication is on.
     pub(super) ids: Vec<EventId>,
     pub(super) entries: Vec<GroupedWebhook>,
@@ -44,7 +43,6 @@ impl Group {
             self.deliveries.resize(worker + 1, 0);
         }
         self.deliveries[worker] += 1;
-        self.webhooks += 1;
         self.ids.extend_from_slice(ids);
         // Workers are threads, and the number of events is limited by the waiting bytes.
         let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
@@ -54,6 +52,11 @@ impl Group {
     pub(super) fn bytes(&self) -> usize {
         let quarantine = usize::try_from(self.quarantine_bytes).unwrap_or(usize::MAX);
         (self.payload.len() + size_of_val(self.ids.as_slice())).saturating_add(quarantine)
+    }
+
+    /// Number of its webhooks.
+    pub(super) fn webhooks(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether it needs no write.

@@ -6,7 +6,7 @@
 //!
 //! | modules | content |
 //! |---|---|
-//! | `terms`, `quarantine`, `error`, `options` | the types that the spool exchanges with other modules |
+//! | `terms`, `quarantine`, `error`, `options`, `corruption` | the types that the spool exchanges with other modules |
 //! | `frame`, `group` | the bytes of a row; the webhooks that share a commit |
 //! | `bound`, `shares` | byte counts and their limits |
 //! | `store` | the files and all SQL |
@@ -57,6 +57,7 @@
 mod appender;
 mod bound;
 mod command;
+mod corruption;
 mod dedup;
 mod error;
 mod frame;
@@ -75,6 +76,7 @@ mod terms;
 mod writer;
 
 pub use appender::{Appender, EventWriter};
+pub use corruption::Suspicion;
 pub use error::{AppendError, CorruptedRow, SpoolError};
 #[doc(hidden)]
 pub use frame::row_events;

@@ -42,10 +42,8 @@ pub(super) struct Gather {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     groups: VecDeque<Group>,
-    /// The webhooks of all groups.
-    webhooks: usize,
-    /// The writer is to be woken when this many webhooks wait.
-    wake_at: usize,
+    /// The writer gathers: it is to be woken when this many webhooks wait.
+    wake_at: Option<usize>,
     /// An empty group whose buffers are used again.
     spare: Option<Group>,
     waiting_bytes: usize,
@@ -131,9 +129,8 @@ impl CommitQueue {
             add(group);
         }
         inbox.waiting_bytes += bytes;
-        inbox.webhooks += 1;
         // The writer takes all waiting groups: only the first webhook has to wake it, or the last one that it gathers.
-        let wakes = first || inbox.webhooks == inbox.wake_at;
+        let wakes = first || inbox.wake_at.is_some_and(|expected| inbox.webhooks() == expected);
         drop(inbox);
         if wakes {
             self.notify();
@@ -169,15 +166,16 @@ impl CommitQueue {
 
     /// Waits while webhooks are gathered for one commit. Ends early for a request or a stop.
     pub(super) fn gather<'i>(&'i self, mut inbox: MutexGuard<'i, Inbox>, gather: Gather) -> MutexGuard<'i, Inbox> {
-        while inbox.webhooks < gather.webhooks && inbox.commands.is_empty() && !inbox.stop && !inbox.groups.is_empty() {
+        while inbox.webhooks() < gather.webhooks && inbox.commands.is_empty() && !inbox.stop && !inbox.groups.is_empty()
+        {
             let left = gather.until.saturating_duration_since(Instant::now());
-            let before = inbox.webhooks;
-            inbox.wake_at = gather.webhooks;
+            let before = inbox.webhooks();
+            inbox.wake_at = Some(gather.webhooks);
             if !left.is_zero() {
                 self.work.wait_for(&mut inbox, left.min(gather.gap));
             }
-            inbox.wake_at = 0;
-            if inbox.webhooks == before {
+            inbox.wake_at = None;
+            if inbox.webhooks() == before {
                 break;
             }
         }
@@ -205,7 +203,6 @@ impl CommitQueue {
         inbox.commands.clear();
         let groups = std::mem::take(&mut inbox.groups);
         inbox.waiting_bytes = 0;
-        inbox.webhooks = 0;
         drop(inbox);
         for group in &groups {
             self.decide(group, &Err(AppendError::Closed), &Duplicates::default(), 0);
@@ -217,7 +214,6 @@ impl Inbox {
     pub(super) fn take_group(&mut self) -> Option<Group> {
         let group = self.groups.pop_front()?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(group.bytes());
-        self.webhooks -= group.webhooks;
         Some(group)
     }
 
@@ -230,13 +226,13 @@ impl Inbox {
             group.ids.clear();
             group.entries.clear();
             group.deliveries.fill(0);
-            self.spare = Some(Group { events: 0, webhooks: 0, quarantine_bytes: 0, ..group });
+            self.spare = Some(Group { events: 0, quarantine_bytes: 0, ..group });
         }
     }
 
     /// The webhooks that wait.
     pub(super) fn webhooks(&self) -> usize {
-        self.webhooks
+        self.groups.iter().map(Group::webhooks).sum()
     }
 
     pub(super) fn is_closed(&self) -> bool {

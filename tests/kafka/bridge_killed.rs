@@ -36,7 +36,7 @@ fn kill_again_and_again(broker: &Broker, topic: &str, setup: &Setup) {
         load.aim(bridge.webhook_address());
     }
     load.until_acknowledged(100);
-    let unanswered = load.told_nothing();
+    let unanswered = load.unanswered();
     let ledger = load.stop();
     scene::stop(&mut bridge);
     let audit = scene::assert_exactly_once(broker, topic, &ledger);

@@ -4,14 +4,8 @@ use std::path::Path;
 
 use crate::spool::error::SpoolError;
 
-/// SQLite reports a read that failed with `EIO` like this, too (`SQLITE_IOERR_CORRUPTFS` becomes `SQLITE_CORRUPT`). The
-/// bridge cannot read the file itself to find out: closing it would release SQLite's locks (POSIX advisory locks).
+/// SQLite reports a read that failed with `EIO` as corruption, too: `SQLITE_IOERR_CORRUPTFS` becomes `SQLITE_CORRUPT`.
 const OR_UNREADABLE: &str = ", or the disk cannot read it (see the kernel's log)";
-
-/// Whether the file is corrupted or cannot be read. Only repetition tells one from the other.
-pub(in crate::spool) fn may_be_unreadable(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)
-}
 
 /// The file is corrupted.
 pub(in crate::spool) fn corrupt(file: &Path, reason: String) -> SpoolError {
@@ -20,13 +14,13 @@ pub(in crate::spool) fn corrupt(file: &Path, reason: String) -> SpoolError {
 
 /// Recognizes a corrupted file and a directory that cannot be used; other errors stay errors of SQLite.
 pub(in crate::spool) fn as_spool_error(file: &Path, error: rusqlite::Error) -> SpoolError {
-    use rusqlite::ErrorCode::{CannotOpen, DiskFull, NotADatabase, ReadOnly, Unknown};
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, Unknown};
     let directory = |text: String| SpoolError::Directory {
         dir: file.parent().unwrap_or(file).to_owned(),
         source: std::io::Error::other(text),
     };
     match error.sqlite_error_code() {
-        _ if may_be_unreadable(&error) => corrupt(file, format!("{error}{OR_UNREADABLE}")),
+        Some(DatabaseCorrupt) => corrupt(file, format!("{error}{OR_UNREADABLE}")),
         // SQLite reports `Unknown` for a missing table or column.
         Some(NotADatabase | Unknown) => corrupt(file, error.to_string()),
         Some(CannotOpen | DiskFull | ReadOnly) => directory(error.to_string()),

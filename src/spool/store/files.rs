@@ -4,12 +4,19 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 /// How long a connection waits for a lock of another connection of this process.
 pub(in crate::spool) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Page size of a file created by this release. A single webhook changes three pages, and a group of some tens of events one
 /// or two more: larger pages write more bytes for them. A file with another page size keeps it.
 pub(in crate::spool) const PAGE_BYTES: u32 = 4 << 10;
+
+/// The page size of an open file, which an earlier release may have created.
+pub(in crate::spool) fn page_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.pragma_query_value(None, "page_size", |row| row.get(0))
+}
 
 /// The path of the database in the spool directory.
 pub(in crate::spool) fn database_file(dir: &Path) -> PathBuf {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::files::{BUSY_TIMEOUT, PAGE_BYTES, database_file, wal_file};
+use super::files::{BUSY_TIMEOUT, database_file, page_bytes, wal_file};
 
 /// How long a checkpoint waits for readers. Readers of the bridge take less; another reader may hold on for longer,
 /// and no acknowledgement waits for that.
@@ -115,8 +115,9 @@ pub(in crate::spool) fn checkpoint(connection: &Connection, waits: bool) -> rusq
     } else {
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read)?
     };
+    let page = page_bytes(connection)?;
     // SQLite says -1 where it could not look.
-    let bytes = |frames: i64| Some(u64::try_from(frames).ok()? * u64::from(PAGE_BYTES));
+    let bytes = |frames: i64| Some(u64::try_from(frames).ok()? * page);
     let counted = bytes(frames).zip(bytes(copied)).map(|(size, copied)| WalBytes { left: size - copied, size });
     Ok(Checkpoint { bytes: counted, is_restarted: waits && busy == 0 && frames == copied })
 }

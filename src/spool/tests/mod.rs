@@ -289,6 +289,7 @@ fn sqlite_file() -> Vec<u8> {
 mod damage;
 mod loss;
 mod model;
+mod pages;
 pub(super) mod put_aside;
 mod verify;
 

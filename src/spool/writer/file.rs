@@ -1,6 +1,6 @@
 //! The writer's database file: checks that it still exists, opens it again after an error, copies its WAL.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -11,10 +11,6 @@ use crate::spool::error::SpoolError;
 use crate::spool::store::files::{database_file, file_id};
 use crate::spool::store::open::open_writer;
 use crate::spool::store::{self, rows, wal};
-
-/// How long the file must be found corrupted until that is believed: SQLite reports a failed read like corruption, and a
-/// read may work again.
-const CORRUPT_FOR: Duration = Duration::from_secs(3);
 
 impl Writer {
     /// Whether the file was removed or replaced. Its content is lost when this process ends, so no further event may
@@ -41,17 +37,13 @@ impl Writer {
         }
         let (mut connection, found) = match open_writer(&self.shared.dir) {
             Ok(opened) => opened,
-            Err(corrupt @ SpoolError::Corrupt { .. })
-                if self.corrupt_since.get_or_insert_with(Instant::now).elapsed() >= CORRUPT_FOR =>
-            {
-                return Err(corrupt);
-            }
+            Err(corrupt @ SpoolError::Corrupt { .. }) if self.suspicion.confirm() => return Err(corrupt),
             Err(error) => {
                 self.shared.state().fault = Some(error.to_string().into());
                 return Ok(None);
             }
         };
-        self.corrupt_since = None;
+        self.suspicion.clear();
         if let Err(error) = self.settle(&connection) {
             self.shared.state().fault = Some(error.to_string().into());
             return Ok(None);

@@ -17,6 +17,7 @@ use rusqlite::{Connection, Transaction};
 use self::checkpoints::Checkpoints;
 use self::effect::Effect;
 use self::error::CommitError;
+use super::corruption::Suspicion;
 use super::dedup::Dedup;
 use super::error::{AppendError, SpoolError};
 use super::group::Group;
@@ -59,6 +60,7 @@ pub(super) struct Writer {
     bytes_through: u64,
     bytes_released: u64,
     stored_watermark: Seq,
+    page_bytes: u64,
     /// There may be published rows to remove.
     removable: bool,
     stored_at: Instant,
@@ -71,8 +73,8 @@ pub(super) struct Writer {
     /// The opened file. Another file may have its name now.
     file_id: Option<FileId>,
     gone: bool,
-    /// Since when opening the file again finds it corrupted.
-    corrupt_since: Option<Instant>,
+    /// Opening the file again finds it corrupted.
+    suspicion: Suspicion,
     /// The error that ends the writer.
     fatal: Option<SpoolError>,
     on_commit: Box<dyn Fn(Duration, u64) + Send>,
@@ -89,6 +91,7 @@ impl Writer {
     ) -> Self {
         let file_id = files::file_id(&shared.dir);
         let checkpoints = Checkpoints::new(shared.capacity.max(), files::wal_bytes(&shared.dir));
+        let page_bytes = files::page_bytes(&connection).unwrap_or(files::PAGE_BYTES.into());
         Self {
             shared,
             _lock: lock,
@@ -97,6 +100,7 @@ impl Writer {
             bytes_through: found.bytes_through,
             bytes_released: found.bytes_released,
             stored_watermark: found.published_end,
+            page_bytes,
             removable: true,
             stored_at: Instant::now(),
             gather: None,
@@ -105,7 +109,7 @@ impl Writer {
             unsure: None,
             file_id,
             gone: false,
-            corrupt_since: None,
+            suspicion: Suspicion::default(),
             fatal: None,
             on_commit,
         }
@@ -149,7 +153,7 @@ impl Writer {
                 self.stored_at = Instant::now();
             }
             if let Some(mut group) = group {
-                let (answered, started) = (group.webhooks, Instant::now());
+                let (answered, started) = (group.webhooks(), Instant::now());
                 self.commit_group(&mut group, advance);
                 let mut inbox = self.shared.queue.lock();
                 inbox.recycle(group);

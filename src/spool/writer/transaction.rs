@@ -7,10 +7,9 @@ use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 use super::Writer;
 use super::effect::Effect;
 use super::error::{CommitError, Failure};
-use crate::spool::store::files::PAGE_BYTES;
 
-/// Bytes that a commit writes in addition to its payload, estimated.
-const COMMIT_OVERHEAD_BYTES: u64 = 3 * PAGE_BYTES as u64;
+/// Pages that a commit writes in addition to its payload, estimated.
+const COMMIT_OVERHEAD_PAGES: u64 = 3;
 
 impl Writer {
     /// Runs one transaction. After an error, the file is opened again before the result is reported.
@@ -89,7 +88,7 @@ impl Writer {
     }
 
     fn apply(&mut self, effect: &Effect) {
-        self.checkpoints.wrote(COMMIT_OVERHEAD_BYTES);
+        self.checkpoints.wrote(COMMIT_OVERHEAD_PAGES * self.page_bytes);
         if let Some(published_end) = effect.published_end {
             self.stored_watermark = published_end;
         }

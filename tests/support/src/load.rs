@@ -46,7 +46,7 @@ struct Shared {
     changed: Condvar,
     stop: AtomicBool,
     acknowledged: AtomicU64,
-    told_nothing: AtomicU64,
+    unanswered: AtomicU64,
     /// The pause between a response and the next webhook of a connection.
     pace: Duration,
 }
@@ -64,7 +64,7 @@ impl Load {
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
-            told_nothing: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
             pace,
         });
         let threads = (0..connections)
@@ -89,8 +89,8 @@ impl Load {
     }
 
     /// Returns the number of webhooks whose connection ended before the response.
-    pub fn told_nothing(&self) -> u64 {
-        self.shared.told_nothing.load(Ordering::Relaxed)
+    pub fn unanswered(&self) -> u64 {
+        self.shared.unanswered.load(Ordering::Relaxed)
     }
 
     /// Waits until this number of further webhooks is acknowledged.
@@ -136,7 +136,7 @@ fn send(shared: &Shared, name: &str, mut random: Random) -> Vec<SentWebhook> {
             Ok(_) => ResponseKind::Refused,
             Err(_) => {
                 open = None;
-                shared.told_nothing.fetch_add(1, Ordering::Relaxed);
+                shared.unanswered.fetch_add(1, Ordering::Relaxed);
                 ResponseKind::Missing
             }
         };
