@@ -27,12 +27,6 @@ pub trait EventKind: Debug + Sync {
     /// The bytes are not the fields of an event.
     fn expand(&self, fields: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError>;
 
-    /// The key of that record.
-    ///
-    /// # Errors
-    /// The bytes are not the fields of an event.
-    fn key<'f>(&self, fields: &'f [u8]) -> Result<&'f [u8], DecodeError>;
-
     /// Reads the body of a verified webhook. `None`: the body names no message.
     ///
     /// # Errors

@@ -24,28 +24,18 @@ pub fn record<'b>(event: &'b [u8], buffer: &'b mut Vec<u8>) -> Result<Record<'b>
     Record::decode(buffer)
 }
 
-/// The encoded record of a stored event.
+/// Appends the encoded record of a stored event.
 ///
 /// # Errors
 /// The bytes are not an event of this release or an earlier one.
-pub fn record_bytes(event: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let mut bytes = Vec::new();
+pub fn append_record(event: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     match of_fields(event)? {
-        Some((kind, fields)) => kind.expand(fields, &mut bytes)?,
-        None => bytes.extend_from_slice(event),
-    }
-    Record::decode(&bytes)?;
-    Ok(bytes)
-}
-
-/// The key of the record of a stored event, which is the account.
-///
-/// # Errors
-/// The bytes are not an event of this release or an earlier one.
-pub fn key(event: &[u8]) -> Result<&[u8], DecodeError> {
-    match of_fields(event)? {
-        Some((kind, fields)) => kind.key(fields),
-        None => Ok(Record::decode(event)?.key),
+        Some((kind, fields)) => kind.expand(fields, out),
+        None => {
+            Record::decode(event)?;
+            out.extend_from_slice(event);
+            Ok(())
+        }
     }
 }
 
@@ -128,19 +118,20 @@ mod tests {
             message.encode(&mut whole);
             message.store(&mut stored);
             prop_assert_eq!(record(&stored, &mut buffer).unwrap(), Record::decode(&whole).unwrap());
-            prop_assert_eq!(&record_bytes(&stored).unwrap(), &whole);
-            prop_assert_eq!(&record_bytes(&whole).unwrap(), &whole);
-            prop_assert_eq!(key(&stored).unwrap(), account.as_bytes());
-            prop_assert_eq!(key(&whole).unwrap(), account.as_bytes());
+            let mut appended = Vec::new();
+            append_record(&stored, &mut appended).unwrap();
+            append_record(&whole, &mut appended).unwrap();
+            prop_assert_eq!(appended, [whole.as_slice(), &whole].concat());
             for end in 0..stored.len() {
-                prop_assert!(record_bytes(&stored[..end]).is_err(), "cut at {}", end);
+                prop_assert!(append_record(&stored[..end], &mut Vec::new()).is_err(), "cut at {}", end);
             }
         }
 
         #[test]
         fn other_bytes_are_not_an_event(tag in 2_u8.., bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            prop_assert!(record_bytes(&[&[FIELDS, tag], bytes.as_slice()].concat()).is_err());
-            let _ = record_bytes(&[&[FIELDS, 1], bytes.as_slice()].concat());
+            let mut out = Vec::new();
+            prop_assert!(append_record(&[&[FIELDS, tag], bytes.as_slice()].concat(), &mut out).is_err());
+            let _ = append_record(&[&[FIELDS, 1], bytes.as_slice()].concat(), &mut out);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 
 use self::error::ActionError;
+use self::prepared::Prepared;
 use self::reading::EventReader;
 use super::compare::{Held, compare};
 use super::damaged;
@@ -16,7 +17,7 @@ use super::kafka::reconcile::reconcile;
 use super::kafka::slowness::Slowness;
 use super::kafka::topic::{self, Creation, Topic};
 use super::kafka::verify_reason;
-use super::machine::{Action, Event, Machine, Range, TRANSACTION_MAX_RECORDS};
+use super::machine::{Action, Event, Machine, Range};
 use super::recovered::{RecoveredSet, content_hash};
 use super::{PublisherError, PublisherOptions};
 use crate::clock;
@@ -27,9 +28,11 @@ use crate::published::PublishedRing;
 use crate::pulse::Pulse;
 use crate::spool::{Advance, Batch, Identity, ReadLimit, Reader, Seq, Spool, SpoolError};
 
-/// Once a transaction has this many bytes of stored events, no further row is read for it. A record has up to five times
-/// the bytes of its event.
-const TRANSACTION_BYTES: usize = 3 << 20;
+/// The events that are compared with the topic at once.
+const COMPARED: ReadLimit = ReadLimit { events: 10_000, bytes: 3 << 20 };
+/// The time from the start of a transaction to the start of the next one, unless that is prepared already. It bounds the
+/// requests of a node to a broker that answers fast.
+const INTERVAL: Duration = Duration::from_millis(10);
 /// The longest wait for events before callbacks are served.
 const IDLE_WAIT: Duration = Duration::from_millis(500);
 /// After this many consecutive failures, a stop no longer waits for Kafka.
@@ -46,6 +49,7 @@ const CALL_MARGIN: Duration = Duration::from_secs(5);
 const CLOCK_MARGIN_MS: i64 = 60 * 60 * 1000;
 
 mod error;
+mod prepared;
 mod publishing;
 mod reading;
 
@@ -62,14 +66,16 @@ pub(super) struct Driver {
     metrics: Arc<Metrics>,
     kafka: KafkaCell,
     published: PublishedRing,
-    /// The record that is being published.
-    buffer: Vec<u8>,
+    /// The start of the next transaction, if its events wait.
+    ahead: Option<Prepared>,
     stop: Arc<AtomicBool>,
     pulse: Pulse,
     slowness: Slowness,
     producer: Option<Producer>,
     topic: Option<Topic>,
     probed_at: Instant,
+    /// When the last transaction began.
+    began_at: Option<Instant>,
     /// The kind of the last failure, until a step succeeds.
     failing: Option<&'static str>,
     /// The event whose quarantine was logged last: repeated attempts are not logged.
@@ -108,7 +114,7 @@ impl Driver {
             metrics: Arc::clone(&options.metrics),
             kafka: options.kafka.clone(),
             published: options.published.clone(),
-            buffer: Vec::new(),
+            ahead: None,
             spool: options.spool.clone(),
             stop,
             pulse: Pulse::default(),
@@ -116,6 +122,7 @@ impl Driver {
             producer: None,
             topic: None,
             probed_at: Instant::now(),
+            began_at: None,
             failing: None,
             logged: None,
         })
@@ -281,15 +288,14 @@ impl Driver {
 
     /// Compares the recovered set with the events of the same numbers in the spool.
     fn compare(&mut self, mut found: RecoveredSet) -> Result<Event, ActionError> {
-        let limit = ReadLimit { events: TRANSACTION_MAX_RECORDS, bytes: TRANSACTION_BYTES };
-        let (reader, buffer) = (&mut self.reader, &mut self.buffer);
+        let (reader, mut buffer) = (&mut self.reader, Vec::new());
         compare::<ActionError>(&mut found, self.machine.published_end(), |from, below| {
-            let batch = match reader.read(from, below, limit) {
+            let batch = match reader.read(from, below, COMPARED) {
                 Err(SpoolError::CorruptedRow(damage)) => return Ok(Held::Damaged(damage.until)),
                 result => result?,
             };
             let hashes = batch.events().map(|(seq, event)| {
-                let record = stored::record(event, buffer).map_err(|_| PublisherError::Undecodable(seq))?;
+                let record = stored::record(event, &mut buffer).map_err(|_| PublisherError::Undecodable(seq))?;
                 Ok(content_hash(record.key, record.value))
             });
             Ok(Held::Events(hashes.collect::<Result<_, PublisherError>>()?))

@@ -12,7 +12,7 @@ use super::recovered::RecoveredSet;
 use crate::spool::{Identity, NextOffsets, Seq};
 
 /// The maximum number of records of one transaction.
-pub const TRANSACTION_MAX_RECORDS: u64 = 10_000;
+pub const TRANSACTION_MAX_RECORDS: u64 = 40_000;
 /// After a failed transaction, the next one has this fraction of its records, down to one: on a slow connection
 /// each attempt takes its whole timeout. Each success doubles the size again.
 const SHRINK: u64 = 8;

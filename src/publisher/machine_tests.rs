@@ -299,7 +299,7 @@ fn a_transaction_shrinks_after_timeouts_and_grows_again() {
         }
     }
     assert!(matches!(machine.next(), Action::Publish { records: 1, .. }));
-    for _ in 0..14 {
+    for _ in 0..16 {
         let Action::Publish { from, records, .. } = machine.next() else { panic!() };
         machine.on(committed(from + records, &[]));
     }

@@ -69,7 +69,7 @@ impl ReplayProducer {
     }
 
     fn transact(&mut self, records: &[Record<'_>]) -> Result<(), PublishError> {
-        let mut transaction = self.producer.begin(u64::MAX)?;
+        let mut transaction = self.producer.begin()?;
         for (seq, record) in (self.next_seq..).zip(records) {
             transaction.send(seq, (self.spool, seq), record)?;
         }

@@ -24,6 +24,7 @@ use super::queue::CommitQueue;
 use super::shared::{SpoolShared, SpoolState};
 use super::shares::Shares;
 use super::store;
+use super::store::dedup::Loaded;
 use super::store::errors::as_spool_error;
 use super::store::files::{database_file, wal_bytes};
 use super::store::lock::DirectoryLock;
@@ -347,6 +348,14 @@ fn load_window(connection: &Connection, window: Duration, next_seq: Seq) -> rusq
     let mut dedup = Dedup::new(window);
     store::dedup::remove_from(connection, next_seq)?;
     store::dedup::load(connection, dedup.load_bounds(), clock::now_ms(), |loaded| dedup.load(&loaded))?;
+    let rest = store::dedup::load_unsaved(connection, clock::now_ms(), |first_seq, at_ms, age_ms, ids| {
+        dedup.load(&Loaded::Row { first_seq, age_ms, ids });
+        dedup.stored(first_seq, at_ms, ids);
+    });
+    if let Err(error) = rest {
+        // The publisher finds the corrupted row, too, and moves it to quarantine.
+        tracing::warn!(event = "dedup_incomplete", %error, "cannot read the ids of recently accepted recalls; duplicates of them are published again");
+    }
     dedup.expire();
     Ok(dedup)
 }

@@ -17,7 +17,7 @@ fn a_spool_of_the_second_format_loses_its_window_but_no_recall() {
     let mut bridge = kafka.setup().start();
     Sender::new(&bridge.url(), APP, TOKEN).acknowledged("#TOA#_1", &["a"]);
     bridge.kill();
-    crate::spool::open(&bridge.setup().spool_dir()).execute_batch("PRAGMA user_version = 2").unwrap();
+    crate::spool::to_format(2, &bridge.setup().spool_dir());
     bridge = bridge.restart();
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["a"]);

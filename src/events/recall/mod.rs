@@ -45,10 +45,6 @@ impl EventKind for RecallKind {
         Ok(())
     }
 
-    fn key<'f>(&self, fields: &'f [u8]) -> Result<&'f [u8], DecodeError> {
-        Ok(RecalledMessage::restore(fields)?.official_account.as_bytes())
-    }
-
     fn parse<'b>(
         &self,
         verified: &Verified<'_>,

@@ -3,24 +3,49 @@
 use std::time::Instant;
 
 use super::error::ActionError;
-use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, TRANSACTION_BYTES, damaged};
+use super::prepared::{Part, Prepared};
+use super::{CALL_BOUND, CALL_MARGIN, Driver, IDLE_PROBE, IDLE_WAIT, INTERVAL, damaged};
 use crate::clock;
 use crate::events::stored;
 use crate::ops::metrics::TransactionResult;
 use crate::ops::status::KafkaState;
-use crate::published::{PublishedRecord, PublishedRing};
+use crate::published::PublishedRecord;
 use crate::publisher::PublisherError;
 use crate::publisher::kafka::context::Reports;
 use crate::publisher::kafka::errors::{PUBLISHING, StepError};
 use crate::publisher::kafka::producer::PublishError;
 use crate::publisher::machine::{Event, PoisonReason};
+use crate::record::Record;
 use crate::spool::{CorruptedRow, NextOffsets, QuarantineEntry, QuarantineReason, ReadLimit, Seq, SpoolError};
 
 /// A committed transaction.
 struct Transacted {
     reports: Reports,
-    /// The timestamps of its records.
+    /// Its last chunk.
+    newest: Prepared,
+}
+
+/// What was passed to librdkafka in one transaction.
+#[derive(Debug, Default)]
+struct Sent {
+    /// The timestamps of the records.
     times_ms: Vec<i64>,
+    keys: Vec<u8>,
+    /// Where each of the keys ends.
+    ends: Vec<usize>,
+}
+
+impl Sent {
+    fn note(&mut self, record: &Record<'_>) {
+        self.times_ms.push(record.timestamp_ms);
+        self.keys.extend_from_slice(record.key);
+        self.ends.push(self.keys.len());
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().filter_map(move |&end| self.keys.get(std::mem::replace(&mut start, end)..end))
+    }
 }
 
 /// Why a transaction did not commit.
@@ -35,11 +60,6 @@ impl From<PublishError> for TransactionError {
     }
 }
 
-/// The last events, as many as the page shows.
-fn newest<'e, 'b>(events: &'e [(Seq, &'b [u8])]) -> &'e [(Seq, &'b [u8])] {
-    &events[events.len().saturating_sub(PublishedRing::LEN)..]
-}
-
 impl Driver {
     pub(super) fn quarantine(&mut self, seq: Seq, refusal: PoisonReason) -> Result<Event, ActionError> {
         let limit = ReadLimit { events: 1, bytes: 0 };
@@ -48,7 +68,8 @@ impl Driver {
             result => result?,
         };
         let event = batch.events().next().map(|(_, event)| event).unwrap_or_default();
-        let body = stored::record_bytes(event).map_err(|_| PublisherError::Undecodable(seq))?;
+        let mut body = Vec::new();
+        stored::append_record(event, &mut body).map_err(|_| PublisherError::Undecodable(seq))?;
         let entry = QuarantineEntry {
             at_ms: clock::now_ms(),
             reason: refusal.reason,
@@ -94,36 +115,47 @@ impl Driver {
         if !self.stopping() && !self.spool.wait_for(from, IDLE_WAIT) {
             return self.watched(CALL_BOUND, Self::idle);
         }
-        let limit = ReadLimit { events: records, bytes: TRANSACTION_BYTES };
-        let batch = match self.reader.read(from, below, limit) {
-            Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(from, *damage),
-            result => result?,
+        let part = Part { from, below, records };
+        let early = self.began_at.and_then(|at| INTERVAL.checked_sub(at.elapsed()));
+        if let Some(early) = early.filter(|_| self.ahead.is_none()) {
+            std::thread::sleep(early);
+        }
+        let prepared = match self.ahead.take().filter(|ahead| ahead.begins(part)) {
+            Some(ahead) => ahead,
+            None => {
+                let batch = match self.reader.read(from, below, part.limit()) {
+                    Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(from, *damage),
+                    result => result?,
+                };
+                Prepared::new(part, &batch, |seq| self.machine.is_published(seq))?
+            }
         };
-        if batch.is_empty() {
+        let until = prepared.until();
+        if until == from {
             if self.spool.progress().next_seq > from {
                 return Err(PublisherError::Missing(from).into());
             }
             return self.watched(CALL_BOUND, Self::idle);
         }
-        let missing: Vec<(Seq, &[u8])> = batch.events().filter(|(seq, _)| !self.machine.is_published(*seq)).collect();
-        let until = batch.until();
-        if missing.is_empty() {
+        if prepared.len() == 0 {
             return Ok(Event::Committed { until, next: NextOffsets::new() });
         }
-        let count = missing.len() as u64;
         let started = Instant::now();
+        let mut sent = Sent::default();
+        self.began_at = Some(started);
         self.pulse.enter(self.slowness.publish_timeout() + CALL_MARGIN);
-        let result = self.transact(&missing);
+        let result = self.transact(prepared, part, &mut sent);
+        let count = sent.times_ms.len() as u64;
         self.pulse.leave()?;
         Ok(match result {
-            Ok(Transacted { reports, times_ms }) => {
+            Ok(Transacted { reports, newest }) => {
                 self.slowness.took(started.elapsed());
                 self.metrics.kafka_transaction_seconds.observe(started.elapsed().as_secs_f64());
                 self.metrics.count_transaction(TransactionResult::Committed);
                 let now = clock::now_ms();
-                self.metrics.observe_publish_lags(&times_ms, now);
-                self.show_published(&missing, &reports, now);
-                Event::Committed { until, next: reports.next }
+                self.metrics.observe_publish_lags(&sent.times_ms, now);
+                self.show_published(&sent, &newest, &reports, now);
+                Event::Committed { until: newest.until(), next: reports.next }
             }
             Err(TransactionError::Undecodable(seq)) => return Err(PublisherError::Undecodable(seq).into()),
             Err(TransactionError::Publish(PublishError::Rejected(reports))) => {
@@ -145,33 +177,44 @@ impl Driver {
         })
     }
 
-    /// Publishes stored events in one transaction.
-    fn transact(&mut self, events: &[(Seq, &[u8])]) -> Result<Transacted, TransactionError> {
+    /// Publishes the records of a part in one transaction, from its first chunk on, as far as its events wait. Prepares
+    /// the start of the next transaction, if its events wait.
+    fn transact(&mut self, first: Prepared, part: Part, sent: &mut Sent) -> Result<Transacted, TransactionError> {
         let Some(producer) = self.producer.as_mut() else {
             let error = StepError { kind: "other", doing: PUBLISHING, text: "not connected".to_owned() };
             return Err(TransactionError::Publish(PublishError::UnknownOutcome(error)));
         };
-        let keep_from = newest(events).first().map_or(0, |(seq, _)| *seq);
-        let mut times_ms = Vec::with_capacity(events.len());
-        let mut transaction = producer.begin(keep_from)?;
-        for (seq, event) in events {
-            let record = stored::record(event, &mut self.buffer).map_err(|_| TransactionError::Undecodable(*seq))?;
-            times_ms.push(record.timestamp_ms);
-            transaction.send(*seq, self.machine.name(*seq), &record)?;
+        let mut transaction = producer.begin()?;
+        let mut chunk = first;
+        loop {
+            transaction.keep_places_from(chunk.newest_seq());
+            for record in chunk.records() {
+                let (seq, record) = record.map_err(|_| TransactionError::Undecodable(part.from))?;
+                sent.note(&record);
+                transaction.send(seq, self.machine.name(seq), &record)?;
+            }
+            let rest = part.after(chunk.until());
+            let Some(next) = rest.prepare(&self.spool, &mut self.reader, &self.machine) else { break };
+            if !transaction.make_room()? {
+                break;
+            }
+            chunk = next;
         }
-        Ok(Transacted { reports: transaction.commit()?, times_ms })
+        let next = Part { from: chunk.until(), ..part };
+        self.ahead = next.prepare(&self.spool, &mut self.reader, &self.machine);
+        let reports = transaction.commit()?;
+        Ok(Transacted { reports, newest: chunk })
     }
 
-    /// Passes the events of a committed transaction to the page and the search.
-    fn show_published(&mut self, events: &[(Seq, &[u8])], reports: &Reports, now_ms: i64) {
-        self.published.count(events.iter().filter_map(|(_, event)| stored::key(event).ok()));
-        if !self.published.is_due(events.len()) {
+    /// Passes the records of a committed transaction to the page and the search.
+    fn show_published(&mut self, sent: &Sent, newest: &Prepared, reports: &Reports, now_ms: i64) {
+        self.published.count(sent.keys());
+        if !self.published.is_due(sent.times_ms.len()) {
             return;
         }
-        let records = newest(events).iter().filter_map(|(seq, event)| {
-            let record = stored::record(event, &mut self.buffer).ok()?;
-            let place = *reports.places.get(seq)?;
-            Some(PublishedRecord::new(self.machine.name(*seq), &record, place, now_ms))
+        let records = newest.newest().flatten().filter_map(|(seq, record)| {
+            let place = *reports.places.get(&seq)?;
+            Some(PublishedRecord::new(self.machine.name(seq), &record, place, now_ms))
         });
         self.published.keep(records.collect());
     }

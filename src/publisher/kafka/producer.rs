@@ -24,6 +24,9 @@ const AFTER_COMMIT: Duration = Duration::from_millis(2);
 /// spins through the last millisecond of any wait.
 const POLL: Duration = Duration::from_micros(500);
 
+/// While librdkafka holds more records, it gets no further chunk of a transaction. It needs some to be busy.
+const WAITING_RECORDS: i32 = 2500;
+
 const CONNECTING: &str = "connecting to Kafka";
 /// The interval of statistics of a producer without transactions, until it has its id.
 const STATISTICS: Duration = Duration::from_millis(100);
@@ -110,14 +113,14 @@ impl Producer {
         Ok(())
     }
 
-    /// Begins a transaction. Its reports will have the places of the records from `keep_from` on.
-    pub(in crate::publisher) fn begin(&mut self, keep_from: Seq) -> Result<OpenTransaction<'_>, PublishError> {
+    /// Begins a transaction.
+    pub(in crate::publisher) fn begin(&mut self) -> Result<OpenTransaction<'_>, PublishError> {
         if let Some(left) = self.committed_at.and_then(|at| AFTER_COMMIT.checked_sub(at.elapsed())) {
             std::thread::sleep(left);
         }
         let until = Instant::now() + self.timeout;
         self.client.context().take_reports();
-        self.client.context().keep_from(keep_from);
+        self.client.context().keep_from(Seq::MAX);
         if self.transactional {
             self.client.begin_transaction().map_err(|error| self.doubt(PUBLISHING, &error))?;
         }
@@ -159,6 +162,31 @@ pub(in crate::publisher) struct OpenTransaction<'p> {
 }
 
 impl OpenTransaction<'_> {
+    /// The reports of records from `seq` on will have their places.
+    pub(in crate::publisher) fn keep_places_from(&self, seq: Seq) {
+        self.producer.client.context().keep_from(seq);
+    }
+
+    /// Waits until librdkafka holds few records. Returns whether Kafka has refused none.
+    pub(in crate::publisher) fn make_room(&self) -> Result<bool, PublishError> {
+        self.wait(WAITING_RECORDS)?;
+        Ok(!self.producer.client.context().has_failed())
+    }
+
+    /// Waits until Kafka has acknowledged all records but this many, or has refused one.
+    fn wait(&self, left: i32) -> Result<(), PublishError> {
+        let Self { producer, until, sent } = self;
+        let in_flight = || producer.client.in_flight_count();
+        while in_flight() > left && !producer.client.context().has_failed() {
+            if Instant::now() >= *until {
+                let text = format!("{} of {sent} records were not acknowledged in time", in_flight());
+                return Err(PublishError::UnknownOutcome(StepError::timeout(PUBLISHING, text)));
+            }
+            producer.serve();
+        }
+        Ok(())
+    }
+
     /// Passes a record to librdkafka, which copies it.
     pub(in crate::publisher) fn send(
         &mut self,
@@ -206,15 +234,8 @@ impl OpenTransaction<'_> {
     /// Waits for the delivery reports, and commits. Returns the reports.
     pub(in crate::publisher) fn commit(self) -> Result<Reports, PublishError> {
         const DOING: &str = PUBLISHING;
+        self.wait(0)?;
         let Self { producer, until, sent } = self;
-        let in_flight = || producer.client.in_flight_count();
-        while in_flight() > 0 && !producer.client.context().has_failed() {
-            if Instant::now() >= until {
-                let text = format!("{} of {sent} records were not acknowledged in time", in_flight());
-                return Err(PublishError::UnknownOutcome(StepError::timeout(DOING, text)));
-            }
-            producer.serve();
-        }
         let reports = producer.client.context().take_reports();
         if reports.refused.is_some() {
             return Err(PublishError::Rejected(Box::new(reports)));

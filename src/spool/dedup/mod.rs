@@ -5,9 +5,11 @@
 //! The writer decides whether an event is a duplicate, in the order of the groups, just before their commit. The
 //! writer is one thread, so the decision needs no lock, and no second place can disagree:
 //!
-//! - The commit that holds an event also stores its id. When a commit fails, its ids are removed from the window
-//!   ([`Dedup::failed`]). Otherwise the sender's next attempt would count as a duplicate, and the recall would be
-//!   lost.
+//! - The commit that holds an event also holds its id, in the row of the group. Later, in the commit that stores the
+//!   published sequence, the ids of many groups move into one row of a table of their own: an acknowledgement waits for
+//!   the pages of one table only. No group is removed before its ids are there ([`store::dedup`](super::store::dedup)).
+//! - When a commit fails, its ids are removed from the window ([`Dedup::failed`]). Otherwise the sender's next attempt
+//!   would count as a duplicate, and the recall would be lost.
 //! - Two webhooks with one recall can wait for the same commit. If the commit succeeds, the second is acknowledged as
 //!   a duplicate; if it fails, both are refused.
 //! - The file holds the ids in the same transaction as the events. After a restart an id is known exactly when its
@@ -36,11 +38,15 @@ use std::time::{Duration, Instant};
 
 use crate::spool::error::AppendError;
 use crate::spool::group::Group;
-use crate::spool::store::dedup::{LoadBounds, Loaded};
-use crate::spool::terms::{DedupUsage, Seq};
+use crate::spool::store::dedup::{LoadBounds, Loaded, UnsavedIds};
+use crate::spool::terms::{DedupUsage, EventId, Seq};
 
 pub(in crate::spool) use sift::Duplicates;
 use window::Window;
+
+/// The ids of accepted events are saved at the latest after this time, or when there are so many.
+const SAVE_DELAY: Duration = Duration::from_secs(1);
+const SAVE_IDS: usize = 4096;
 
 /// The window and its clock. The writer owns it.
 pub(in crate::spool) struct Dedup {
@@ -49,13 +55,23 @@ pub(in crate::spool) struct Dedup {
     /// Rows up to this sequence number were removed from the file.
     removed_row: Seq,
     duplicates: u64,
+    unsaved: UnsavedIds,
+    /// When the first group of `unsaved` was accepted.
+    unsaved_since: Option<Instant>,
 }
 
 impl Dedup {
     /// An empty window of this length.
     pub(in crate::spool) fn new(window: Duration) -> Self {
         let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-        Self { window: Window::new(window_ms, window::MAX_IDS), opened: Instant::now(), removed_row: 0, duplicates: 0 }
+        Self {
+            window: Window::new(window_ms, window::MAX_IDS),
+            opened: Instant::now(),
+            removed_row: 0,
+            duplicates: 0,
+            unsaved: UnsavedIds::default(),
+            unsaved_since: None,
+        }
     }
 
     /// The part of the file to load.
@@ -93,6 +109,29 @@ impl Dedup {
         let now_ms = self.now_ms();
         self.window.keep(first_seq, now_ms);
         self.duplicates += duplicates.acknowledged(true);
+    }
+
+    /// A group is durable, and its ids with it. They are to be saved.
+    pub(in crate::spool) fn stored(&mut self, first_seq: Seq, accepted_at_ms: i64, ids: &[EventId]) {
+        self.unsaved.add(first_seq, accepted_at_ms, ids);
+        self.unsaved_since.get_or_insert_with(Instant::now);
+    }
+
+    /// The ids to save.
+    pub(in crate::spool) fn unsaved(&self) -> &UnsavedIds {
+        &self.unsaved
+    }
+
+    /// When the ids are to be saved. `None`: there are none.
+    pub(in crate::spool) fn save_due(&self) -> Option<Instant> {
+        let since = self.unsaved_since?;
+        Some(if self.unsaved.len() >= SAVE_IDS { since } else { since + SAVE_DELAY })
+    }
+
+    /// The ids are saved.
+    pub(in crate::spool) fn saved(&mut self) {
+        self.unsaved.clear();
+        self.unsaved_since = None;
     }
 
     /// The current commit failed.

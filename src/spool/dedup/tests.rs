@@ -1,6 +1,8 @@
 //! Duplicates, as callers of the spool see them.
 
-use crate::spool::tests::{join_all, open, read, with_appender};
+use std::path::Path;
+
+use crate::spool::tests::{advance, join_all, open, read, with_appender};
 use crate::spool::{AppendError, Durable, Seq, Spool};
 
 /// Appends events under ids while no commit is possible: the first webhook, then all others at once. `meanwhile` permits
@@ -99,7 +101,7 @@ fn events_of_a_rolled_back_row_leave_the_window_with_it() {
     let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
     connection
         .execute_batch(
-            "INSERT INTO event_group SELECT 2, 1, accepted_at_ms, bytes_through + 5, checksum, payload FROM event_group;
+            "INSERT INTO event_group SELECT 2, 1, accepted_at_ms, bytes_through + 5, checksum, payload, ids FROM event_group;
              INSERT INTO recent SELECT 2, accepted_at_ms, zeroblob(16) FROM recent;
              CREATE TRIGGER fail BEFORE INSERT ON event_group BEGIN SELECT RAISE(ABORT, 'no disk'); END",
         )
@@ -111,4 +113,64 @@ fn events_of_a_rolled_back_row_leave_the_window_with_it() {
     let (spool, _writer) = open(dir.path());
     assert_eq!((text(&read(&spool, 1)), spool.dedup().ids), ("ac".to_owned(), 2));
     assert_eq!(append_together(&spool, &[b"c", b"b"], release), [Ok(true), Ok(false)]);
+}
+
+/// What a crash leaves of a spool.
+fn crashed(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["spool.db", "spool.db-wal"] {
+        std::fs::copy(dir.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+fn rows(dir: &Path, table: &str) -> u64 {
+    let connection = rusqlite::Connection::open(dir.join("spool.db")).unwrap();
+    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn ids_that_were_stored_with_their_group_only_survive_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _writer) = open(dir.path());
+    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
+    append_together(&spool, &[b"ab"], release);
+    let mut crash = crashed(dir.path());
+    for _ in 0..3 {
+        assert_eq!(rows(crash.path(), "recent"), 0, "not saved yet");
+        let (spool, _writer) = open(crash.path());
+        assert_eq!(spool.dedup().ids, 2);
+        assert_eq!(append_together(&spool, &[b"a", b"b"], release), [Ok(true), Ok(true)]);
+        crash = crashed(crash.path());
+    }
+}
+
+#[test]
+fn a_group_is_removed_only_after_its_ids_were_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, writer) = open(dir.path());
+    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
+    append_together(&spool, &[b"a"], release);
+    append_together(&spool, &[b"b"], release);
+    append_together(&spool, &[b"c"], release);
+    advance(&spool, 3);
+    writer.stop().unwrap();
+    assert_eq!((rows(dir.path(), "event_group"), rows(dir.path(), "recent")), (1, 1), "one row for all ids");
+    let (spool, _writer) = open(dir.path());
+    assert_eq!(spool.dedup().ids, 3);
+    let results = append_together(&spool, &[b"a", b"b", b"c", b"d"], release);
+    assert_eq!(results, [true, true, true, false].map(Ok));
+}
+
+#[test]
+fn ids_are_saved_while_nothing_is_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _writer) = open(dir.path());
+    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
+    append_together(&spool, &[b"a"], release);
+    let started = std::time::Instant::now();
+    while rows(dir.path(), "recent") == 0 {
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "the ids are not saved");
+        std::thread::yield_now();
+    }
 }

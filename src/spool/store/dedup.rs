@@ -1,7 +1,8 @@
 //! SQL of the deduplication window.
 //!
-//! The file has one row per group, written in the transaction of the group, with the sequence number of its first
-//! event as its key. The row stays after the group was published and removed.
+//! A group is stored with the ids of its events. Later one row of `recent` gets the ids of many groups, with the first
+//! sequence number of the last of these groups as its key. It stays after the groups were published and removed. The
+//! ids of events below `progress.ids_end` are in `recent`.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -10,18 +11,42 @@ use crate::spool::terms::{EventId, NO_ID, Seq};
 /// Maximum number of rows removed in one transaction.
 const REMOVE_MAX_ROWS: usize = 2048;
 
-/// Adds the ids of a group.
-pub(in crate::spool) fn insert(
-    tx: &Transaction<'_>,
-    first_seq: Seq,
-    accepted_at_ms: i64,
-    ids: &[EventId],
-) -> rusqlite::Result<()> {
-    if !ids.is_empty() {
-        let mut statement = tx.prepare_cached("INSERT INTO recent VALUES (?1, ?2, ?3)")?;
-        statement.execute(params![first_seq, accepted_at_ms, ids.as_flattened()])?;
+/// Ids that are stored with their groups only.
+#[derive(Debug, Default)]
+pub(in crate::spool) struct UnsavedIds {
+    ids: Vec<EventId>,
+    /// The first sequence number of the last group, and when it was accepted. `None`: no group.
+    last: Option<(Seq, i64)>,
+}
+
+impl UnsavedIds {
+    /// Adds the ids of a durable group.
+    pub(in crate::spool) fn add(&mut self, first_seq: Seq, accepted_at_ms: i64, ids: &[EventId]) {
+        self.ids.extend_from_slice(ids);
+        self.last = Some((first_seq, accepted_at_ms));
     }
-    Ok(())
+
+    /// The number of ids.
+    pub(in crate::spool) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Forgets them: they are saved.
+    pub(in crate::spool) fn clear(&mut self) {
+        self.ids.clear();
+        self.last = None;
+    }
+}
+
+/// Saves these ids, and that the events below `ids_end` need no other.
+pub(in crate::spool) fn save(tx: &Transaction<'_>, unsaved: &UnsavedIds, ids_end: Seq) -> rusqlite::Result<()> {
+    let Some((first_seq, accepted_at_ms)) = unsaved.last else { return Ok(()) };
+    if !unsaved.ids.is_empty() {
+        // The row may be there: from a commit that was reported as failed and is on the disk.
+        let mut statement = tx.prepare_cached("INSERT OR REPLACE INTO recent VALUES (?1, ?2, ?3)")?;
+        statement.execute(params![first_seq, accepted_at_ms, unsaved.ids.as_flattened()])?;
+    }
+    tx.prepare_cached("UPDATE progress SET ids_end = ?1 WHERE id = 1")?.execute([ids_end]).map(drop)
 }
 
 /// Removes rows up to this one, oldest first and up to a limit. Returns whether rows remain.
@@ -73,6 +98,25 @@ pub(in crate::spool) fn load(
         youngest = age(unix_now_ms, row.get(1)?).min(youngest);
         let ids = row.get_ref(2)?.as_blob()?.as_chunks().0;
         take(Loaded::Row { first_seq: row.get(0)?, age_ms: youngest, ids });
+    }
+    Ok(())
+}
+
+/// Loads the ids that the last process has stored with their groups only: group by group, with the time of its
+/// acceptance and its age.
+pub(in crate::spool) fn load_unsaved(
+    connection: &Connection,
+    unix_now_ms: i64,
+    mut take: impl FnMut(Seq, i64, i64, &[EventId]),
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT first_seq, accepted_at_ms, ids FROM event_group
+         WHERE first_seq >= (SELECT ids_end FROM progress) ORDER BY first_seq",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let at_ms = row.get(1)?;
+        take(row.get(0)?, at_ms, age(unix_now_ms, at_ms), row.get_ref(2)?.as_blob()?.as_chunks().0);
     }
     Ok(())
 }

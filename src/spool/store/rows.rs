@@ -11,7 +11,7 @@ use crate::spool::terms::{Advance, Identity, Seq};
 /// Maximum number of rows removed at once.
 const REMOVE_MAX_ROWS: u32 = 2048;
 
-/// Adds a group as one row; `bytes_through` is the running total with it.
+/// Adds a group as one row, with the ids of its events; `bytes_through` is the running total with it.
 pub(in crate::spool) fn insert_group(
     tx: &Transaction<'_>,
     first_seq: Seq,
@@ -19,13 +19,14 @@ pub(in crate::spool) fn insert_group(
     accepted_at_ms: i64,
     bytes_through: u64,
 ) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO event_group VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+    tx.prepare_cached("INSERT INTO event_group VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
         first_seq,
         group.events,
         accepted_at_ms,
         bytes_through,
         frame::checksum(first_seq, &group.payload),
-        group.payload
+        group.payload,
+        group.ids.as_flattened()
     ])?;
     Ok(())
 }

@@ -12,12 +12,14 @@ use crate::spool::error::SpoolError;
 const APPLICATION_ID: i32 = 0x7263_6272;
 /// The format version, raised with every change of the tables or their content. Version 2 added the table of the
 /// deduplication window; version 3 changed its ids; version 4 added events that are stored as fields, which earlier
-/// releases cannot publish.
-const SCHEMA_VERSION: i32 = 4;
+/// releases cannot publish; version 5 stores the ids with the events first.
+const SCHEMA_VERSION: i32 = 5;
 /// The first version with the table of the deduplication window.
 const WITH_DEDUP: i32 = 2;
 /// The first version with the present ids.
 const WITH_PRESENT_IDS: i32 = 3;
+/// The first version whose groups hold the ids of their events.
+const WITH_IDS_OF_GROUPS: i32 = 5;
 /// The oldest version that this release reads. It is migrated when the spool is opened.
 const OLDEST_VERSION: i32 = 1;
 const TABLES: &str = "
@@ -66,16 +68,35 @@ CREATE TABLE recent (
 ) STRICT;
 ";
 
+/// The ids of the events of a group; and the sequence number below which they are in `recent`, too.
+const IDS_COLUMN: &str = "ids BLOB NOT NULL DEFAULT x''";
+const IDS_END_COLUMN: &str = "ids_end INTEGER NOT NULL DEFAULT 1";
+
+/// The statements that create the tables of a format version: the same text as after a migration.
+fn statements(version: i32) -> String {
+    let mut tables = TABLES.to_owned();
+    if version >= WITH_IDS_OF_GROUPS {
+        let last = [("payload BLOB NOT NULL", IDS_COLUMN), ("quarantine_bytes INTEGER NOT NULL", IDS_END_COLUMN)];
+        for (last, column) in last {
+            tables = tables.replace(last, &format!("{last}, {column}"));
+        }
+    }
+    if version >= WITH_DEDUP {
+        tables += DEDUP_TABLE;
+    }
+    tables
+}
+
 /// Creates the tables of a new spool, in one transaction.
 pub(in crate::spool) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          PRAGMA application_id = {APPLICATION_ID};
          PRAGMA user_version = {SCHEMA_VERSION};
-         {TABLES}
-         {DEDUP_TABLE}"
+         {}
+         INSERT INTO progress VALUES (1, 1, 0, 0, 1);",
+        statements(SCHEMA_VERSION)
     ))?;
-    connection.execute("INSERT INTO progress VALUES (1, 1, 0, 0)", [])?;
     connection.execute("INSERT INTO identity VALUES (1, ?1)", [Uuid::now_v7()])?;
     connection.execute_batch("COMMIT")?;
     Ok(())
@@ -84,10 +105,7 @@ pub(in crate::spool) fn create(connection: &Connection) -> rusqlite::Result<()> 
 /// The tables of a format version: name and `CREATE TABLE` statement.
 pub(in crate::spool) fn tables(version: i32) -> rusqlite::Result<Vec<(String, String)>> {
     let memory = Connection::open_in_memory()?;
-    memory.execute_batch(TABLES)?;
-    if version >= WITH_DEDUP {
-        memory.execute_batch(DEDUP_TABLE)?;
-    }
+    memory.execute_batch(&statements(version))?;
     memory
         .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -110,6 +128,9 @@ pub(in crate::spool) fn migrate(connection: &Connection) -> rusqlite::Result<()>
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE;
              {recent}
+             ALTER TABLE event_group ADD COLUMN {IDS_COLUMN};
+             ALTER TABLE progress ADD COLUMN {IDS_END_COLUMN};
+             UPDATE progress SET ids_end = max(watermark, (SELECT coalesce(max(first_seq + events), 1) FROM event_group));
              PRAGMA user_version = {SCHEMA_VERSION};
              COMMIT"
         ))?;

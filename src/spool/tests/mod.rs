@@ -54,7 +54,7 @@ pub(super) fn read(spool: &Spool, from: Seq) -> Vec<(Seq, String)> {
     batch.events().map(|(seq, event)| (seq, String::from_utf8(event.to_vec()).unwrap())).collect()
 }
 
-fn advance(spool: &Spool, published_end: Seq) {
+pub(in crate::spool) fn advance(spool: &Spool, published_end: Seq) {
     spool.advance(Advance { published_end, topic: TOPIC.into(), next_offsets: [(0, 7)].into() });
 }
 

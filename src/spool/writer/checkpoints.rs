@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::spool::store::wal::{self, Checkpoint};
 
-/// A checkpoint is due each time the WAL has grown by this much, also under load. Larger steps would delay
-/// acknowledgements.
+/// A checkpoint is due each time this much was stored, also under load. Larger steps would delay acknowledgements.
 const STEP_BYTES: u64 = 2 << 20;
+/// Also each time the WAL has grown by this much. Small commits write the same page again and again, and a checkpoint
+/// copies it once. Less than what SQLite keeps of the file ([`wal::KEPT_BYTES`]).
+const STEP_WAL_BYTES: u64 = 6 << 20;
 /// Above this size, a separate thread copies the WAL. A disk with 20 MB/s writes this size in less than 1 s.
 const BESIDE_FROM_BYTES: u64 = 16 << 20;
 /// From this size on, a checkpoint waits for readers, so that the next commit writes from its start.
@@ -37,8 +39,10 @@ pub(super) enum CheckpointStep {
 pub(super) struct Checkpoints {
     /// Bytes that the last checkpoint did not copy.
     left: u64,
-    /// Bytes written since then, estimated.
+    /// Bytes of the WAL written since then, estimated.
     written: u64,
+    /// Those that are not the same page once more, estimated.
+    stored: u64,
     /// Size of the WAL when the last checkpoint ended.
     size: u64,
     /// From this size on, a checkpoint waits for readers.
@@ -58,6 +62,7 @@ impl Checkpoints {
         Self {
             left: wal_bytes,
             written: 0,
+            stored: 0,
             size: wal_bytes,
             restart_at: RESTART_BYTES,
             bound: spool_max_bytes.clamp(LEAST_BOUND_BYTES, MOST_BOUND_BYTES),
@@ -67,8 +72,14 @@ impl Checkpoints {
         }
     }
 
-    /// Records a commit.
+    /// Records what a commit has stored.
     pub(super) fn wrote(&mut self, bytes: u64) {
+        self.written += bytes;
+        self.stored += bytes;
+    }
+
+    /// Records what a commit has written of pages that most commits write.
+    pub(super) fn wrote_again(&mut self, bytes: u64) {
         self.written += bytes;
     }
 
@@ -105,7 +116,8 @@ impl Checkpoints {
             return None;
         }
         // Bytes that a reader keeps from being copied count only in part: otherwise each commit would try again.
-        let is_grown = self.written + self.left.min(STEP_BYTES / 2) >= STEP_BYTES;
+        let left = self.left.min(STEP_BYTES / 2);
+        let is_grown = self.stored + left >= STEP_BYTES || self.written + left >= STEP_WAL_BYTES;
         let is_late = self.due().is_some_and(|due| due <= Instant::now());
         if !is_grown && !is_late && !self.is_urgent {
             return None;
@@ -165,7 +177,7 @@ impl Checkpoints {
         self.is_urgent = false;
         self.left += self.written;
         self.size += self.written;
-        self.written = 0;
+        (self.written, self.stored) = (0, 0);
     }
 
     /// Whether the rest is so large that the process ends without copying it. The next start copies it.

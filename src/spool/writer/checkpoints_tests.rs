@@ -28,6 +28,15 @@ fn a_small_wal_is_copied_in_steps_on_the_writers_thread() {
 }
 
 #[test]
+fn small_commits_let_the_wal_grow_further_between_checkpoints() {
+    let mut checkpoints = new();
+    checkpoints.wrote_again(6 * MIB - 1);
+    assert_eq!(checkpoints.next(), None);
+    checkpoints.wrote(1);
+    assert_eq!(checkpoints.next(), Some(CheckpointStep::Here { waits: false }));
+}
+
+#[test]
 fn a_wal_that_never_begins_again_waits_for_readers_from_32_mib_on() {
     let mut checkpoints = new();
     let here = CheckpointStep::Here { waits: false };

@@ -40,9 +40,9 @@ const GATHER_FROM: usize = 4;
 const GATHER_GAP: Duration = Duration::from_micros(150);
 /// The longest time from the start of one commit to the start of the next one, while webhooks wait.
 const GATHER_MAX: Duration = Duration::from_micros(1500);
-/// How long a published sequence waits to be stored with a group. Short, so that published events are removed while
-/// their pages are in the caches, and the WAL holds fewer pages to copy.
-const ADVANCE_DELAY: Duration = Duration::from_millis(20);
+/// How long a published sequence waits to be stored with a group. Such a commit takes twice as long as another one: the
+/// delay keeps it rare. It is short enough that published events are removed while their pages are in the caches.
+const ADVANCE_DELAY: Duration = Duration::from_millis(100);
 /// Maximum time of one commit with its checkpoint. Beyond it the writer counts as stuck.
 const WORK_BOUND: Duration = Duration::from_secs(30);
 /// How often the spool is tried again after an error while no webhook comes.
@@ -132,11 +132,12 @@ impl Writer {
             self.dedup.expire();
             let removable = self.removable || self.dedup.is_removable();
             let pending = removable || self.shared.queue.lock().advance.is_some();
+            let save_due = self.dedup.save_due();
             let broken = self.shared.state().fault.is_some();
             let delay = if broken { RETRY_DELAY } else { ADVANCE_DELAY };
             let due = (pending || broken).then(|| self.stored_at + delay);
             self.shared.pulse.done();
-            let also_due = [self.dedup.due(), self.checkpoint_due()].into_iter().flatten().min();
+            let also_due = [self.dedup.due(), save_due, self.checkpoint_due()].into_iter().flatten().min();
             let mut inbox = self.shared.queue.wait(due, also_due);
             if let Some(gather) = self.gather.take() {
                 inbox = self.shared.queue.gather(inbox, gather);
@@ -171,7 +172,7 @@ impl Writer {
                     rows::touch(tx)?;
                     Ok(Effect { removable: writer.removable, ..Effect::default() })
                 });
-            } else if advance.is_some() || (is_due && removable) {
+            } else if advance.is_some() || (is_due && removable) || self.is_save_due() {
                 self.store_alone(advance);
             }
             if let Some(command) = command {
@@ -219,11 +220,9 @@ impl Writer {
         } else {
             self.transact(|writer, tx| {
                 if group.events > 0 {
-                    let now = clock::now_ms();
                     // Read inside the transaction: opening the file again may have changed them.
                     let (first_seq, through) = (writer.next_seq, writer.bytes_through + bytes);
-                    rows::insert_group(tx, first_seq, group, now, through)?;
-                    store::dedup::insert(tx, first_seq, now, &group.ids)?;
+                    rows::insert_group(tx, first_seq, group, clock::now_ms(), through)?;
                 }
                 for (entry, id) in group.quarantine.iter().zip(&group.quarantine_ids) {
                     store::quarantine::insert_quarantine(tx, entry, None)?;
@@ -260,6 +259,9 @@ impl Writer {
 
     /// Records a durable group.
     fn appended(&mut self, group: &Group) {
+        if group.events > 0 {
+            self.dedup.stored(self.next_seq, clock::now_ms(), &group.ids);
+        }
         self.next_seq += group.events;
         self.bytes_through += group.payload.len() as u64;
         self.checkpoints.wrote(group.bytes() as u64);
@@ -285,6 +287,10 @@ impl Writer {
         inbox.advance = Some(advance);
     }
 
+    fn is_save_due(&self) -> bool {
+        self.dedup.save_due().is_some_and(|due| due <= Instant::now())
+    }
+
     /// Removes forgotten rows of the deduplication window, up to a limit.
     fn remove_forgotten(&self, tx: &Transaction<'_>) -> rusqlite::Result<Option<Seq>> {
         let through = self.dedup.forgotten_row();
@@ -292,9 +298,14 @@ impl Writer {
         Ok((!left).then_some(through))
     }
 
-    /// Stores a published sequence and removes the rows below it, as part of a transaction.
+    /// Saves ids, stores a published sequence and removes the rows below it, as part of a transaction.
     fn store(&self, tx: &Transaction<'_>, advance: Option<&Advance>, remove: u64) -> rusqlite::Result<Effect> {
         let mut effect = Effect { removable: self.removable, ..Effect::default() };
+        // No group is removed before its ids are saved: groups below the published sequence have theirs.
+        if advance.is_some() || self.is_save_due() {
+            store::dedup::save(tx, self.dedup.unsaved(), self.next_seq)?;
+            effect.ids_saved = true;
+        }
         let mut published_end = self.stored_watermark;
         if let Some(advance) = advance {
             published_end = advance.published_end.max(published_end);

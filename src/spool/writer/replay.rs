@@ -9,7 +9,7 @@ use super::error::CommitError;
 use crate::clock;
 use crate::spool::group::Group;
 use crate::spool::quarantine::QuarantineId;
-use crate::spool::store::{self, rows};
+use crate::spool::store::rows;
 use crate::spool::terms::{Appended, Seq};
 
 impl Writer {
@@ -42,9 +42,7 @@ impl Writer {
         let started = Instant::now();
         let bytes = group.payload.len() as u64;
         let committed = self.transact(|writer, tx| {
-            let now = clock::now_ms();
-            rows::insert_group(tx, writer.next_seq, group, now, writer.bytes_through + bytes)?;
-            store::dedup::insert(tx, writer.next_seq, now, &group.ids)?;
+            rows::insert_group(tx, writer.next_seq, group, clock::now_ms(), writer.bytes_through + bytes)?;
             Ok(Effect { removable: writer.removable, ..Effect::default() })
         });
         committed.inspect_err(|_| self.shared.capacity.release(bytes))?;

@@ -42,9 +42,7 @@ impl Writer {
         let committed = self.attempt(|writer, tx| {
             left = store::quarantine::take_out(tx, ids)?;
             if left.is_some() && group.events > 0 {
-                let now = clock::now_ms();
-                rows::insert_group(tx, writer.next_seq, &group, now, writer.bytes_through + bytes)?;
-                store::dedup::insert(tx, writer.next_seq, now, &group.ids)?;
+                rows::insert_group(tx, writer.next_seq, &group, clock::now_ms(), writer.bytes_through + bytes)?;
             }
             Ok(Effect { removable: writer.removable, ..Effect::default() })
         });

@@ -9,7 +9,7 @@ use super::effect::Effect;
 use super::error::{CommitError, Failure};
 
 /// Pages that a commit writes in addition to its payload, estimated.
-const COMMIT_OVERHEAD_PAGES: u64 = 3;
+const COMMIT_OVERHEAD_PAGES: u64 = 2;
 
 impl Writer {
     /// Runs one transaction. After an error, the file is opened again before the result is reported.
@@ -88,7 +88,7 @@ impl Writer {
     }
 
     fn apply(&mut self, effect: &Effect) {
-        self.checkpoints.wrote(COMMIT_OVERHEAD_PAGES * self.page_bytes);
+        self.checkpoints.wrote_again(COMMIT_OVERHEAD_PAGES * self.page_bytes);
         if let Some(published_end) = effect.published_end {
             self.stored_watermark = published_end;
         }
@@ -97,6 +97,9 @@ impl Writer {
             self.bytes_released = released;
         }
         self.removable = effect.removable;
+        if effect.ids_saved {
+            self.dedup.saved();
+        }
         if let Some(through) = effect.forgotten {
             self.dedup.removed(through);
         }

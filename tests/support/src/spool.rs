@@ -28,3 +28,21 @@ pub fn open(dir: &Path) -> Connection {
     connection.busy_timeout(PATIENCE).unwrap();
     connection
 }
+
+/// Turns the database of a stopped bridge into one of an earlier format.
+#[track_caller]
+pub fn to_format(version: u32, dir: &Path) {
+    let connection = open(dir);
+    connection
+        .execute_batch(
+            "INSERT INTO recent SELECT first_seq, accepted_at_ms, ids FROM event_group
+                 WHERE first_seq >= (SELECT ids_end FROM progress);
+             ALTER TABLE event_group DROP COLUMN ids;
+             ALTER TABLE progress DROP COLUMN ids_end;",
+        )
+        .unwrap();
+    if version == 1 {
+        connection.execute_batch("DROP TABLE recent").unwrap();
+    }
+    connection.pragma_update(None, "user_version", version).unwrap();
+}
