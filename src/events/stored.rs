@@ -29,14 +29,12 @@ pub fn record<'b>(event: &'b [u8], buffer: &'b mut Vec<u8>) -> Result<Record<'b>
 /// # Errors
 /// The bytes are not an event of this release or an earlier one.
 pub fn append_record(event: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    match of_fields(event)? {
-        Some((kind, fields)) => kind.expand(fields, out),
-        None => {
-            Record::decode(event)?;
-            out.extend_from_slice(event);
-            Ok(())
-        }
+    if let Some((kind, fields)) = of_fields(event)? {
+        return kind.expand(fields, out);
     }
+    Record::decode(event)?;
+    out.extend_from_slice(event);
+    Ok(())
 }
 
 /// The command of an event that is stored as fields, and the fields.

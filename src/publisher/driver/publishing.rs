@@ -120,15 +120,14 @@ impl Driver {
         if let Some(early) = early.filter(|_| self.ahead.is_none()) {
             std::thread::sleep(early);
         }
-        let prepared = match self.ahead.take().filter(|ahead| ahead.begins(part)) {
-            Some(ahead) => ahead,
-            None => {
-                let batch = match self.reader.read(from, below, part.limit()) {
-                    Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(from, *damage),
-                    result => result?,
-                };
-                Prepared::new(part, &batch, |seq| self.machine.is_published(seq))?
-            }
+        let prepared = if let Some(ahead) = self.ahead.take().filter(|ahead| ahead.begins(part)) {
+            ahead
+        } else {
+            let batch = match self.reader.read(from, below, part.limit()) {
+                Err(SpoolError::CorruptedRow(damage)) => return self.set_aside(from, *damage),
+                result => result?,
+            };
+            Prepared::new(part, &batch, |seq| self.machine.is_published(seq))?
         };
         let until = prepared.until();
         if until == from {
