@@ -28,8 +28,8 @@
 //! - Every event has a sequence number: 1, 2, 3 … in the order of commits, without a gap. A row holds the events
 //!   `first_seq .. first_seq + events`, each after its length, under one CRC-32. A row that fails its checksum is never
 //!   read as events ([`SpoolError::CorruptedRow`]).
-//! - The *published sequence* (column `published_end`) is the next sequence number to publish. The writer stores it with the
-//!   next group after 20 ms, or alone, together with the next offset of every partition. The stored value may be behind
+//! - The *published sequence* (column `watermark`) is the next sequence number to publish. The writer stores it with the
+//!   next group after 100 ms, or alone, together with the next offset of every partition. The stored value may be behind
 //!   Kafka and is never ahead of it.
 //! - Rows below the stored published sequence are removed in bulk: at most 1 MiB per commit while webhooks wait, 8 MiB
 //!   otherwise. SQLite uses the freed pages again, so the file does not grow with uptime.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use recall_bridge::escape;
 use serde_json::Value;
 
-use crate::bridge::{APP, Bridge, Setup, TOKEN, TOPIC};
+use crate::bridge::{APP, Bridge, Setup, TOKEN, TOPIC, eventually};
 use crate::cli::{expect, json, only_spool, run, stale, stderr, stdout, stop};
 use crate::mock::Kafka;
 use crate::process::Start as _;
@@ -71,6 +71,9 @@ fn a_published_recall_is_found_in_the_topic_with_its_place() {
     bridge.wait_published();
     let record = kafka.records().into_iter().find(|record| record.msg_key() == "2_1_1").unwrap();
     let id = record.value["event_id"].as_str().unwrap();
+    eventually("the spool has removed it", || {
+        (field(&find(bridge.setup(), 0, &["2_1_1"]), "place") == ["published"]).then_some(())
+    });
     for key in ["2_1_1", id] {
         let found = find(bridge.setup(), 0, &[key]);
         assert_eq!(field(&found, "place"), ["published"]);

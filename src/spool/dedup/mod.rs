@@ -113,7 +113,7 @@ impl Dedup {
 
     /// A group is durable, and its ids with it. They are to be saved.
     pub(in crate::spool) fn stored(&mut self, first_seq: Seq, accepted_at_ms: i64, ids: &[EventId]) {
-        self.unsaved.add(first_seq, accepted_at_ms, ids);
+        self.unsaved.add(first_seq, accepted_at_ms, if self.is_on() { ids } else { &[] });
         self.unsaved_since.get_or_insert_with(Instant::now);
     }
 

@@ -38,10 +38,15 @@ impl UnsavedIds {
     }
 }
 
-/// Saves these ids, and that the events below `ids_end` need no other.
-pub(in crate::spool) fn save(tx: &Transaction<'_>, unsaved: &UnsavedIds, ids_end: Seq) -> rusqlite::Result<()> {
+/// Saves these ids, unless their row is forgotten already, and that the events below `ids_end` need no other.
+pub(in crate::spool) fn save(
+    tx: &Transaction<'_>,
+    unsaved: &UnsavedIds,
+    forgotten_row: Seq,
+    ids_end: Seq,
+) -> rusqlite::Result<()> {
     let Some((first_seq, accepted_at_ms)) = unsaved.last else { return Ok(()) };
-    if !unsaved.ids.is_empty() {
+    if !unsaved.ids.is_empty() && first_seq > forgotten_row {
         // The row may be there: from a commit that was reported as failed and is on the disk.
         let mut statement = tx.prepare_cached("INSERT OR REPLACE INTO recent VALUES (?1, ?2, ?3)")?;
         statement.execute(params![first_seq, accepted_at_ms, unsaved.ids.as_flattened()])?;

@@ -76,7 +76,7 @@ const IDS_END_COLUMN: &str = "ids_end INTEGER NOT NULL DEFAULT 1";
 fn statements(version: i32) -> String {
     let mut tables = TABLES.to_owned();
     if version >= WITH_IDS_OF_GROUPS {
-        let last = [("payload BLOB NOT NULL", IDS_COLUMN), ("quarantine_bytes INTEGER NOT NULL", IDS_END_COLUMN)];
+        let last = [("payload BLOB NOT NULL\n", IDS_COLUMN), ("quarantine_bytes INTEGER NOT NULL\n", IDS_END_COLUMN)];
         for (last, column) in last {
             tables = tables.replace(last, &format!("{last}, {column}"));
         }

@@ -303,7 +303,7 @@ impl Writer {
         let mut effect = Effect { removable: self.removable, ..Effect::default() };
         // No group is removed before its ids are saved: groups below the published sequence have theirs.
         if advance.is_some() || self.is_save_due() {
-            store::dedup::save(tx, self.dedup.unsaved(), self.next_seq)?;
+            store::dedup::save(tx, self.dedup.unsaved(), self.dedup.forgotten_row(), self.next_seq)?;
             effect.ids_saved = true;
         }
         let mut published_end = self.stored_watermark;
