@@ -27,7 +27,7 @@ struct Transacted {
 
 /// What was passed to librdkafka in one transaction.
 #[derive(Debug, Default)]
-struct Sent {
+struct SentRecords {
     /// The timestamps of the records.
     times_ms: Vec<i64>,
     keys: Vec<u8>,
@@ -35,7 +35,7 @@ struct Sent {
     ends: Vec<usize>,
 }
 
-impl Sent {
+impl SentRecords {
     fn note(&mut self, record: &Record<'_>) {
         self.times_ms.push(record.timestamp_ms);
         self.keys.extend_from_slice(record.key);
@@ -140,7 +140,7 @@ impl Driver {
             return Ok(Event::Committed { until, next: NextOffsets::new() });
         }
         let started = Instant::now();
-        let mut sent = Sent::default();
+        let mut sent = SentRecords::default();
         self.began_at = Some(started);
         self.pulse.enter(self.slowness.publish_timeout() + CALL_MARGIN);
         let result = self.transact(prepared, part, &mut sent);
@@ -178,7 +178,12 @@ impl Driver {
 
     /// Publishes the records of a part in one transaction, from its first chunk on, as far as its events wait. Prepares
     /// the start of the next transaction, if its events wait.
-    fn transact(&mut self, first: Prepared, part: Part, sent: &mut Sent) -> Result<Transacted, TransactionError> {
+    fn transact(
+        &mut self,
+        first: Prepared,
+        part: Part,
+        sent: &mut SentRecords,
+    ) -> Result<Transacted, TransactionError> {
         let Some(producer) = self.producer.as_mut() else {
             let error = StepError { kind: "other", doing: PUBLISHING, text: "not connected".to_owned() };
             return Err(TransactionError::Publish(PublishError::UnknownOutcome(error)));
@@ -206,7 +211,7 @@ impl Driver {
     }
 
     /// Passes the records of a committed transaction to the page and the search.
-    fn show_published(&mut self, sent: &Sent, newest: &Prepared, reports: &Reports, now_ms: i64) {
+    fn show_published(&mut self, sent: &SentRecords, newest: &Prepared, reports: &Reports, now_ms: i64) {
         self.published.count(sent.keys());
         if !self.published.is_due(sent.times_ms.len()) {
             return;
