@@ -134,7 +134,7 @@ impl Writer {
             let pending = removable || self.shared.queue.lock().advance.is_some();
             let save_due = self.dedup.save_due();
             let broken = self.shared.state().fault.is_some();
-            let delay = if broken { RETRY_DELAY } else { ADVANCE_DELAY };
+            let delay = self.store_delay(broken);
             let due = (pending || broken).then(|| self.stored_at + delay);
             self.shared.pulse.done();
             let also_due = [self.dedup.due(), save_due, self.checkpoint_due()].into_iter().flatten().min();
@@ -285,6 +285,18 @@ impl Writer {
             }
         }
         inbox.advance = Some(advance);
+    }
+
+    /// How long what waits to be stored may wait. In a spool that is half full, webhooks may need the space of published
+    /// events at once.
+    fn store_delay(&self, broken: bool) -> Duration {
+        if broken {
+            RETRY_DELAY
+        } else if self.shared.capacity.used() < self.shared.capacity.max() / 2 {
+            ADVANCE_DELAY
+        } else {
+            Duration::ZERO
+        }
     }
 
     fn is_save_due(&self) -> bool {
