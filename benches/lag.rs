@@ -40,10 +40,12 @@ fn main() {
         // Connections, pages and the transaction coordinator are ready after this.
         Load::closed(8, Duration::from_secs(1)).run(bridge.webhook);
         bridge.until_idle();
-        for rate in settings("BENCH_RATE", "10,200,2000") {
+        for rate in settings::<u64>("BENCH_RATE", "10,200,2000") {
             let reader =
                 Reader::start(&broker, &topic, histogram(), |lags, record| lags.saturating_record(lag_us(record)));
-            let load = Load { rate: Some(rate), ..Load::closed(CONNECTIONS, time) };
+            // The bridge closes a new connection that sends nothing for 5 s.
+            let connections = CONNECTIONS.min((rate / 5).max(1) as usize);
+            let load = Load { rate: Some(rate), ..Load::closed(connections, time) };
             let run = load.run(bridge.webhook);
             bridge.until_idle();
             let lag = reader.stop();
