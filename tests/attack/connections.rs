@@ -10,7 +10,7 @@ use crate::scene::{Attacker, survive};
 use crate::sender::signed_query;
 
 /// New connections of one attacker in 20 ms.
-const NEW_AT_ONCE: usize = 50;
+const NEW_AT_ONCE: usize = 10;
 
 /// Opens the given number of connections, writes the same bytes on each, and holds them. Replaces each connection that
 /// the bridge ends.
