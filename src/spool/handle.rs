@@ -32,6 +32,7 @@ use super::store::open::open_first;
 use super::store::reader::Reader;
 use super::store::schema::migrate;
 use super::store::state::rename_unused;
+use super::store::wal::reserve;
 use super::terms::{
     Advance, Appended, DedupUsage, EventId, IdentifiedEvent, Identity, NO_ID, NextOffsets, Progress, Seq, Usage,
 };
@@ -123,6 +124,7 @@ impl Spool {
             dir: options.dir,
         });
         let writer = Writer::new(Arc::clone(&shared), lock, connection, &found, dedup, options.on_commit);
+        reserve(&shared.dir);
         Ok((shared, writer))
     }
 

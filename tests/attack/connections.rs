@@ -9,24 +9,21 @@ use std::time::Duration;
 use crate::scene::{Attacker, survive};
 use crate::sender::signed_query;
 
-/// New connections of one attacker in 20 ms.
-const NEW_AT_ONCE: usize = 10;
-
 /// Opens the given number of connections, writes the same bytes on each, and holds them. Replaces each connection that
 /// the bridge ends.
 fn hold(address: SocketAddr, connections: usize, bytes: Vec<u8>) -> Attacker {
     Box::new(move |stop: &AtomicBool| {
         let mut held: Vec<TcpStream> = Vec::with_capacity(connections);
         while !stop.load(Relaxed) {
-            // To look at all connections takes a processor that the bridge would have for itself elsewhere.
             held.retain(|stream| !ended(stream));
-            for _ in held.len()..connections.min(held.len() + NEW_AT_ONCE) {
-                let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { break };
-                if stream.set_nonblocking(true).is_ok() && stream.write(&bytes).is_ok() {
-                    held.push(stream);
-                }
+            if held.len() >= connections {
+                thread::sleep(Duration::from_millis(20));
+                continue;
             }
-            thread::sleep(Duration::from_millis(20));
+            let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { continue };
+            if stream.set_nonblocking(true).is_ok() && stream.write(&bytes).is_ok() {
+                held.push(stream);
+            }
         }
     })
 }

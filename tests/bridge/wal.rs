@@ -9,6 +9,7 @@ use crate::bridge::{APP, Bridge, PATIENCE, TOKEN, eventually};
 use crate::faulty_disk::{Action, DATABASE, FaultyDisk, Rule, call};
 use crate::mock::Kafka;
 use crate::sender::Sender;
+use crate::topic::prove;
 
 /// What the WAL may hold under load: checkpoints wait for readers from 32 MiB on, and a few groups come on top.
 const BOUND_BYTES: u64 = 48 << 20;
@@ -91,6 +92,25 @@ fn the_wal_stays_small_under_load_and_a_slow_sender_is_acknowledged() {
     assert!(most > 0 && most <= BOUND_BYTES, "{most}");
     eventually("the metric shows its size", || (bridge.metric("spool_wal_bytes") > 0.0).then_some(()));
     assert!(bridge.metric("spool_wal_bytes") <= 48.0 * 1024.0 * 1024.0);
+}
+
+#[test]
+fn commits_do_not_make_the_wal_grow() {
+    let kafka = Kafka::start();
+    let mut bridge = kafka.setup().start();
+    for restart in 0..3 {
+        assert_eq!(size(&wal(&bridge)), 8 << 20, "after {restart} restarts");
+        let sender = Sender::new(&bridge.url(), APP, TOKEN);
+        for number in 0..20 {
+            sender.acknowledged("#TOA#_1", &[format!("{restart}_{number}_1")]);
+        }
+        assert_eq!(size(&wal(&bridge)), 8 << 20, "after commits, {restart} restarts");
+        bridge.kill();
+        bridge = bridge.restart();
+    }
+    bridge.wait_published();
+    prove(&kafka.records());
+    assert_eq!(kafka.records().len(), 60);
 }
 
 #[test]

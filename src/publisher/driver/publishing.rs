@@ -205,8 +205,10 @@ impl Driver {
             chunk = next;
         }
         let next = Part { from: chunk.until(), ..part };
-        self.ahead = next.prepare(&self.spool, &mut self.reader, &self.machine);
+        let ahead = next.prepare(&self.spool, &mut self.reader, &self.machine);
         let reports = transaction.commit()?;
+        // After a failure, the next reconciliation may find records of it in the topic.
+        self.ahead = ahead;
         Ok(Transacted { reports, newest: chunk })
     }
 

@@ -10,7 +10,7 @@ use crate::spool::{AppendError, Durable, Seq, Spool};
 fn append_together(
     spool: &Spool,
     deliveries: &[&[u8]],
-    meanwhile: impl FnOnce(rusqlite::Connection),
+    meanwhile: impl FnOnce(&rusqlite::Connection),
 ) -> Vec<Result<bool, AppendError>> {
     let held = rusqlite::Connection::open(spool.dir().join("spool.db")).unwrap();
     held.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -37,10 +37,15 @@ fn append_together(
         if deliveries.len() > 1 {
             std::future::poll_fn(|cx| std::task::Poll::Ready(rest.as_mut().poll(cx).is_ready())).await;
         }
-        meanwhile(held);
+        meanwhile(&held);
         let results = first.await.into_iter().chain(rest.await);
         results.map(|result| result.map(Durable::is_duplicate)).collect()
     })
+}
+
+/// Permits commits again.
+fn release(held: &rusqlite::Connection) {
+    held.execute_batch("ROLLBACK").unwrap();
 }
 
 fn text(events: &[(Seq, String)]) -> String {
@@ -51,7 +56,6 @@ fn text(events: &[(Seq, String)]) -> String {
 fn webhooks_of_the_same_commit_add_each_event_once() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
-    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
     let results = append_together(&spool, &[b"a", b"bc", b"cb", b"a", b"bdc", b"c"], release);
     assert_eq!(results, [false, false, true, true, false, true].map(Ok));
     assert_eq!(append_together(&spool, &[b"ad", b"ea", b"e"], release), [true, false, true].map(Ok));
@@ -68,7 +72,6 @@ fn webhooks_of_the_same_commit_add_each_event_once() {
 fn a_failed_commit_fails_its_duplicates_and_leaves_no_event_in_the_window() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = open(dir.path());
-    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
     append_together(&spool, &[b"k"], release);
     // The first webhook is a group of its own. The others share the next group, which fails.
     let results = append_together(&spool, &[b"l", b"x", b"ax", b"x", b"k", b"ka", b"b", b"kl"], |held| {
@@ -95,7 +98,6 @@ fn a_failed_commit_fails_its_duplicates_and_leaves_no_event_in_the_window() {
 fn events_of_a_rolled_back_row_leave_the_window_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
-    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
     append_together(&spool, &[b"a"], release);
     // As after a commit that failed but is in the file: the connection is discarded.
     let connection = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
@@ -133,7 +135,6 @@ fn rows(dir: &Path, table: &str) -> u64 {
 fn ids_that_were_stored_with_their_group_only_survive_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = open(dir.path());
-    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
     append_together(&spool, &[b"ab"], release);
     let mut crash = crashed(dir.path());
     for _ in 0..3 {
@@ -149,7 +150,6 @@ fn ids_that_were_stored_with_their_group_only_survive_a_crash() {
 fn a_group_is_removed_only_after_its_ids_were_saved() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, writer) = open(dir.path());
-    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
     append_together(&spool, &[b"a"], release);
     append_together(&spool, &[b"b"], release);
     append_together(&spool, &[b"c"], release);
@@ -166,7 +166,6 @@ fn a_group_is_removed_only_after_its_ids_were_saved() {
 fn ids_are_saved_while_nothing_is_published() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _writer) = open(dir.path());
-    let release = |held: rusqlite::Connection| held.execute_batch("ROLLBACK").unwrap();
     append_together(&spool, &[b"a"], release);
     let started = std::time::Instant::now();
     while rows(dir.path(), "recent") == 0 {

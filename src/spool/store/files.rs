@@ -9,8 +9,8 @@ use rusqlite::Connection;
 /// How long a connection waits for a lock of another connection of this process.
 pub(in crate::spool) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Page size of a file created by this release. A single webhook changes three pages, and a group of some tens of events one
-/// or two more: larger pages write more bytes for them. A file with another page size keeps it.
+/// Page size of a file created by this release. A single webhook changes one page, and a group of some tens of events up to
+/// four: larger pages write more bytes for them. A file with another page size keeps it.
 pub(in crate::spool) const PAGE_BYTES: u32 = 4 << 10;
 
 /// The page size of an open file, which an earlier release may have created.

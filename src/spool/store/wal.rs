@@ -19,8 +19,10 @@ use super::files::{BUSY_TIMEOUT, database_file, page_bytes, wal_file};
 /// How long a checkpoint waits for readers. Readers of the bridge take less; another reader may hold on for longer,
 /// and no acknowledgement waits for that.
 const RESTART_WAIT: Duration = Duration::from_millis(50);
-/// What the file shrinks to when it begins again.
+/// The size that the file has from the start on, and to which it shrinks when it begins again.
 pub(in crate::spool) const KEPT_BYTES: u64 = 8 << 20;
+/// With less free space, the WAL begins with nothing.
+const FREE_BYTES_MIN: u64 = 8 * KEPT_BYTES;
 /// How much of the WAL is read at once when it is rewritten.
 const CHUNK_BYTES: usize = 1 << 20;
 /// How often a start that takes long tells how far it has come.
@@ -81,6 +83,34 @@ pub(in crate::spool) fn empty(connection: &Connection) -> rusqlite::Result<()> {
         }
         emptied => emptied,
     }
+}
+
+/// Fills the file up to [`KEPT_BYTES`] with zeros, before the first commit. SQLite takes what follows its last commit for
+/// free space.
+///
+/// The sync of a file that has grown waits for the journal of the file system, and so for other files: on a busy machine
+/// that took some commits seconds. `fallocate` would not help, because the first write to such a block is a change of the
+/// journal, too.
+pub(in crate::spool) fn reserve(dir: &Path) {
+    if let Err(error) = fill(dir) {
+        tracing::info!(event = "wal_not_reserved", %error, "cannot reserve space for the WAL; it grows with the commits");
+    }
+}
+
+fn fill(dir: &Path) -> std::io::Result<()> {
+    let log = OpenOptions::new().write(true).open(wal_file(dir))?;
+    let free = rustix::fs::fstatvfs(&log)?;
+    if free.f_bavail.saturating_mul(free.f_frsize) < FREE_BYTES_MIN {
+        return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, "less than 64 MiB are free"));
+    }
+    let zeros = vec![0; CHUNK_BYTES];
+    let mut at = log.metadata()?.len();
+    while at < KEPT_BYTES {
+        let bytes = (KEPT_BYTES - at).min(zeros.len() as u64);
+        log.write_all_at(zeros.get(..usize::try_from(bytes).unwrap_or(0)).unwrap_or_default(), at)?;
+        at += bytes;
+    }
+    log.sync_all()
 }
 
 /// What a checkpoint did.

@@ -29,6 +29,15 @@ pub fn open(dir: &Path) -> Connection {
     connection
 }
 
+/// Removes the reserved space from the content of a WAL: the zeros after its last frame.
+pub fn without_reserve(mut log: Vec<u8>) -> Vec<u8> {
+    const HEADER: usize = 32;
+    let page = u32::from_be_bytes(log[8..12].try_into().unwrap()) as usize;
+    let last = log.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
+    log.truncate(HEADER + last.saturating_sub(HEADER).next_multiple_of(24 + page));
+    log
+}
+
 /// Turns the database of a stopped bridge into one of an earlier format.
 #[track_caller]
 pub fn to_format(version: u32, dir: &Path) {
