@@ -86,6 +86,8 @@ impl Consumer {
     /// Stops the consumer as an operator does, and returns its lines on stdout.
     #[track_caller]
     pub(super) fn stop(mut self) -> Vec<String> {
+        // Every consumer handles signals before it logs this line. An earlier SIGTERM ends a JVM with 143.
+        self.wait_for_log("waiting for recalls from", 1);
         self.process.signal(Signal::TERM);
         assert_eq!(self.process.wait_exit(PATIENCE), 0, "exit code after SIGTERM");
         self.process.stdout_lines()
