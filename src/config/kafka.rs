@@ -26,6 +26,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("client.id", "recall-bridge"),
     // Every mainstream client reads it without an additional package; see docs/performance.md for its costs.
     ("compression.type", "gzip"),
+    // A transaction's records wait for the response to its first request anyway; 5 ms more would only delay them.
+    ("linger.ms", "0"),
     (RECONNECT, "50"),
     (RECONNECT_MAX, "1000"),
     ("socket.keepalive.enable", "true"),

@@ -2,17 +2,10 @@
 
 use serde_json::Value;
 
-use crate::bridge::{APP, Bridge, TOKEN};
+use crate::bridge::{APP, TOKEN};
 use crate::cli::{entries, run};
 use crate::mock::Kafka;
 use crate::sender::{Sender, query_at, recall_body, signed_query, unix_now};
-
-/// Returns the peak memory of the process, in bytes.
-fn peak_memory(bridge: &Bridge) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", bridge.process.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-}
 
 fn keys(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
@@ -65,7 +58,7 @@ fn one_webhook_takes_a_few_megabytes_for_any_content() {
     let sender = Sender::new(&bridge.url(), APP, TOKEN);
     sender.acknowledged("#TOA#_1", &["warm_1_1"]);
     bridge.wait_published();
-    let before = peak_memory(&bridge);
+    let before = bridge.process.peak_memory();
     let filled = |head: &str, item: &str, tail: &str| {
         format!("{head}{}{tail}", item.repeat(((1 << 20) - head.len() - tail.len()) / item.len()))
     };
@@ -87,7 +80,7 @@ fn one_webhook_takes_a_few_megabytes_for_any_content() {
     .map(|body| sender.post(&signed_query(APP, TOKEN), body).code());
     let (taken, malformed) = (0, 120_009);
     assert_eq!(codes, [malformed, malformed, taken, taken, taken, malformed, malformed, taken]);
-    let grown = peak_memory(&bridge) - before;
+    let grown = bridge.process.peak_memory() - before;
     assert!(grown < 16 << 20, "{grown} bytes");
 }
 

@@ -20,13 +20,14 @@ fn user_properties_have_priority_over_the_bridges_defaults() {
         ("client.id", "recall-bridge"),
         ("compression.type", "gzip"),
         ("compression.level", "1"),
+        ("linger.ms", "0"),
         ("reconnect.backoff.max.ms", "1000"),
         ("reconnect.backoff.ms", "50"),
         ("socket.keepalive.enable", "true"),
     ] {
         assert_eq!(kafka.get(name).map(String::as_str), Some(value), "{name}");
     }
-    assert_eq!(kafka.len(), 7);
+    assert_eq!(kafka.len(), 8);
 
     let kafka = effective(&[("KAFKA_CLIENT_ID", "mine"), ("KAFKA_COMPRESSION_TYPE", "zstd")]);
     assert_eq!((kafka["client.id"].as_str(), kafka["compression.type"].as_str()), ("mine", "zstd"));
@@ -48,6 +49,9 @@ fn an_alias_replaces_the_default_of_its_property() {
     let kafka = effective(&[("KAFKA_COMPRESSION_CODEC", "gzip")]);
     assert_eq!(kafka["compression.codec"], "gzip");
     assert!(!kafka.contains_key("compression.type"));
+    let kafka = effective(&[("KAFKA_QUEUE_BUFFERING_MAX_MS", "5")]);
+    assert_eq!(kafka["queue.buffering.max.ms"], "5");
+    assert!(!kafka.contains_key("linger.ms"));
 }
 
 #[test]

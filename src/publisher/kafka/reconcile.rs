@@ -27,6 +27,13 @@ const STABLE_POLL: Duration = Duration::from_millis(25);
 /// The longest time without a record or the end of a partition.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
+/// The largest response, and its largest part of one partition.
+const FETCH_BYTES: &str = "1000000";
+const FETCH_PARTITION_BYTES: &str = "131072";
+/// The client requires more than for a response; a single batch of a broker may be larger.
+const RECEIVE_BYTES: &str = "1000000000";
+/// The client asks for no more of a partition while this much of it waits, unpacked.
+const QUEUE_KBYTES: &str = "4096";
 
 /// Reads `ranges` in `read_committed` and returns the recovered set. The ends of the ranges are high watermarks
 /// taken after the fence. `stop` is called between steps.
@@ -58,11 +65,13 @@ pub(in crate::publisher) fn reconcile(
 
 fn connect(config: &ClientConfig, slowness: Slowness) -> Result<BaseConsumer<Context>, StepError> {
     let mut config = config.clone();
+    // Small responses bound the memory: the client unpacks all of one at once, to ten times its size. On a slow connection,
+    // many small responses arrive in time where one large response does not. A broker sends a whole batch, even if that is
+    // larger.
+    config.set("fetch.max.bytes", FETCH_BYTES).set("fetch.message.max.bytes", FETCH_PARTITION_BYTES);
+    config.set("message.max.bytes", FETCH_BYTES).set("receive.message.max.bytes", RECEIVE_BYTES);
     if slowness.is_slow() {
-        // Many small responses arrive in time where one large response does not. A broker sends a whole batch, even if
-        // that is larger.
-        config.set("fetch.max.bytes", "1000000").set("fetch.message.max.bytes", "65536");
-        config.set("message.max.bytes", "1000000").set("socket.timeout.ms", "240000");
+        config.set("fetch.message.max.bytes", "65536").set("socket.timeout.ms", "240000");
     }
     config
         .set("isolation.level", "read_committed")
@@ -74,7 +83,9 @@ fn connect(config: &ClientConfig, slowness: Slowness) -> Result<BaseConsumer<Con
         .set("enable.partition.eof", "true")
         // An empty response reports the end of a partition: the broker must not delay it.
         .set("fetch.wait.max.ms", "10")
-        .set("queued.max.messages.kbytes", "16384")
+        .set("queued.max.messages.kbytes", QUEUE_KBYTES)
+        // The default is 1 s.
+        .set("fetch.queue.backoff.ms", "2")
         .create_with_context(Context::default())
         .map_err(|error| StepError::new(DOING, &error))
 }

@@ -23,6 +23,8 @@ const RESTART_WAIT: Duration = Duration::from_millis(50);
 pub(in crate::spool) const KEPT_BYTES: u64 = 8 << 20;
 /// With less free space, the WAL begins with nothing.
 const FREE_BYTES_MIN: u64 = 8 * KEPT_BYTES;
+/// The kernel's page on common machines.
+const PAGE_BYTES: usize = 4096;
 /// How much of the WAL is read at once when it is rewritten.
 const CHUNK_BYTES: usize = 1 << 20;
 /// How often a start that takes long tells how far it has come.
@@ -103,12 +105,13 @@ fn fill(dir: &Path) -> std::io::Result<()> {
     if free.f_bavail.saturating_mul(free.f_frsize) < FREE_BYTES_MIN {
         return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, "less than 64 MiB are free"));
     }
-    let zeros = vec![0; CHUNK_BYTES];
-    let mut at = log.metadata()?.len();
-    while at < KEPT_BYTES {
-        let bytes = (KEPT_BYTES - at).min(zeros.len() as u64);
-        log.write_all_at(zeros.get(..usize::try_from(bytes).unwrap_or(0)).unwrap_or_default(), at)?;
-        at += bytes;
+    // Page by page: the kernel keeps a larger write as one unit, and counts all of it for each commit that changes a part.
+    let zeros = [0; PAGE_BYTES];
+    let mut at = usize::try_from(log.metadata()?.len()).unwrap_or(usize::MAX);
+    while (at as u64) < KEPT_BYTES {
+        let rest_of_page = zeros.split_at(at % PAGE_BYTES).1;
+        log.write_all_at(rest_of_page, at as u64)?;
+        at += rest_of_page.len();
     }
     log.sync_all()
 }

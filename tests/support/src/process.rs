@@ -105,6 +105,13 @@ impl Process {
         self.child.id()
     }
 
+    /// Returns the highest resident memory so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a resident memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("kB") << 10
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
