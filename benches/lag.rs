@@ -22,6 +22,8 @@ use support::reader::{Reader, histogram, lag_us};
 use support::{report, setting, settings, spool};
 
 const CONNECTIONS: usize = 64;
+/// Webhooks per second before the measurement.
+const WARM_RATE: u64 = 500;
 
 fn main() {
     if let Ok(role) = std::env::var("BENCH_ROLE") {
@@ -37,8 +39,8 @@ fn main() {
         broker.topic(&topic);
         let spool = spool();
         let bridge = bridge(spool.path(), &broker.address, &[("BRIDGE_TOPIC", &topic), ("BRIDGE_DELIVERY", delivery)]);
-        // Connections, pages and the transaction coordinator are ready after this.
-        Load::closed(8, Duration::from_secs(1)).run(bridge.webhook);
+        // A broker of a service has compiled what it does with a transaction; a new one needs some hundred of them.
+        Load { rate: Some(WARM_RATE), ..Load::closed(CONNECTIONS, time) }.run(bridge.webhook);
         bridge.until_idle();
         for rate in settings::<u64>("BENCH_RATE", "10,200,2000") {
             let reader =
