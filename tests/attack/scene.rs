@@ -67,7 +67,7 @@ pub fn survive(attackers: impl FnOnce(Target) -> Vec<Attacker>) {
     let steps = LENGTH.as_millis() / 100;
     for _ in 0..steps {
         thread::sleep(Duration::from_millis(100));
-        most = most.max(memory_bytes(&bridge));
+        most = most.max(bridge.process.memory());
         let (live, _) = bridge.try_ops_get("/livez").expect("/livez answers");
         assert_eq!(live, 200);
     }
@@ -107,12 +107,6 @@ fn load(target: Target, time: Duration) -> Sent {
 fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
-}
-
-fn memory_bytes(bridge: &Bridge) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", bridge.process.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
 fn descriptors(bridge: &Bridge) -> usize {

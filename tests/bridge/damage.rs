@@ -275,7 +275,7 @@ fn bytes_after_the_last_synced_commit_of_the_wal_are_ignored() {
         bridge.kill();
         let log = log_file(bridge.setup());
         let mut content = crate::spool::without_reserve(std::fs::read(&log).unwrap());
-        assert_eq!((content.len() - 32) % frame(&content), 0, "a log that began anew");
+        assert_eq!((content.len() - 32) % frame(&content), 0, "a log that started again");
         tear(&mut content);
         std::fs::write(&log, content).unwrap();
         kafka.up();

@@ -105,10 +105,19 @@ impl Process {
         self.child.id()
     }
 
+    /// Returns the resident memory, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
     /// Returns the highest resident memory so far, in bytes.
     pub fn peak_memory(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process is there");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a resident memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a field of the status");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("kB") << 10
     }
 
